@@ -1,3 +1,22 @@
 //! Orbital: the language that both planes speak, and the only way between them.
+//!
+//! `names`, `canon` and `sign` are the alphabet; `trust`, `quorum`, `change`, `vote`, `certificate` and `chain` say who may cause what;
+//! `directive`, `report`, `lane` and `frame` are what crosses; `outbox`, `inbox` and `reconcile` make it arrive.
 
+pub mod canon;
+pub mod certificate;
+pub mod chain;
+pub mod change;
+pub mod codec;
+pub mod directive;
+pub mod frame;
+pub mod inbox;
+pub mod lane;
 pub mod names;
+pub mod outbox;
+pub mod quorum;
+pub mod reconcile;
+pub mod report;
+pub mod sign;
+pub mod trust;
+pub mod vote;

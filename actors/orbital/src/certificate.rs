@@ -1,0 +1,237 @@
+//! Quorum certificates: a change and the signatures that make it law. Both planes check them with [`certify`].
+//!
+//! A [`Certified`] can be had from [`certify`] alone; what moves a tenant takes one by value.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    canon::Malformed,
+    chain::Chain,
+    change::{Change, ChangeKind},
+    names::{Digest, Group, Person},
+    quorum::{Rule, Verify},
+    sign::{BadSignature, Signed},
+    trust::{BadTrust, TrustRoot},
+    vote::{Role, Vote},
+};
+
+/// Most answers in one certificate.
+pub const ANSWERS_MAX: usize = 64;
+
+/// A change, its proposal, and what others answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// Canonical bytes of a [`Change`].
+    #[serde(with = "crate::canon::bytes")]
+    pub change: Vec<u8>,
+    pub proposal: Signed,
+    pub approvals: Vec<Signed>,
+    /// The proposer's last word, where the rule asks for it: none or one.
+    pub confirmations: Vec<Signed>,
+}
+
+/// Why a certificate does not carry its change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Uncertified {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error(transparent)]
+    Trust(#[from] BadTrust),
+    #[error("the proposal's signature: {0}")]
+    Proposal(BadSignature),
+    #[error("an answer by {person}: {why}")]
+    Answer { person: Person, why: BadSignature },
+    #[error("the change is for another {0}")]
+    Elsewhere(&'static str),
+    #[error("{person} does not answer this proposal: the approved change or its terms differ")]
+    OtherProposal { person: Person },
+    #[error("{person} with key {key} is not in trust version {version}")]
+    UnknownSigner { person: Person, key: String, version: u64 },
+    #[error("made under trust version {made}, but the tenant's is {current}: collect the approvals anew")]
+    Stale { made: u64, current: u64 },
+    #[error(
+        "made under trust version {made}, which is not known here yet (known is {current}); the links were not sent along"
+    )]
+    Ahead { made: u64, current: u64 },
+    #[error("expired at {expired} (Unix seconds), now is {now}; propose it again")]
+    Expired { expired: u64, now: u64 },
+    #[error("{kind} lacks a signer of {}", .missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    Unmet { kind: ChangeKind, missing: Vec<Group> },
+    #[error("{kind} asks for passkeys with user verification, which key files cannot give")]
+    NeedsUserVerification { kind: ChangeKind },
+    #[error("the proposer {0} has not confirmed")]
+    Unconfirmed(Person),
+    #[error("a certificate holds at most {ANSWERS_MAX} answers")]
+    TooManyAnswers,
+    #[error("the change does not follow from version {0}: {1}")]
+    NotSuccessor(u64, &'static str),
+}
+
+/// Proof that a change was certified under the chain's current version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certified {
+    change: Change,
+    digest: Digest,
+    signers: BTreeSet<Person>,
+}
+
+impl Certified {
+    pub fn change(&self) -> &Change {
+        &self.change
+    }
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+    /// Proposer and approvers whose signatures counted.
+    pub fn signers(&self) -> &BTreeSet<Person> {
+        &self.signers
+    }
+}
+
+/// Checks a certificate against a tenant's chain. `now` is in Unix seconds; a stop that was ratified is delivered whatever the time
+/// (PROTOCOL §4), and so is a link of the chain, whose order is its version.
+pub fn certify(certificate: &Certificate, chain: &Chain, now: u64) -> Result<Certified, Uncertified> {
+    let change = Change::from_bytes(&certificate.change)?;
+    let trust = chain.current();
+    let proposed = check_place(certificate, &change, chain)?;
+    let lasting = change.kind().is_stop() || change.action.next().is_some();
+    if !lasting && now > proposed.expires {
+        return Err(Uncertified::Expired { expired: proposed.expires, now });
+    }
+    let signers = signers(certificate, &proposed, trust, change.kind().is_stop())?;
+    let kind = change.kind();
+    meets(trust.rule(kind)?, trust, kind, &signers)?;
+    if let Some(next) = change.action.next() {
+        meets_closure(trust, next, &signers)?;
+    }
+    check_confirmed(certificate, &proposed, trust)?;
+    Ok(Certified { digest: Change::digest_of(&certificate.change), change, signers })
+}
+
+/// Deployment, tenant, trust version and digests: that this certificate is for this tenant and this time.
+fn check_place(certificate: &Certificate, change: &Change, chain: &Chain) -> Result<Vote, Uncertified> {
+    let (trust, kind) = (chain.current(), change.kind());
+    if certificate.approvals.len() + certificate.confirmations.len() > ANSWERS_MAX {
+        return Err(Uncertified::TooManyAnswers);
+    }
+    let proposed = Vote::read(Role::Propose, &certificate.proposal)?;
+    let digest = Change::digest_of(&certificate.change);
+    let elsewhere = |what| Err(Uncertified::Elsewhere(what));
+    match () {
+        () if change.deployment != trust.deployment || proposed.deployment != trust.deployment => {
+            elsewhere("deployment")?
+        }
+        () if change.tenant != chain.tenant() || proposed.tenant != chain.tenant() => elsewhere("tenant")?,
+        () if proposed.change != digest || proposed.kind != kind => elsewhere("change than was proposed")?,
+        () if proposed.trust_version != change.trust_version || proposed.epoch != change.epoch => {
+            elsewhere("epoch or trust version than was proposed")?
+        }
+        () => {}
+    }
+    let (made, current) = (change.trust_version, trust.version);
+    let Some(made_under) = chain.digest_of(made) else {
+        return Err(Uncertified::Ahead { made, current });
+    };
+    if proposed.trust != made_under {
+        elsewhere("trust root than this version's")?;
+    }
+    if made != current && !kind.is_stop() && !trust.carried.contains(&digest) {
+        return Err(Uncertified::Stale { made, current });
+    }
+    if made == current && proposed.policy != trust.policy {
+        elsewhere("policy")?;
+    }
+    Ok(proposed)
+}
+
+/// The distinct persons whose signatures count under `trust`. A wrong signature refuses the whole certificate; a signer who is no longer
+/// in the trust root voids a grant, and merely does not count for a stop (PROTOCOL §4).
+fn signers(
+    certificate: &Certificate,
+    proposed: &Vote,
+    trust: &TrustRoot,
+    stop: bool,
+) -> Result<BTreeSet<Person>, Uncertified> {
+    let mut signers = BTreeSet::new();
+    let unknown = |vote: &Vote| Uncertified::UnknownSigner {
+        person: vote.person.clone(),
+        key: vote.key.to_string(),
+        version: trust.version,
+    };
+    match proposed.key_in(trust) {
+        Some(key) => {
+            certificate.proposal.verify(Role::Propose.kind(), &key).map_err(Uncertified::Proposal)?;
+            signers.insert(proposed.person.clone());
+        }
+        None if stop => {}
+        None => return Err(unknown(proposed)),
+    }
+    for approval in &certificate.approvals {
+        let vote = Vote::read(Role::Approve, approval)?;
+        if !vote.answers(proposed, &certificate.proposal) {
+            return Err(Uncertified::OtherProposal { person: vote.person });
+        }
+        match vote.key_in(trust) {
+            Some(key) => {
+                let bad = |why| Uncertified::Answer { person: vote.person.clone(), why };
+                approval.verify(Role::Approve.kind(), &key).map_err(bad)?;
+                signers.insert(vote.person);
+            }
+            None if stop => {}
+            None => return Err(unknown(&vote)),
+        }
+    }
+    Ok(signers)
+}
+
+fn meets(rule: &Rule, trust: &TrustRoot, kind: ChangeKind, signers: &BTreeSet<Person>) -> Result<(), Uncertified> {
+    if rule.verify == Verify::User {
+        return Err(Uncertified::NeedsUserVerification { kind });
+    }
+    let missing = rule.missing(trust, signers);
+    if missing.is_empty() { Ok(()) } else { Err(Uncertified::Unmet { kind, missing }) }
+}
+
+/// A change that alters rule or electorate of kind K needs K's old rule (under the old people) and K's new rule (under the new) besides
+/// its own (PROTOCOL §3).
+fn meets_closure(old: &TrustRoot, next: &TrustRoot, signers: &BTreeSet<Person>) -> Result<(), Uncertified> {
+    for kind in ChangeKind::ALL {
+        let (before, after) = (old.rule(kind)?, next.rule(kind)?);
+        if before != after || electorate(old, before) != electorate(next, after) {
+            meets(before, old, kind, signers)?;
+            // Whoever enters with this version cannot sign under it yet: the new rule is met by those who were there before.
+            let standing = signers.iter().filter(|p| same_keys(old, next, p)).cloned().collect();
+            meets(after, next, kind, &standing)?;
+        }
+    }
+    Ok(())
+}
+
+fn same_keys(old: &TrustRoot, next: &TrustRoot, person: &Person) -> bool {
+    let keys = |t: &TrustRoot| t.actors.get(person).map(|a| a.keys.clone());
+    keys(old).is_some() && keys(old) == keys(next)
+}
+
+/// Who could sign for a rule, with which keys.
+fn electorate<'t>(trust: &'t TrustRoot, rule: &Rule) -> Vec<(&'t Person, Vec<Group>, &'t crate::trust::Actor)> {
+    let demanded = |person: &'t Person, actor: &'t crate::trust::Actor| {
+        let groups: Vec<_> = rule.need.iter().map(|n| n.group.clone()).filter(|g| actor.groups.contains(g)).collect();
+        (!groups.is_empty()).then_some((person, groups, actor))
+    };
+    trust.actors.iter().filter_map(|(p, a)| demanded(p, a)).collect()
+}
+
+fn check_confirmed(certificate: &Certificate, proposed: &Vote, trust: &TrustRoot) -> Result<(), Uncertified> {
+    if !trust.rule(proposed.kind)?.confirm {
+        return Ok(());
+    }
+    let unconfirmed = || Uncertified::Unconfirmed(proposed.person.clone());
+    let signed = certificate.confirmations.first().ok_or_else(unconfirmed)?;
+    let vote = Vote::read(Role::Confirm, signed)?;
+    let by_proposer = vote.person == proposed.person && vote.answers(proposed, &certificate.proposal);
+    let key = vote.key_in(trust).filter(|_| by_proposer).ok_or_else(unconfirmed)?;
+    signed.verify(Role::Confirm.kind(), &key).map_err(|why| Uncertified::Answer { person: vote.person, why })
+}

@@ -1,0 +1,143 @@
+//! The trust chain: genesis, then one certified version after the other, as in TUF.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    canon::Malformed,
+    certificate::{Certificate, Certified, Uncertified, certify},
+    change::Action,
+    names::{Digest, Person, TenantId},
+    sign::{BadSignature, Kind, Signature},
+    trust::{Algorithm, BadTrust, TrustRoot},
+};
+
+/// Longest chain that is read at once.
+pub const LINKS_MAX: usize = 1_024;
+
+/// Version 1 and the signature of each of its persons over it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Genesis {
+    /// Canonical bytes of a [`TrustRoot`] of version 1.
+    #[serde(with = "crate::canon::bytes")]
+    pub root: Vec<u8>,
+    /// One signature a person, over the digest of the root for [`Kind::Trust`], by any of the person's keys.
+    pub signatures: BTreeMap<Person, Signature>,
+}
+
+/// Why a genesis founds nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadGenesis {
+    #[error(transparent)]
+    Trust(#[from] BadTrust),
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("a genesis is of version 1, found {0}")]
+    NotFirst(u64),
+    #[error("{0} has not signed the genesis: every first actor must")]
+    Unsigned(Person),
+    #[error("the genesis is signed by {0}, who is not one of its actors")]
+    Stranger(Person),
+    #[error("the signature of {0}: {1}")]
+    Signature(Person, BadSignature),
+}
+
+impl Genesis {
+    /// Checks that every first actor signed, and nobody else.
+    pub fn found(&self) -> Result<Chain, BadGenesis> {
+        let root = TrustRoot::from_bytes(&self.root)?;
+        if root.version != 1 {
+            return Err(BadGenesis::NotFirst(root.version));
+        }
+        if let Some(stranger) = self.signatures.keys().find(|p| !root.actors.contains_key(*p)) {
+            return Err(BadGenesis::Stranger(stranger.clone()));
+        }
+        for (person, actor) in &root.actors {
+            let signature = self.signatures.get(person).ok_or_else(|| BadGenesis::Unsigned(person.clone()))?;
+            let mut keys = actor.keys.values().filter(|k| k.algorithm == Algorithm::Ed25519);
+            if !keys.any(|k| k.public.verify(Kind::Trust, &self.root, signature).is_ok()) {
+                return Err(BadGenesis::Signature(person.clone(), BadSignature::Mismatch("trust")));
+            }
+        }
+        Ok(Chain { tenant: root.tenant_id()?, digests: vec![Kind::Trust.digest(&self.root)], current: root })
+    }
+}
+
+/// A chain as far as it was verified. It can be had from [`Genesis::found`] and [`Chain::extend`] alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    tenant: TenantId,
+    /// Digest of each version, from 1 on.
+    digests: Vec<Digest>,
+    current: TrustRoot,
+}
+
+impl Chain {
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+    pub fn current(&self) -> &TrustRoot {
+        &self.current
+    }
+    pub fn version(&self) -> u64 {
+        self.current.version
+    }
+    pub fn digest(&self) -> Digest {
+        self.digest_of(self.current.version).unwrap_or(self.tenant.0)
+    }
+    /// Digest of a version that this chain has.
+    pub fn digest_of(&self, version: u64) -> Option<Digest> {
+        let at = usize::try_from(version.checked_sub(1)?).ok()?;
+        self.digests.get(at).copied()
+    }
+
+    /// The chain one version longer, if this certificate makes the next one.
+    pub fn extend(&self, certificate: &Certificate) -> Result<(Self, Certified), Uncertified> {
+        let certified = certify(certificate, self, u64::MAX)?;
+        let next = certified
+            .change()
+            .action
+            .next()
+            .ok_or(Uncertified::NotSuccessor(self.version(), "the change makes no new version"))?;
+        self.check_successor(&certified.change().action, next)?;
+        let mut digests = self.digests.clone();
+        digests.push(next.digest()?);
+        let longer = Self { tenant: self.tenant, digests, current: next.clone() };
+        Ok((longer, certified))
+    }
+
+    /// What the next version may differ in: only what its kind of change is about.
+    pub fn check_successor(&self, action: &Action, next: &TrustRoot) -> Result<(), Uncertified> {
+        next.check()?;
+        let now = &self.current;
+        let refuse = |why| Err(Uncertified::NotSuccessor(now.version, why));
+        match () {
+            () if next.version != now.version + 1 => return refuse("its version is not the next"),
+            () if next.tenant != Some(self.tenant) => return refuse("it names another tenant"),
+            () if next.previous != Some(self.digest()) => return refuse("it does not name its predecessor's digest"),
+            () => {}
+        }
+        let mut same = next.clone();
+        same.version = now.version;
+        same.tenant = now.tenant;
+        same.previous = now.previous;
+        same.carried = now.carried.clone();
+        match action {
+            Action::RegisterSystem { system, .. } => {
+                if now.systems.contains(system) || !same.systems.remove(system) {
+                    return refuse("it does not add the one system that it names");
+                }
+            }
+            Action::ChangeCallers { .. } => same.callers = now.callers.clone(),
+            Action::ChangeActors { .. } => {
+                same.actors = now.actors.clone();
+                same.recovery = now.recovery.clone();
+            }
+            Action::ChangeQuorum { .. } => same.rules = now.rules.clone(),
+            Action::LinkL1 { .. } | Action::RevokeL1 {} | Action::RestoreL1 { .. } => {}
+        }
+        if same == *now { Ok(()) } else { refuse("it alters more than its kind of change may") }
+    }
+}

@@ -1,0 +1,197 @@
+//! Changes: what a proposal asks for, typed, with everything that its effect depends on.
+//!
+//! People never sign a change alone, only statements that name its digest and their role ([`crate::vote`]).
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    canon::{self, Malformed, Text},
+    names::{Deployment, Digest, KeyRef, Region, System, TenantId},
+    sign::Kind,
+    trust::TrustRoot,
+};
+
+/// Every kind of change that a rule may speak of (DESIGN §4). A trust root holds one rule for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ChangeKind {
+    ProvisionTenant,
+    LinkL1,
+    SwitchL1,
+    UnlinkL1,
+    SuspendL1,
+    ResumeL1,
+    RevokeL1,
+    RestoreL1,
+    MigrateCsekToCmk,
+    RotateL2,
+    RotateL3,
+    RegisterSystem,
+    RetireSystem,
+    ChangeCallers,
+    ChangeActors,
+    ChangeQuorum,
+    ChangePolicy,
+    ChangeRouting,
+    ChangeLease,
+    ChangeResidency,
+    BlockTenant,
+    UnblockTenant,
+    TerminateTenant,
+    ApplyTopology,
+}
+
+impl ChangeKind {
+    pub const ALL: [Self; 24] = [
+        Self::ProvisionTenant,
+        Self::LinkL1,
+        Self::SwitchL1,
+        Self::UnlinkL1,
+        Self::SuspendL1,
+        Self::ResumeL1,
+        Self::RevokeL1,
+        Self::RestoreL1,
+        Self::MigrateCsekToCmk,
+        Self::RotateL2,
+        Self::RotateL3,
+        Self::RegisterSystem,
+        Self::RetireSystem,
+        Self::ChangeCallers,
+        Self::ChangeActors,
+        Self::ChangeQuorum,
+        Self::ChangePolicy,
+        Self::ChangeRouting,
+        Self::ChangeLease,
+        Self::ChangeResidency,
+        Self::BlockTenant,
+        Self::UnblockTenant,
+        Self::TerminateTenant,
+        Self::ApplyTopology,
+    ];
+
+    /// Stops are never queued, refused or voided because of another proposal (PROTOCOL §4).
+    pub const fn is_stop(self) -> bool {
+        matches!(self, Self::RevokeL1 | Self::SuspendL1 | Self::BlockTenant | Self::TerminateTenant)
+    }
+
+    /// What is valid on a killed tenant besides further stops (PROTOCOL §4).
+    pub const fn allowed_when_killed(self) -> bool {
+        self.is_stop() || matches!(self, Self::RestoreL1 | Self::ChangeActors | Self::ChangeQuorum)
+    }
+}
+
+impl std::fmt::Display for ChangeKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for ChangeKind {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = || Self::ALL.map(|k| k.to_string()).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|k| k.to_string() == text)
+            .ok_or_else(|| format!("`{text}` is no kind of change; known are {}", known()))
+    }
+}
+
+/// An L1 key at the customer's KMS, as the probe resolved it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L1Ref {
+    /// The name that the topology gives to the provider, such as `acme-aws`.
+    pub provider: System,
+    /// ARN or URI; an alias is resolved at the probe, so that what is approved can't be pointed elsewhere later.
+    pub key: KeyRef,
+}
+
+/// What a change does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", deny_unknown_fields)]
+pub enum Action {
+    /// Adds a system: an application or database, owner of one L3.
+    RegisterSystem { system: System, next: Box<TrustRoot> },
+    /// Which client certificates use which system.
+    ChangeCallers { next: Box<TrustRoot> },
+    /// People, groups and keys.
+    ChangeActors { next: Box<TrustRoot> },
+    /// The rules that say who must sign what.
+    ChangeQuorum { next: Box<TrustRoot> },
+    /// Ties the tenant's L2 to a key at the customer's KMS.
+    LinkL1 { l1: L1Ref },
+    /// The kill switch: nothing at all works afterwards.
+    RevokeL1 {},
+    /// Lifts the kills that it names, and no other.
+    RestoreL1 { kills: BTreeSet<Digest> },
+}
+
+impl Action {
+    pub const fn kind(&self) -> ChangeKind {
+        match self {
+            Self::RegisterSystem { .. } => ChangeKind::RegisterSystem,
+            Self::ChangeCallers { .. } => ChangeKind::ChangeCallers,
+            Self::ChangeActors { .. } => ChangeKind::ChangeActors,
+            Self::ChangeQuorum { .. } => ChangeKind::ChangeQuorum,
+            Self::LinkL1 { .. } => ChangeKind::LinkL1,
+            Self::RevokeL1 {} => ChangeKind::RevokeL1,
+            Self::RestoreL1 { .. } => ChangeKind::RestoreL1,
+        }
+    }
+
+    /// The next version of the trust root, where the change makes one.
+    pub fn next(&self) -> Option<&TrustRoot> {
+        match self {
+            Self::RegisterSystem { next, .. }
+            | Self::ChangeCallers { next }
+            | Self::ChangeActors { next }
+            | Self::ChangeQuorum { next } => Some(next),
+            Self::LinkL1 { .. } | Self::RevokeL1 {} | Self::RestoreL1 { .. } => None,
+        }
+    }
+}
+
+/// A change, complete: where, to whom, under which trust, in which order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    pub domain: String,
+    pub deployment: Deployment,
+    pub tenant: TenantId,
+    /// The version of the trust root under which it was made.
+    #[serde(with = "canon::decimal")]
+    pub trust_version: u64,
+    /// Orders grants. A stop carries the epoch that its author saw; it decides nothing.
+    #[serde(with = "canon::decimal")]
+    pub epoch: u64,
+    /// The regions that it reaches.
+    pub regions: BTreeSet<Region>,
+    /// Why, in the proposer's words.
+    pub reason: Text,
+    /// Makes two otherwise equal changes two: 16 random bytes, base64url.
+    pub nonce: String,
+    pub action: Action,
+}
+
+impl Change {
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Malformed> {
+        canon::write("a change", self)
+    }
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        let change: Self = canon::read("a change", bytes)?;
+        if change.domain == Kind::Change.domain() {
+            Ok(change)
+        } else {
+            Err(Malformed::NotCanonical { what: "a change" })
+        }
+    }
+    /// Digest of a change's canonical bytes; the name by which votes and restores call it.
+    pub fn digest_of(bytes: &[u8]) -> Digest {
+        Kind::Change.digest(bytes)
+    }
+    pub fn kind(&self) -> ChangeKind {
+        self.action.kind()
+    }
+}

@@ -1,0 +1,138 @@
+//! Directives: what governance tells a region. What each needs before it may move a tenant is one exhaustive match (PROTOCOL §1).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    canon::{self, Malformed},
+    certificate::Certificate,
+    chain::Genesis,
+    codec::{self, BadBody},
+    names::{Deployment, Digest, Region, TenantId},
+    sign::{Kind, SecretKey, Signed},
+};
+
+/// Most links that travel with one certificate.
+pub const LINKS_PER_DIRECTIVE_MAX: usize = 256;
+
+/// A certificate together with the links of the trust chain that the region may lack (PROTOCOL §4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Warrant {
+    pub tenant: TenantId,
+    /// From the region's last acknowledged version on, oldest first.
+    pub links: Vec<Certificate>,
+    pub certificate: Certificate,
+}
+
+/// Governance to region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Directive {
+    /// A new tenant: its genesis and the links up to the version that names this region.
+    Provision {
+        genesis: Genesis,
+        links: Vec<Certificate>,
+    },
+    /// Try the L1 that this proposed change names; changes nothing.
+    Probe {
+        tenant: TenantId,
+        change: Vec<u8>,
+        proposal: Signed,
+    },
+    /// Keep the tenant's keys unsealed.
+    Hold {
+        tenant: TenantId,
+    },
+    Link(Warrant),
+    Kill(Warrant),
+    Restore(Warrant),
+    /// A new version of the trust root: people, rules, systems.
+    Trust(Warrant),
+    /// A new version that changes the callers; closes the tenant's connections.
+    Callers(Warrant),
+    /// A renewal by the lease key.
+    Lease(Signed),
+}
+
+/// What a directive needs; a frame's signature alone changes no tenant state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// The genesis, confirmed by a topology pin or `kcm region pin`.
+    PinnedGenesis,
+    /// The proposer's signed statement that names this KeyRef.
+    ProposersSignature,
+    /// Nothing beyond what the certified head allows.
+    CertifiedHead,
+    /// A statement by the trust root's lease key.
+    LeaseKey,
+    /// A stop's certificate.
+    StopCertificate,
+    /// A certificate of the current trust version.
+    Certificate,
+}
+
+impl Directive {
+    /// PROTOCOL §1's table.
+    pub const fn needs(&self) -> Needs {
+        match self {
+            Self::Provision { .. } => Needs::PinnedGenesis,
+            Self::Probe { .. } => Needs::ProposersSignature,
+            Self::Hold { .. } => Needs::CertifiedHead,
+            Self::Lease(_) => Needs::LeaseKey,
+            Self::Kill(_) => Needs::StopCertificate,
+            Self::Link(_) | Self::Restore(_) | Self::Trust(_) | Self::Callers(_) => Needs::Certificate,
+        }
+    }
+
+    /// The name that people see in logs, metrics and refusals.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Provision { .. } => "provision",
+            Self::Probe { .. } => "probe",
+            Self::Hold { .. } => "hold",
+            Self::Link(_) => "link",
+            Self::Kill(_) => "kill",
+            Self::Restore(_) => "restore",
+            Self::Trust(_) => "trust",
+            Self::Callers(_) => "callers",
+            Self::Lease(_) => "lease",
+        }
+    }
+
+    pub fn encode(&self) -> Result<Vec<u8>, BadBody> {
+        codec::encode(self)
+    }
+    pub fn decode(bytes: &[u8]) -> Result<Self, BadBody> {
+        codec::decode(bytes)
+    }
+    /// The name by which a SyncAck calls the directive.
+    pub fn digest_of(bytes: &[u8]) -> Digest {
+        Kind::Directive.digest(bytes)
+    }
+}
+
+/// A renewal of one tenant's lease in one region: single use, counted from when the region drew the nonce (PROTOCOL §5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseGrant {
+    pub domain: String,
+    pub deployment: Deployment,
+    pub tenant: TenantId,
+    pub region: Region,
+    /// Digest of the trust root that the region holds; another head is refused.
+    pub trust: Digest,
+    #[serde(with = "canon::decimal")]
+    pub epoch: u64,
+    pub nonce: String,
+    #[serde(with = "canon::decimal")]
+    pub seconds: u64,
+}
+
+impl LeaseGrant {
+    pub fn sign(&self, key: &SecretKey) -> Result<Signed, Malformed> {
+        Ok(Signed::new(Kind::Lease, canon::write("a lease", self)?, key))
+    }
+    pub fn read(signed: &Signed) -> Result<Self, Malformed> {
+        let grant: Self = canon::read("a lease", &signed.statement)?;
+        if grant.domain == Kind::Lease.domain() { Ok(grant) } else { Err(Malformed::NotCanonical { what: "a lease" }) }
+    }
+}

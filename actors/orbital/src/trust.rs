@@ -1,0 +1,310 @@
+//! The trust root: who a tenant's people are, and who must sign what. One version follows the other in a chain.
+//!
+//! Version 1 is the genesis; its digest is the tenant's id. Each later version names its predecessor's digest and is certified under it
+//! ([`crate::chain`]). All of PROTOCOL's members stand in the format from the first version on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    canon::{self, Malformed},
+    change::ChangeKind,
+    names::{Deployment, Digest, Group, Jurisdiction, KeyName, Person, Region, System, TenantId, TenantName},
+    quorum::{self, Rule},
+    sign::{Kind, PublicKey, Signature},
+};
+
+/// Most persons in one trust root.
+pub const ACTORS_MAX: usize = 256;
+/// Most keys of one person.
+pub const KEYS_PER_ACTOR_MAX: usize = 16;
+/// Most caller rules in one trust root.
+pub const CALLERS_MAX: usize = 1_024;
+
+/// How a key signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    Ed25519,
+    /// A passkey. Its signatures are checked once the portal makes them; until then such a key counts for nothing.
+    Webauthn,
+}
+
+/// One key of one person. One key, one person, one use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActorKey {
+    pub algorithm: Algorithm,
+    pub public: PublicKey,
+    /// Not made or held by anything of governance: a CLI key, or a passkey of a foreign origin (PROTOCOL §3).
+    pub independent: bool,
+    /// The key's own signature over tenant id, person and key, where it was enrolled after genesis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Signature>,
+}
+
+/// A person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Actor {
+    pub groups: BTreeSet<Group>,
+    pub keys: BTreeMap<KeyName, ActorKey>,
+    /// Issuer and subject at the identity provider, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+}
+
+/// The terms of a region's lease (PROTOCOL §5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseTerms {
+    /// Seconds that a renewal is good for; 0 says unlimited.
+    #[serde(with = "canon::decimal")]
+    pub seconds: u64,
+    /// Only this key renews. Governance holds it by default; the tenant may hold it itself.
+    pub key: PublicKey,
+}
+
+/// What resumes a tenant after the customer's KMS refused and then allowed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum L1Resume {
+    Probe,
+    Quorum,
+}
+
+/// What happens when the customer's KMS does not answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L1Terms {
+    /// Seconds that cached keys serve on while L1 is unreachable; 0 says unlimited. Never unlimited together with the lease.
+    #[serde(with = "canon::decimal")]
+    pub grace: u64,
+    pub resume: L1Resume,
+}
+
+/// A region as a tenant knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegionIdentity {
+    pub jurisdiction: Jurisdiction,
+    /// Signs this region's SyncAcks.
+    pub report_key: PublicKey,
+    /// X25519: credentials are sealed to it.
+    pub hpke_key: PublicKey,
+}
+
+/// What verifies a KMIP client's certificate chain, and so decides its tenant (PROTOCOL §8).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Anchor {
+    /// A client CA: its certificate, DER.
+    Ca {
+        #[serde(with = "canon::bytes")]
+        certificate: Vec<u8>,
+    },
+    /// One leaf certificate: SHA-256 of its DER.
+    Fingerprint { digest: Digest },
+}
+
+/// An anchor and the system that its clients use.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallerRule {
+    pub anchor: Anchor,
+    pub system: System,
+    /// Narrows the anchor to certificates that carry this SAN URI, SAN DNS name or CN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<System>,
+}
+
+/// Passkey terms: rpId, exact origins and algorithms (PROTOCOL §3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebauthnTerms {
+    pub rp_id: String,
+    pub origins: BTreeSet<String>,
+    pub algorithms: BTreeSet<String>,
+}
+
+/// Cold keys that sign ChangeActors alone, after a delay (PROTOCOL §3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecoveryTerms {
+    pub keys: BTreeSet<PublicKey>,
+    #[serde(with = "canon::decimal")]
+    pub need: u64,
+    #[serde(with = "canon::decimal")]
+    pub delay_seconds: u64,
+}
+
+/// One version of a tenant's trust.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustRoot {
+    pub domain: String,
+    pub deployment: Deployment,
+    /// Absent in the genesis, whose digest it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantId>,
+    pub name: TenantName,
+    #[serde(with = "canon::decimal")]
+    pub version: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Digest>,
+    pub actors: BTreeMap<Person, Actor>,
+    pub rules: BTreeMap<ChangeKind, Rule>,
+    /// Digest of the Cedar bundle.
+    pub policy: Digest,
+    pub lease: LeaseTerms,
+    pub l1: L1Terms,
+    pub residency: BTreeSet<Jurisdiction>,
+    pub regions: BTreeMap<Region, RegionIdentity>,
+    pub systems: BTreeSet<System>,
+    pub callers: BTreeSet<CallerRule>,
+    /// Certificates of earlier versions that stay good under this one, by digest of their change.
+    pub carried: BTreeSet<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webauthn: Option<WebauthnTerms>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RecoveryTerms>,
+}
+
+/// Why a trust root is not valid, whoever signed it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadTrust {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("version {version} must {must}")]
+    Shape { version: u64, must: &'static str },
+    #[error("a trust root needs at least two persons with a key each, found {0}")]
+    TooFewPersons(usize),
+    #[error("{0} and {1} hold the same key: one key, one person")]
+    SharedKey(Person, Person),
+    #[error("{0} and {1} are the same subject at the identity provider")]
+    SharedSubject(Person, Person),
+    #[error("no rule for {0}: every kind of change needs one")]
+    NoRule(ChangeKind),
+    #[error("the rule for {kind} cannot be met: {why}")]
+    Unmeetable { kind: ChangeKind, why: String },
+    #[error("the rule for {0} is met by one group alone: only stops may be (PROTOCOL §3)")]
+    OneGroup(ChangeKind),
+    #[error("region {region} lies in {jurisdiction}, which the tenant's residency does not allow")]
+    Residency { region: Region, jurisdiction: Jurisdiction },
+    #[error("lease and L1 grace are both unlimited: a region cut off would serve for ever (PROTOCOL §5)")]
+    NoLimit,
+    #[error("caller rule for system {0}: the trust root names no such system")]
+    UnknownSystem(System),
+    #[error("the same client anchor stands for two systems without a name that tells them apart")]
+    AmbiguousAnchor,
+    #[error("too many {what}: at most {max}, found {found}")]
+    TooMany { what: &'static str, max: usize, found: usize },
+}
+
+impl TrustRoot {
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Malformed> {
+        canon::write("a trust root", self)
+    }
+
+    /// Reads canonical bytes and checks that the root is valid by itself.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadTrust> {
+        let root: Self = canon::read("a trust root", bytes)?;
+        root.check()?;
+        Ok(root)
+    }
+
+    pub fn digest(&self) -> Result<Digest, Malformed> {
+        Ok(Kind::Trust.digest(&self.to_bytes()?))
+    }
+
+    /// The tenant's id: the genesis's own digest, or what each later version carries.
+    pub fn tenant_id(&self) -> Result<TenantId, Malformed> {
+        match self.tenant {
+            Some(id) => Ok(id),
+            None => Ok(TenantId(self.digest()?)),
+        }
+    }
+
+    pub fn rule(&self, kind: ChangeKind) -> Result<&Rule, BadTrust> {
+        self.rules.get(&kind).ok_or(BadTrust::NoRule(kind))
+    }
+
+    /// Everything that a version must hold by itself, whoever certified it.
+    pub fn check(&self) -> Result<(), BadTrust> {
+        self.check_shape()?;
+        self.check_limits()?;
+        self.check_persons()?;
+        self.check_regions()?;
+        self.check_callers()?;
+        for kind in ChangeKind::ALL {
+            quorum::check_rule(self, kind, self.rule(kind)?)?;
+        }
+        Ok(())
+    }
+
+    fn check_shape(&self) -> Result<(), BadTrust> {
+        let shape = |must| Err(BadTrust::Shape { version: self.version, must });
+        match (self.version, self.tenant, self.previous) {
+            _ if self.domain != Kind::Trust.domain() => shape("be of domain openkcm/trust/v1"),
+            (0, _, _) => shape("count from 1"),
+            (1, None, None) => Ok(()),
+            (1, _, _) => shape("name neither tenant nor predecessor: the genesis is both"),
+            (_, Some(_), Some(_)) => Ok(()),
+            _ => shape("name its tenant and its predecessor's digest"),
+        }
+    }
+
+    fn check_limits(&self) -> Result<(), BadTrust> {
+        let limit = |what, max, found| if found > max { Err(BadTrust::TooMany { what, max, found }) } else { Ok(()) };
+        limit("persons", ACTORS_MAX, self.actors.len())?;
+        limit("caller rules", CALLERS_MAX, self.callers.len())?;
+        self.actors.values().try_for_each(|a| limit("keys of one person", KEYS_PER_ACTOR_MAX, a.keys.len()))?;
+        if self.lease.seconds == 0 && self.l1.grace == 0 { Err(BadTrust::NoLimit) } else { Ok(()) }
+    }
+
+    fn check_persons(&self) -> Result<(), BadTrust> {
+        let signing = self.actors.values().filter(|a| !a.keys.is_empty()).count();
+        if signing < 2 {
+            return Err(BadTrust::TooFewPersons(signing));
+        }
+        let (mut keys, mut subjects) = (BTreeMap::new(), BTreeMap::new());
+        for (person, actor) in &self.actors {
+            for key in actor.keys.values() {
+                if let Some(other) = keys.insert(key.public, person) {
+                    return Err(BadTrust::SharedKey(other.clone(), person.clone()));
+                }
+            }
+            if let Some(subject) = &actor.subject
+                && let Some(other) = subjects.insert(subject, person)
+            {
+                return Err(BadTrust::SharedSubject(other.clone(), person.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_regions(&self) -> Result<(), BadTrust> {
+        match self.regions.iter().find(|(_, r)| !self.residency.contains(&r.jurisdiction)) {
+            None => Ok(()),
+            Some((region, r)) => {
+                Err(BadTrust::Residency { region: region.clone(), jurisdiction: r.jurisdiction.clone() })
+            }
+        }
+    }
+
+    fn check_callers(&self) -> Result<(), BadTrust> {
+        let mut anchors = BTreeMap::new();
+        for rule in &self.callers {
+            if !self.systems.contains(&rule.system) {
+                return Err(BadTrust::UnknownSystem(rule.system.clone()));
+            }
+            let others: &mut Vec<_> = anchors.entry(&rule.anchor).or_default();
+            if others.iter().any(|o: &&CallerRule| o.name == rule.name || o.name.is_none() || rule.name.is_none()) {
+                return Err(BadTrust::AmbiguousAnchor);
+            }
+            others.push(rule);
+        }
+        Ok(())
+    }
+}
