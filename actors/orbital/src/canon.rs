@@ -234,7 +234,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_is_written_reads_back(map: BTreeMap<String, Vec<String>>) {
+        fn what_is_written_reads_back(map in proptest::collection::btree_map(".{0,6}", proptest::collection::vec(".{0,6}", 0..3), 0..4)) {
             let bytes = write("a map", &map).unwrap();
             proptest::prop_assert_eq!(read::<BTreeMap<String, Vec<String>>>("a map", &bytes).unwrap(), map);
         }
