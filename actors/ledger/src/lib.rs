@@ -1,1 +1,118 @@
-//! ledger
+//! The ledger: what was decided, and what a region is still owed, in one place and one transaction.
+//!
+//! State is the fold of an append-only chain (DESIGN §2.12). Each [`Entry`] carries the hash of the one before it, so that any edit,
+//! deletion or reordering breaks every later hash. Directives that an entry causes are [`Owed`] rows, written in the same transaction
+//! as the entry: there is no moment at which a decision exists and its directive does not, nor the other way round (invariant 5).
+//! [`Ledger::append`] returns only when the batch would survive `kill -9` and a loss of power (invariant 10).
+//!
+//! Two backends, one conformance suite (`tests/conformance.rs`): [`RedbLedger`] on disk and [`MemoryLedger`] for simulations. Both put
+//! a batch through the same pure `step`. [`verify_file`] and [`verify_export`] check a chain offline (invariant 13).
+//!
+//! A full disk never stops a stop: [`RedbLedger`] keeps [`RESERVE_BYTES`] beside the database, which only a batch marked `reserved`
+//! may use (PROTOCOL §4).
+
+mod batch;
+mod chain;
+mod codec;
+mod entry;
+mod error;
+mod export;
+mod memory;
+mod offline;
+mod owed;
+mod redb;
+mod reserve;
+mod step;
+
+pub use batch::{
+    BATCH_ROWS_MAX, BODY_BYTES_MAX, Batch, META_KEY_BYTES_MAX, META_VALUE_BYTES_MAX, NewEntry, NewOwed, Receipt,
+    TEXT_BYTES_MAX,
+};
+pub use chain::{Broken, Chain, Head, Summary};
+pub use entry::Entry;
+pub use error::LedgerError;
+pub use export::{LINE_BYTES_MAX, export, verify_export};
+pub use memory::MemoryLedger;
+pub use offline::{OfflineLedger, verify_file};
+pub use owed::{LANE_CRITICAL, LANE_ORDINARY, Owed};
+pub use redb::RedbLedger;
+pub use reserve::{RESERVE_BYTES, RESERVE_STEP_BYTES};
+
+/// Most rows that one read returns, whatever `limit` asks for.
+pub const READ_ROWS_MAX: usize = 4096;
+
+/// An append-only chain of entries with the directives they owe. All calls block; a durable append takes a few milliseconds.
+pub trait Ledger: Send + Sync + 'static {
+    /// Appends the batch as one transaction: all of it is durable when this returns `Ok`, none of it exists when it returns `Err`.
+    /// An empty batch changes nothing and costs nothing.
+    fn append(&self, batch: Batch) -> Result<Receipt, LedgerError>;
+
+    /// Entries with `sequence >= from`, ascending, at most `limit` and never more than [`READ_ROWS_MAX`]. The first entry is 1.
+    fn entries(&self, from: u64, limit: usize) -> Result<Vec<Entry>, LedgerError>;
+
+    /// The newest entry; [`Head::EMPTY`] for a ledger without entries.
+    fn head(&self) -> Result<Head, LedgerError>;
+
+    /// Rows not yet settled of one region and lane with `sequence > after`, ascending. `after = 0, limit = 1` gives the oldest.
+    fn owed(&self, region: &str, lane: u8, after: u64, limit: usize) -> Result<Vec<Owed>, LedgerError>;
+
+    /// How many rows of one region and lane are not yet settled.
+    fn owed_count(&self, region: &str, lane: u8) -> Result<u64, LedgerError>;
+
+    /// A small row outside the chain, such as the incarnation of this node; written through [`Batch::meta`].
+    fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, LedgerError>;
+
+    /// Writes one small row in a transaction of its own. In a batch, it is written together with the entries.
+    fn put_meta(&self, key: &str, value: &[u8]) -> Result<(), LedgerError> {
+        self.append(Batch { meta: vec![(key.to_owned(), value.to_owned())], ..Batch::default() }).map(drop)
+    }
+
+    /// Recomputes the whole chain and compares its end with the stored head.
+    fn verify(&self) -> Result<Summary, Broken> {
+        self.verify_against(&[])
+    }
+
+    /// As [`Ledger::verify`], and the chain must pass through each of `anchors`: heads that were written down elsewhere. Only an
+    /// anchor finds a chain that someone with write access computed anew from the edited entry on.
+    fn verify_against(&self, anchors: &[Head]) -> Result<Summary, Broken> {
+        let mut chain = Chain::whole(anchors);
+        let mut dry = false;
+        loop {
+            let page = self.entries(chain.next(), READ_ROWS_MAX).map_err(|e| Broken::unreadable(&e))?;
+            for entry in &page {
+                chain.link(entry)?;
+            }
+            if !page.is_empty() {
+                dry = false;
+                continue;
+            }
+            // Another thread may append between the two reads: then the head is ahead once, and the next page has its entries.
+            let head = self.head().map_err(|e| Broken::unreadable(&e))?;
+            if dry || head.sequence < chain.next() {
+                return chain.end(head);
+            }
+            dry = true;
+        }
+    }
+}
+
+impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
+    fn append(&self, batch: Batch) -> Result<Receipt, LedgerError> {
+        (**self).append(batch)
+    }
+    fn entries(&self, from: u64, limit: usize) -> Result<Vec<Entry>, LedgerError> {
+        (**self).entries(from, limit)
+    }
+    fn head(&self) -> Result<Head, LedgerError> {
+        (**self).head()
+    }
+    fn owed(&self, region: &str, lane: u8, after: u64, limit: usize) -> Result<Vec<Owed>, LedgerError> {
+        (**self).owed(region, lane, after, limit)
+    }
+    fn owed_count(&self, region: &str, lane: u8) -> Result<u64, LedgerError> {
+        (**self).owed_count(region, lane)
+    }
+    fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, LedgerError> {
+        (**self).meta(key)
+    }
+}
