@@ -1,1 +1,20 @@
-//! custody
+//! Custody: the execution plane's keys, in locked memory of one region's node and wrapped at rest.
+//!
+//! Start with [`keyring::Keyring`], the façade that the KMIP server and the node use; [`key_table`] has the gate, the borrows and
+//! the kill. `vault` is the only `unsafe` of the system. Custody decides nothing about who may do what: `standing` reads the
+//! tenant's certified trust chain, the KMIP server asks Cedar.
+
+pub mod aead;
+pub mod clock;
+pub mod dek;
+pub mod error;
+mod guards;
+pub mod key_table;
+pub mod keyring;
+pub mod l1;
+pub mod names;
+pub mod object;
+pub mod standing;
+pub mod vault;
+
+pub use error::{Error, Kind};

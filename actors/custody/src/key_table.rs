@@ -1,0 +1,489 @@
+//! The key table: every key that this node holds in plaintext, and each tenant's gate before it.
+//!
+//! A request never enters a mailbox (DESIGN §2.15): it borrows. [`KeyTable::borrow`] looks the key up, takes its slot's read lock
+//! and checks the tenant's gate; [`Borrow::finish`] checks the gate again, so that no output leaves after the fence. A kill sets
+//! the fence (one atomic store, outside every lock), raises the generation, empties the tenant's slots and takes each slot's write
+//! lock, which waits for its borrows; only then it answers [`Drained`]. An unseal that began before carries an older generation
+//! and is refused by [`KeyTable::insert`].
+//!
+//! ```text
+//! let borrow = table.borrow(&tenant, &KeyId::Object(id), &system, Purpose::Protect)?;   // Miss: warm it, then again
+//! let sealed = borrow.encrypt(Mode::Gcm, None, aad, plaintext)?;                        // a Pending<_>: cannot be read yet
+//! let answer = borrow.finish(sealed)?;                                                  // the second check releases it
+//! ```
+//! A thread holds at most one borrow at a time, and none across an await: the guard is not `Send`.
+
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    hash::BuildHasher,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use orbital::names::{System, TenantId};
+use parking_lot::{ArcRwLockReadGuard, Mutex, RawRwLock, RwLock};
+
+use crate::{
+    clock::Clock,
+    error::Error,
+    guards,
+    names::{Epoch, Generation, KeyId},
+    object::ObjectMeta,
+    vault::Secret,
+};
+
+/// Shards of one tenant's slots: an insert locks one of them.
+const SHARDS: usize = 64;
+/// A lease deadline that never comes.
+pub const LEASE_UNLIMITED: u64 = u64::MAX;
+
+macro_rules! stops {
+    ($($(#[$doc:meta])* $name:ident = $bit:literal, $word:literal;)*) => {
+        /// One reason why a tenant is not served. Each is its own bit, lifted only by its counterpart (PROTOCOL §4).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Stop { $($(#[$doc])* $name,)* }
+
+        impl Stop {
+            /// All of them, the gravest first: a tenant with several is refused for the first.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+            /// Its bit in the gate and in stored rows. Never changes.
+            pub const fn bit(self) -> u32 { match self { $(Self::$name => 1 << $bit,)* } }
+            /// A word for logs, metrics and audit.
+            pub const fn word(self) -> &'static str { match self { $(Self::$name => $word,)* } }
+        }
+    };
+}
+
+stops! {
+    /// A certified Kill that no RestoreL1 names yet.
+    Killed = 0, "killed";
+    /// A certified Block.
+    Blocked = 1, "blocked";
+    /// The customer's KMS refuses the key.
+    L1Stop = 2, "l1_stop";
+    /// The tenant's lease has ended.
+    LeaseOver = 3, "lease_over";
+    /// The customer's KMS has been out of reach for longer than `l1_grace`.
+    L1Away = 4, "l1_away";
+    /// The node has started and no trustworthy head has opened the tenant yet.
+    Sealed = 5, "sealed";
+    /// A certified Suspend: decrypting goes on, protecting does not.
+    Suspended = 6, "suspended";
+}
+
+impl Stop {
+    /// The keys are zeroized, not only fenced.
+    pub const fn zeroizes(self) -> bool {
+        !matches!(self, Self::Suspended)
+    }
+    /// Survives a restart.
+    pub const fn durable(self) -> bool {
+        matches!(self, Self::Killed | Self::Blocked | Self::L1Stop | Self::LeaseOver | Self::Suspended)
+    }
+}
+
+/// A set of [`Stop`]s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stops(pub u32);
+
+impl Stops {
+    pub fn holds(self, stop: Stop) -> bool {
+        self.0 & stop.bit() != 0
+    }
+    pub fn with(self, stop: Stop) -> Self {
+        Self(self.0 | stop.bit())
+    }
+    pub fn without(self, stop: Stop) -> Self {
+        Self(self.0 & !stop.bit())
+    }
+    /// Those that survive a restart.
+    pub fn durable(self) -> Self {
+        Self(self.iter().filter(|stop| stop.durable()).fold(0, |bits, stop| bits | stop.bit()))
+    }
+    /// The gravest first.
+    pub fn iter(self) -> impl Iterator<Item = Stop> {
+        Stop::ALL.iter().copied().filter(move |stop| self.holds(*stop))
+    }
+}
+
+/// What a borrowed key is used for: a suspended tenant may still process, not protect (DESIGN §2.11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Encrypt, wrap, sign, create.
+    Protect,
+    /// Decrypt, unwrap, verify, get.
+    Process,
+}
+
+impl Purpose {
+    const fn closing(self) -> u32 {
+        let mut bits = 0;
+        let mut rest = Stop::ALL;
+        while let [stop, others @ ..] = rest {
+            if !matches!((self, stop), (Self::Process, Stop::Suspended)) {
+                bits |= stop.bit();
+            }
+            rest = others;
+        }
+        bits
+    }
+}
+
+/// The gate is closed. DESIGN §2.11b says what a client is told for each reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the tenant is not served here now: {}", why.word())]
+pub struct Refused {
+    pub why: Stop,
+}
+
+impl Refused {
+    /// A client may try again later (General Failure); else the answer is final (Item Not Found, Permission Denied).
+    pub fn try_again(&self) -> bool {
+        matches!(self.why, Stop::LeaseOver | Stop::L1Away | Stop::Sealed)
+    }
+}
+
+/// Why there is no borrow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unborrowed {
+    /// Not in the table (or not of this system): `Keyring::warm` it, which also finds out whether it exists.
+    #[error("the key is not unsealed")]
+    Miss,
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+/// One tenant's gate: read by every request without a lock, written outside every mailbox.
+pub struct Gate {
+    stops: AtomicU32,
+    epoch: AtomicU64,
+    generation: AtomicU64,
+    lease_until_ms: AtomicU64,
+}
+
+impl Gate {
+    fn new(opening: Opening) -> Self {
+        Self {
+            stops: AtomicU32::new(opening.stops.0),
+            epoch: AtomicU64::new(opening.epoch.0),
+            generation: AtomicU64::new(opening.generation.0),
+            lease_until_ms: AtomicU64::new(opening.lease_until_ms),
+        }
+    }
+    pub fn stops(&self) -> Stops {
+        Stops(self.stops.load(Ordering::SeqCst))
+    }
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::SeqCst))
+    }
+    pub fn generation(&self) -> Generation {
+        Generation(self.generation.load(Ordering::SeqCst))
+    }
+    /// CLOCK_BOOTTIME milliseconds at which the tenant's lease ends; [`LEASE_UNLIMITED`] for never.
+    pub fn lease_until_ms(&self) -> u64 {
+        self.lease_until_ms.load(Ordering::SeqCst)
+    }
+
+    fn check(&self, purpose: Purpose, now_ms: u64) -> Result<(), Refused> {
+        let closing = guards::closed(self.stops().0, purpose.closing());
+        if let Some(why) = Stops(closing).iter().next() {
+            return Err(Refused { why });
+        }
+        let until_ms = self.lease_until_ms();
+        if until_ms != LEASE_UNLIMITED && guards::past(until_ms, now_ms) {
+            return Err(Refused { why: Stop::LeaseOver });
+        }
+        Ok(())
+    }
+}
+
+/// How a tenant's gate stands when it is put into the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening {
+    pub stops: Stops,
+    pub epoch: Epoch,
+    pub generation: Generation,
+    pub lease_until_ms: u64,
+}
+
+/// What one slot holds.
+struct Held {
+    secret: Option<Secret>,
+    system: Option<System>,
+    meta: Option<Arc<ObjectMeta>>,
+}
+
+/// A key on its way into the table.
+pub struct Entry {
+    pub key: KeyId,
+    pub secret: Secret,
+    /// The system that owns it; `None` for an L2.
+    pub system: Option<System>,
+    /// The attributes, for objects: the server checks state and usage without touching the store.
+    pub meta: Option<Arc<ObjectMeta>>,
+}
+
+type Slot = Arc<RwLock<Held>>;
+
+struct Tenant {
+    gate: Arc<Gate>,
+    shards: Box<[RwLock<HashMap<KeyId, Slot>>]>,
+}
+
+/// The tenant's gate was open when this was made. A request keeps it for its length, to answer with one epoch.
+pub struct Admission {
+    gate: Arc<Gate>,
+    epoch: Epoch,
+    generation: Generation,
+}
+
+impl Admission {
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+    /// The tenant has not been stopped since: session state of an older generation must be dropped.
+    pub fn still_current(&self) -> bool {
+        guards::same_generation(self.generation, self.gate.generation())
+    }
+}
+
+/// Output that was computed with a borrowed key. Only [`Borrow::finish`] opens it.
+pub struct Pending<T>(pub(crate) T);
+
+/// A key in use. While it lives, a kill of its tenant waits for it.
+pub struct Borrow {
+    held: ArcRwLockReadGuard<RawRwLock, Held>,
+    gate: Arc<Gate>,
+    purpose: Purpose,
+    clock: Arc<dyn Clock>,
+}
+
+impl Borrow {
+    /// The key. Reading its bytes takes an `Expose` token.
+    pub(crate) fn secret(&self) -> Result<&Secret, Unborrowed> {
+        self.held.secret.as_ref().ok_or(Unborrowed::Miss)
+    }
+    /// The object's attributes; `None` for an L2 or L3.
+    pub fn meta(&self) -> Option<&ObjectMeta> {
+        self.held.meta.as_deref()
+    }
+    pub fn epoch(&self) -> Epoch {
+        self.gate.epoch()
+    }
+    pub fn generation(&self) -> Generation {
+        self.gate.generation()
+    }
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+    /// The second check: gives the output free only if the gate is still open.
+    pub fn finish<T>(self, output: Pending<T>) -> Result<T, Refused> {
+        self.gate.check(self.purpose, self.clock.boottime_ms())?;
+        Ok(output.0)
+    }
+}
+
+/// Proof that a tenant's keys are gone from this node's memory: fenced, no borrow left, bytes zeroized, older unseals refused.
+/// A tombstone is written from it, and only then a stop is acknowledged.
+pub struct Drained {
+    tenant: TenantId,
+    stop: Stop,
+    generation: Generation,
+    keys: usize,
+}
+
+impl Drained {
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+    pub fn stop(&self) -> Stop {
+        self.stop
+    }
+    /// The generation that begins with this stop.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+    /// How many keys were zeroized.
+    pub fn keys(&self) -> usize {
+        self.keys
+    }
+}
+
+/// All tenants of this node.
+pub struct KeyTable {
+    tenants: ArcSwap<HashMap<TenantId, Arc<Tenant>>>,
+    writing: Mutex<()>,
+    hasher: RandomState,
+    clock: Arc<dyn Clock>,
+}
+
+impl KeyTable {
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { tenants: ArcSwap::default(), writing: Mutex::new(()), hasher: RandomState::new(), clock }
+    }
+
+    /// Puts a tenant's gate into the table. A tenant that is there keeps its gate: `false`.
+    pub fn open(&self, tenant: TenantId, opening: Opening) -> bool {
+        let _one_at_a_time = self.writing.lock();
+        let tenants = self.tenants.load_full();
+        if tenants.contains_key(&tenant) {
+            return false;
+        }
+        let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
+        let mut next = HashMap::clone(&tenants);
+        next.insert(tenant, Arc::new(Tenant { gate: Arc::new(Gate::new(opening)), shards }));
+        self.tenants.store(Arc::new(next));
+        true
+    }
+
+    /// The tenant's gate, to read.
+    pub fn gate(&self, tenant: &TenantId) -> Option<Arc<Gate>> {
+        self.tenants.load().get(tenant).map(|tenant| tenant.gate.clone())
+    }
+
+    /// Every tenant of this node.
+    pub fn tenants(&self) -> Vec<TenantId> {
+        self.tenants.load().keys().copied().collect()
+    }
+
+    /// The gate is open for this purpose. An unknown tenant is a sealed one: its head has not arrived.
+    pub fn admit(&self, tenant: &TenantId, purpose: Purpose) -> Result<Admission, Refused> {
+        let tenants = self.tenants.load();
+        let tenant = tenants.get(tenant).ok_or(Refused { why: Stop::Sealed })?;
+        let (epoch, generation) = (tenant.gate.epoch(), tenant.gate.generation());
+        tenant.gate.check(purpose, self.clock.boottime_ms())?;
+        Ok(Admission { gate: tenant.gate.clone(), epoch, generation })
+    }
+
+    /// Borrows a key. Allocates nothing, waits for no mailbox; a slot that a kill is emptying answers [`Refused`].
+    /// `system` must own the key (`None` asks for an L2): a foreign key equals one that is not there.
+    pub fn borrow(
+        &self,
+        tenant: &TenantId,
+        key: &KeyId,
+        system: Option<&System>,
+        purpose: Purpose,
+    ) -> Result<Borrow, Unborrowed> {
+        let tenants = self.tenants.load();
+        let tenant = tenants.get(tenant).ok_or(Refused { why: Stop::Sealed })?;
+        tenant.gate.check(purpose, self.clock.boottime_ms())?;
+        let slot = self.shard(tenant, key).and_then(|shard| shard.read().get(key).cloned()).ok_or(Unborrowed::Miss)?;
+        let held = slot.read_arc();
+        // Checked again under the lock: a kill that came in between has set the fence before it waits for this lock.
+        tenant.gate.check(purpose, self.clock.boottime_ms())?;
+        if held.secret.is_none() || held.system.as_ref() != system {
+            return Err(Unborrowed::Miss);
+        }
+        Ok(Borrow { held, gate: tenant.gate.clone(), purpose, clock: self.clock.clone() })
+    }
+
+    /// Puts an unsealed key into the table, if no kill came since its unseal `began`: late unseals are refused here.
+    /// The generation is compared under the shard's lock, which a kill takes after raising it.
+    pub fn insert(&self, tenant: &TenantId, entry: Entry, began: Generation) -> Result<(), Error> {
+        let tenants = self.tenants.load();
+        let tenant = tenants.get(tenant).ok_or(Error::UnknownTenant(*tenant))?;
+        let shard = self.shard(tenant, &entry.key).ok_or(Error::Unavailable)?;
+        let mut slots = shard.write();
+        let now = tenant.gate.generation();
+        if !guards::same_generation(began, now) {
+            return Err(Error::Stale { began, now });
+        }
+        tenant.gate.check(Purpose::Process, self.clock.boottime_ms())?;
+        let held = Held { secret: Some(entry.secret), system: entry.system, meta: entry.meta };
+        slots.insert(entry.key, Arc::new(RwLock::new(held)));
+        Ok(())
+    }
+
+    /// New attributes for an object that may be in the table. Waits for its borrows.
+    pub fn amend(&self, tenant: &TenantId, key: &KeyId, meta: Arc<ObjectMeta>) {
+        if let Some(slot) = self.slot(tenant, key) {
+            slot.write().meta = Some(meta);
+        }
+    }
+
+    /// Takes one key out and zeroizes it. Waits for its borrows.
+    pub fn remove(&self, tenant: &TenantId, key: &KeyId) -> bool {
+        let tenants = self.tenants.load();
+        let shard = tenants.get(tenant).and_then(|tenant| self.shard(tenant, key));
+        let slot = shard.and_then(|shard| shard.write().remove(key));
+        slot.is_some_and(|slot| slot.write().secret.take().is_some())
+    }
+
+    /// Closes the gate: one atomic store, outside every lock and mailbox. From here on nothing begins and nothing leaves.
+    /// `false`: the tenant is not known here.
+    pub fn fence(&self, tenant: &TenantId, stop: Stop) -> bool {
+        let tenants = self.tenants.load();
+        let Some(tenant) = tenants.get(tenant) else { return false };
+        tenant.gate.stops.fetch_or(stop.bit(), Ordering::SeqCst);
+        true
+    }
+
+    /// Fences, raises the generation, empties every slot and waits for every borrow. Returns when the bytes are zero.
+    pub fn kill(&self, id: &TenantId, stop: Stop) -> Result<Drained, Error> {
+        if !self.fence(id, stop) {
+            return Err(Error::UnknownTenant(*id));
+        }
+        let tenants = self.tenants.load();
+        let tenant = tenants.get(id).ok_or(Error::UnknownTenant(*id))?;
+        // Before any slot is emptied: an insert that waits for a shard meets the new generation.
+        let generation = Generation(tenant.gate.generation.fetch_add(1, Ordering::SeqCst) + 1);
+        let keys = if stop.zeroizes() { drain(tenant) } else { 0 };
+        Ok(Drained { tenant: *id, stop, generation, keys })
+    }
+
+    /// Lifts one stop. Whether it may be lifted is decided and made durable by the caller, before.
+    pub fn lift(&self, tenant: &TenantId, stop: Stop) {
+        if let Some(tenant) = self.tenants.load().get(tenant) {
+            tenant.gate.stops.fetch_and(!stop.bit(), Ordering::SeqCst);
+        }
+    }
+
+    /// A higher epoch of a certified head. A lower one changes nothing: `false`.
+    pub fn raise_epoch(&self, tenant: &TenantId, epoch: Epoch) -> bool {
+        let tenants = self.tenants.load();
+        let Some(tenant) = tenants.get(tenant) else { return false };
+        tenant.gate.epoch.fetch_max(epoch.0, Ordering::SeqCst) <= epoch.0
+    }
+
+    /// When the tenant's lease ends, CLOCK_BOOTTIME milliseconds. `crate::lease` computes it.
+    pub fn lease_until(&self, tenant: &TenantId, until_ms: u64) {
+        if let Some(tenant) = self.tenants.load().get(tenant) {
+            tenant.gate.lease_until_ms.store(until_ms, Ordering::SeqCst);
+        }
+    }
+
+    /// How many keys of this tenant are in plaintext here.
+    pub fn keys_of(&self, tenant: &TenantId) -> usize {
+        let tenants = self.tenants.load();
+        tenants.get(tenant).map_or(0, |tenant| tenant.shards.iter().map(|shard| shard.read().len()).sum())
+    }
+
+    fn shard<'a>(&self, tenant: &'a Tenant, key: &KeyId) -> Option<&'a RwLock<HashMap<KeyId, Slot>>> {
+        let shards = u64::try_from(SHARDS).ok()?;
+        tenant.shards.get(usize::try_from(self.hasher.hash_one(key) % shards).ok()?)
+    }
+
+    fn slot(&self, tenant: &TenantId, key: &KeyId) -> Option<Slot> {
+        let tenants = self.tenants.load();
+        let tenant = tenants.get(tenant)?;
+        self.shard(tenant, key)?.read().get(key).cloned()
+    }
+}
+
+/// Empties every shard, then waits for each slot's borrows and zeroizes it.
+fn drain(tenant: &Tenant) -> usize {
+    let mut keys = 0;
+    for shard in &tenant.shards {
+        let slots = std::mem::take(&mut *shard.write());
+        for slot in slots.into_values() {
+            keys += usize::from(slot.write().secret.take().is_some());
+        }
+    }
+    keys
+}

@@ -1,0 +1,237 @@
+//! What is known about a managed object besides its bytes: the attributes of KMIP 1.4 §3, owned by custody, never with key bytes.
+//!
+//! Enumerations of KMIP that custody does not interpret (algorithm, key format, revocation reason) are kept as their numbers of
+//! KMIP 1.4 §9.1.3; the KMIP server names them. Dates are seconds since 1970, as KMIP's Date-Time. No digest of the key is kept:
+//! a secret may be a password, and a stored digest of it could be guessed against.
+
+use std::collections::BTreeMap;
+
+use orbital::names::System;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// The longest serialized metadata of one object.
+pub const META_BYTES_MAX: usize = 64 * 1024;
+/// Names of one object.
+pub const NAMES_MAX: usize = 16;
+/// The longest name, in bytes.
+pub const NAME_BYTES_MAX: usize = 1024;
+
+/// The states of NIST SP 800-57 part 1 §7, as KMIP 1.4 §3.22 numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum State {
+    PreActive,
+    Active,
+    Deactivated,
+    Compromised,
+    Destroyed,
+    DestroyedCompromised,
+}
+
+impl State {
+    /// The bytes are gone for good.
+    pub fn is_destroyed(self) -> bool {
+        matches!(self, Self::Destroyed | Self::DestroyedCompromised)
+    }
+}
+
+/// KMIP 1.4 §3.2: a name and its kind (1 text, 2 URI).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Name {
+    pub value: String,
+    pub kind: u32,
+}
+
+/// KMIP 1.4 §3.24 and following; seconds since 1970, `None` where unset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Dates {
+    pub initial: Option<i64>,
+    pub activation: Option<i64>,
+    pub process_start: Option<i64>,
+    pub protect_stop: Option<i64>,
+    pub deactivation: Option<i64>,
+    pub destroy: Option<i64>,
+    pub compromise_occurrence: Option<i64>,
+    pub compromise: Option<i64>,
+    pub archive: Option<i64>,
+    pub last_change: Option<i64>,
+    pub original_creation: Option<i64>,
+}
+
+/// KMIP 1.4 §3.31.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    pub reason: u32,
+    pub message: Option<String>,
+}
+
+/// KMIP 1.4 §3.6; each number as in §9.1.3.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Parameters {
+    pub block_cipher_mode: Option<u32>,
+    pub padding_method: Option<u32>,
+    pub hashing_algorithm: Option<u32>,
+    pub key_role: Option<u32>,
+    pub algorithm: Option<u32>,
+    pub random_iv: Option<bool>,
+    pub iv_length: Option<u32>,
+    pub tag_length: Option<u32>,
+}
+
+/// KMIP 1.4 §3.35: a relation to another object (its kind, its id as text).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    pub kind: u32,
+    pub to: String,
+}
+
+/// KMIP 1.4 §3.36.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Application {
+    pub namespace: String,
+    pub value: String,
+}
+
+/// One value of a custom attribute (KMIP 1.4 §3.39), of any simple type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Custom {
+    Text(String),
+    Integer(i32),
+    LongInteger(i64),
+    BigInteger(Vec<u8>),
+    Enumeration(u32),
+    Boolean(bool),
+    Bytes(Vec<u8>),
+    DateTime(i64),
+    Interval(u32),
+}
+
+/// The attributes of one managed object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectMeta {
+    /// KMIP 1.4 §9.1.3.2.12: 2 symmetric key, 7 secret data, ...
+    pub object_type: u32,
+    pub state: State,
+    #[serde(default)]
+    pub names: Vec<Name>,
+    #[serde(default)]
+    pub algorithm: Option<u32>,
+    #[serde(default)]
+    pub length_bits: Option<u32>,
+    #[serde(default)]
+    pub usage_mask: u32,
+    #[serde(default)]
+    pub key_format: Option<u32>,
+    /// KMIP 1.4 §9.1.3.2.9, for secret data: 1 password, 2 seed.
+    #[serde(default)]
+    pub secret_kind: Option<u32>,
+    #[serde(default)]
+    pub parameters: Vec<Parameters>,
+    #[serde(default)]
+    pub dates: Dates,
+    #[serde(default)]
+    pub revocation: Option<Revocation>,
+    #[serde(default)]
+    pub groups: Vec<String>,
+    #[serde(default)]
+    pub links: Vec<Link>,
+    #[serde(default)]
+    pub applications: Vec<Application>,
+    #[serde(default)]
+    pub alternative_names: Vec<Name>,
+    #[serde(default)]
+    pub contact: Option<String>,
+    #[serde(default)]
+    pub description: Option<String>,
+    #[serde(default)]
+    pub comment: Option<String>,
+    #[serde(default)]
+    pub operation_policy: Option<String>,
+    #[serde(default)]
+    pub lease_time_s: Option<u32>,
+    #[serde(default)]
+    pub fresh: bool,
+    #[serde(default)]
+    pub sensitive: bool,
+    #[serde(default)]
+    pub always_sensitive: bool,
+    #[serde(default)]
+    pub extractable: bool,
+    #[serde(default)]
+    pub never_extractable: bool,
+    /// May leave in plaintext (KMIP Get). Fixed when the object is created (PROTOCOL §8); [`ObjectMeta::keeps`] holds it.
+    pub exportable: bool,
+    /// `x-` and `y-` attributes by name, values in the order of their index.
+    #[serde(default)]
+    pub custom: BTreeMap<String, Vec<Custom>>,
+}
+
+impl ObjectMeta {
+    /// The least: a type, a state, whether it may be exported. Everything else is unset.
+    pub fn new(object_type: u32, state: State, exportable: bool) -> Self {
+        Self {
+            object_type,
+            state,
+            names: Vec::new(),
+            algorithm: None,
+            length_bits: None,
+            usage_mask: 0,
+            key_format: None,
+            secret_kind: None,
+            parameters: Vec::new(),
+            dates: Dates::default(),
+            revocation: None,
+            groups: Vec::new(),
+            links: Vec::new(),
+            applications: Vec::new(),
+            alternative_names: Vec::new(),
+            contact: None,
+            description: None,
+            comment: None,
+            operation_policy: None,
+            lease_time_s: None,
+            fresh: true,
+            sensitive: false,
+            always_sensitive: false,
+            extractable: true,
+            never_extractable: false,
+            exportable,
+            custom: BTreeMap::new(),
+        }
+    }
+
+    /// Within the named limits.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.names.len() > NAMES_MAX {
+            return Err(Error::TooLarge {
+                what: "list of names",
+                max: NAMES_MAX,
+                unit: "names",
+                found: self.names.len(),
+            });
+        }
+        match self.names.iter().map(|name| name.value.len()).find(|bytes| *bytes > NAME_BYTES_MAX) {
+            Some(found) => Err(Error::TooLarge { what: "name", max: NAME_BYTES_MAX, unit: "bytes", found }),
+            None => Ok(()),
+        }
+    }
+
+    /// What no update may change: type, whether it may be exported, and that what is destroyed stays so.
+    pub(crate) fn keeps(&self, before: &Self) -> bool {
+        self.object_type == before.object_type
+            && self.exportable == before.exportable
+            && self.state.is_destroyed() == before.state.is_destroyed()
+    }
+}
+
+/// A stored object as the KMIP server sees it.
+#[derive(Clone, Debug)]
+pub struct Object {
+    pub system: System,
+    pub meta: ObjectMeta,
+    /// Length of the key bytes; 0 once destroyed.
+    pub key_bytes: usize,
+}
