@@ -1,0 +1,203 @@
+//! The decisions: one function a directive, each from what it needs to the next standing.
+
+use super::*;
+
+/// A directive that may be performed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    pub next: Standing,
+    pub effects: Vec<Effect>,
+    /// The change that it carried.
+    pub change: Option<Digest>,
+}
+
+impl Standing {
+    /// Decides about a directive for this tenant. `now` is in Unix seconds.
+    pub fn step(&self, directive: &Directive, me: &Identity, now: u64) -> Result<Judged, Refusal> {
+        match directive {
+            Directive::Provision { .. } => Err(Refusal::Known(self.tenant())),
+            Directive::Probe { change, proposal, .. } => self.probe(change, proposal, me),
+            Directive::Hold { .. } => self.hold(),
+            Directive::Link(warrant) => self.link(warrant, me, now),
+            Directive::Kill(warrant) => self.kill(warrant, me, now),
+            Directive::Restore(warrant) => self.restore(warrant, me, now),
+            Directive::Trust(warrant) => self.extend(warrant, "trust", now),
+            Directive::Callers(warrant) => self.extend(warrant, "callers", now),
+            Directive::Lease(signed) => self.lease(signed, me),
+        }
+    }
+
+    /// The chain as far as the warrant's links lead, and the certificate checked under it.
+    fn certified(&self, warrant: &Warrant, now: u64) -> Result<(Self, Certified), Refusal> {
+        if warrant.tenant != self.tenant() {
+            return Err(Refusal::Unknown(warrant.tenant));
+        }
+        let followed = self.clone().follow(&warrant.links)?;
+        let certified = certify(&warrant.certificate, &followed.chain, now)?;
+        Ok((followed, certified))
+    }
+
+    fn grant_epoch(&self, certified: &Certified) -> Result<u64, Refusal> {
+        let (found, here) = (certified.change().epoch, self.epoch);
+        if found > here && found - here <= EPOCH_STEP_MAX { Ok(found) } else { Err(Refusal::Epoch { found, here }) }
+    }
+
+    /// A stop: applied on arrival, told apart by digest, whatever the epoch.
+    pub(crate) fn kill(&self, warrant: &Warrant, me: &Identity, now: u64) -> Result<Judged, Refusal> {
+        let (mut next, certified) = self.certified(warrant, now)?;
+        if !matches!(certified.change().action, Action::RevokeL1 {}) {
+            return Err(Refusal::WrongChange { directive: "kill", kind: certified.change().kind() });
+        }
+        names_region(&certified, me)?;
+        if !next.kills.contains(&certified.digest()) && next.kills.len() >= KILLS_MAX {
+            return Err(Refusal::TooManyKills);
+        }
+        next.kills.insert(certified.digest());
+        let mut effects = Vec::new();
+        if next.is_killed() {
+            effects.push(Effect::Kill);
+        }
+        effects.push(Effect::Persist);
+        Ok(Judged { next, effects, change: Some(certified.digest()) })
+    }
+
+    fn restore(&self, warrant: &Warrant, me: &Identity, now: u64) -> Result<Judged, Refusal> {
+        let (mut next, certified) = self.certified(warrant, now)?;
+        let Action::RestoreL1 { kills } = &certified.change().action else {
+            return Err(Refusal::WrongChange { directive: "restore", kind: certified.change().kind() });
+        };
+        names_region(&certified, me)?;
+        let change = Some(certified.digest());
+        if kills.is_subset(&next.restored) {
+            return Ok(Judged { next, effects: Vec::new(), change });
+        }
+        next.epoch = next.grant_epoch(&certified)?;
+        next.restored.extend(kills.iter().copied());
+        let mut effects = vec![Effect::Persist];
+        if !next.is_killed() {
+            effects.push(Effect::Unkill);
+        }
+        Ok(Judged { next, effects, change })
+    }
+
+    fn link(&self, warrant: &Warrant, me: &Identity, now: u64) -> Result<Judged, Refusal> {
+        let (mut next, certified) = self.certified(warrant, now)?;
+        let Action::LinkL1 { l1 } = &certified.change().action else {
+            return Err(Refusal::WrongChange { directive: "link", kind: certified.change().kind() });
+        };
+        names_region(&certified, me)?;
+        let change = Some(certified.digest());
+        if next.linked.as_ref().is_some_and(|l| l.change == certified.digest()) {
+            return Ok(Judged { next, effects: Vec::new(), change });
+        }
+        if next.is_killed() {
+            return Err(Refusal::Killed);
+        }
+        next.epoch = next.grant_epoch(&certified)?;
+        next.linked = Some(Linked { l1: l1.clone(), change: certified.digest(), epoch: next.epoch });
+        next.l1_stop = false;
+        let effects = vec![Effect::Persist, Effect::LiftL1Stop, Effect::Link(l1.clone()), Effect::Hold];
+        Ok(Judged { next, effects, change })
+    }
+
+    /// A new version of the trust root.
+    fn extend(&self, warrant: &Warrant, directive: &'static str, now: u64) -> Result<Judged, Refusal> {
+        if warrant.tenant != self.tenant() {
+            return Err(Refusal::Unknown(warrant.tenant));
+        }
+        let followed = self.clone().follow(&warrant.links)?;
+        let change = Some(orbital::change::Change::digest_of(&warrant.certificate.change));
+        if followed.has_link(&warrant.certificate) {
+            return Ok(Judged { effects: followed.trust_effects(self), next: followed, change });
+        }
+        // Its own certificate, under the version that it follows; then what may be done to a killed tenant.
+        let certified = certify(&warrant.certificate, &followed.chain, now)?;
+        let kind = certified.change().kind();
+        if certified.change().action.next().is_none() || (directive == "callers") != (kind == ChangeKind::ChangeCallers)
+        {
+            return Err(Refusal::WrongChange { directive, kind });
+        }
+        if followed.is_killed() && !kind.allowed_when_killed() {
+            return Err(Refusal::Killed);
+        }
+        let epoch = followed.grant_epoch(&certified)?;
+        let mut next = followed.follow(std::slice::from_ref(&warrant.certificate))?;
+        next.epoch = epoch;
+        let effects = next.trust_effects(self);
+        Ok(Judged { next, effects, change })
+    }
+
+    /// What a longer chain makes necessary.
+    fn trust_effects(&self, before: &Self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.trust().version != before.trust().version {
+            effects.push(Effect::Persist);
+        }
+        if self.trust().callers != before.trust().callers {
+            effects.push(Effect::Callers);
+        }
+        effects
+    }
+
+    fn hold(&self) -> Result<Judged, Refusal> {
+        if self.is_killed() {
+            return Err(Refusal::Killed);
+        }
+        if self.linked.is_none() {
+            return Err(Refusal::NotLinked);
+        }
+        Ok(Judged { next: self.clone(), effects: vec![Effect::Hold], change: None })
+    }
+
+    fn lease(&self, signed: &orbital::sign::Signed, me: &Identity) -> Result<Judged, Refusal> {
+        let trust = self.trust();
+        signed.verify(orbital::sign::Kind::Lease, &trust.lease.key)?;
+        let grant = LeaseGrant::read(signed)?;
+        let elsewhere = [
+            (grant.deployment == me.deployment, "deployment"),
+            (grant.tenant == self.tenant(), "tenant"),
+            (grant.region == me.region, "region"),
+            (grant.trust == self.chain.digest(), "trust version"),
+            (grant.epoch == self.epoch, "epoch"),
+        ];
+        if let Some((_, what)) = elsewhere.into_iter().find(|(same, _)| !same) {
+            return Err(Refusal::LeaseElsewhere(what));
+        }
+        let most = trust.lease.seconds;
+        if most != 0 && (grant.seconds == 0 || grant.seconds > most) {
+            return Err(Refusal::LeaseTooLong { found: grant.seconds, most });
+        }
+        let renew = Effect::Renew { nonce: grant.nonce, seconds: grant.seconds };
+        Ok(Judged { next: self.clone(), effects: vec![renew], change: None })
+    }
+
+    /// Needs the proposer's signed statement that names this KeyRef; changes nothing.
+    fn probe(&self, change: &[u8], proposal: &orbital::sign::Signed, me: &Identity) -> Result<Judged, Refusal> {
+        use orbital::{
+            change::Change,
+            vote::{Role, Vote},
+        };
+        let read = Change::from_bytes(change)?;
+        let vote = Vote::read(Role::Propose, proposal)?;
+        let digest = Change::digest_of(change);
+        let Action::LinkL1 { l1 } = &read.action else {
+            return Err(Refusal::WrongChange { directive: "probe", kind: read.kind() });
+        };
+        let here = vote.change == digest
+            && (vote.tenant, read.tenant) == (self.tenant(), self.tenant())
+            && vote.deployment == me.deployment
+            && read.regions.contains(&me.region);
+        let key = vote.key_in(self.trust()).filter(|_| here).ok_or(Refusal::ProbeElsewhere)?;
+        proposal.verify(Role::Propose.kind(), &key)?;
+        let probe = Effect::Probe { change: digest, l1: l1.clone() };
+        Ok(Judged { next: self.clone(), effects: vec![probe], change: Some(digest) })
+    }
+}
+
+fn names_region(certified: &Certified, me: &Identity) -> Result<(), Refusal> {
+    if certified.change().regions.contains(&me.region) {
+        Ok(())
+    } else {
+        Err(Refusal::ForOtherRegions(me.region.clone()))
+    }
+}

@@ -1,0 +1,291 @@
+//! Standing: where one tenant stands in this region, and the one place that decides whether a directive may change that.
+//!
+//! Pure: [`Standing::step`] takes a directive and gives the next standing and the effects, or a [`Refusal`]; it has no clock, I/O or
+//! lock. The [`crate::steward`] performs. What a directive needs is [`orbital::directive::Directive::needs`]; the checks themselves are
+//! [`orbital::certificate::certify`] and [`orbital::chain::Chain::extend`], the same that governance ran.
+//!
+//! Kills are a set (PROTOCOL §4): the tenant serves only if every kill known here is named by digest in a certified RestoreL1, in
+//! whatever order they arrived. Epochs order grants alone.
+
+mod judge;
+pub use judge::Judged;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use orbital::{
+    certificate::{Certificate, Certified, Uncertified, certify},
+    chain::{BadGenesis, Chain, Genesis},
+    change::{Action, ChangeKind, L1Ref},
+    directive::{Directive, LeaseGrant, Warrant},
+    names::{Deployment, Digest, Region, TenantId},
+    sign::{BadSignature, PublicKey},
+    trust::TrustRoot,
+};
+use serde::{Deserialize, Serialize};
+
+/// How far a grant may move the epoch at once (PROTOCOL §4).
+pub const EPOCH_STEP_MAX: u64 = 1_000;
+/// Most kills that one tenant's standing remembers; tombstones are preallocated for as many.
+pub const KILLS_MAX: usize = 1_024;
+
+/// Who this region is: what a trust root must say of it.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub deployment: Deployment,
+    pub region: Region,
+    pub report_key: PublicKey,
+    pub hpke_key: PublicKey,
+}
+
+/// The L1 link in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Linked {
+    pub l1: L1Ref,
+    pub change: Digest,
+    pub epoch: u64,
+}
+
+/// What the shelf keeps of a standing, JSON. The chain is read from its links and verified anew at each start: a stored chain proves
+/// nothing by having been stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stored {
+    pub format: u32,
+    pub genesis: Genesis,
+    pub links: Vec<Certificate>,
+    pub epoch: u64,
+    pub kills: BTreeSet<Digest>,
+    pub restored: BTreeSet<Digest>,
+    pub linked: Option<Linked>,
+    pub l1_stop: bool,
+    pub provisioned_by: Digest,
+}
+
+/// One tenant in this region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    genesis: Genesis,
+    links: Vec<Certificate>,
+    chain: Chain,
+    epoch: u64,
+    kills: BTreeSet<Digest>,
+    restored: BTreeSet<Digest>,
+    linked: Option<Linked>,
+    l1_stop: bool,
+    provisioned_by: Digest,
+}
+
+/// What the steward must do, in this order, before it acknowledges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Fence, drain, zeroize.
+    Kill,
+    /// Lift the kill: every known kill is restored by name.
+    Unkill,
+    /// The L1 to unseal from from now on.
+    Link(L1Ref),
+    /// The customer's new link clears an earlier refusal of L1.
+    LiftL1Stop,
+    /// Callers changed: show the listener the new anchors, and close what the old ones let in.
+    Callers,
+    /// The lease machine decides about the nonce.
+    Renew { nonce: String, seconds: u64 },
+    /// Unseal ahead of the first request.
+    Hold,
+    /// Try this L1 and report.
+    Probe { change: Digest, l1: L1Ref },
+    /// Make the new standing durable.
+    Persist,
+}
+
+/// Why a directive changes nothing here. The text reaches governance, the portal and the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error(transparent)]
+    Genesis(#[from] BadGenesis),
+    #[error(transparent)]
+    Uncertified(#[from] Uncertified),
+    #[error("{0}")]
+    Signature(#[from] BadSignature),
+    #[error(
+        "tenant {0} is not pinned here: add its genesis fingerprint under [pin] in the topology, or run `kcm region pin {0}`"
+    )]
+    NotPinned(TenantId),
+    #[error("tenant {0} is known here already, with this genesis: a second Provision changes nothing")]
+    Known(TenantId),
+    #[error("tenant {0} is not known here: send its Provision first")]
+    Unknown(TenantId),
+    #[error("the trust root is for deployment {found}, this region belongs to {here}")]
+    Deployment { found: Deployment, here: Deployment },
+    #[error("the trust root does not name region {region} with this node's keys: it names {found}")]
+    NotNamed { region: Region, found: String },
+    #[error("a {directive} directive cannot carry a {kind} change")]
+    WrongChange { directive: &'static str, kind: ChangeKind },
+    #[error("epoch {found} does not follow epoch {here}: a grant moves it forward by 1 to {EPOCH_STEP_MAX}")]
+    Epoch { found: u64, here: u64 },
+    #[error(
+        "the tenant is killed: only RestoreL1, ChangeActors, ChangeQuorum and stops are valid until every kill is restored by name"
+    )]
+    Killed,
+    #[error("the change does not name region {0}")]
+    ForOtherRegions(Region),
+    #[error("the tenant has no L1 linked in this region: link one first")]
+    NotLinked,
+    #[error("the lease is for another {0}")]
+    LeaseElsewhere(&'static str),
+    #[error("a lease of {found} s is longer than the trust root's {most} s")]
+    LeaseTooLong { found: u64, most: u64 },
+    #[error("the probe's proposal names another change or key")]
+    ProbeElsewhere,
+    #[error("this region remembers at most {KILLS_MAX} kills of one tenant; terminate the tenant instead")]
+    TooManyKills,
+    #[error("the statement does not read: {0}")]
+    Malformed(#[from] orbital::canon::Malformed),
+}
+
+impl Standing {
+    /// Founds a tenant here: the genesis signed by every first actor, pinned by this region, and a chain that names it.
+    pub fn found(
+        genesis: &Genesis,
+        links: &[Certificate],
+        by: Digest,
+        me: &Identity,
+        pinned: &BTreeSet<TenantId>,
+    ) -> Result<Self, Refusal> {
+        let chain = genesis.found()?;
+        if !pinned.contains(&chain.tenant()) {
+            return Err(Refusal::NotPinned(chain.tenant()));
+        }
+        let founded = Self {
+            genesis: genesis.clone(),
+            links: Vec::new(),
+            chain,
+            epoch: 0,
+            kills: BTreeSet::new(),
+            restored: BTreeSet::new(),
+            linked: None,
+            l1_stop: false,
+            provisioned_by: by,
+        };
+        let founded = founded.follow(links)?;
+        founded.check_named(me)?;
+        Ok(founded)
+    }
+
+    /// Reads what [`Standing::to_bytes`] wrote and verifies its chain from the genesis on.
+    pub fn from_bytes(bytes: &[u8], me: &Identity) -> Result<Self, Refusal> {
+        let unreadable = |e: serde_json::Error| orbital::canon::Malformed::Unreadable {
+            what: "a stored standing",
+            why: e.to_string(),
+        };
+        let stored: Stored = serde_json::from_slice(bytes).map_err(unreadable)?;
+        let founded = Self {
+            chain: stored.genesis.found()?,
+            genesis: stored.genesis,
+            links: Vec::new(),
+            epoch: stored.epoch,
+            kills: stored.kills,
+            restored: stored.restored,
+            linked: stored.linked,
+            l1_stop: stored.l1_stop,
+            provisioned_by: stored.provisioned_by,
+        };
+        let standing = founded.follow(&stored.links)?;
+        standing.check_named(me)?;
+        Ok(Self { epoch: stored.epoch.max(standing.epoch), ..standing })
+    }
+
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Refusal> {
+        let stored = Stored {
+            format: 1,
+            genesis: self.genesis.clone(),
+            links: self.links.clone(),
+            epoch: self.epoch,
+            kills: self.kills.clone(),
+            restored: self.restored.clone(),
+            linked: self.linked.clone(),
+            l1_stop: self.l1_stop,
+            provisioned_by: self.provisioned_by,
+        };
+        let unwritable =
+            |e: serde_json::Error| orbital::canon::Malformed::Unreadable { what: "a standing", why: e.to_string() };
+        Ok(serde_json::to_vec(&stored).map_err(unwritable)?)
+    }
+
+    pub fn tenant(&self) -> TenantId {
+        self.chain.tenant()
+    }
+    pub fn trust(&self) -> &TrustRoot {
+        self.chain.current()
+    }
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+    pub fn kills(&self) -> &BTreeSet<Digest> {
+        &self.kills
+    }
+    pub fn restored(&self) -> &BTreeSet<Digest> {
+        &self.restored
+    }
+    pub fn linked(&self) -> Option<&Linked> {
+        self.linked.as_ref()
+    }
+    pub fn l1_stopped(&self) -> bool {
+        self.l1_stop
+    }
+
+    /// A kill that no restore names.
+    pub fn is_killed(&self) -> bool {
+        !self.kills.is_subset(&self.restored)
+    }
+
+    /// The standing after the customer's KMS refused (PROTOCOL §4 ③: the epoch stays), or allowed again where the trust root lets a probe
+    /// resume.
+    #[must_use]
+    pub fn with_l1_stop(&self, l1_stop: bool) -> Self {
+        Self { l1_stop, ..self.clone() }
+    }
+
+    /// Follows links of the chain from the version held here; links of earlier versions are passed over.
+    fn follow(mut self, links: &[Certificate]) -> Result<Self, Refusal> {
+        for link in links {
+            let (longer, certified) = match self.chain.extend(link) {
+                Ok(extended) => extended,
+                Err(_) if self.has_link(link) => continue,
+                Err(e) => return Err(e.into()),
+            };
+            self.chain = longer;
+            self.epoch = self.epoch.max(certified.change().epoch);
+            self.links.push(link.clone());
+        }
+        Ok(self)
+    }
+
+    fn has_link(&self, link: &Certificate) -> bool {
+        self.links.iter().any(|known| known.change == link.change)
+    }
+
+    fn check_named(&self, me: &Identity) -> Result<(), Refusal> {
+        let trust = self.trust();
+        if trust.deployment != me.deployment {
+            return Err(Refusal::Deployment { found: trust.deployment.clone(), here: me.deployment.clone() });
+        }
+        let named = trust.regions.get(&me.region);
+        match named {
+            Some(r) if r.report_key == me.report_key && r.hpke_key == me.hpke_key => Ok(()),
+            Some(r) => {
+                Err(Refusal::NotNamed { region: me.region.clone(), found: format!("other keys ({})", r.report_key) })
+            }
+            None => Err(Refusal::NotNamed {
+                region: me.region.clone(),
+                found: trust.regions.keys().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            }),
+        }
+    }
+}

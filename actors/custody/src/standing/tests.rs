@@ -1,0 +1,1 @@
+//! Every directive against what it needs.
