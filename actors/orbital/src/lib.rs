@@ -18,5 +18,7 @@ pub mod quorum;
 pub mod reconcile;
 pub mod report;
 pub mod sign;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod trust;
 pub mod vote;
