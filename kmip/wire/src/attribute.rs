@@ -1,0 +1,245 @@
+//! Attributes on the wire: name, index, value (KMIP 1.4 §2.1.1, §3).
+
+use crate::{
+    cryptographic_parameters::CryptographicParameters,
+    error::WireError,
+    tables::{
+        AlternativeNameType, AttributeKind, AttributeName, CryptographicAlgorithm, HashingAlgorithm, KeyFormatType,
+        LinkType, NameType, ProtocolVersion, RevocationReasonCode, StandardAttribute, Tag,
+    },
+    ttlv::{DateTime, Enumeration, Interval, Item, Kind, LongInteger, Value, Writer, record},
+};
+
+record! {
+    /// A name that its owner gave (§3.2).
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Name {
+        need value: String = NAME_VALUE V1_0,
+        need kind: NameType = NAME_TYPE V1_0,
+    }
+}
+
+record! {
+    /// A digest of key material (§3.17).
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Digest {
+        need algorithm: HashingAlgorithm = HASHING_ALGORITHM V1_0,
+        opt value: Vec<u8> = DIGEST_VALUE V1_0,
+        opt key_format_type: KeyFormatType = KEY_FORMAT_TYPE V1_1,
+    }
+}
+
+record! {
+    /// How often or for how many bytes a key may be used (§3.21).
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct UsageLimits {
+        need total: LongInteger = USAGE_LIMITS_TOTAL V1_0,
+        opt count: LongInteger = USAGE_LIMITS_COUNT V1_0,
+        need unit: Enumeration = USAGE_LIMITS_UNIT V1_0,
+    }
+}
+
+record! {
+    /// Why an object was revoked (§3.31).
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct RevocationReason {
+        need code: RevocationReasonCode = REVOCATION_REASON_CODE V1_0,
+        opt message: String = REVOCATION_MESSAGE V1_0,
+    }
+}
+
+record! {
+    /// A link to another object (§3.35).
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Link {
+        need kind: LinkType = LINK_TYPE V1_0,
+        need linked_object_identifier: String = LINKED_OBJECT_IDENTIFIER V1_0,
+    }
+}
+
+record! {
+    /// What an application keeps beside the object (§3.36).
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct ApplicationSpecificInformation {
+        need namespace: String = APPLICATION_NAMESPACE V1_0,
+        opt value: String = APPLICATION_DATA V1_0,
+    }
+}
+
+record! {
+    /// Another name of the object (§3.40).
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct AlternativeName {
+        need value: String = ALTERNATIVE_NAME_VALUE V1_2,
+        need kind: AlternativeNameType = ALTERNATIVE_NAME_TYPE V1_2,
+    }
+}
+
+record! {
+    /// The random number generator that made the object (§2.1.18).
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct RngParameters {
+        need rng_algorithm: Enumeration = RNG_ALGORITHM V1_3,
+        opt cryptographic_algorithm: CryptographicAlgorithm = CRYPTOGRAPHIC_ALGORITHM V1_3,
+        opt cryptographic_length: i32 = CRYPTOGRAPHIC_LENGTH V1_3,
+        opt hashing_algorithm: HashingAlgorithm = HASHING_ALGORITHM V1_3,
+        opt drbg_algorithm: Enumeration = DRBG_ALGORITHM V1_3,
+        opt recommended_curve: Enumeration = RECOMMENDED_CURVE V1_3,
+        opt fips186_variation: Enumeration = FIPS186_VARIATION V1_3,
+        opt prediction_resistance: bool = PREDICTION_RESISTANCE V1_3,
+    }
+}
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttributeValue {
+    Integer(i32),
+    LongInteger(i64),
+    Enumeration(u32),
+    Boolean(bool),
+    Text(String),
+    Bytes(Vec<u8>),
+    /// Seconds since 1970-01-01T00:00:00Z.
+    DateTime(i64),
+    /// Seconds.
+    Interval(u32),
+    Name(Name),
+    CryptographicParameters(CryptographicParameters),
+    Digest(Digest),
+    UsageLimits(UsageLimits),
+    RevocationReason(RevocationReason),
+    Link(Link),
+    ApplicationSpecificInformation(ApplicationSpecificInformation),
+    AlternativeName(AlternativeName),
+    RandomNumberGenerator(RngParameters),
+}
+
+impl AttributeValue {
+    /// The ordinary form of a Name.
+    pub fn name(text: impl Into<String>) -> Self {
+        Self::Name(Name { value: text.into(), kind: NameType::UninterpretedTextString })
+    }
+
+    fn read(name: &AttributeName, item: &Item<'_>, version: ProtocolVersion) -> Result<Self, WireError> {
+        let AttributeName::Standard(standard) = name else {
+            return Self::read_custom(item);
+        };
+        Ok(match standard.rule().kind {
+            AttributeKind::Integer => Self::Integer(item.integer()?),
+            AttributeKind::Enumeration => Self::Enumeration(item.enumeration()?),
+            AttributeKind::Boolean => Self::Boolean(item.boolean()?),
+            AttributeKind::Text => Self::Text(item.text()?.to_owned()),
+            AttributeKind::DateTime => Self::DateTime(item.date_time()?),
+            AttributeKind::Interval => Self::Interval(item.interval()?),
+            AttributeKind::Name => Self::Name(Value::read(item, version)?),
+            AttributeKind::CryptographicParameters => Self::CryptographicParameters(Value::read(item, version)?),
+            AttributeKind::Digest => Self::Digest(Value::read(item, version)?),
+            AttributeKind::UsageLimits => Self::UsageLimits(Value::read(item, version)?),
+            AttributeKind::RevocationReason => Self::RevocationReason(Value::read(item, version)?),
+            AttributeKind::Link => Self::Link(Value::read(item, version)?),
+            AttributeKind::ApplicationSpecificInformation => {
+                Self::ApplicationSpecificInformation(Value::read(item, version)?)
+            }
+            AttributeKind::AlternativeName => Self::AlternativeName(Value::read(item, version)?),
+            AttributeKind::RandomNumberGenerator => Self::RandomNumberGenerator(Value::read(item, version)?),
+        })
+    }
+
+    /// A custom attribute has any type; of structures we hold none (§3.39 lets a server restrict them).
+    fn read_custom(item: &Item<'_>) -> Result<Self, WireError> {
+        Ok(match item.kind {
+            Kind::Integer => Self::Integer(item.integer()?),
+            Kind::LongInteger => Self::LongInteger(item.long_integer()?),
+            Kind::Enumeration => Self::Enumeration(item.enumeration()?),
+            Kind::Boolean => Self::Boolean(item.boolean()?),
+            Kind::TextString => Self::Text(item.text()?.to_owned()),
+            Kind::ByteString => Self::Bytes(item.bytes()?.to_vec()),
+            Kind::DateTime => Self::DateTime(item.date_time()?),
+            Kind::Interval => Self::Interval(item.interval()?),
+            Kind::Structure | Kind::BigInteger => {
+                return Err(WireError::Unsupported { what: "a custom attribute of type Structure or Big Integer" });
+            }
+        })
+    }
+
+    fn write(&self, tag: Tag, writer: &mut Writer<'_>) {
+        match self {
+            Self::Integer(value) => value.write(tag, writer),
+            Self::LongInteger(value) => LongInteger(*value).write(tag, writer),
+            Self::Enumeration(value) => Enumeration(*value).write(tag, writer),
+            Self::Boolean(value) => value.write(tag, writer),
+            Self::Text(value) => value.write(tag, writer),
+            Self::Bytes(value) => value.write(tag, writer),
+            Self::DateTime(value) => DateTime(*value).write(tag, writer),
+            Self::Interval(value) => Interval(*value).write(tag, writer),
+            Self::Name(value) => value.write(tag, writer),
+            Self::CryptographicParameters(value) => value.write(tag, writer),
+            Self::Digest(value) => value.write(tag, writer),
+            Self::UsageLimits(value) => value.write(tag, writer),
+            Self::RevocationReason(value) => value.write(tag, writer),
+            Self::Link(value) => value.write(tag, writer),
+            Self::ApplicationSpecificInformation(value) => value.write(tag, writer),
+            Self::AlternativeName(value) => value.write(tag, writer),
+            Self::RandomNumberGenerator(value) => value.write(tag, writer),
+        }
+    }
+}
+
+/// One instance of an attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    pub name: AttributeName,
+    /// `None` is 0, and is how clients that never repeat an attribute write it.
+    pub index: Option<i32>,
+    pub value: AttributeValue,
+}
+
+impl Attribute {
+    /// The first or only instance.
+    pub fn new(name: StandardAttribute, value: AttributeValue) -> Self {
+        Self { name: name.into(), index: None, value }
+    }
+}
+
+record! {
+    struct Named<'a> {
+        need name: &'a str = ATTRIBUTE_NAME V1_0,
+        opt index: i32 = ATTRIBUTE_INDEX V1_0,
+        need value: Item<'a> = ATTRIBUTE_VALUE V1_0,
+    }
+}
+
+impl<'a> Value<'a> for Attribute {
+    fn read(item: &Item<'a>, version: ProtocolVersion) -> Result<Self, WireError> {
+        let named = Named::read(item, version)?;
+        let name = AttributeName::parse(named.name, version)
+            .ok_or_else(|| WireError::UnknownAttribute { name: named.name.chars().take(64).collect(), version })?;
+        if let Some(found) = named.index.filter(|&index| index < 0) {
+            return Err(WireError::OutOfRange { field: Tag::ATTRIBUTE_INDEX, found: i64::from(found) });
+        }
+        let value = AttributeValue::read(&name, &named.value, version)?;
+        Ok(Self { name, index: named.index, value })
+    }
+
+    fn write(&self, tag: Tag, writer: &mut Writer<'_>) {
+        if !writer.knows(self.name.since()) {
+            return;
+        }
+        writer.structure(tag, |writer| {
+            writer.text(Tag::ATTRIBUTE_NAME, self.name.as_str());
+            if let Some(index) = self.index {
+                writer.integer(Tag::ATTRIBUTE_INDEX, index);
+            }
+            self.value.write(Tag::ATTRIBUTE_VALUE, writer);
+        });
+    }
+}
+
+record! {
+    /// The attributes of a new object, and the names of templates, which 1.3 deprecates (§2.1.8).
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub struct TemplateAttribute {
+        many template_names: Name = NAME V1_0,
+        many attributes: Attribute = ATTRIBUTE V1_0,
+    }
+}

@@ -1,0 +1,211 @@
+//! Requests: header and batch items, read by a server and written by a client.
+
+use super::BATCH_ITEMS_MAX;
+use crate::{
+    error::WireError,
+    ops,
+    tables::{BatchErrorContinuation, ProtocolVersion, Tag},
+    ttlv::{DateTime, Enumeration, Item, Limits, Open, Shape, Structure, Value, Writer, many, one, parse, record},
+};
+
+record! {
+    /// The header of a request (§7.2, table 282). Credentials are accepted and ignored: the certificate alone says who calls.
+    pub struct RequestHeader<'a> {
+        need version: ProtocolVersion = PROTOCOL_VERSION V1_0,
+        /// Bytes.
+        opt maximum_response_size: i32 = MAXIMUM_RESPONSE_SIZE V1_0,
+        opt client_correlation_value: &'a str = CLIENT_CORRELATION_VALUE V1_4,
+        opt server_correlation_value: &'a str = SERVER_CORRELATION_VALUE V1_4,
+        opt asynchronous_indicator: bool = ASYNCHRONOUS_INDICATOR V1_0,
+        opt attestation_capable_indicator: bool = ATTESTATION_CAPABLE_INDICATOR V1_2,
+        many attestation_types: Enumeration = ATTESTATION_TYPE V1_2,
+        opt authentication: Structure<'a> = AUTHENTICATION V1_0,
+        opt batch_error_continuation: BatchErrorContinuation = BATCH_ERROR_CONTINUATION_OPTION V1_0,
+        opt batch_order: bool = BATCH_ORDER_OPTION V1_0,
+        opt time_stamp: DateTime = TIME_STAMP V1_0,
+        need batch_count: i32 = BATCH_COUNT V1_0,
+    }
+}
+
+impl RequestHeader<'_> {
+    /// The header with the required fields alone, as libmongocrypt sends it.
+    pub fn of(version: ProtocolVersion) -> Self {
+        Self {
+            version,
+            maximum_response_size: None,
+            client_correlation_value: None,
+            server_correlation_value: None,
+            asynchronous_indicator: None,
+            attestation_capable_indicator: None,
+            attestation_types: vec![],
+            authentication: None,
+            batch_error_continuation: None,
+            batch_order: None,
+            time_stamp: None,
+            batch_count: 1,
+        }
+    }
+}
+
+/// A request that is refused as a whole: there is nothing to answer item by item.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The version to answer in: the request's if one could be read.
+    pub version: ProtocolVersion,
+    pub error: WireError,
+}
+
+/// One item of a batch. Its payload is read when its turn comes, so that a fault in it fails this item alone.
+pub struct RequestItem<'a> {
+    /// The operation's code, known or not: the answer echoes it.
+    pub operation: Option<u32>,
+    pub unique_batch_item_id: Option<&'a [u8]>,
+    payload: Result<Structure<'a>, WireError>,
+}
+
+impl<'a> RequestItem<'a> {
+    /// Reads the payload as `version` defines it.
+    pub fn request(&self, version: ProtocolVersion) -> Result<ops::Request<'a>, WireError> {
+        let payload = self.payload.clone()?;
+        let missing = WireError::Missing { structure: Tag::BATCH_ITEM, field: Tag::OPERATION };
+        ops::Request::read(self.operation.ok_or(missing)?, payload, version)
+    }
+}
+
+/// A request with its items.
+pub struct RequestMessage<'a> {
+    pub header: RequestHeader<'a>,
+    /// 1 to [`BATCH_ITEMS_MAX`]; if more than one, each has its own Unique Batch Item ID.
+    pub items: Vec<RequestItem<'a>>,
+}
+
+const MESSAGE: &Shape =
+    &[one(Tag::REQUEST_HEADER, ProtocolVersion::V1_0), many(Tag::BATCH_ITEM, ProtocolVersion::V1_0)];
+
+const ITEM: &Shape = &[
+    one(Tag::OPERATION, ProtocolVersion::V1_0),
+    one(Tag::UNIQUE_BATCH_ITEM_ID, ProtocolVersion::V1_0),
+    one(Tag::REQUEST_PAYLOAD, ProtocolVersion::V1_0),
+    one(Tag::MESSAGE_EXTENSION, ProtocolVersion::V1_0),
+];
+
+record! {
+    struct Extension<'a> {
+        need vendor_identification: &'a str = VENDOR_IDENTIFICATION V1_0,
+        need criticality_indicator: bool = CRITICALITY_INDICATOR V1_0,
+        need vendor_extension: Structure<'a> = VENDOR_EXTENSION V1_0,
+    }
+}
+
+impl<'a> RequestMessage<'a> {
+    /// Reads a whole frame.
+    pub fn read(frame: &'a [u8], limits: &Limits) -> Result<Self, Refused> {
+        let root = parse(frame, limits)
+            .map_err(|error| Refused { version: glimpse(frame).unwrap_or(ProtocolVersion::V1_0), error })?;
+        let version = version_of(root).map_err(|error| Refused { version: ProtocolVersion::V1_0, error })?;
+        Self::read_versioned(root, version).map_err(|error| Refused { version, error })
+    }
+
+    fn read_versioned(root: Structure<'a>, version: ProtocolVersion) -> Result<Self, WireError> {
+        if root.tag() != Tag::REQUEST_MESSAGE {
+            return Err(WireError::NotAMessage { expected: Tag::REQUEST_MESSAGE, found: root.tag() });
+        }
+        if !version.is_understood() {
+            return Err(WireError::Version { found: version });
+        }
+        let fields = root.fields(MESSAGE, version)?;
+        let header: RequestHeader<'a> = fields.need_value(Tag::REQUEST_HEADER, version)?;
+        let found = fields.all(Tag::BATCH_ITEM).count();
+        if found > BATCH_ITEMS_MAX {
+            return Err(WireError::BatchTooLarge { max: BATCH_ITEMS_MAX, found });
+        }
+        if found == 0 || usize::try_from(header.batch_count) != Ok(found) {
+            return Err(WireError::BatchCount { announced: i64::from(header.batch_count), found });
+        }
+        if let Some(size) = header.maximum_response_size.filter(|&size| size <= 0) {
+            return Err(WireError::OutOfRange { field: Tag::MAXIMUM_RESPONSE_SIZE, found: i64::from(size) });
+        }
+        let mut items = Vec::with_capacity(found);
+        for item in fields.all(Tag::BATCH_ITEM) {
+            items.push(read_item(&item, version)?);
+        }
+        if found > 1 && !have_own_ids(&items) {
+            return Err(WireError::BatchItemId);
+        }
+        Ok(Self { header, items })
+    }
+}
+
+/// Reads an item's head. Faults of the head itself fail the message, faults of the payload wait in it.
+fn read_item<'a>(item: &Item<'a>, version: ProtocolVersion) -> Result<RequestItem<'a>, WireError> {
+    let fields = item.structure()?.fields(ITEM, version)?;
+    let operation: Option<Enumeration> = fields.opt_value(Tag::OPERATION, version)?;
+    let unique_batch_item_id = fields.opt_value(Tag::UNIQUE_BATCH_ITEM_ID, version)?;
+    let payload = fields.need_value(Tag::REQUEST_PAYLOAD, version);
+    // §6.16: a critical extension that is not understood rejects the entire message, another one is as if it were absent.
+    let extension: Option<Extension<'a>> = fields.opt_value(Tag::MESSAGE_EXTENSION, version)?;
+    if extension.is_some_and(|extension| extension.criticality_indicator) {
+        return Err(WireError::Unsupported { what: "a critical Message Extension" });
+    }
+    Ok(RequestItem { operation: operation.map(|code| code.0), unique_batch_item_id, payload })
+}
+
+/// §7.2: with more than one item each needs an ID, and answers can only be told apart if the IDs differ.
+fn have_own_ids(items: &[RequestItem<'_>]) -> bool {
+    let mut ids: Vec<&[u8]> = items.iter().filter_map(|item| item.unique_batch_item_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids.len() == items.len()
+}
+
+fn version_of(root: Structure<'_>) -> Result<ProtocolVersion, WireError> {
+    let header = child(root, Tag::REQUEST_HEADER)?.structure()?;
+    ProtocolVersion::read(&child(header, Tag::PROTOCOL_VERSION)?, ProtocolVersion::V1_0)
+}
+
+fn child<'a>(structure: Structure<'a>, field: Tag) -> Result<Item<'a>, WireError> {
+    let missing = WireError::Missing { structure: structure.tag(), field };
+    structure.items().find(|item| item.tag == field).ok_or(missing)
+}
+
+/// The version of a frame that cannot be parsed, if its first bytes are those of a request: it stands at a fixed place.
+fn glimpse(frame: &[u8]) -> Option<ProtocolVersion> {
+    const BEFORE_MAJOR: usize = 4 * 8;
+    const BEFORE_MINOR: usize = 6 * 8;
+    let tag_at = |at: usize| frame.get(at..at + 3).map(|tag| tag.iter().fold(0u32, |tag, &b| tag << 8 | u32::from(b)));
+    let integer_at = |at: usize| frame.get(at..)?.first_chunk().copied().map(i32::from_be_bytes);
+    if tag_at(0)? != Tag::REQUEST_MESSAGE.0 || tag_at(BEFORE_MAJOR - 8)? != Tag::PROTOCOL_VERSION_MAJOR.0 {
+        return None;
+    }
+    Some(ProtocolVersion { major: integer_at(BEFORE_MAJOR)?, minor: integer_at(BEFORE_MINOR)? })
+}
+
+/// Writes a request: the client's side.
+pub struct RequestWriter<'o> {
+    writer: Writer<'o>,
+    message: Open,
+}
+
+impl<'o> RequestWriter<'o> {
+    /// Begins a message; `header.batch_count` must be the number of items that follow.
+    pub fn begin(out: &'o mut Vec<u8>, header: &RequestHeader<'_>) -> Self {
+        let mut writer = Writer::new(out, header.version);
+        let message = writer.open(Tag::REQUEST_MESSAGE);
+        header.write(Tag::REQUEST_HEADER, &mut writer);
+        Self { writer, message }
+    }
+
+    pub fn item(&mut self, unique_batch_item_id: Option<&[u8]>, request: &ops::Request<'_>) {
+        self.writer.structure(Tag::BATCH_ITEM, |writer| {
+            request.operation().write(Tag::OPERATION, writer);
+            if let Some(id) = unique_batch_item_id {
+                writer.bytes(Tag::UNIQUE_BATCH_ITEM_ID, id);
+            }
+            writer.structure(Tag::REQUEST_PAYLOAD, |writer| request.write_fields(writer));
+        });
+    }
+
+    pub fn finish(mut self) {
+        self.writer.close(self.message);
+    }
+}

@@ -1,0 +1,42 @@
+//! Get: an object with its key bytes (KMIP 1.4 §4.11).
+
+use crate::{
+    object::{SecretData, SymmetricKey},
+    tables::{KeyCompressionType, KeyFormatType, ObjectType},
+    ttlv::{Enumeration, Structure, record},
+};
+
+record! {
+    pub struct Request<'a> {
+        /// Absent: the ID Placeholder.
+        opt unique_identifier: &'a str = UNIQUE_IDENTIFIER V1_0,
+        /// Absent: as it was stored.
+        opt key_format_type: KeyFormatType = KEY_FORMAT_TYPE V1_0,
+        opt key_wrap_type: Enumeration = KEY_WRAP_TYPE V1_4,
+        opt key_compression_type: KeyCompressionType = KEY_COMPRESSION_TYPE V1_0,
+        opt key_wrapping_specification: Structure<'a> = KEY_WRAPPING_SPECIFICATION V1_0,
+    }
+}
+
+impl<'a> Request<'a> {
+    /// The plain request.
+    pub fn of(unique_identifier: &'a str) -> Self {
+        Self {
+            unique_identifier: Some(unique_identifier),
+            key_format_type: None,
+            key_wrap_type: None,
+            key_compression_type: None,
+            key_wrapping_specification: None,
+        }
+    }
+}
+
+record! {
+    /// Holds one object.
+    pub struct Answer<'a> {
+        need object_type: ObjectType = OBJECT_TYPE V1_0,
+        need unique_identifier: &'a str = UNIQUE_IDENTIFIER V1_0,
+        opt symmetric_key: SymmetricKey = SYMMETRIC_KEY V1_0,
+        opt secret_data: SecretData = SECRET_DATA V1_0,
+    }
+}

@@ -1,0 +1,94 @@
+//! One file an operation: the fields of its request and of its answer, as the specification tabulates them.
+//!
+//! Each table is in the order of the specification, which is the order on the wire. Adding an operation means a file, and a line in
+//! [`Request`] and [`Answer`]; the matches then name every other place.
+
+pub mod activate;
+pub mod create;
+pub mod decrypt;
+pub mod destroy;
+pub mod discover_versions;
+pub mod encrypt;
+pub mod get;
+pub mod get_attribute_list;
+pub mod get_attributes;
+pub mod locate;
+pub mod query;
+pub mod register;
+pub mod revoke;
+
+use crate::{
+    error::WireError,
+    tables::{Operation, ProtocolVersion},
+    ttlv::{Record, Structure, Writer},
+};
+
+macro_rules! operations {
+    ($($operation:ident $request:ty, $answer:ty;)*) => {
+        /// The payload of a request.
+        pub enum Request<'a> { $($operation($request),)* }
+
+        /// The payload of an answer.
+        pub enum Answer<'a> { $($operation($answer),)* }
+
+        /// The operations of this crate.
+        pub const SERVED: &[Operation] = &[$(Operation::$operation,)*];
+
+        impl<'a> Request<'a> {
+            /// Reads a payload. What `version` does not know, or this crate does not serve, is Operation Not Supported.
+            pub fn read(code: u32, payload: Structure<'a>, version: ProtocolVersion) -> Result<Self, WireError> {
+                match known(code, version)? {
+                    $(Operation::$operation => Record::read_fields(payload, version).map(Self::$operation),)*
+                    _ => Err(WireError::UnknownOperation { code, version }),
+                }
+            }
+
+            pub fn operation(&self) -> Operation {
+                match self { $(Self::$operation(_) => Operation::$operation,)* }
+            }
+
+            pub fn write_fields(&self, writer: &mut Writer<'_>) {
+                match self { $(Self::$operation(request) => request.write_fields(writer),)* }
+            }
+        }
+
+        impl<'a> Answer<'a> {
+            pub fn read(code: u32, payload: Structure<'a>, version: ProtocolVersion) -> Result<Self, WireError> {
+                match known(code, version)? {
+                    $(Operation::$operation => Record::read_fields(payload, version).map(Self::$operation),)*
+                    _ => Err(WireError::UnknownOperation { code, version }),
+                }
+            }
+
+            pub fn operation(&self) -> Operation {
+                match self { $(Self::$operation(_) => Operation::$operation,)* }
+            }
+
+            pub fn write_fields(&self, writer: &mut Writer<'_>) {
+                match self { $(Self::$operation(answer) => answer.write_fields(writer),)* }
+            }
+        }
+    };
+}
+
+operations! {
+    DiscoverVersions discover_versions::Request, discover_versions::Answer;
+    Query query::Request, query::Answer<'a>;
+    Create create::Request, create::Answer<'a>;
+    Register register::Request<'a>, register::Answer<'a>;
+    Get get::Request<'a>, get::Answer<'a>;
+    GetAttributes get_attributes::Request<'a>, get_attributes::Answer<'a>;
+    GetAttributeList get_attribute_list::Request<'a>, get_attribute_list::Answer<'a>;
+    Activate activate::Request<'a>, activate::Answer<'a>;
+    Locate locate::Request, locate::Answer<'a>;
+    Encrypt encrypt::Request<'a>, encrypt::Answer<'a>;
+    Decrypt decrypt::Request<'a>, decrypt::Answer<'a>;
+    Revoke revoke::Request<'a>, revoke::Answer<'a>;
+    Destroy destroy::Request<'a>, destroy::Answer<'a>;
+}
+
+fn known(code: u32, version: ProtocolVersion) -> Result<Operation, WireError> {
+    Operation::from_code(code)
+        .filter(|operation| version.knows(operation.since()))
+        .ok_or(WireError::UnknownOperation { code, version })
+}
