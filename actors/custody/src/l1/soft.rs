@@ -1,0 +1,232 @@
+//! The soft L1, as a region asks it: a KMS for development that runs as its own process and keeps its keys to itself.
+//!
+//! One TLS connection a call, the server's certificate verified against one pinned CA file, a token for the principal. What the server
+//! says is classified as any KMS's answer: a token that it does not know is a fault, a policy that says no is a stop.
+//! Refused outside development: [`Soft::connect`] takes the proof.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use orbital::names::KeyRef;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use tokio::{
+    io::{AsyncWriteExt, BufReader},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+
+use super::{
+    Answer, Context, Described, Development, Fault, L1, L1Error, Plain, State, Stop, check_plain, check_wrapped,
+    soft_wire::{Ask, Bytes, Code, Reply, Request, SoftState, Token, context_pairs, line, parse, read_line},
+};
+
+const PROVIDER: &str = "soft";
+
+/// Of one call, from name resolution to the last byte of the answer.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where a soft L1 listens and who asks it.
+pub struct SoftOptions {
+    /// `host:port`; the host is verified against the server's certificate.
+    pub address: String,
+    /// PEM file of the one CA that may vouch for the server.
+    pub ca: PathBuf,
+    pub token: Token,
+}
+
+/// A soft L1 server that can be asked.
+#[derive(Clone)]
+pub struct SoftTarget {
+    address: String,
+    name: ServerName<'static>,
+    tls: TlsConnector,
+}
+
+impl SoftTarget {
+    /// Reads the CA file; no call is made yet.
+    pub fn new(address: &str, ca: &std::path::Path, _: Development) -> Result<Self, L1Error> {
+        let setup = |why: String| L1Error::Setup { provider: PROVIDER, why: why.into() };
+        let place = ca.display();
+        let host = address.rsplit_once(':').map(|(host, _)| host.trim_matches(['[', ']']));
+        let host = host.ok_or_else(|| setup(format!("its address `{address}` is not HOST:PORT")))?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|e| setup(format!("its host `{host}`: {e}")))?;
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(ca).map_err(|e| setup(format!("CA file `{place}`: {e}")))? {
+            let certificate = certificate.map_err(|e| setup(format!("CA file `{place}`: {e}")))?;
+            roots.add(certificate).map_err(|e| setup(format!("CA file `{place}`: {e}")))?;
+        }
+        if roots.is_empty() {
+            return Err(setup(format!("CA file `{place}` holds no certificate")));
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| setup(e.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { address: address.to_owned(), name, tls: TlsConnector::from(Arc::new(config)) })
+    }
+}
+
+/// Asks one question on its own connection, within [`CALL_TIMEOUT`]. The error says why there is no answer.
+pub async fn soft_exchange(target: &SoftTarget, request: &Request) -> Result<Reply, String> {
+    match timeout(CALL_TIMEOUT, exchange(target, request)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(format!("{} gave no answer within {} s", target.address, CALL_TIMEOUT.as_secs())),
+    }
+}
+
+async fn exchange(target: &SoftTarget, request: &Request) -> Result<Reply, String> {
+    let address = &target.address;
+    let say = |what: &str, e: &dyn std::fmt::Display| format!("{what} {address}: {e}");
+    let question = line(request).map_err(|e| say("asking", &e))?;
+    let tcp = TcpStream::connect(address).await.map_err(|e| say("connecting to", &e))?;
+    tcp.set_nodelay(true).map_err(|e| say("connecting to", &e))?;
+    let tls = target.tls.connect(target.name.clone(), tcp).await.map_err(|e| say("TLS with", &e))?;
+    let mut stream = BufReader::new(tls);
+    stream.write_all(&question).await.map_err(|e| say("asking", &e))?;
+    stream.flush().await.map_err(|e| say("asking", &e))?;
+    let answer = read_line(&mut stream).await.map_err(|e| say("reading from", &e))?;
+    let answer = answer.ok_or_else(|| say("reading from", &"it closed the connection without an answer"))?;
+    parse(&answer).map_err(|e| say("reading from", &e))
+}
+
+/// A soft L1 as one principal sees it.
+pub struct Soft {
+    target: SoftTarget,
+    token: Token,
+}
+
+impl Soft {
+    /// # Errors
+    /// [`L1Error::Setup`] for an address or a CA file that can't be used.
+    pub fn connect(options: SoftOptions, development: Development) -> Result<Self, L1Error> {
+        Ok(Self { target: SoftTarget::new(&options.address, &options.ca, development)?, token: options.token })
+    }
+
+    /// `host:port`, as it was given.
+    pub fn address(&self) -> &str {
+        &self.target.address
+    }
+
+    async fn ask(&self, key: &KeyRef, ask: Ask) -> Result<Reply, L1Error> {
+        let request = Request { token: self.token.clone(), ask };
+        match soft_exchange(&self.target, &request).await {
+            Ok(Reply::Refused { code, why }) => Err(meaning(key, code, why)),
+            Ok(reply) => Ok(reply),
+            Err(why) => Err(unreachable(key, Fault::Network, why)),
+        }
+    }
+}
+
+impl L1 for Soft {
+    fn provider(&self) -> &'static str {
+        PROVIDER
+    }
+
+    fn describe<'a>(&'a self, key: &'a KeyRef) -> Answer<'a, Described> {
+        Box::pin(async move {
+            match self.ask(key, Ask::Describe { key: key.to_string() }).await? {
+                Reply::Described { state, resolved } => {
+                    let resolved =
+                        KeyRef::new(&resolved).map_err(|bad| unreachable(key, Fault::Unknown, bad.to_string()))?;
+                    Ok(Described { state: key_state(state), resolved })
+                }
+                _ => Err(out_of_turn(key)),
+            }
+        })
+    }
+
+    fn wrap<'a>(&'a self, key: &'a KeyRef, context: &'a Context, plain: &'a [u8]) -> Answer<'a, Vec<u8>> {
+        Box::pin(async move {
+            check_plain(PROVIDER, key, plain)?;
+            let ask = Ask::Wrap { key: key.to_string(), context: context_pairs(context), plain: Bytes::copy(plain) };
+            match self.ask(key, ask).await? {
+                Reply::Wrapped { wrapped } => Ok(wrapped.0.to_vec()),
+                _ => Err(out_of_turn(key)),
+            }
+        })
+    }
+
+    fn unwrap<'a>(&'a self, key: &'a KeyRef, context: &'a Context, wrapped: &'a [u8]) -> Answer<'a, Plain> {
+        Box::pin(async move {
+            check_wrapped(PROVIDER, key, wrapped)?;
+            let ask =
+                Ask::Unwrap { key: key.to_string(), context: context_pairs(context), wrapped: Bytes::copy(wrapped) };
+            match self.ask(key, ask).await? {
+                Reply::Plain { plain } => Ok(Plain::new(plain.0.to_vec())),
+                _ => Err(out_of_turn(key)),
+            }
+        })
+    }
+}
+
+fn unreachable(key: &KeyRef, fault: Fault, why: String) -> L1Error {
+    L1Error::Unreachable { provider: PROVIDER, key: key.clone(), fault, why: why.into() }
+}
+
+fn out_of_turn(key: &KeyRef) -> L1Error {
+    unreachable(key, Fault::Unknown, "it answered another question than the one asked".to_owned())
+}
+
+/// PROTOCOL §4: the server checks the token before the policy, so that `Denied` is said to a known principal only.
+fn meaning(key: &KeyRef, code: Code, why: String) -> L1Error {
+    let stopped = |stop| L1Error::Stopped { provider: PROVIDER, key: key.clone(), stop, why: why.as_str().into() };
+    match code {
+        Code::Denied => stopped(Stop::Forbidden),
+        Code::Disabled => stopped(Stop::Disabled),
+        Code::PendingDeletion => stopped(Stop::PendingDeletion),
+        Code::NoSuchKey => stopped(Stop::Deleted),
+        Code::Mismatch => L1Error::Mismatch { provider: PROVIDER, key: key.clone(), why: why.into() },
+        Code::Malformed => L1Error::Unfit { provider: PROVIDER, key: key.clone(), why: why.into() },
+        Code::UnknownPrincipal => unreachable(key, Fault::Credential, why),
+        Code::Broken => unreachable(key, Fault::Server, why),
+    }
+}
+
+fn key_state(state: SoftState) -> State {
+    match state {
+        SoftState::Enabled => State::Enabled,
+        SoftState::Disabled => State::Disabled,
+        SoftState::PendingDeletion => State::PendingDeletion,
+        SoftState::Deleted => State::Deleted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_has_its_state() {
+        let key = KeyRef::new("soft:a").unwrap();
+        let golden = [
+            (Code::UnknownPrincipal, Some(State::Unreachable)),
+            (Code::Denied, Some(State::Forbidden)),
+            (Code::Disabled, Some(State::Disabled)),
+            (Code::PendingDeletion, Some(State::PendingDeletion)),
+            (Code::NoSuchKey, Some(State::Deleted)),
+            (Code::Mismatch, None),
+            (Code::Malformed, None),
+            (Code::Broken, Some(State::Unreachable)),
+        ];
+        for (code, state) in golden {
+            assert_eq!(meaning(&key, code, "why".to_owned()).state(), state, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_and_a_ca_file_are_checked_before_any_call() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca.pem");
+        let development = Development::proven(true, "a test").unwrap();
+        let why = |address: &str| SoftTarget::new(address, &ca, development).err().map(|e| e.to_string()).unwrap();
+        assert!(why("nowhere").contains("HOST:PORT"));
+        assert!(why("localhost:1").contains("CA file"));
+        std::fs::write(&ca, "no certificate").unwrap();
+        assert!(why("localhost:1").contains("no certificate"));
+    }
+}

@@ -1,0 +1,178 @@
+//! An AWS endpoint that answers from a script: the faults that PROTOCOL §4 keeps apart from a refusal, one by one.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use custody::l1::{Aws, AwsCredentials, AwsOptions, Development, Fault, L1, L1Error, State, Stop};
+use orbital::names::KeyRef;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+};
+use zeroize::Zeroizing;
+
+use crate::suite::{context, unreachable};
+
+/// What the endpoint answers to any KMS call, and to the identity call.
+#[derive(Clone, Copy)]
+struct Script {
+    kms: (u16, &'static str),
+    /// What DescribeKey gets, where it is to be told apart.
+    describe: Option<(u16, &'static str)>,
+    sts: (u16, &'static str),
+}
+
+const KNOWN: (u16, &str) = (
+    200,
+    "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::1:user/fra</Arn></GetCallerIdentityResult>\
+     </GetCallerIdentityResponse>",
+);
+const UNKNOWN: (u16, &str) =
+    (403, "<ErrorResponse><Error><Code>InvalidClientTokenId</Code><Message>no</Message></Error></ErrorResponse>");
+const DENIED: (u16, &str) = (400, r#"{"__type":"AccessDeniedException","message":"no"}"#);
+const INVALID_STATE: (u16, &str) = (400, r#"{"__type":"KMSInvalidStateException","message":"not now"}"#);
+
+struct Endpoint {
+    url: String,
+    kms_calls: Arc<AtomicUsize>,
+}
+
+async fn play(script: Script) -> Endpoint {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let kms_calls = Arc::new(AtomicUsize::new(0));
+    let counted = kms_calls.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer(stream, script, counted.clone()));
+        }
+    });
+    Endpoint { url, kms_calls }
+}
+
+async fn answer(stream: TcpStream, script: Script, kms_calls: Arc<AtomicUsize>) -> Option<()> {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let (mut target, mut length) = (String::new(), 0_usize);
+        loop {
+            let mut line = String::new();
+            if stream.read_line(&mut line).await.ok()? == 0 {
+                return None;
+            }
+            let Some((name, value)) = line.trim().split_once(": ") else {
+                if line.trim().is_empty() { break } else { continue }
+            };
+            match name.to_ascii_lowercase().as_str() {
+                "x-amz-target" => target = value.to_owned(),
+                "content-length" => length = value.parse().ok()?,
+                _ => {}
+            }
+        }
+        stream.read_exact(&mut vec![0; length]).await.ok()?;
+        let (status, body) = match (target.as_str(), script.describe) {
+            ("", _) => script.sts,
+            ("TrentService.DescribeKey", Some(describe)) => describe,
+            _ => {
+                kms_calls.fetch_add(1, Ordering::SeqCst);
+                script.kms
+            }
+        };
+        let head = format!("HTTP/1.1 {status} Scripted\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(format!("{head}{body}").as_bytes()).await.ok()?;
+    }
+}
+
+async fn aws(endpoint: &str) -> Aws {
+    let secret = Zeroizing::new("secret".to_owned());
+    let options = AwsOptions {
+        region: "eu-central-1".to_owned(),
+        endpoint: Some(endpoint.to_owned()),
+        identity_endpoint: Some(endpoint.to_owned()),
+        credentials: AwsCredentials::Opened { access_key: "AKIA".to_owned(), secret, session: None },
+        development: Development::proven(true, "a test").ok(),
+    };
+    Aws::connect(options).await.unwrap()
+}
+
+fn key() -> KeyRef {
+    KeyRef::new("arn:aws:kms:eu-central-1:1:key/1").unwrap()
+}
+
+async fn fault_of(kms: (u16, &'static str)) -> Fault {
+    let endpoint = play(Script { kms, describe: None, sts: KNOWN }).await;
+    unreachable(&aws(&endpoint.url).await, &key()).await
+}
+
+#[tokio::test]
+async fn a_fault_of_the_world_is_never_a_stop() {
+    assert_eq!(fault_of((400, r#"{"__type":"ThrottlingException","message":"slow"}"#)).await, Fault::Throttled);
+    assert_eq!(fault_of((500, r#"{"__type":"KMSInternalException","message":"oh"}"#)).await, Fault::Server);
+    assert_eq!(fault_of((503, "<html>busy</html>")).await, Fault::Server);
+    assert_eq!(fault_of((403, "<html>a proxy's page</html>")).await, Fault::Unknown);
+    assert_eq!(fault_of((400, r#"{"__type":"UnrecognizedClientException","message":"who"}"#)).await, Fault::Credential);
+    assert_eq!(fault_of((400, r#"{"__type":"InvalidSignatureException","message":"no"}"#)).await, Fault::Signature);
+    assert_eq!(fault_of((400, r#"{"__type":"SomethingNewException","message":"?"}"#)).await, Fault::Unknown);
+}
+
+#[tokio::test]
+async fn retries_end() {
+    let script = Script { kms: (500, "{}"), describe: None, sts: KNOWN };
+    let endpoint = play(script).await;
+    assert!(aws(&endpoint.url).await.wrap(&key(), &context(), &[1; 32]).await.is_err());
+    assert_eq!(endpoint.kms_calls.load(Ordering::SeqCst), 3);
+}
+
+/// The principal is known: the KMS refuses the key, and that is the customer's word.
+#[tokio::test]
+async fn denied_with_a_known_identity_is_forbidden() {
+    let endpoint = play(Script { kms: DENIED, describe: None, sts: KNOWN }).await;
+    let refused = aws(&endpoint.url).await.wrap(&key(), &context(), &[1; 32]).await.unwrap_err();
+    assert!(matches!(refused, L1Error::Stopped { stop: Stop::Forbidden, .. }), "{refused}");
+}
+
+/// The same answer, but the identity call fails too: our credential's fault, and nobody is stopped.
+#[tokio::test]
+async fn denied_with_an_unknown_identity_is_a_fault() {
+    let endpoint = play(Script { kms: DENIED, describe: None, sts: UNKNOWN }).await;
+    assert_eq!(unreachable(&aws(&endpoint.url).await, &key()).await, Fault::Credential);
+}
+
+#[tokio::test]
+async fn an_invalid_state_is_what_describe_key_says() {
+    let described = |state: &'static str| (200_u16, state);
+    let cases = [
+        (described(r#"{"KeyMetadata":{"KeyId":"1","KeyState":"PendingDeletion"}}"#), State::PendingDeletion),
+        (described(r#"{"KeyMetadata":{"KeyId":"1","KeyState":"PendingImport"}}"#), State::Disabled),
+        (described(r#"{"KeyMetadata":{"KeyId":"1","KeyState":"Unavailable"}}"#), State::Unreachable),
+        (described(r#"{"KeyMetadata":{"KeyId":"1","KeyState":"Enabled"}}"#), State::Unreachable),
+        (described("{}"), State::Unreachable),
+        ((500, "{}"), State::Unreachable),
+        (DENIED, State::Forbidden),
+    ];
+    for (describe, state) in cases {
+        let endpoint = play(Script { kms: INVALID_STATE, describe: Some(describe), sts: KNOWN }).await;
+        let refused = aws(&endpoint.url).await.wrap(&key(), &context(), &[1; 32]).await.unwrap_err();
+        assert_eq!(refused.state(), Some(state), "{describe:?}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn no_name_and_no_tls_are_the_network() {
+    let endpoint = play(Script { kms: (200, "{}"), describe: None, sts: KNOWN }).await;
+    let plain = endpoint.url.replace("http://", "https://");
+    for url in [plain.as_str(), "https://kms.invalid"] {
+        let refused = aws(url).await.describe(&key()).await.unwrap_err();
+        assert!(matches!(refused, L1Error::Unreachable { fault: Fault::Network, .. }), "{url}: {refused}");
+    }
+}
+
+/// A server that accepts and says nothing: the operation's own limit ends the wait.
+#[tokio::test]
+async fn silence_is_the_network() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let refused = aws(&url).await.describe(&key()).await.unwrap_err();
+    assert!(matches!(refused, L1Error::Unreachable { fault: Fault::Network, .. }), "{refused}");
+}
