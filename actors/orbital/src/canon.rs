@@ -14,6 +14,8 @@ pub const STATEMENT_BYTES_MAX: usize = 256 * 1024;
 pub const DEPTH_MAX: usize = 16;
 /// Longest free text in a signed statement, in bytes (PROTOCOL §2).
 pub const TEXT_BYTES_MAX: usize = 2 * 1024;
+/// Length of a statement's nonce, in bytes before base64url.
+pub const NONCE_BYTES: usize = 16;
 
 /// Bytes that are not the canonical form of what they claim to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +34,8 @@ pub enum Malformed {
         "the text {0:?} holds control, bidi or zero-width characters, is not NFC, or is longer than {TEXT_BYTES_MAX} bytes"
     )]
     BadText(String),
+    #[error("a nonce is {NONCE_BYTES} random bytes as base64url without padding, found {0:?}")]
+    BadNonce(String),
 }
 
 /// Canonical bytes of a statement.
@@ -133,11 +137,23 @@ impl<'de> serde::Deserialize<'de> for Text {
     }
 }
 
-/// Characters that can make two different texts look alike, or one text look like another.
+/// Characters that can make two different texts look alike, or one text look like another: controls, separators of lines, annotations, and
+/// what Unicode lists as Default_Ignorable_Code_Point (DerivedCoreProperties.txt), the zero-width and bidi characters among them.
 fn hidden(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Refuses a nonce that is not [`NONCE_BYTES`] bytes of base64url: free text in its place would be signed unseen.
+pub fn check_nonce(nonce: &str) -> Result<(), Malformed> {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    match URL_SAFE_NO_PAD.decode(nonce) {
+        Ok(bytes) if bytes.len() == NONCE_BYTES => Ok(()),
+        _ => Err(Malformed::BadNonce(nonce.chars().take(80).collect())),
+    }
 }
 
 /// Integers as decimal strings, without sign or leading zeros.
@@ -226,10 +242,27 @@ mod tests {
 
     #[test]
     fn text_that_could_hide_something_is_refused() {
-        for bad in ["a\u{200b}b", "a\u{202e}b", "a\nb", "e\u{301}", &"x".repeat(TEXT_BYTES_MAX + 1)] {
+        for bad in [
+            "a\u{200b}b",
+            "a\u{202e}b",
+            "a\nb",
+            "e\u{301}",
+            "a\u{3164}b",
+            "a\u{34f}b",
+            "a\u{e0101}b",
+            &"x".repeat(TEXT_BYTES_MAX + 1),
+        ] {
             assert!(Text::new(bad).is_err(), "{bad:?}");
         }
         assert!(Text::new("vertrag endet — Zürich").is_ok());
+    }
+
+    #[test]
+    fn a_nonce_is_sixteen_bytes() {
+        assert_eq!(check_nonce("AAAAAAAAAAAAAAAAAAAAAA"), Ok(()));
+        for bad in ["", "AAAA", "AAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAB", "approve everything!!!!"] {
+            assert_eq!(check_nonce(bad), Err(Malformed::BadNonce(bad.to_owned())));
+        }
     }
 
     proptest::proptest! {

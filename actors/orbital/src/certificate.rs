@@ -12,7 +12,7 @@ use crate::{
     change::{Change, ChangeKind},
     names::{Digest, Group, Person},
     quorum::{Rule, Verify},
-    sign::{BadSignature, Signed},
+    sign::{BadSignature, PublicKey, Signed},
     trust::{BadTrust, TrustRoot},
     vote::{Role, Vote},
 };
@@ -101,9 +101,12 @@ pub fn certify(certificate: &Certificate, chain: &Chain, now: u64) -> Result<Cer
     if !lasting && now > proposed.expires {
         return Err(Uncertified::Expired { expired: proposed.expires, now });
     }
-    let signers = signers(certificate, &proposed, trust, change.kind().is_stop())?;
     let kind = change.kind();
-    meets(trust.rule(kind)?, trust, kind, &signers)?;
+    let (signers, doubt) = signers(certificate, &proposed, trust, kind.is_stop())?;
+    for needed in std::iter::once(kind).chain(kind.includes()) {
+        let met = meets(trust.rule(needed)?, trust, kind, &signers);
+        met.map_err(|unmet| doubt.clone().unwrap_or(unmet))?;
+    }
     if let Some(next) = change.action.next() {
         meets_closure(trust, next, &signers)?;
     }
@@ -147,44 +150,54 @@ fn check_place(certificate: &Certificate, change: &Change, chain: &Chain) -> Res
     Ok(proposed)
 }
 
-/// The distinct persons whose signatures count under `trust`. A wrong signature refuses the whole certificate; a signer who is no longer
-/// in the trust root voids a grant, and merely does not count for a stop (PROTOCOL §4).
+/// The distinct persons whose signatures count under `trust`. A grant is void as a whole if one signature does not count. For a stop the
+/// others stand (PROTOCOL §4), so that nobody can spoil a kill with a bad approval or by a change of their own key; the first bad signature
+/// comes along, to say why in case the others do not suffice.
 fn signers(
     certificate: &Certificate,
     proposed: &Vote,
     trust: &TrustRoot,
     stop: bool,
-) -> Result<BTreeSet<Person>, Uncertified> {
-    let mut signers = BTreeSet::new();
-    let unknown = |vote: &Vote| Uncertified::UnknownSigner {
-        person: vote.person.clone(),
-        key: vote.key.to_string(),
-        version: trust.version,
-    };
-    match proposed.key_in(trust) {
-        Some(key) => {
-            certificate.proposal.verify(Role::Propose.kind(), &key).map_err(Uncertified::Proposal)?;
-            signers.insert(proposed.person.clone());
-        }
-        None if stop => {}
-        None => return Err(unknown(proposed)),
-    }
-    for approval in &certificate.approvals {
-        let vote = Vote::read(Role::Approve, approval)?;
-        if !vote.answers(proposed, &certificate.proposal) {
-            return Err(Uncertified::OtherProposal { person: vote.person });
-        }
-        match vote.key_in(trust) {
-            Some(key) => {
-                let bad = |why| Uncertified::Answer { person: vote.person.clone(), why };
-                approval.verify(Role::Approve.kind(), &key).map_err(bad)?;
-                signers.insert(vote.person);
-            }
-            None if stop => {}
-            None => return Err(unknown(&vote)),
+) -> Result<(BTreeSet<Person>, Option<Uncertified>), Uncertified> {
+    let (mut signers, mut doubt) = (BTreeSet::new(), None);
+    let proposer = proposer(certificate, proposed, trust);
+    let approvers = certificate.approvals.iter().map(|a| approver(a, &certificate.proposal, proposed, trust));
+    for signer in std::iter::once(proposer).chain(approvers) {
+        match signer {
+            Ok(person) => _ = signers.insert(person),
+            Err(Uncertified::UnknownSigner { .. }) if stop => {}
+            Err(why) if stop => _ = doubt.get_or_insert(why),
+            Err(why) => return Err(why),
         }
     }
-    Ok(signers)
+    Ok((signers, doubt))
+}
+
+fn proposer(certificate: &Certificate, proposed: &Vote, trust: &TrustRoot) -> Result<Person, Uncertified> {
+    let key = known_key(proposed, trust)?;
+    certificate.proposal.verify(Role::Propose.kind(), &key).map_err(Uncertified::Proposal)?;
+    Ok(proposed.person.clone())
+}
+
+fn approver(approval: &Signed, proposal: &Signed, proposed: &Vote, trust: &TrustRoot) -> Result<Person, Uncertified> {
+    let vote = Vote::read(Role::Approve, approval)?;
+    if !vote.answers(proposed, proposal) {
+        return Err(Uncertified::OtherProposal { person: vote.person });
+    }
+    let key = known_key(&vote, trust)?;
+    match approval.verify(Role::Approve.kind(), &key) {
+        Ok(()) => Ok(vote.person),
+        Err(why) => Err(Uncertified::Answer { person: vote.person, why }),
+    }
+}
+
+fn known_key(vote: &Vote, trust: &TrustRoot) -> Result<PublicKey, Uncertified> {
+    let (person, key, version) = (&vote.person, &vote.key, trust.version);
+    vote.key_in(trust).ok_or_else(|| Uncertified::UnknownSigner {
+        person: person.clone(),
+        key: key.to_string(),
+        version,
+    })
 }
 
 fn meets(rule: &Rule, trust: &TrustRoot, kind: ChangeKind, signers: &BTreeSet<Person>) -> Result<(), Uncertified> {

@@ -75,6 +75,14 @@ impl ChangeKind {
         matches!(self, Self::RevokeL1 | Self::SuspendL1 | Self::BlockTenant | Self::TerminateTenant)
     }
 
+    /// The kind whose rule this kind's includes: lifting a kill takes what setting it took (PROTOCOL §4), whatever the rules say.
+    pub const fn includes(self) -> Option<Self> {
+        match self {
+            Self::RestoreL1 => Some(Self::RevokeL1),
+            _ => None,
+        }
+    }
+
     /// What is valid on a killed tenant besides further stops (PROTOCOL §4).
     pub const fn allowed_when_killed(self) -> bool {
         self.is_stop() || matches!(self, Self::RestoreL1 | Self::ChangeActors | Self::ChangeQuorum)
@@ -177,10 +185,12 @@ pub struct Change {
 
 impl Change {
     pub fn to_bytes(&self) -> Result<Vec<u8>, Malformed> {
+        canon::check_nonce(&self.nonce)?;
         canon::write("a change", self)
     }
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         let change: Self = canon::read("a change", bytes)?;
+        canon::check_nonce(&change.nonce)?;
         if change.domain == Kind::Change.domain() {
             Ok(change)
         } else {

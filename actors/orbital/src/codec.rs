@@ -8,6 +8,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// Largest frame body, in bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// Largest directive or report, in bytes: it travels in a frame's body, beside the names of its head.
+pub const CARRIED_BYTES_MAX: usize = BODY_BYTES_MAX - 4 * 1024;
 /// Version of the encoding, the first byte of each body.
 const VERSION: u8 = 1;
 
@@ -32,6 +34,12 @@ pub fn encode<T: Serialize>(body: &T) -> Result<Vec<u8>, BadBody> {
     let bytes = bincode::serde::encode_to_vec(body, configuration()).map_err(|e| BadBody::Unreadable(e.to_string()))?;
     out.extend_from_slice(&bytes);
     if out.len() > BODY_BYTES_MAX { Err(BadBody::TooLarge) } else { Ok(out) }
+}
+
+/// Writes what a frame's body will carry, which is refused here if no frame could.
+pub fn encode_carried<T: Serialize>(carried: &T) -> Result<Vec<u8>, BadBody> {
+    let bytes = encode(carried)?;
+    if bytes.len() > CARRIED_BYTES_MAX { Err(BadBody::TooLarge) } else { Ok(bytes) }
 }
 
 /// Reads a body, all of it.

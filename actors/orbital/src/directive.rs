@@ -99,10 +99,25 @@ impl Directive {
     }
 
     pub fn encode(&self) -> Result<Vec<u8>, BadBody> {
-        codec::encode(self)
+        codec::encode_carried(self)
     }
     pub fn decode(bytes: &[u8]) -> Result<Self, BadBody> {
-        codec::decode(bytes)
+        let directive: Self = codec::decode(bytes)?;
+        let links = directive.links().len();
+        if links > LINKS_PER_DIRECTIVE_MAX {
+            return Err(BadBody::Unreadable(format!(
+                "at most {LINKS_PER_DIRECTIVE_MAX} links travel at once, found {links}"
+            )));
+        }
+        Ok(directive)
+    }
+    /// The links of the trust chain that travel along.
+    pub fn links(&self) -> &[Certificate] {
+        match self {
+            Self::Provision { links, .. } => links,
+            Self::Link(w) | Self::Kill(w) | Self::Restore(w) | Self::Trust(w) | Self::Callers(w) => &w.links,
+            Self::Probe { .. } | Self::Hold { .. } | Self::Lease(_) => &[],
+        }
     }
     /// The name by which a SyncAck calls the directive.
     pub fn digest_of(bytes: &[u8]) -> Digest {

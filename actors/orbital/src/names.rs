@@ -98,6 +98,30 @@ names! {
     Jurisdiction = "jurisdiction";
 }
 
+/// The European Union's countries, ISO 3166-1 alpha-2.
+const EU: [&str; 27] = [
+    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU", "LV",
+    "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK",
+];
+/// What the European Economic Area holds besides the Union.
+const EEA_BEYOND_EU: [&str; 3] = ["IS", "LI", "NO"];
+/// The European Free Trade Association.
+const EFTA: [&str; 4] = ["CH", "IS", "LI", "NO"];
+
+impl Jurisdiction {
+    /// Whether a residency that allows `self` allows what lies in `place`: the same name, or a country of the set that `self` names.
+    pub fn holds(&self, place: &Self) -> bool {
+        let place = place.as_str();
+        let in_set = match self.as_str() {
+            "EU" => EU.contains(&place),
+            "EEA" => EU.contains(&place) || EEA_BEYOND_EU.contains(&place),
+            "EFTA" => EFTA.contains(&place),
+            _ => false,
+        };
+        in_set || self.as_str() == place
+    }
+}
+
 /// 32 bytes of SHA-256, written as base64url without padding.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);
@@ -175,6 +199,17 @@ mod tests {
         assert!(matches!(Region::new("eu frankfurt"), Err(BadName::BadCharacter { .. })));
         assert!(matches!(Region::new("zürich"), Err(BadName::BadCharacter { .. })));
         assert!(matches!(Person::new("x".repeat(257)), Err(BadName::TooLong { found: 257, .. })));
+    }
+
+    #[test]
+    fn a_set_of_countries_holds_its_members_alone() {
+        let named = |text| Jurisdiction::new(text).unwrap();
+        for (set, inside, outside) in
+            [("EU", "DE", "NO"), ("EEA", "NO", "CH"), ("EFTA", "CH", "DE"), ("DE", "DE", "FR")]
+        {
+            assert!(named(set).holds(&named(inside)) && !named(set).holds(&named(outside)), "{set}");
+        }
+        assert!(!named("DE").holds(&named("EU")), "a country does not hold the set that it is in");
     }
 
     #[test]

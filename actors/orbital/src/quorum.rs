@@ -16,6 +16,8 @@ use crate::{
 
 /// Fewest distinct persons that any decision needs: four eyes (DESIGN §4).
 pub const PERSONS_MIN: usize = 2;
+/// Longest time that approvals may be collected, in seconds: a leap year.
+pub const EXPIRES_SECONDS_MAX: u64 = 366 * 24 * 3600;
 /// Most slots of one rule.
 pub const SLOTS_MAX: usize = 32;
 
@@ -105,11 +107,7 @@ impl Rule {
     /// The groups of the slots that nobody fills, and how many persons fail the floor of two: empty says met.
     pub fn missing(&self, trust: &TrustRoot, signers: &BTreeSet<Person>) -> Vec<Group> {
         let slots = self.slots();
-        let mut filled_by: Vec<Option<&Person>> = vec![None; slots.len()];
-        for person in signers {
-            let mut tried = BTreeSet::new();
-            self.place(trust, person, &slots, &mut filled_by, &mut tried);
-        }
+        let filled_by = self.matching(trust, signers, &slots);
         let mut missing: Vec<Group> =
             slots.iter().zip(&filled_by).filter(|(_, by)| by.is_none()).map(|(group, _)| (*group).clone()).collect();
         let counted = filled_by.iter().flatten().collect::<BTreeSet<_>>().len();
@@ -125,6 +123,23 @@ impl Rule {
             missing.push(nobody);
         }
         missing
+    }
+
+    /// Who fills which slot in a largest matching between persons and slots (augmenting paths, König 1931).
+    fn matching<'p>(
+        &self,
+        trust: &TrustRoot,
+        signers: &'p BTreeSet<Person>,
+        slots: &[&Group],
+    ) -> Vec<Option<&'p Person>> {
+        let mut filled_by = vec![None; slots.len()];
+        for person in signers {
+            if filled_by.iter().all(Option::is_some) {
+                break;
+            }
+            self.place(trust, person, slots, &mut filled_by, &mut BTreeSet::new());
+        }
+        filled_by
     }
 
     /// One augmenting path of a bipartite matching between persons and slots.
@@ -153,25 +168,49 @@ impl Rule {
 
 /// A rule stands only if it can still be met with any one person gone, and by one group alone only for stops (PROTOCOL §3).
 pub(crate) fn check_rule(trust: &TrustRoot, kind: ChangeKind, rule: &Rule) -> Result<(), BadTrust> {
-    let slots = rule.slots();
-    let groups: BTreeSet<_> = rule.need.iter().map(|n| &n.group).collect();
+    check_spelling(kind, rule)?;
+    let everyone: BTreeSet<Person> =
+        trust.actors.iter().filter(|(_, a)| a.can_sign()).map(|(p, _)| p.clone()).collect();
+    for need in rule.need.iter().filter(|_| !kind.is_stop()) {
+        let of_group = |p: &&Person| trust.actors.get(p).is_some_and(|a| a.groups.contains(&need.group));
+        if rule.met_by(trust, &everyone.iter().filter(of_group).cloned().collect()) {
+            return Err(BadTrust::OneGroup(kind));
+        }
+    }
+    let without = |gone: Option<&Person>| {
+        let rest = everyone.iter().filter(|p| Some(*p) != gone).cloned().collect();
+        match rule.missing(trust, &rest).first() {
+            None => Ok(()),
+            Some(group) => {
+                let who = gone.map_or("nobody".to_owned(), |gone| format!("without {gone} nobody"));
+                let why = format!("{who} is left to sign for {group}; add a person to that group");
+                Err(BadTrust::Unmeetable { kind, why })
+            }
+        }
+    };
+    without(None)?;
+    // Whoever is not needed for this matching can go: the matching stays.
+    rule.matching(trust, &everyone, &rule.slots()).into_iter().flatten().try_for_each(|gone| without(Some(gone)))
+}
+
+/// What a rule must hold whoever the people are.
+fn check_spelling(kind: ChangeKind, rule: &Rule) -> Result<(), BadTrust> {
     let unmeetable = |why: String| Err(BadTrust::Unmeetable { kind, why });
-    if slots.len() < PERSONS_MIN || slots.len() > SLOTS_MAX {
-        return unmeetable(format!("it asks for {} signers; 2 to {SLOTS_MAX} are possible", slots.len()));
+    let (slots, groups) = (rule.slots().len(), rule.need.iter().map(|n| &n.group).collect::<BTreeSet<_>>());
+    if !(PERSONS_MIN..=SLOTS_MAX).contains(&slots) {
+        return unmeetable(format!("it asks for {slots} signers; {PERSONS_MIN} to {SLOTS_MAX} are possible"));
+    }
+    if let Some(none) = rule.need.iter().find(|n| n.count == 0) {
+        return unmeetable(format!("it asks for no signer of {}: leave that group out", none.group));
     }
     if groups.len() < 2 && !kind.is_stop() {
         return Err(BadTrust::OneGroup(kind));
     }
-    let everyone: BTreeSet<Person> =
-        trust.actors.iter().filter(|(_, a)| !a.keys.is_empty()).map(|(p, _)| p.clone()).collect();
-    for gone in &everyone {
-        let rest: BTreeSet<_> = everyone.iter().filter(|p| *p != gone).cloned().collect();
-        let missing = rule.missing(trust, &rest);
-        if let Some(group) = missing.first() {
-            return unmeetable(format!(
-                "without {gone} nobody is left to sign for {group}; add a person to that group"
-            ));
-        }
+    if rule.verify == Verify::User {
+        return unmeetable("it asks for passkeys, whose signatures are not checked yet: say verify = key".to_owned());
+    }
+    if !(1..=EXPIRES_SECONDS_MAX).contains(&rule.expires_seconds) {
+        return unmeetable(format!("approvals are collected for 1 to {EXPIRES_SECONDS_MAX} seconds"));
     }
     Ok(())
 }

@@ -164,7 +164,7 @@ pub enum Report {
 
 impl Report {
     pub fn encode(&self) -> Result<Vec<u8>, BadBody> {
-        codec::encode(self)
+        codec::encode_carried(self)
     }
     pub fn decode(bytes: &[u8]) -> Result<Self, BadBody> {
         codec::decode(bytes)

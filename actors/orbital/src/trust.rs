@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    canon::{self, Malformed},
+    canon::{self, Malformed, Text},
     change::ChangeKind,
     names::{Deployment, Digest, Group, Jurisdiction, KeyName, Person, Region, System, TenantId, TenantName},
     quorum::{self, Rule},
@@ -19,6 +19,8 @@ use crate::{
 pub const ACTORS_MAX: usize = 256;
 /// Most keys of one person.
 pub const KEYS_PER_ACTOR_MAX: usize = 16;
+/// Largest trust root, in bytes: a change that carries the next one has to fit into [`canon::STATEMENT_BYTES_MAX`] too.
+pub const ROOT_BYTES_MAX: usize = canon::STATEMENT_BYTES_MAX / 2;
 /// Most caller rules in one trust root.
 pub const CALLERS_MAX: usize = 1_024;
 
@@ -42,6 +44,20 @@ pub struct ActorKey {
     /// The key's own signature over tenant id, person and key, where it was enrolled after genesis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Signature>,
+}
+
+impl ActorKey {
+    /// Whether its signatures count: a passkey's do not yet.
+    pub fn counts(&self) -> bool {
+        self.algorithm == Algorithm::Ed25519
+    }
+}
+
+impl Actor {
+    /// Whether this person can sign anything at all.
+    pub fn can_sign(&self) -> bool {
+        self.keys.values().any(ActorKey::counts)
+    }
 }
 
 /// A person.
@@ -182,6 +198,8 @@ pub enum BadTrust {
     TooFewPersons(usize),
     #[error("{0} and {1} hold the same key: one key, one person")]
     SharedKey(Person, Person),
+    #[error("the {use_of} is also a key of another use in this trust root: one key, one use")]
+    ReusedKey { use_of: String },
     #[error("{0} and {1} are the same subject at the identity provider")]
     SharedSubject(Person, Person),
     #[error("no rule for {0}: every kind of change needs one")]
@@ -235,6 +253,7 @@ impl TrustRoot {
         self.check_shape()?;
         self.check_limits()?;
         self.check_persons()?;
+        self.check_uses()?;
         self.check_regions()?;
         self.check_callers()?;
         for kind in ChangeKind::ALL {
@@ -259,12 +278,13 @@ impl TrustRoot {
         let limit = |what, max, found| if found > max { Err(BadTrust::TooMany { what, max, found }) } else { Ok(()) };
         limit("persons", ACTORS_MAX, self.actors.len())?;
         limit("caller rules", CALLERS_MAX, self.callers.len())?;
+        limit("bytes", ROOT_BYTES_MAX, self.to_bytes()?.len())?;
         self.actors.values().try_for_each(|a| limit("keys of one person", KEYS_PER_ACTOR_MAX, a.keys.len()))?;
         if self.lease.seconds == 0 && self.l1.grace == 0 { Err(BadTrust::NoLimit) } else { Ok(()) }
     }
 
     fn check_persons(&self) -> Result<(), BadTrust> {
-        let signing = self.actors.values().filter(|a| !a.keys.is_empty()).count();
+        let signing = self.actors.values().filter(|a| a.can_sign()).count();
         if signing < 2 {
             return Err(BadTrust::TooFewPersons(signing));
         }
@@ -275,7 +295,9 @@ impl TrustRoot {
                     return Err(BadTrust::SharedKey(other.clone(), person.clone()));
                 }
             }
+            // Checked as text, so that no two spellings of one subject pass for two.
             if let Some(subject) = &actor.subject
+                && Text::new(subject.as_str())?.as_str() == subject
                 && let Some(other) = subjects.insert(subject, person)
             {
                 return Err(BadTrust::SharedSubject(other.clone(), person.clone()));
@@ -284,8 +306,22 @@ impl TrustRoot {
         Ok(())
     }
 
+    /// One key, one use (PROTOCOL §2): a region's report key that signs votes, too, would make each a spare of the other.
+    fn check_uses(&self) -> Result<(), BadTrust> {
+        let mut seen: BTreeSet<_> = self.actors.values().flat_map(|a| a.keys.values()).map(|k| k.public).collect();
+        let regions = self.regions.iter().flat_map(|(name, r)| {
+            [(format!("report key of {name}"), r.report_key), (format!("HPKE key of {name}"), r.hpke_key)]
+        });
+        let recovery = self.recovery.iter().flat_map(|r| &r.keys).map(|k| ("recovery key".to_owned(), *k));
+        let lease = std::iter::once(("lease key".to_owned(), self.lease.key));
+        match regions.chain(recovery).chain(lease).find(|(_, key)| !seen.insert(*key)) {
+            None => Ok(()),
+            Some((use_of, _)) => Err(BadTrust::ReusedKey { use_of }),
+        }
+    }
+
     fn check_regions(&self) -> Result<(), BadTrust> {
-        match self.regions.iter().find(|(_, r)| !self.residency.contains(&r.jurisdiction)) {
+        match self.regions.iter().find(|(_, r)| !self.residency.iter().any(|allowed| allowed.holds(&r.jurisdiction))) {
             None => Ok(()),
             Some((region, r)) => {
                 Err(BadTrust::Residency { region: region.clone(), jurisdiction: r.jurisdiction.clone() })

@@ -7,7 +7,7 @@ use crate::{
     change::{Change, ChangeKind},
     names::{Deployment, Digest, KeyName, Person, TenantId},
     sign::{Kind, PublicKey, SecretKey, Signed},
-    trust::{Algorithm, TrustRoot},
+    trust::TrustRoot,
 };
 
 /// The part that a signer plays.
@@ -114,12 +114,14 @@ impl Vote {
     }
 
     fn sign(&self, role: Role, secret: &SecretKey) -> Result<Signed, Malformed> {
+        canon::check_nonce(&self.nonce)?;
         Ok(Signed::new(role.kind(), canon::write("a vote", self)?, secret))
     }
 
     /// Reads the statement of a role, without a look at its signature.
     pub fn read(role: Role, signed: &Signed) -> Result<Self, Malformed> {
         let vote: Self = canon::read("a vote", &signed.statement)?;
+        canon::check_nonce(&vote.nonce)?;
         let shaped = vote.domain == role.kind().domain() && vote.proposal.is_none() == (role == Role::Propose);
         if shaped { Ok(vote) } else { Err(Malformed::NotCanonical { what: "a vote of this role" }) }
     }
@@ -141,6 +143,6 @@ impl Vote {
     /// The signer's key in a trust root: none where the person, the key or its algorithm is not there to count.
     pub fn key_in(&self, trust: &TrustRoot) -> Option<PublicKey> {
         let key = trust.actors.get(&self.person)?.keys.get(&self.key)?;
-        (key.algorithm == Algorithm::Ed25519).then_some(key.public)
+        key.counts().then_some(key.public)
     }
 }
