@@ -1,1 +1,24 @@
-//! governance
+//! Governance: who may decide what, and what is owed to the regions because of it. It never holds key bytes.
+//!
+//! The way of a decision: [`Desk`] (the one door) → the tenant's actor → a pure decision → one append to the ledger, with the directives
+//! that it causes → the fold → couriers. Nothing takes effect before it is durable (DESIGN §8, invariant 5).
+
+mod clock;
+mod desk;
+mod error;
+mod events;
+mod fleet;
+mod proposal;
+mod roster;
+mod shared;
+mod tenant;
+mod views;
+
+pub use clock::{Clock, SystemClock};
+pub use desk::Desk;
+pub use error::{Error, Fault, Refusal};
+pub use events::{EVENTS_KEPT, Event, Happened, Subscription};
+pub use views::*;
+
+/// Most proposals that one list shows.
+pub const PROPOSALS_LISTED_MAX: usize = 1_000;

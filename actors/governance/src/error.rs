@@ -1,0 +1,188 @@
+//! Who erred, in the user's words (STYLE 9): a [`Refusal`] is our no to a person, a [`Fault`] is the world failing us.
+//!
+//! Each refusal has a stable code for programs and a text for people: what, where, why, what to do.
+
+use orbital::{
+    canon::Malformed,
+    certificate::Uncertified,
+    chain::BadGenesis,
+    change::ChangeKind,
+    codec::BadBody,
+    names::{Digest, Group, Person, ProposalId, Region, TenantId},
+    sign::BadSignature,
+    trust::BadTrust,
+};
+
+use crate::proposal::State;
+
+/// What any call on the desk may end in.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl Error {
+    /// The refusal's or the fault's stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.code(),
+            Self::Fault(fault) => fault.code(),
+        }
+    }
+}
+
+macro_rules! refusals {
+    ($($(#[$meta:meta])* $name:ident $({ $($field:ident: $type:ty),* $(,)? })? $(($inner:ty))? = $code:literal;)*) => {
+        /// We say no. Nothing was written.
+        #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+        #[non_exhaustive]
+        pub enum Refusal { $($(#[$meta])* $name $({ $($field: $type),* })? $(($inner))?,)* }
+
+        impl Refusal {
+            /// Every code, each once.
+            pub const CODES: &'static [&'static str] = &[$($code),*];
+
+            /// A stable name for programs.
+            pub fn code(&self) -> &'static str {
+                match self { $(Self::$name { .. } => $code,)* }
+            }
+        }
+    };
+}
+
+refusals! {
+    #[error("the genesis founds no tenant: {0}. Correct it, let every first actor sign it anew, and provision it again")]
+    BadGenesis(BadGenesis) = "bad-genesis";
+    #[error("this is deployment {ours}, but the {what} is for {theirs}: send it to that deployment, or make it anew for this one")]
+    OtherDeployment { what: &'static str, ours: String, theirs: String } = "other-deployment";
+    #[error("tenant {0} exists already: a tenant's id is the digest of its genesis, and each is provisioned once")]
+    TenantKnown(TenantId) = "tenant-known";
+    #[error("the deployment holds {max} tenants, its limit: found another deployment")]
+    TooManyTenants { max: usize } = "too-many-tenants";
+    #[error("there is no tenant {0}: `kcm tenant list` shows those that exist")]
+    UnknownTenant(String) = "unknown-tenant";
+    #[error("{count} tenants are named {name}: a name is a label only, so use the tenant's id")]
+    AmbiguousName { name: String, count: usize } = "ambiguous-name";
+    #[error("region {region} is not {of}: known are {known}. Correct the regions and sign again")]
+    UnknownRegion { region: Region, of: &'static str, known: String } = "unknown-region";
+    #[error("{kind} must name {must}; it misses {missing}. Name them and sign again")]
+    RegionsMissing { kind: ChangeKind, must: &'static str, missing: String } = "regions-missing";
+    #[error("the trust root names the policy bundle {named}, but this deployment evaluates {known}: take that digest into the trust root")]
+    UnknownPolicy { named: Digest, known: Digest } = "unknown-policy";
+    #[error("the change does not read: {0}")]
+    MalformedChange(Malformed) = "malformed-change";
+    #[error("the vote does not read: {0}. Sign it again with this release's `kcm`")]
+    MalformedVote(Malformed) = "malformed-vote";
+    #[error("the {role} statement names another {what} than the change: sign the statement for exactly this change")]
+    OtherChange { role: &'static str, what: &'static str } = "other-change";
+    #[error("made under trust version {made}, but the tenant's is {current}: fetch the tenant, make the change anew and collect the approvals anew")]
+    StaleTrust { made: u64, current: u64 } = "stale-trust";
+    #[error("made under trust version {made}, which is not known here (known is {current}): was this governance restored from a backup?")]
+    AheadTrust { made: u64, current: u64 } = "ahead-trust";
+    #[error("{kind} carries epoch {found}, but the tenant's next is {expected}: fetch the tenant and make the change anew")]
+    StaleEpoch { kind: ChangeKind, found: u64, expected: u64 } = "stale-epoch";
+    #[error("the new trust root is not valid: {0}")]
+    BadTrust(BadTrust) = "bad-trust";
+    #[error("the new trust root does not follow from version {version}: {why}. Make it anew from the tenant's present trust root")]
+    NotSuccessor { version: u64, why: &'static str } = "not-successor";
+    #[error("tenant {tenant} is killed: until a RestoreL1 names every kill, only stops, RestoreL1, ChangeActors and ChangeQuorum are taken, not {kind}")]
+    TenantKilled { tenant: TenantId, kind: ChangeKind } = "tenant-killed";
+    #[error("RestoreL1 names the kill {0}, which neither this ledger nor any region knows: `kcm tenant show` lists the kills")]
+    UnknownKill(Digest) = "unknown-kill";
+    #[error("RestoreL1 names no kill: it lifts the kills that it names and no other, so name at least one")]
+    NothingToRestore = "nothing-to-restore";
+    #[error("the tenant is linked by change {0} already: there is one path to its keys, so LinkL1 is for tenants without a link")]
+    AlreadyLinked(Digest) = "already-linked";
+    #[error("{person} with key {key} is not in trust version {version}: removed, renamed or never enrolled; somebody else must sign")]
+    UnknownSigner { person: Person, key: String, version: u64 } = "unknown-signer";
+    #[error("the signature of {person} on the {role} statement: {why}. Sign with the key that the trust root lists")]
+    BadSignature { person: Person, role: &'static str, why: BadSignature } = "bad-signature";
+    #[error("expired at {expired} (Unix seconds), now is {now}: propose it again")]
+    Expired { expired: u64, now: u64 } = "expired";
+    #[error("the proposal expires at {expires} (Unix seconds), later than its rule allows ({latest}): sign it again with a shorter time")]
+    ExpiresTooLate { expires: u64, latest: u64 } = "expires-too-late";
+    #[error("the rule for {0} asks for passkeys with user verification, which key files cannot give: no approval could count")]
+    NeedsPasskey(ChangeKind) = "needs-passkey";
+    #[error("the policy does not let {person} {wish} {kind}: {decision}. Ask somebody whom the policy permits")]
+    PolicyDenies { person: Person, wish: &'static str, kind: ChangeKind, decision: String } = "policy-denies";
+    #[error("this very change was proposed before, by {proposer}: answer proposal {id} instead")]
+    AlreadyProposed { id: ProposalId, proposer: Person } = "already-proposed";
+    #[error("{count} {what} are open, the limit is {max}: close one (approve, reject, withdraw) and propose again")]
+    TooManyOpen { what: &'static str, count: usize, max: usize } = "too-many-open";
+    #[error("there is no proposal {0}: `kcm proposal list` shows those that exist")]
+    UnknownProposal(ProposalId) = "unknown-proposal";
+    #[error("proposal {id} is {state} and takes no more answers{}", .why.as_ref().map(|w| format!(": {w}")).unwrap_or_default())]
+    ProposalClosed { id: ProposalId, state: State, why: Option<String> } = "proposal-closed";
+    #[error("{0} proposed this change and cannot approve it: four eyes; another person must approve")]
+    ProposerApproves(Person) = "proposer-approves";
+    #[error("{0} proposed this change: withdraw it instead of rejecting it")]
+    ProposerRejects(Person) = "proposer-rejects";
+    #[error("{person} has answered this proposal already ({as_what}): no answer counts twice")]
+    DoubleAnswer { person: Person, as_what: &'static str } = "double-answer";
+    #[error("{person} does not answer this proposal: the change or its terms differ from what was proposed. Fetch the proposal, read it, sign again")]
+    OtherProposal { person: Person } = "other-proposal";
+    #[error("{person} is in none of the groups that {kind} asks for ({}): one of those must answer", .groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    NotDemanded { person: Person, kind: ChangeKind, groups: Vec<Group> } = "not-demanded";
+    #[error("only {proposer}, who proposed it, may {what} this proposal; {person} is somebody else")]
+    NotTheProposer { proposer: Person, person: Person, what: &'static str } = "not-the-proposer";
+    #[error("the rule for {0} asks for no confirmation by the proposer: nothing is missing from you")]
+    ConfirmUnasked(ChangeKind) = "confirm-unasked";
+    #[error("the proposer confirms last, and approvals are still missing: {missing}")]
+    ConfirmTooEarly { missing: String } = "confirm-too-early";
+    #[error("a {role} statement is no answer to a proposal: approve, reject, confirm or withdraw it")]
+    WrongRole { role: &'static str } = "wrong-role";
+    #[error("a {0} cannot be probed: only LinkL1 has an L1 to try")]
+    NothingToProbe(ChangeKind) = "nothing-to-probe";
+    #[error("the certificate does not carry the change: {0}")]
+    Uncertified(Uncertified) = "uncertified";
+    #[error("the change gives a directive that no frame can carry: {0}. Make it smaller")]
+    TooLarge(BadBody) = "too-large";
+}
+
+/// The world failed. Nothing was decided; the same call may succeed later.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    #[error("nothing was decided, since the ledger did not take it: {0}")]
+    Ledger(#[from] ledger::LedgerError),
+    #[error("{what} is restarting or gone: try again; if it stays so, read the log of this node")]
+    Gone { what: &'static str },
+    #[error(
+        "entry {sequence} of the ledger does not read: {why}. Run `kcm audit verify`; a newer release may have written it"
+    )]
+    UnreadableEntry { sequence: u64, why: String },
+    #[error("{what} could not be written: {why}. This is a defect of this release; report it")]
+    Unwritable { what: &'static str, why: String },
+    #[error("governance could not start: {0}")]
+    Start(String),
+}
+
+impl Fault {
+    /// A stable name for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Ledger(_) => "ledger",
+            Self::Gone { .. } => "gone",
+            Self::UnreadableEntry { .. } => "unreadable-entry",
+            Self::Unwritable { .. } => "unwritable",
+            Self::Start(_) => "start",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_stands_once() {
+        let mut codes = Refusal::CODES.to_vec();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), Refusal::CODES.len());
+        assert_eq!(Refusal::NothingToRestore.code(), "nothing-to-restore");
+    }
+}

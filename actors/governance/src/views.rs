@@ -1,0 +1,295 @@
+//! What the desk shows: plain values that serialise to JSON as they stand. Nothing here decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use orbital::{
+    certificate::Certificate,
+    chain::Genesis,
+    change::{Change, ChangeKind, L1Ref},
+    names::{
+        Correlation, Deployment, Digest, Group, KeyName, NodeName, Person, ProposalId, Region, TenantId, TenantName,
+    },
+    report::{L1State, Load, Observed},
+    sign::Signed,
+    trust::TrustRoot,
+};
+use serde::Serialize;
+
+pub use crate::proposal::State;
+
+/// Where a tenant stands, as one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TenantState {
+    /// Not every region has taken the genesis yet.
+    Provisioning,
+    /// Provisioned everywhere, without a link to an L1 yet.
+    Unlinked,
+    Active,
+    /// At least one kill is not restored.
+    Killed,
+}
+
+/// One line of a list of tenants.
+#[derive(Clone, Debug, Serialize)]
+pub struct TenantSummary {
+    pub id: TenantId,
+    pub name: TenantName,
+    pub state: TenantState,
+    pub trust_version: u64,
+    /// Digest of the current trust root.
+    pub trust: Digest,
+    pub epoch: u64,
+    pub killed: bool,
+    pub link: Option<LinkView>,
+    /// Open and running proposals.
+    pub proposals: usize,
+}
+
+/// The tenant's way to its L1.
+#[derive(Clone, Debug, Serialize)]
+pub struct LinkView {
+    /// Digest of the LinkL1 change.
+    pub change: Digest,
+    pub l1: L1Ref,
+    pub regions: BTreeSet<Region>,
+}
+
+/// Everything about one tenant. With `genesis` and `links` a client verifies the whole chain by itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct TenantView {
+    #[serde(flatten)]
+    pub summary: TenantSummary,
+    pub deployment: Deployment,
+    /// Canonical bytes of the current trust root, base64url.
+    #[serde(with = "orbital::canon::bytes")]
+    pub trust_bytes: Vec<u8>,
+    /// The same, parsed.
+    pub trust_root: TrustRoot,
+    pub genesis: Genesis,
+    /// The certificates of versions 2 and up, oldest first.
+    pub links: Vec<Certificate>,
+    /// Every kill ever ratified here or seen in a region, by digest of its change.
+    pub kills: BTreeSet<Digest>,
+    pub restored: BTreeSet<Digest>,
+    pub regions: BTreeMap<Region, TenantRegion>,
+}
+
+/// A tenant in one of its regions.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct TenantRegion {
+    /// What the region said in its last Hello; none until it did.
+    pub observed: Option<Observed>,
+    /// When it said so, Unix milliseconds.
+    pub observed_ms: Option<u64>,
+    /// The trust version that it last acknowledged.
+    pub acknowledged_version: Option<u64>,
+    /// Names of directives that it has not acknowledged yet.
+    pub owed: Vec<&'static str>,
+}
+
+/// Which proposals to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub tenant: Option<TenantId>,
+    pub state: Option<State>,
+    pub kind: Option<ChangeKind>,
+    /// Newest first, at most so many; none says [`crate::PROPOSALS_LISTED_MAX`].
+    pub limit: Option<usize>,
+}
+
+/// One proposal, with everything that an approver must see before signing.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProposalView {
+    pub id: ProposalId,
+    pub tenant: TenantId,
+    pub kind: ChangeKind,
+    pub stop: bool,
+    pub state: State,
+    /// Why it ended, where it did not end well.
+    pub why: Option<String>,
+    /// What the change does, and what can't be taken back, for people.
+    pub risk: &'static str,
+    /// Canonical bytes of the change, base64url: what is signed.
+    #[serde(with = "orbital::canon::bytes")]
+    pub change_bytes: Vec<u8>,
+    /// The same, parsed.
+    pub change: Change,
+    pub digest: Digest,
+    /// The proposer's signed statement; answers name its digest.
+    pub proposal: Signed,
+    pub proposer: Person,
+    pub approvals: Vec<VoteView>,
+    pub rejections: Vec<VoteView>,
+    pub confirmations: Vec<VoteView>,
+    /// Groups that still have to sign; empty once ratified.
+    pub missing: Vec<Group>,
+    /// The proposer still has to confirm.
+    pub needs_confirmation: bool,
+    /// Unix seconds.
+    pub expires: u64,
+    /// Unix milliseconds.
+    pub created_ms: u64,
+    pub correlation: Correlation,
+    /// What the regions found when they tried the L1 of a LinkL1.
+    pub probes: BTreeMap<Region, ProbeView>,
+    /// What each region made of it; empty until ratified.
+    pub regions: BTreeMap<Region, RegionProgress>,
+    /// The quorum certificate, once ratified.
+    pub certificate: Option<Certificate>,
+}
+
+/// A vote and when it came.
+#[derive(Clone, Debug, Serialize)]
+pub struct VoteView {
+    pub person: Person,
+    pub key: KeyName,
+    pub at_ms: u64,
+    pub vote: Signed,
+}
+
+/// One region's attempt at the L1.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProbeView {
+    /// None until the region answered.
+    pub state: Option<L1State>,
+    pub resolved: String,
+    /// What failed and what to do; empty when all steps succeeded.
+    pub why: String,
+    pub took_ms: u64,
+}
+
+/// How far a region is with a ratified change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confirmation {
+    /// The region has not answered: *unconfirmed*.
+    Waiting,
+    Applied,
+    Refused,
+}
+
+/// One region's answer to a ratified change.
+#[derive(Clone, Debug, Serialize)]
+pub struct RegionProgress {
+    pub confirmation: Confirmation,
+    /// The refusal in the region's words; empty otherwise.
+    pub why: String,
+    /// Microseconds from the ratifying answer's arrival at governance until the SyncAck's.
+    pub waited_us: Option<u64>,
+    /// Microseconds that the region itself took, as it signed.
+    pub took_us: Option<u64>,
+    pub members: BTreeSet<NodeName>,
+    /// For a silent region: when its lease ends at the latest, Unix milliseconds; none says unlimited or not known.
+    pub lease_ends_ms: Option<u64>,
+    /// The region's signed answer: evidence for auditors.
+    pub ack: Option<Signed>,
+}
+
+/// One lane of a region.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LaneView {
+    pub connected: bool,
+    /// When the last frame of the peer came, Unix milliseconds.
+    pub heard_ms: Option<u64>,
+    /// Age of the oldest directive that the region has not acknowledged.
+    pub oldest_unacknowledged_ms: Option<u64>,
+    pub depth: usize,
+    pub stalled: bool,
+}
+
+/// One region.
+#[derive(Clone, Debug, Serialize)]
+pub struct RegionView {
+    pub name: Region,
+    pub node: NodeName,
+    pub critical: LaneView,
+    pub ordinary: LaneView,
+    /// When it last said everything that it holds, Unix milliseconds.
+    pub hello_ms: Option<u64>,
+    pub members: BTreeSet<NodeName>,
+    pub load: Load,
+    pub tenants: BTreeMap<TenantId, Observed>,
+}
+
+/// One link of the audit chain.
+#[derive(Clone, Debug, Serialize)]
+pub struct EntryView {
+    pub sequence: u64,
+    pub at_ms: u64,
+    pub kind: String,
+    /// The tenant's id, or empty.
+    pub subject: String,
+    pub correlation: String,
+    pub body: serde_json::Value,
+    pub previous: Digest,
+    pub hash: Digest,
+}
+
+/// The outcome of a check of the whole chain.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verified {
+    pub sound: bool,
+    pub entries: u64,
+    /// Hash of the newest entry; write it down elsewhere, and a later check can be held against it.
+    pub head: Option<Digest>,
+    /// What is wrong, and where; empty when sound.
+    pub why: String,
+}
+
+/// What revoking a tenant now would and would not reach.
+#[derive(Clone, Debug, Serialize)]
+pub struct Simulation {
+    pub tenant: TenantId,
+    pub name: TenantName,
+    /// Who has to sign.
+    pub rule: Vec<(Group, u64)>,
+    pub regions: Vec<SimulatedRegion>,
+    /// *Our nodes locked*: milliseconds until no region serves; none says that one of them never would by itself.
+    pub nodes_locked_ms: Option<u64>,
+    /// *Clients locked out*: seconds until a running mongod that holds a fetched key stops, after our nodes locked (its default poll).
+    pub clients_locked_out_s: u64,
+    /// What would go on, in words.
+    pub goes_on: Vec<String>,
+}
+
+/// One region in a simulation.
+#[derive(Clone, Debug, Serialize)]
+pub struct SimulatedRegion {
+    pub region: Region,
+    /// The critical lane is up: the kill arrives at once.
+    pub connected: bool,
+    pub hello_ms: Option<u64>,
+    pub keys: Option<u64>,
+    /// Seconds left of its lease now; none says unlimited or not known, `lease` says which.
+    pub lease_left_s: Option<u64>,
+    pub lease: SimulatedLease,
+    /// Milliseconds until it is locked; none says never by itself.
+    pub locked_ms: Option<u64>,
+}
+
+/// What is known of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SimulatedLease {
+    Limited,
+    Unlimited,
+    /// The region has not said, so the trust root's term is taken.
+    Assumed,
+}
+
+impl From<ledger::Entry> for EntryView {
+    fn from(entry: ledger::Entry) -> Self {
+        let as_text = || serde_json::Value::String(String::from_utf8_lossy(&entry.body).into_owned());
+        Self {
+            body: serde_json::from_slice(&entry.body).unwrap_or_else(|_| as_text()),
+            sequence: entry.sequence,
+            at_ms: entry.at_ms,
+            kind: entry.kind,
+            subject: entry.subject,
+            correlation: entry.correlation,
+            previous: Digest(entry.previous),
+            hash: Digest(entry.hash),
+        }
+    }
+}
