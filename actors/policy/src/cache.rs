@@ -1,0 +1,217 @@
+//! The region's decisions of one policy epoch, so that a KMIP request pays nanoseconds for what Cedar takes microseconds to say.
+//!
+//! Each epoch has its own table, bound to the evaluator that fills it: installing the next epoch replaces both at once, and an answer
+//! of the old evaluator has no way into the new table, however late it comes. A slot is written once and read without a lock. The
+//! table is bounded; a question that finds its places taken is evaluated each time: slower, never wrong.
+//!
+//! A key holds all that the decision can depend on: tenant, both systems, operation, and caller or object where the bundle's policies
+//! look at them (see `reach`). Keys are compared in full; the hash only finds the place, and is keyed at random.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, OnceLock},
+};
+
+use arc_swap::ArcSwap;
+use orbital::names::TenantId;
+
+use crate::{
+    evaluate::{Decision, Evaluator},
+    finding::PolicyError,
+    question::{Operation, Question, Target},
+    reach::Reach,
+};
+
+/// Places for one hash.
+const WAYS: usize = 8;
+const SETS: usize = 256;
+/// Most decisions kept for one epoch (16 bytes each while empty).
+pub const DECISIONS_MAX: usize = WAYS * SETS;
+
+/// Proof that the policies of one epoch permit one operation. Only [`DecisionCache::permit`] makes it; the operation takes it by move.
+#[derive(Debug)]
+#[must_use = "a permission is taken by the operation that it permits"]
+pub struct Permitted {
+    operation: Operation,
+    epoch: u64,
+}
+
+impl Permitted {
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+    /// The policy epoch under which it was permitted; stands in the audit record.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+/// The current epoch's evaluator and its decisions. One per bundle in force: in a region, one a tenant.
+#[derive(Debug)]
+pub struct DecisionCache {
+    current: ArcSwap<Term>,
+}
+
+impl DecisionCache {
+    pub fn new(epoch: u64, evaluator: Arc<Evaluator>) -> Self {
+        Self { current: ArcSwap::from_pointee(Term::new(epoch, evaluator)) }
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.current.load().epoch
+    }
+
+    /// The evaluator in force, for questions off the hot path.
+    pub fn evaluator(&self) -> Arc<Evaluator> {
+        Arc::clone(&self.current.load().evaluator)
+    }
+
+    /// Begins an epoch with an empty table; the evaluator may be the same.
+    ///
+    /// # Errors
+    /// [`PolicyError::StaleEpoch`] unless the epoch is above the current one.
+    pub fn install(&self, epoch: u64, evaluator: Arc<Evaluator>) -> Result<(), PolicyError> {
+        let next = Arc::new(Term::new(epoch, evaluator));
+        loop {
+            let current = self.current.load();
+            if epoch <= current.epoch {
+                return Err(PolicyError::StaleEpoch { current: current.epoch, offered: epoch });
+            }
+            if Arc::ptr_eq(&self.current.compare_and_swap(&*current, Arc::clone(&next)), &current) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether the caller may do the operation, from the table or by asking Cedar once.
+    ///
+    /// # Errors
+    /// The decision that refuses: `Deny` or `Error`.
+    pub fn permit(&self, question: &Question<'_>) -> Result<Permitted, Decision> {
+        let term = self.current.load();
+        let key = Key::of(question, term.evaluator.bundle.reach);
+        let place = term.place(&key);
+        let known = term.find(place, &key).map(|known| match known {
+            Decision::Allow { .. } => Ok(()),
+            refusal => Err(refusal.clone()),
+        });
+        known
+            .unwrap_or_else(|| term.evaluate(place, &key, question))
+            .map(|()| Permitted { operation: question.operation, epoch: term.epoch })
+    }
+
+    /// How many decisions the current epoch's table holds.
+    pub fn len(&self) -> usize {
+        self.current.load().sets.iter().flatten().filter(|slot| slot.get().is_some()).count()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One epoch.
+#[derive(Debug)]
+struct Term {
+    epoch: u64,
+    evaluator: Arc<Evaluator>,
+    hasher: RandomState,
+    sets: Box<[[OnceLock<Box<Known>>; WAYS]]>,
+}
+
+impl Term {
+    fn new(epoch: u64, evaluator: Arc<Evaluator>) -> Self {
+        let sets = std::iter::repeat_with(Default::default).take(SETS).collect();
+        Self { epoch, evaluator, hasher: RandomState::new(), sets }
+    }
+
+    fn place(&self, key: &Key<'_>) -> &[OnceLock<Box<Known>>] {
+        let index = usize::try_from(self.hasher.hash_one(key) % SETS as u64).unwrap_or_default();
+        self.sets.get(index).map_or(&[], |set| set.as_slice())
+    }
+
+    /// Slots of a place fill in order, so the first empty one ends the search.
+    fn find<'a>(&self, place: &'a [OnceLock<Box<Known>>], key: &Key<'_>) -> Option<&'a Decision> {
+        place.iter().map_while(OnceLock::get).find(|known| known.key() == *key).map(|known| &known.decision)
+    }
+
+    #[cold]
+    fn evaluate(&self, place: &[OnceLock<Box<Known>>], key: &Key<'_>, question: &Question<'_>) -> Result<(), Decision> {
+        let decision = self.evaluator.may_operate(question);
+        let mut known = Box::new(Known::new(key, decision.clone()));
+        for slot in place {
+            match slot.set(known) {
+                Ok(()) => break,
+                Err(_) if slot.get().is_some_and(|other| other.key() == *key) => break,
+                Err(back) => known = back,
+            }
+        }
+        if decision.is_allowed() { Ok(()) } else { Err(decision) }
+    }
+}
+
+/// All that a decision can depend on, borrowed from the question.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key<'a> {
+    tenant: TenantId,
+    operation: Operation,
+    system: &'a str,
+    /// The owner of the object; none for an operation without one.
+    owner: Option<&'a str>,
+    caller: Option<&'a str>,
+    object: Option<&'a str>,
+}
+
+impl<'a> Key<'a> {
+    fn of(question: &Question<'a>, reach: Reach) -> Self {
+        let (owner, object) = match question.target {
+            Target::OwnSystem => (None, None),
+            Target::Object { id, owner } => (Some(owner.as_str()), reach.object.then_some(id)),
+        };
+        Self {
+            tenant: question.tenant,
+            operation: question.operation,
+            system: question.system.as_str(),
+            owner,
+            caller: reach.caller.then_some(question.caller),
+            object,
+        }
+    }
+}
+
+/// A decision with its key, owned.
+#[derive(Debug)]
+struct Known {
+    tenant: TenantId,
+    operation: Operation,
+    system: Box<str>,
+    owner: Option<Box<str>>,
+    caller: Option<Box<str>>,
+    object: Option<Box<str>>,
+    decision: Decision,
+}
+
+impl Known {
+    fn new(key: &Key<'_>, decision: Decision) -> Self {
+        Self {
+            tenant: key.tenant,
+            operation: key.operation,
+            system: key.system.into(),
+            owner: key.owner.map(Into::into),
+            caller: key.caller.map(Into::into),
+            object: key.object.map(Into::into),
+            decision,
+        }
+    }
+
+    fn key(&self) -> Key<'_> {
+        Key {
+            tenant: self.tenant,
+            operation: self.operation,
+            system: &self.system,
+            owner: self.owner.as_deref(),
+            caller: self.caller.as_deref(),
+            object: self.object.as_deref(),
+        }
+    }
+}

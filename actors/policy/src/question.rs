@@ -1,0 +1,134 @@
+//! What can be asked, in the product's words. No Cedar here.
+
+use std::fmt;
+
+use orbital::names::{Group, Person, System, TenantId};
+
+/// Every kind of change (DESIGN §4). Each is two Cedar actions, `propose:KIND` and `approve:KIND`, that every bundle must know:
+/// a policy that misspells one is found at validation, and no bundle can make a kind impossible to ask about.
+pub const CHANGE_KINDS: [&str; 24] = [
+    "ProvisionTenant",
+    "LinkL1",
+    "SwitchL1",
+    "UnlinkL1",
+    "SuspendL1",
+    "ResumeL1",
+    "RevokeL1",
+    "RestoreL1",
+    "MigrateCsekToCmk",
+    "RotateL2",
+    "RotateL3",
+    "RegisterSystem",
+    "RetireSystem",
+    "ChangeCallers",
+    "ChangeActors",
+    "ChangeQuorum",
+    "ChangePolicy",
+    "ChangeRouting",
+    "ChangeLease",
+    "ChangeResidency",
+    "BlockTenant",
+    "UnblockTenant",
+    "TerminateTenant",
+    "ApplyTopology",
+];
+
+/// Whose trust root: a tenant's, or that of the site's operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Realm {
+    Tenant(TenantId),
+    Site,
+}
+
+impl From<TenantId> for Realm {
+    fn from(tenant: TenantId) -> Self {
+        Self::Tenant(tenant)
+    }
+}
+
+impl fmt::Display for Realm {
+    /// The Cedar id. `site` has four characters and a tenant's id 43, so the two never meet.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tenant(tenant) => tenant.fmt(f),
+            Self::Site => f.write_str("site"),
+        }
+    }
+}
+
+/// A person as one trust root knows them: the groups are those of `home` and of no other trust root.
+#[derive(Clone, Copy, Debug)]
+pub struct Actor<'a> {
+    pub person: &'a Person,
+    pub home: Realm,
+    pub groups: &'a [Group],
+}
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident = $action:literal, $on:ident;)*) => {
+        /// A KMIP operation, each its own Cedar action.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Operation { $($(#[$doc])* $name,)* }
+
+        impl Operation {
+            /// Every operation, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The Cedar action's id.
+            pub const fn action(self) -> &'static str {
+                match self { $(Self::$name => $action,)* }
+            }
+
+            /// Whether the operation names one object; the others ask about the caller's own system.
+            pub const fn on_object(self) -> bool {
+                match self { $(Self::$name => operations!(@ $on),)* }
+            }
+        }
+    };
+    (@ object) => { true };
+    (@ system) => { false };
+}
+
+operations! {
+    DiscoverVersions = "discover_versions", system;
+    Query = "query", system;
+    Create = "create", system;
+    Register = "register", system;
+    Locate = "locate", system;
+    /// Plain Get: the key bytes leave. Its own action on purpose (PROTOCOL §8).
+    Get = "get", object;
+    GetAttributes = "get_attributes", object;
+    GetAttributeList = "get_attribute_list", object;
+    Activate = "activate", object;
+    Encrypt = "encrypt", object;
+    Decrypt = "decrypt", object;
+    Revoke = "revoke", object;
+    Destroy = "destroy", object;
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.action())
+    }
+}
+
+/// On what an operation works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// The caller's own system: operations that name no object.
+    OwnSystem,
+    /// One managed object of the caller's tenant, by its KMIP unique identifier, and the system that made it.
+    Object { id: &'a str, owner: &'a System },
+}
+
+/// One KMIP operation of one caller. Everything in it comes from the `Caller` that the certificate's anchor yielded, and from the shelf.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    pub tenant: TenantId,
+    /// The system to which the trust root maps the caller's certificate.
+    pub system: &'a System,
+    /// The label of the client certificate in the trust root.
+    pub caller: &'a str,
+    pub operation: Operation,
+    pub target: Target<'a>,
+}
