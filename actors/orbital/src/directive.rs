@@ -1,5 +1,7 @@
 //! Directives: what governance tells a region. What each needs before it may move a tenant is one exhaustive match (PROTOCOL §1).
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -126,6 +128,9 @@ impl Directive {
 }
 
 /// A renewal of one tenant's lease in one region: single use, counted from when the region drew the nonce (PROTOCOL §5).
+///
+/// It names the whole head that its signer knows, kills included, so that it is also the *head answering a fresh nonce* that opens a
+/// region whose store may be an old copy (PROTOCOL §6): a region that holds another head refuses it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseGrant {
@@ -137,6 +142,9 @@ pub struct LeaseGrant {
     pub trust: Digest,
     #[serde(with = "canon::decimal")]
     pub epoch: u64,
+    /// Every kill of the tenant, and those of them that are restored.
+    pub kills: BTreeSet<Digest>,
+    pub restored: BTreeSet<Digest>,
     pub nonce: String,
     #[serde(with = "canon::decimal")]
     pub seconds: u64,

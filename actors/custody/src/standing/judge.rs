@@ -159,6 +159,8 @@ impl Standing {
             (grant.region == me.region, "region"),
             (grant.trust == self.chain.digest(), "trust version"),
             (grant.epoch == self.epoch, "epoch"),
+            (grant.kills == self.kills, "set of kills"),
+            (grant.restored == self.restored, "set of restored kills"),
         ];
         if let Some((_, what)) = elsewhere.into_iter().find(|(same, _)| !same) {
             return Err(Refusal::LeaseElsewhere(what));
