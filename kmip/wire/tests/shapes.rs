@@ -1,5 +1,7 @@
 //! The shapes that real clients send, byte for byte in length and field by field in order.
 
+#![cfg(test)]
+
 use kmip::{
     Attribute, AttributeValue, CryptographicParameters, KeyBlock, KeyMaterial, ManagedObject, Operation,
     ProtocolVersion, ResultReason, SecretData, SymmetricKey, Tag, TemplateAttribute, WireError, client,

@@ -271,7 +271,8 @@ mod tests {
     /// KMIP 1.4 §9.1.2 prints an example of each type; each must read, and be written, as printed.
     #[test]
     fn the_specification_s_examples() {
-        let examples: &[(&str, fn(&mut Writer<'_>))] = &[
+        type Example = (&'static str, fn(&mut Writer<'_>));
+        let examples: &[Example] = &[
             ("420020 02 00000004 00000008 00000000", |w| w.integer(TAG, 8)),
             ("420020 03 00000008 01B69B4BA5749200", |w| w.long_integer(TAG, 123_456_789_000_000_000)),
             ("420020 05 00000004 000000FF 00000000", |w| w.enumeration(TAG, 255)),
