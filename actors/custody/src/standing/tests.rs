@@ -1,1 +1,296 @@
-//! Every directive against what it needs.
+//! Every directive against what it needs: with it the standing moves, without it nothing does.
+
+use orbital::{
+    change::{Action, Change},
+    directive::Needs,
+    names::System,
+    sign::{Kind, Signed},
+    testing::{NOW, World, link_l1, region, secret},
+    trust::Anchor,
+};
+
+use super::*;
+
+fn me(world: &World, name: &str) -> Identity {
+    let region = region(name);
+    let named = &world.trust().regions[&region];
+    Identity { deployment: world.deployment(), report_key: named.report_key, hpke_key: named.hpke_key, region }
+}
+fn here(world: &World) -> Identity {
+    me(world, "eu-frankfurt")
+}
+fn founded(world: &World) -> Standing {
+    let pinned = BTreeSet::from([world.tenant()]);
+    Standing::found(&world.genesis(), &[], Digest([1; 32]), &here(world), &pinned).unwrap()
+}
+fn step(world: &World, standing: &Standing, directive: &Directive) -> Result<Judged, Refusal> {
+    standing.step(directive, &here(world), NOW)
+}
+fn applied(world: &World, standing: &Standing, directive: &Directive) -> Standing {
+    step(world, standing, directive).unwrap().next
+}
+fn linked(world: &World) -> Standing {
+    applied(world, &founded(world), &Directive::Link(world.warrant(world.link("k"))))
+}
+fn grant(world: &World, standing: &Standing) -> LeaseGrant {
+    LeaseGrant {
+        domain: Kind::Lease.domain(),
+        deployment: world.deployment(),
+        tenant: world.tenant(),
+        region: region("eu-frankfurt"),
+        trust: standing.chain().digest(),
+        epoch: standing.epoch(),
+        kills: standing.kills().clone(),
+        restored: standing.restored().clone(),
+        nonce: "n".into(),
+        seconds: 3_600,
+    }
+}
+
+#[test]
+fn a_tenant_is_founded_only_when_pinned_and_named() {
+    let world = World::new();
+    let found = |pinned: &[TenantId], me: &Identity| {
+        Standing::found(&world.genesis(), &[], Digest([1; 32]), me, &pinned.iter().copied().collect())
+    };
+    assert!(found(&[world.tenant()], &here(&world)).is_ok());
+    assert_eq!(found(&[], &here(&world)), Err(Refusal::NotPinned(world.tenant())));
+    let stranger = Identity { report_key: secret("x", "y").public(), ..here(&world) };
+    assert!(matches!(found(&[world.tenant()], &stranger), Err(Refusal::NotNamed { .. })));
+    let elsewhere = Identity { region: region("ap-sydney"), ..here(&world) };
+    assert!(matches!(found(&[world.tenant()], &elsewhere), Err(Refusal::NotNamed { .. })));
+    let other = Identity { deployment: Deployment::new("other").unwrap(), ..here(&world) };
+    assert!(matches!(found(&[world.tenant()], &other), Err(Refusal::Deployment { .. })));
+}
+
+#[test]
+fn an_unsigned_genesis_founds_nothing() {
+    let world = World::new();
+    let mut genesis = world.genesis();
+    genesis.signatures.pop_last();
+    let pinned = BTreeSet::from([world.tenant()]);
+    assert!(matches!(Standing::found(&genesis, &[], Digest([1; 32]), &here(&world), &pinned), Err(Refusal::Genesis(_))));
+}
+
+#[test]
+fn every_directive_without_its_proof_is_refused_and_changes_nothing() {
+    let world = World::new();
+    let standing = linked(&world);
+    let lone = |action| world.warrant(world.certificate(action, "carol", &[]));
+    let callers = world.next(|root| root.callers.clear());
+    let quorum = world.next(|root| {
+        root.rules.get_mut(&ChangeKind::LinkL1).unwrap().expires_seconds += 1;
+    });
+    let mut forged = world.warrant(world.kill());
+    forged.certificate.approvals[0].signature = forged.certificate.proposal.signature;
+    let unsigned = Signed::new(Kind::Lease, orbital::canon::write("x", &grant(&world, &standing)).unwrap(), &secret("x", "y"));
+    let change = world.change(link_l1("other")).to_bytes().unwrap();
+    let by_nobody = Signed { statement: world.propose(&change, "alice").statement, signature: unsigned.signature };
+    let directives = [
+        Directive::Provision { genesis: world.genesis(), links: Vec::new() },
+        Directive::Probe { tenant: world.tenant(), change, proposal: by_nobody },
+        Directive::Link(lone(link_l1("other"))),
+        Directive::Kill(lone(Action::RevokeL1 {})),
+        Directive::Kill(forged),
+        Directive::Restore(lone(Action::RestoreL1 { kills: BTreeSet::from([Digest([7; 32])]) })),
+        Directive::Trust(lone(Action::ChangeQuorum { next: quorum })),
+        Directive::Callers(lone(Action::ChangeCallers { next: callers })),
+        Directive::Lease(unsigned),
+    ];
+    for directive in directives {
+        let refused = step(&world, &standing, &directive);
+        assert!(refused.is_err(), "{} was taken", directive.name());
+    }
+    // Hold alone needs nothing beyond the certified head, and moves nothing.
+    let hold = Directive::Hold { tenant: world.tenant() };
+    assert_eq!(hold.needs(), Needs::CertifiedHead);
+    assert_eq!(step(&world, &standing, &hold).unwrap().next, standing);
+}
+
+#[test]
+fn a_kill_stops_the_tenant_and_is_told_apart_by_digest() {
+    let world = World::new();
+    let standing = linked(&world);
+    let kill = Directive::Kill(world.warrant(world.kill()));
+    let judged = step(&world, &standing, &kill).unwrap();
+    assert_eq!(judged.effects, [Effect::Kill, Effect::Persist]);
+    assert!(judged.next.is_killed());
+    assert_eq!(judged.next.epoch(), standing.epoch());
+    assert_eq!(applied(&world, &judged.next, &kill), judged.next);
+}
+
+#[test]
+fn only_a_restore_that_names_every_kill_lets_serve_again() {
+    let mut world = World::new();
+    let (one, two) = (world.kill(), world.kill());
+    let digests = [&one, &two].map(|c| Change::digest_of(&c.change));
+    let mut standing = linked(&world);
+    for kill in [one, two] {
+        standing = applied(&world, &standing, &Directive::Kill(world.warrant(kill)));
+    }
+    world.epoch = 2;
+    let half = applied(&world, &standing, &Directive::Restore(world.warrant(world.restore([digests[0]]))));
+    assert!(half.is_killed());
+    world.epoch = 3;
+    let whole = step(&world, &half, &Directive::Restore(world.warrant(world.restore(digests)))).unwrap();
+    assert!(!whole.next.is_killed());
+    assert!(whole.effects.contains(&Effect::Unkill));
+}
+
+#[test]
+fn a_restore_that_arrives_before_its_kill_holds() {
+    let mut world = World::new();
+    let kill = world.kill();
+    let digest = Change::digest_of(&kill.change);
+    let standing = linked(&world);
+    world.epoch = 2;
+    let restored = applied(&world, &standing, &Directive::Restore(world.warrant(world.restore([digest]))));
+    let late = step(&world, &restored, &Directive::Kill(world.warrant(kill))).unwrap();
+    assert!(!late.next.is_killed());
+    assert_eq!(late.effects, [Effect::Persist]);
+}
+
+#[test]
+fn a_link_never_lifts_a_kill() {
+    let mut world = World::new();
+    let killed = applied(&world, &linked(&world), &Directive::Kill(world.warrant(world.kill())));
+    world.epoch = 2;
+    assert_eq!(step(&world, &killed, &Directive::Link(world.warrant(world.link("other")))), Err(Refusal::Killed));
+    assert_eq!(step(&world, &killed, &Directive::Hold { tenant: world.tenant() }), Err(Refusal::Killed));
+}
+
+#[test]
+fn a_replayed_or_leaping_grant_is_refused() {
+    let mut world = World::new();
+    let first = world.warrant(world.link("k"));
+    world.epoch = 2;
+    let second = world.warrant(world.link("other"));
+    let standing = applied(&world, &applied(&world, &founded(&world), &Directive::Link(first.clone())), &Directive::Link(second));
+    assert_eq!(step(&world, &standing, &Directive::Link(first)), Err(Refusal::Epoch { found: 1, here: 2 }));
+    world.epoch = 3 + EPOCH_STEP_MAX;
+    let leap = Directive::Link(world.warrant(world.link("third")));
+    assert!(matches!(step(&world, &standing, &leap), Err(Refusal::Epoch { .. })));
+}
+
+#[test]
+fn another_tenants_warrant_is_refused() {
+    let (world, other) = (World::new(), World::of("test", "globex"));
+    let mut kill = other.warrant(other.kill());
+    assert_eq!(step(&world, &linked(&world), &Directive::Kill(kill.clone())), Err(Refusal::Unknown(other.tenant())));
+    kill.tenant = world.tenant();
+    assert!(matches!(step(&world, &linked(&world), &Directive::Kill(kill)), Err(Refusal::Uncertified(_))));
+}
+
+#[test]
+fn a_change_for_other_regions_is_refused() {
+    let world = World::new();
+    let mut change = world.change(Action::RevokeL1 {});
+    change.regions.remove(&region("eu-frankfurt"));
+    let kill = Directive::Kill(world.warrant(world.sign_change(&change, "carol", &["dave"])));
+    assert_eq!(step(&world, &linked(&world), &kill), Err(Refusal::ForOtherRegions(region("eu-frankfurt"))));
+    let zurich = linked(&world).step(&kill, &me(&world, "ch-zurich"), NOW).unwrap();
+    assert!(zurich.next.is_killed());
+}
+
+#[test]
+fn links_travel_with_the_certificate() {
+    let mut world = World::new();
+    let behind = linked(&world);
+    world.epoch = 2;
+    let system = System::new("billing").unwrap();
+    let next = world.next(|root| assert!(root.systems.insert(system.clone())));
+    let link = world.certificate(Action::RegisterSystem { system, next }, "alice", &["bob"]);
+    world.extend(&link);
+    let kill = world.kill();
+    let alone = Directive::Kill(world.warrant(kill.clone()));
+    assert!(matches!(step(&world, &behind, &alone), Err(Refusal::Uncertified(Uncertified::Ahead { .. }))));
+    let with_link = Directive::Kill(Warrant { links: vec![link], ..world.warrant(kill) });
+    let killed = applied(&world, &behind, &with_link);
+    assert_eq!((killed.trust().version, killed.is_killed()), (2, true));
+}
+
+#[test]
+fn new_callers_are_shown_to_the_listener() {
+    let mut world = World::new();
+    let standing = linked(&world);
+    world.epoch = 2;
+    let next = world.next(|root| {
+        root.callers = [orbital::trust::CallerRule {
+            anchor: Anchor::Fingerprint { digest: Digest([9; 32]) },
+            system: System::new("orders").unwrap(),
+            name: None,
+        }]
+        .into();
+    });
+    let certificate = world.certificate(Action::ChangeCallers { next }, "alice", &["bob"]);
+    let judged = step(&world, &standing, &Directive::Callers(world.warrant(certificate.clone()))).unwrap();
+    assert_eq!(judged.effects, [Effect::Persist, Effect::Callers]);
+    assert!(step(&world, &standing, &Directive::Trust(world.warrant(certificate))).is_err());
+}
+
+#[test]
+fn a_lease_is_for_this_head_and_no_longer_than_agreed() {
+    let world = World::new();
+    let standing = linked(&world);
+    let lease = |alter: &dyn Fn(&mut LeaseGrant)| {
+        let mut grant = grant(&world, &standing);
+        alter(&mut grant);
+        step(&world, &standing, &Directive::Lease(grant.sign(world.lease_key()).unwrap()))
+    };
+    assert_eq!(lease(&|_| ()).unwrap().effects, [Effect::Renew { nonce: "n".into(), seconds: 3_600 }]);
+    assert_eq!(lease(&|g| g.epoch += 1), Err(Refusal::LeaseElsewhere("epoch")));
+    assert_eq!(lease(&|g| g.trust = Digest([0; 32])), Err(Refusal::LeaseElsewhere("trust version")));
+    assert_eq!(lease(&|g| g.region = region("ch-zurich")), Err(Refusal::LeaseElsewhere("region")));
+    assert_eq!(lease(&|g| g.tenant = TenantId(Digest([0; 32]))), Err(Refusal::LeaseElsewhere("tenant")));
+    assert_eq!(lease(&|g| g.deployment = Deployment::new("x").unwrap()), Err(Refusal::LeaseElsewhere("deployment")));
+    assert_eq!(lease(&|g| assert!(g.kills.insert(Digest([0; 32])))), Err(Refusal::LeaseElsewhere("set of kills")));
+    assert_eq!(lease(&|g| assert!(g.restored.insert(Digest([0; 32])))), Err(Refusal::LeaseElsewhere("set of restored kills")));
+    assert_eq!(lease(&|g| g.seconds = 3_601), Err(Refusal::LeaseTooLong { found: 3_601, most: 3_600 }));
+    assert_eq!(lease(&|g| g.seconds = 0), Err(Refusal::LeaseTooLong { found: 0, most: 3_600 }));
+}
+
+#[test]
+fn a_standing_reads_back_and_a_store_that_was_edited_does_not() {
+    let mut world = World::new();
+    let mut standing = linked(&world);
+    world.epoch = 2;
+    let system = System::new("billing").unwrap();
+    let next = world.next(|root| assert!(root.systems.insert(system.clone())));
+    let link = world.certificate(Action::RegisterSystem { system, next }, "alice", &["bob"]);
+    standing = applied(&world, &standing, &Directive::Trust(world.warrant(link)));
+    let bytes = standing.to_bytes().unwrap();
+    assert_eq!(Standing::from_bytes(&bytes, &here(&world)).unwrap(), standing);
+    let text = String::from_utf8(bytes).unwrap();
+    let mut stored: Stored = serde_json::from_str(&text).unwrap();
+    stored.links[0].approvals.clear();
+    let edited = serde_json::to_vec(&stored).unwrap();
+    assert!(Standing::from_bytes(&edited, &here(&world)).is_err());
+}
+
+proptest::proptest! {
+    /// Whatever is delivered, however often and in whatever order: no known kill is left without a restore that names it while serving.
+    #[test]
+    fn kills_are_a_set(order in proptest::collection::vec(0usize..6, 0..24)) {
+        let mut world = World::new();
+        let kills = [world.kill(), world.kill()];
+        let digests = kills.each_ref().map(|c| Change::digest_of(&c.change));
+        let mut directives: Vec<Directive> = kills.map(|c| Directive::Kill(world.warrant(c))).into();
+        world.epoch = 2;
+        directives.push(Directive::Restore(world.warrant(world.restore([digests[0]]))));
+        world.epoch = 3;
+        directives.push(Directive::Restore(world.warrant(world.restore(digests))));
+        world.epoch = 4;
+        directives.push(Directive::Link(world.warrant(world.link("other"))));
+        world.epoch = 5;
+        directives.push(Directive::Restore(world.warrant(world.restore([digests[1]]))));
+        let (mut standing, mut delivered) = (linked(&world), BTreeSet::new());
+        for at in order {
+            if at < 2 { delivered.insert(digests[at]); }
+            if let Ok(judged) = step(&world, &standing, &directives[at]) {
+                standing = judged.next;
+            }
+            proptest::prop_assert_eq!(standing.kills(), &delivered);
+            proptest::prop_assert_eq!(standing.is_killed(), !delivered.is_subset(standing.restored()));
+        }
+    }
+}
