@@ -74,19 +74,19 @@ impl Bundle {
     /// [`PolicyError::Invalid`] with all findings, Cedar's warnings among them: a policy that can never apply is not what its author meant.
     pub fn parse_strict(schema: &str, policies: &str, entities: &str) -> Result<Self, PolicyError> {
         let texts = [(Part::Schema, schema), (Part::Policies, policies), (Part::Entities, entities)];
-        refuse(texts.iter().filter_map(|(part, text)| text::finding(*part, text)).collect())?;
+        PolicyError::unless_empty(texts.iter().filter_map(|(part, text)| text::finding(*part, text)).collect())?;
 
         let mut findings = Vec::new();
         let read_schema = keep(&mut findings, schema_of(schema));
         let read_policies = keep(&mut findings, policies_of(policies));
         let read_entities = keep(&mut findings, entities_of(entities, read_schema.as_ref()));
         let (Some(read_schema), Some(read_policies)) = (read_schema, read_policies) else {
-            return Err(PolicyError::Invalid { findings });
+            return Err(PolicyError::invalid(findings));
         };
         findings.extend(validation_findings(&read_schema, &read_policies, policies));
         let vocabulary = Vocabulary::new()?;
         findings.extend(contract_findings(&vocabulary, &read_schema));
-        refuse(findings)?;
+        PolicyError::unless_empty(findings)?;
 
         let source = Source {
             entities: entities.to_owned(),
@@ -153,10 +153,6 @@ impl fmt::Debug for Bundle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Bundle({}, {} policies)", self.digest, self.policies.num_of_policies())
     }
-}
-
-fn refuse(findings: Vec<Finding>) -> Result<(), PolicyError> {
-    if findings.is_empty() { Ok(()) } else { Err(PolicyError::Invalid { findings }) }
 }
 
 fn keep<T>(findings: &mut Vec<Finding>, read: Result<T, Vec<Finding>>) -> Option<T> {
@@ -236,8 +232,8 @@ fn entities_of(text: &str, schema: Option<&Schema>) -> Result<Entities, Vec<Find
 
 fn validation_findings(schema: &Schema, policies: &PolicySet, text: &str) -> Vec<Finding> {
     let result = Validator::new(schema.clone()).validate(policies, ValidationMode::Strict);
-    let errors = result.validation_errors().map(|error| DetailedError::from(error));
-    let warnings = result.validation_warnings().map(|warning| DetailedError::from(warning));
+    let errors = result.validation_errors().map(DetailedError::from);
+    let warnings = result.validation_warnings().map(DetailedError::from);
     errors.chain(warnings).flat_map(|detail| Finding::from_cedar(Part::Policies, text, &detail)).collect()
 }
 

@@ -5,10 +5,11 @@
 //! table is bounded; a question that finds its places taken is evaluated each time: slower, never wrong.
 //!
 //! A key holds all that the decision can depend on: tenant, both systems, operation, and caller or object where the bundle's policies
-//! look at them (see `reach`). Keys are compared in full; the hash only finds the place, and is keyed at random.
+//! look at them (see `reach`). Keys are compared in full; the hash only finds the place. It is quick and not keyed: names that collide
+//! share a place of [`WAYS`] slots, which makes their own tenant's questions slower and nothing else.
 
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::{Hash, Hasher},
     sync::{Arc, OnceLock},
 };
 
@@ -115,18 +116,19 @@ impl DecisionCache {
 struct Term {
     epoch: u64,
     evaluator: Arc<Evaluator>,
-    hasher: RandomState,
     sets: Box<[[OnceLock<Box<Known>>; WAYS]]>,
 }
 
 impl Term {
     fn new(epoch: u64, evaluator: Arc<Evaluator>) -> Self {
         let sets = std::iter::repeat_with(Default::default).take(SETS).collect();
-        Self { epoch, evaluator, hasher: RandomState::new(), sets }
+        Self { epoch, evaluator, sets }
     }
 
     fn place(&self, key: &Key<'_>) -> &[OnceLock<Box<Known>>] {
-        let index = usize::try_from(self.hasher.hash_one(key) % SETS as u64).unwrap_or_default();
+        let mut mix = Mix(0);
+        key.hash(&mut mix);
+        let index = usize::try_from(mix.finish() % SETS as u64).unwrap_or_default();
         self.sets.get(index).map_or(&[], |set| set.as_slice())
     }
 
@@ -151,7 +153,7 @@ impl Term {
 }
 
 /// All that a decision can depend on, borrowed from the question.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Key<'a> {
     tenant: TenantId,
     operation: Operation,
@@ -176,6 +178,36 @@ impl<'a> Key<'a> {
             caller: reach.caller.then_some(question.caller),
             object,
         }
+    }
+}
+
+/// What differs most, first; what stays out is compared all the same.
+impl Hash for Key<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.tenant.0.as_bytes().first_chunk::<8>().map_or(&[], |chunk| chunk));
+        state.write_u8(self.operation as u8);
+        state.write(self.system.as_bytes());
+        for part in [self.owner, self.caller, self.object].into_iter().flatten() {
+            state.write(part.as_bytes());
+        }
+    }
+}
+
+/// Eight bytes a step: rotate, xor, multiply by the golden ratio.
+struct Mix(u64);
+
+impl Hasher for Mix {
+    fn write(&mut self, bytes: &[u8]) {
+        let step = |mix: u64, word: u64| (mix.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mixed = words.iter().fold(self.0, |mix, word| step(mix, u64::from_le_bytes(*word)));
+        let last = rest.iter().fold(bytes.len() as u64, |word, byte| (word << 8) | u64::from(*byte));
+        self.0 = step(mixed, last);
+    }
+
+    /// The upper half, where the product mixed best.
+    fn finish(&self) -> u64 {
+        self.0 >> 32
     }
 }
 

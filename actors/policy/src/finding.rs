@@ -4,6 +4,9 @@ use std::fmt;
 
 use cedar_policy::ffi::DetailedError;
 
+/// Most findings that are shown at once; a further one says that there are more.
+pub const FINDINGS_MAX: usize = 100;
+
 /// One of the three texts of a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -62,12 +65,14 @@ impl Finding {
         self
     }
 
-    /// A diagnostic of Cedar and all that it lists as related, one finding each.
+    /// A diagnostic of Cedar and those that it lists as related, one finding each, at most one above [`FINDINGS_MAX`].
     pub(crate) fn from_cedar(part: Part, text: &str, detail: &DetailedError) -> Vec<Self> {
-        let place = detail.source_locations.first().map(|label| Place::of(text, label.loc.start));
-        let own = Self { part, place, message: detail.message.clone(), help: detail.help.clone() };
-        let related = detail.related.iter().flat_map(|other| Self::from_cedar(part, text, other));
-        std::iter::once(own).chain(related).collect()
+        let one = |detail: &DetailedError| {
+            let place = detail.source_locations.first().map(|label| Place::of(text, label.loc.start));
+            Self { part, place, message: detail.message.clone(), help: detail.help.clone() }
+        };
+        // Cedar lists related errors flat: the first error, and beside it all others of the same text.
+        std::iter::once(detail).chain(&detail.related).take(FINDINGS_MAX + 1).map(one).collect()
     }
 }
 
@@ -105,6 +110,22 @@ pub enum PolicyError {
         "policy epoch {offered} is not above the current one, {current}: policies never go back; ask for the newest trust version"
     )]
     StaleEpoch { current: u64, offered: u64 },
+}
+
+impl PolicyError {
+    /// The refusal with the first [`FINDINGS_MAX`] findings.
+    pub(crate) fn invalid(mut findings: Vec<Finding>) -> Self {
+        if let Some(Finding { part, .. }) = findings.get(FINDINGS_MAX) {
+            let more = Finding::new(*part, "there are further findings", "repair these and check again");
+            findings.truncate(FINDINGS_MAX);
+            findings.push(more);
+        }
+        Self::Invalid { findings }
+    }
+
+    pub(crate) fn unless_empty(findings: Vec<Finding>) -> Result<(), Self> {
+        if findings.is_empty() { Ok(()) } else { Err(Self::invalid(findings)) }
+    }
 }
 
 fn lines(findings: &[Finding]) -> String {

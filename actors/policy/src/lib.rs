@@ -23,6 +23,6 @@ mod text;
 pub use bundle::{ACTIONS_MAX, Bundle, ENTITIES_MAX, POLICIES_MAX};
 pub use cache::{DECISIONS_MAX, DecisionCache, Permitted};
 pub use evaluate::{Decision, Evaluator};
-pub use finding::{Finding, Part, Place, PolicyError};
+pub use finding::{FINDINGS_MAX, Finding, Part, Place, PolicyError};
 pub use question::{Actor, CHANGE_KINDS, Operation, Question, Realm, Target};
 pub use text::{BUNDLE_PART_BYTES_MAX, CLAUSE_OPERATORS_MAX, NESTING_MAX, SCHEMA_DECLARATIONS_MAX};

@@ -1,5 +1,7 @@
 //! The policies from outside: what a bundle must be, who gets what answer, and that the cache never answers otherwise than Cedar.
 
+#![cfg(test)]
+
 mod bundle;
 mod cache;
 mod matrix;
