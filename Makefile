@@ -1,0 +1,26 @@
+# `make demo` shows the system, `make test` proves it, `make bench` measures it, `make lint` reads it.
+# What is missing on a fresh Debian machine with a Rust toolchain is installed by name first: see .ci/install.
+
+VENV := $(CURDIR)/target/venv
+ARGS ?=
+
+.PHONY: demo test bench lint
+
+demo:
+	.ci/install build
+	cargo build --release --locked --bin kcm
+	target/release/kcm demo $(ARGS)
+
+test:
+	.ci/install build nextest foreign
+	cargo build --workspace --bins --locked
+	KCM_VENV=$(VENV) cargo nextest run --workspace --locked --profile ci
+	cargo test --workspace --locked --doc
+
+bench:
+	.ci/install build
+	cargo bench --locked -p chaos $(ARGS)
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
