@@ -248,3 +248,8 @@ fn check_confirmed(certificate: &Certificate, proposed: &Vote, trust: &TrustRoot
     let key = vote.key_in(trust).filter(|_| by_proposer).ok_or_else(unconfirmed)?;
     signed.verify(Role::Confirm.kind(), &key).map_err(|why| Uncertified::Answer { person: vote.person, why })
 }
+
+#[cfg(test)]
+mod closure;
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     canon::Malformed,
     certificate::{Certificate, Certified, Uncertified, certify},
-    change::Action,
+    change::{Action, Change},
     names::{Digest, Person, TenantId},
     sign::{BadSignature, Kind, Signature},
     trust::{Algorithm, BadTrust, TrustRoot},
@@ -95,6 +95,9 @@ impl Chain {
 
     /// The chain one version longer, if this certificate makes the next one.
     pub fn extend(&self, certificate: &Certificate) -> Result<(Self, Certified), Uncertified> {
+        if Change::from_bytes(&certificate.change)?.action.next().is_none() {
+            return Err(Uncertified::NotSuccessor(self.version(), "the change makes no new version"));
+        }
         let certified = certify(certificate, self, u64::MAX)?;
         let next = certified
             .change()
@@ -141,3 +144,6 @@ impl Chain {
         if same == *now { Ok(()) } else { refuse("it alters more than its kind of change may") }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -214,3 +214,6 @@ fn check_spelling(kind: ChangeKind, rule: &Rule) -> Result<(), BadTrust> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -344,3 +344,6 @@ impl TrustRoot {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,364 @@
+//! Each guard of `certify`, with the certificate that it alone refuses.
+
+use super::*;
+use crate::{
+    canon,
+    change::Action,
+    names::{Deployment, KeyName, System},
+    sign::SecretKey,
+    testing::{EXPIRES, NOW, World, actor, link_l1, person, secret},
+    trust::Actor,
+};
+
+fn check(world: &World, certificate: &Certificate) -> Result<Certified, Uncertified> {
+    certify(certificate, world.chain(), NOW)
+}
+
+/// The same statement with a member altered, signed anew by `key`.
+fn altered(role: Role, signed: &Signed, key: &SecretKey, alter: impl FnOnce(&mut Vote)) -> Signed {
+    let mut vote = Vote::read(role, signed).unwrap();
+    alter(&mut vote);
+    Signed::new(role.kind(), canon::write("a vote", &vote).unwrap(), key)
+}
+
+/// A link whose proposal is altered and answered anew: only what the vote says can be wrong with it.
+fn link_with(world: &World, alter: impl FnOnce(&mut Vote)) -> Certificate {
+    let mut certificate = world.link("k");
+    certificate.proposal = altered(Role::Propose, &certificate.proposal, world.key("alice"), alter);
+    certificate.approvals = vec![world.answer(Role::Approve, &certificate.proposal, "bob")];
+    certificate
+}
+
+fn spoilt(mut signed: Signed) -> Signed {
+    signed.signature.0[0] ^= 1;
+    signed
+}
+
+/// Version 2: dave is gone, lena is new in his group. Signed by everyone whose rules that touches.
+fn without_dave(world: &mut World) {
+    let lena = actor(&["Senior_Leadership"], secret("lena", "lena").public());
+    alter_actors(world, |actors| {
+        actors.remove(&person("dave"));
+        actors.insert(person("lena"), lena);
+    });
+}
+
+fn alter_actors(world: &mut World, alter: impl FnOnce(&mut std::collections::BTreeMap<Person, Actor>)) {
+    let next = world.next(|root| alter(&mut root.actors));
+    let everyone = ["alice", "bob", "frank", "grace", "carol", "dave", "heidi", "ivan", "judy", "karl"];
+    world.extend(&world.certificate(Action::ChangeActors { next }, "erin", &everyone));
+}
+
+#[test]
+fn a_certificate_of_another_place_is_refused() {
+    let world = World::new();
+    let elsewhere = |certificate: &Certificate| match check(&world, certificate) {
+        Err(Uncertified::Elsewhere(what)) => what,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(elsewhere(&World::of("other", "acme").link("k")), "deployment");
+    assert_eq!(elsewhere(&World::of("test", "globex").link("k")), "tenant");
+    assert_eq!(elsewhere(&link_with(&world, |v| v.deployment = Deployment::new("other").unwrap())), "deployment");
+    assert_eq!(elsewhere(&link_with(&world, |v| v.tenant = World::of("test", "globex").tenant())), "tenant");
+    assert_eq!(elsewhere(&link_with(&world, |v| v.change = Digest([0; 32]))), "change than was proposed");
+    assert_eq!(elsewhere(&link_with(&world, |v| v.kind = ChangeKind::RevokeL1)), "change than was proposed");
+    assert_eq!(elsewhere(&link_with(&world, |v| v.epoch += 1)), "epoch or trust version than was proposed");
+    assert_eq!(elsewhere(&link_with(&world, |v| v.trust_version += 1)), "epoch or trust version than was proposed");
+    assert_eq!(elsewhere(&link_with(&world, |v| v.trust = Digest([0; 32]))), "trust root than this version's");
+    assert_eq!(elsewhere(&link_with(&world, |v| v.policy = Digest([0; 32]))), "policy");
+    check(&world, &link_with(&world, |_| ())).unwrap();
+}
+
+#[test]
+fn an_approval_of_an_older_digest_is_refused() {
+    let world = World::new();
+    let (older, mut newer) = (world.link("old"), world.link("new"));
+    newer.approvals = older.approvals.clone();
+    assert_eq!(check(&world, &newer), Err(Uncertified::OtherProposal { person: person("bob") }));
+    newer.change = older.change;
+    assert_eq!(check(&world, &newer), Err(Uncertified::Elsewhere("change than was proposed")));
+}
+
+#[test]
+fn a_wrong_signature_voids_a_grant() {
+    let world = World::new();
+    let mut link = world.link("k");
+    link.approvals.push(spoilt(world.answer(Role::Approve, &link.proposal, "grace")));
+    assert!(matches!(check(&world, &link), Err(Uncertified::Answer { person: p, .. }) if p == person("grace")));
+    let mut link = world.link("k");
+    link.proposal = spoilt(link.proposal);
+    assert!(matches!(check(&world, &link), Err(Uncertified::Proposal(_))));
+    // Bob's words under grace's key: the signature is good, but not by whom it names.
+    let mut link = world.link("k");
+    link.approvals = vec![altered(Role::Approve, &link.approvals[0], world.key("grace"), |_| ())];
+    assert!(matches!(check(&world, &link), Err(Uncertified::Answer { .. })));
+}
+
+#[test]
+fn a_wrong_signature_does_not_spoil_a_stop() {
+    let world = World::new();
+    let mut kill = world.kill();
+    kill.approvals.insert(0, spoilt(world.answer(Role::Approve, &kill.proposal, "heidi")));
+    kill.approvals.insert(0, Signed { statement: b"{}".to_vec(), ..kill.approvals[0].clone() });
+    kill.approvals.insert(0, world.kill().approvals.remove(0));
+    assert_eq!(check(&world, &kill).unwrap().signers(), &BTreeSet::from([person("carol"), person("dave")]));
+    // Nor does it count: with carol's alone nobody is left to be the second.
+    kill.approvals.truncate(3);
+    assert_eq!(check(&world, &kill), Err(Uncertified::OtherProposal { person: person("dave") }));
+    let mut kill = world.kill();
+    kill.proposal = spoilt(kill.proposal);
+    assert!(matches!(check(&world, &kill), Err(Uncertified::Proposal(_))));
+    kill.approvals.push(world.answer(Role::Approve, &kill.proposal, "heidi"));
+    check(&world, &kill).unwrap();
+}
+
+#[test]
+fn votes_count_by_person() {
+    let world = World::new();
+    let unmet = |groups: &[&str]| {
+        let missing = groups.iter().map(|g| Group::new(g).unwrap()).collect();
+        Err(Uncertified::Unmet { kind: ChangeKind::RevokeL1, missing })
+    };
+    let kill = |approvers: &[&str]| check(&world, &world.certificate(Action::RevokeL1 {}, "carol", approvers));
+    assert_eq!(kill(&["carol", "carol"]), unmet(&["Senior_Leadership"]), "the proposer approves");
+    assert_eq!(kill(&["alice"]), unmet(&["Senior_Leadership"]), "of another group");
+    assert_eq!(kill(&[]), unmet(&["Senior_Leadership"]));
+    kill(&["heidi"]).unwrap();
+    // A proposer of no demanded group fills no slot, and the rule holds by the others.
+    check(&world, &world.certificate(Action::RevokeL1 {}, "alice", &["carol", "dave"])).unwrap();
+}
+
+#[test]
+fn two_keys_of_one_person_are_one_vote() {
+    let second = secret("second", "carol");
+    let mut world = World::new();
+    let public = second.public();
+    alter_actors(&mut world, |actors| {
+        let carol = actors.get_mut(&person("carol")).unwrap();
+        let key = crate::trust::ActorKey { public, ..carol.keys.values().next().unwrap().clone() };
+        carol.keys.insert(KeyName::new("key-2").unwrap(), key);
+    });
+    let mut kill = world.certificate(Action::RevokeL1 {}, "carol", &["carol"]);
+    kill.approvals =
+        vec![altered(Role::Approve, &kill.approvals[0], &second, |v| v.key = KeyName::new("key-2").unwrap())];
+    assert!(matches!(check(&world, &kill), Err(Uncertified::Unmet { .. })));
+    kill.approvals.push(world.answer(Role::Approve, &kill.proposal, "dave"));
+    check(&world, &kill).unwrap();
+}
+
+#[test]
+fn an_approver_removed_meanwhile_does_not_count() {
+    let mut world = World::new();
+    let link = world.certificate(link_l1("k"), "alice", &["bob", "dave"]);
+    let by_three = world.certificate(Action::RevokeL1 {}, "carol", &["dave", "heidi"]);
+    let by_dave = world.certificate(Action::RevokeL1 {}, "dave", &["carol", "heidi"]);
+    let by_two = world.kill();
+    check(&world, &link).unwrap();
+    let digest = Change::digest_of(&link.change);
+    let lena = actor(&["Senior_Leadership"], secret("lena", "lena").public());
+    let next = world.next(|root| {
+        root.actors.remove(&person("dave"));
+        root.actors.insert(person("lena"), lena);
+        root.carried.insert(digest);
+    });
+    let approvers = ["alice", "bob", "carol", "heidi"];
+    world.extend(&world.certificate(Action::ChangeActors { next }, "erin", &approvers));
+    // The grant is carried, and void all the same: one of its signers is gone.
+    assert!(matches!(check(&world, &link), Err(Uncertified::UnknownSigner { person: p, .. }) if p == person("dave")));
+    for stop in [by_three, by_dave] {
+        assert_eq!(check(&world, &stop).unwrap().signers(), &BTreeSet::from([person("carol"), person("heidi")]));
+    }
+    assert!(matches!(check(&world, &by_two), Err(Uncertified::Unmet { .. })));
+}
+
+#[test]
+fn an_approver_cannot_spoil_a_stop_by_a_new_key_of_the_same_name() {
+    let mut world = World::new();
+    let kill = world.certificate(Action::RevokeL1 {}, "carol", &["dave", "heidi"]);
+    let public = secret("new", "dave").public();
+    alter_actors(&mut world, |actors| {
+        let dave = actors.get_mut(&person("dave")).unwrap();
+        dave.keys.values_mut().for_each(|k| k.public = public);
+    });
+    assert_eq!(check(&world, &kill).unwrap().signers(), &BTreeSet::from([person("carol"), person("heidi")]));
+}
+
+#[test]
+fn a_key_that_cannot_be_checked_counts_for_nothing() {
+    let mut world = World::new();
+    alter_actors(&mut world, |actors| {
+        let heidi = actors.get_mut(&person("heidi")).unwrap();
+        let key = heidi.keys.values().next().unwrap().clone();
+        let passkey = crate::trust::ActorKey {
+            public: secret("passkey", "heidi").public(),
+            algorithm: crate::trust::Algorithm::Webauthn,
+            ..key
+        };
+        heidi.keys.insert(KeyName::new("passkey").unwrap(), passkey);
+    });
+    let mut kill = world.certificate(Action::RevokeL1 {}, "carol", &["heidi"]);
+    kill.approvals = vec![altered(Role::Approve, &kill.approvals[0], &secret("passkey", "heidi"), |v| {
+        v.key = KeyName::new("passkey").unwrap();
+    })];
+    assert!(matches!(check(&world, &kill), Err(Uncertified::Unmet { .. })));
+}
+
+#[test]
+fn versions_must_fit_except_for_stops_and_what_is_carried() {
+    let (mut world, behind) = (World::new(), World::new());
+    let (link, carried, kill) = (world.link("a"), world.link("b"), world.kill());
+    let system = System::new("billing").unwrap();
+    let next = world.next(|root| {
+        root.systems.insert(system.clone());
+        root.carried.insert(Change::digest_of(&carried.change));
+    });
+    world.extend(&world.certificate(Action::RegisterSystem { system, next }, "alice", &["bob"]));
+    assert_eq!(check(&world, &link), Err(Uncertified::Stale { made: 1, current: 2 }));
+    check(&world, &carried).unwrap();
+    check(&world, &kill).unwrap();
+    check(&world, &world.link("c")).unwrap();
+    // A region that lacks version 2 says so, for a stop as well: the links travel along.
+    assert_eq!(check(&behind, &world.link("c")), Err(Uncertified::Ahead { made: 2, current: 1 }));
+    assert_eq!(check(&behind, &world.kill()), Err(Uncertified::Ahead { made: 2, current: 1 }));
+}
+
+#[test]
+fn expiry_ends_grants_and_never_the_delivery_of_a_stop() {
+    let mut world = World::new();
+    world.expires = NOW;
+    let (link, kill, restore) = (world.link("k"), world.kill(), world.restore([Digest([0; 32])]));
+    let at = |certificate: &Certificate, now| certify(certificate, world.chain(), now).map(|_| ());
+    assert_eq!(at(&link, NOW), Ok(()));
+    assert_eq!(at(&link, NOW + 1), Err(Uncertified::Expired { expired: NOW, now: NOW + 1 }));
+    assert_eq!(at(&restore, NOW + 1), Err(Uncertified::Expired { expired: NOW, now: NOW + 1 }));
+    assert_eq!(at(&kill, u64::MAX), Ok(()));
+    // An approver cannot stretch what the proposer set.
+    let mut link = link;
+    link.approvals = vec![altered(Role::Approve, &link.approvals[0], world.key("bob"), |v| v.expires = EXPIRES)];
+    assert_eq!(at(&link, NOW), Err(Uncertified::OtherProposal { person: person("bob") }));
+}
+
+#[test]
+fn lifting_a_kill_takes_what_setting_it_took() {
+    let world = World::founded("test", "acme", |root| {
+        let links = root.rules[&ChangeKind::LinkL1].clone();
+        root.rules.insert(ChangeKind::RestoreL1, links);
+    });
+    let restore = Action::RestoreL1 { kills: BTreeSet::from([Digest([0; 32])]) };
+    let weak = world.certificate(restore.clone(), "alice", &["bob"]);
+    let missing = vec![Group::new("Senior_Leadership").unwrap(); 2];
+    assert_eq!(check(&world, &weak), Err(Uncertified::Unmet { kind: ChangeKind::RestoreL1, missing }));
+    check(&world, &world.certificate(restore, "alice", &["bob", "carol", "dave"])).unwrap();
+}
+
+#[test]
+fn where_the_rule_says_so_the_proposer_confirms_last() {
+    let world = World::founded("test", "acme", |root| {
+        root.rules.get_mut(&ChangeKind::LinkL1).unwrap().confirm = true;
+    });
+    let mut link = world.link("k");
+    let unconfirmed = Err(Uncertified::Unconfirmed(person("alice")));
+    assert_eq!(check(&world, &link), unconfirmed);
+    link.confirmations = vec![world.answer(Role::Confirm, &link.proposal, "bob")];
+    assert_eq!(check(&world, &link), unconfirmed, "confirmed by another");
+    link.confirmations = vec![world.answer(Role::Confirm, &world.link("other").proposal, "alice")];
+    assert_eq!(check(&world, &link), unconfirmed, "of another proposal");
+    link.confirmations = vec![world.answer(Role::Approve, &link.proposal, "alice")];
+    assert!(matches!(check(&world, &link), Err(Uncertified::Malformed(_))), "of another role");
+    link.confirmations = vec![spoilt(world.answer(Role::Confirm, &link.proposal, "alice"))];
+    assert!(matches!(check(&world, &link), Err(Uncertified::Answer { .. })));
+    link.confirmations = vec![world.answer(Role::Confirm, &link.proposal, "alice")];
+    check(&world, &link).unwrap();
+}
+
+#[test]
+fn answers_have_a_limit() {
+    let world = World::new();
+    let mut link = world.link("k");
+    link.approvals = vec![link.approvals.remove(0); ANSWERS_MAX];
+    check(&world, &link).unwrap();
+    link.approvals.push(link.approvals[0].clone());
+    assert_eq!(check(&world, &link), Err(Uncertified::TooManyAnswers));
+}
+
+#[test]
+fn who_touches_the_electorate_of_a_kind_needs_its_rule() {
+    let world = World::new();
+    let puppet = || actor(&["Senior_Leadership"], secret("puppet", "puppet").public());
+    let next = world.next(|root| _ = root.actors.insert(person("puppet"), puppet()));
+    let adds = |approvers: &[&str]| {
+        check(&world, &world.certificate(Action::ChangeActors { next: next.clone() }, "erin", approvers))
+    };
+    assert!(matches!(adds(&["alice"]), Err(Uncertified::Unmet { kind, .. }) if kind.is_stop()));
+    assert!(matches!(adds(&["alice", "carol", "dave"]), Err(Uncertified::Unmet { kind: ChangeKind::RestoreL1, .. })));
+    adds(&["alice", "bob", "carol", "dave"]).unwrap();
+    // A person of no demanded group is ChangeActors' business alone.
+    let next =
+        world.next(|root| _ = root.actors.insert(person("puppet"), actor(&["Guests"], secret("p", "p").public())));
+    check(&world, &world.certificate(Action::ChangeActors { next }, "erin", &["alice"])).unwrap();
+}
+
+#[test]
+fn who_enters_or_gets_a_new_key_does_not_count_for_the_new_rule() {
+    let world = World::new();
+    let everyone_but = |gone: &[&str]| {
+        let all = ["alice", "bob", "frank", "grace", "carol", "dave", "heidi"];
+        all.into_iter().filter(|p| !gone.contains(p)).collect::<Vec<_>>()
+    };
+    let public = secret("new", "heidi").public();
+    let next = world.next(|root| {
+        root.actors.get_mut(&person("heidi")).unwrap().keys.values_mut().for_each(|k| k.public = public);
+    });
+    let rotates = |approvers: &[&str]| {
+        check(&world, &world.certificate(Action::ChangeActors { next: next.clone() }, "erin", approvers))
+    };
+    rotates(&everyone_but(&["heidi"])).unwrap();
+    // Carol and heidi are two of three under the old version; under the new one heidi's old signature says nothing.
+    let without_dave = rotates(&everyone_but(&["dave"]));
+    assert!(matches!(without_dave, Err(Uncertified::Unmet { kind, .. }) if kind.is_stop()), "{without_dave:?}");
+}
+
+#[test]
+fn a_weaker_rule_needs_the_old_rule_and_the_new() {
+    let world = World::new();
+    let next = world.next(|root| {
+        let need = |kind, at: usize| root.rules[&kind].need[at].clone();
+        let need = vec![need(ChangeKind::LinkL1, 0), need(ChangeKind::ChangePolicy, 0)];
+        root.rules.get_mut(&ChangeKind::RevokeL1).unwrap().need = need;
+    });
+    let weakens = |approvers: &[&str]| {
+        check(&world, &world.certificate(Action::ChangeQuorum { next: next.clone() }, "erin", approvers))
+    };
+    assert!(
+        matches!(weakens(&["alice", "judy"]), Err(Uncertified::Unmet { kind: ChangeKind::RevokeL1, .. })),
+        "old rule"
+    );
+    assert!(
+        matches!(weakens(&["alice", "carol", "dave"]), Err(Uncertified::Unmet { kind: ChangeKind::RevokeL1, .. })),
+        "new rule"
+    );
+    weakens(&["alice", "carol", "dave", "judy"]).unwrap();
+}
+
+#[test]
+fn a_rule_that_asks_for_passkeys_is_not_met_by_key_files() {
+    let world = World::new();
+    let rule = Rule { verify: Verify::User, ..world.trust().rules[&ChangeKind::RevokeL1].clone() };
+    let signers = BTreeSet::from([person("carol"), person("dave")]);
+    assert_eq!(
+        meets(&rule, world.trust(), ChangeKind::RevokeL1, &signers),
+        Err(Uncertified::NeedsUserVerification { kind: ChangeKind::RevokeL1 })
+    );
+}
+
+#[test]
+fn a_kill_signed_under_version_one_holds_while_its_signers_suffice() {
+    let mut world = World::new();
+    let kill = world.certificate(Action::RevokeL1 {}, "heidi", &["carol"]);
+    without_dave(&mut world);
+    let system = System::new("billing").unwrap();
+    let next = world.next(|root| _ = root.systems.insert(system.clone()));
+    world.extend(&world.certificate(Action::RegisterSystem { system, next }, "frank", &["grace"]));
+    check(&world, &kill).unwrap();
+    assert_eq!(world.chain().version(), 3);
+}

@@ -1,0 +1,194 @@
+//! Who founds a tenant, and what may follow what.
+
+use super::*;
+use crate::{
+    change::ChangeKind,
+    names::System,
+    testing::{World, actor, person, secret},
+    trust::RecoveryTerms,
+};
+
+fn billing() -> System {
+    System::new("billing").unwrap()
+}
+
+/// What the chain says to a next version by a change of this kind, certified by everyone.
+fn followed(world: &World, action: Action) -> Result<Chain, Uncertified> {
+    let everyone = ["bob", "frank", "grace", "carol", "dave", "heidi", "erin", "ivan", "judy", "karl"];
+    world.chain().extend(&world.certificate(action, "alice", &everyone)).map(|(chain, _)| chain)
+}
+
+fn registers(world: &World, alter: impl FnOnce(&mut TrustRoot)) -> Result<Chain, Uncertified> {
+    let next = world.next(|root| {
+        root.systems.insert(billing());
+        alter(root);
+    });
+    followed(world, Action::RegisterSystem { system: billing(), next })
+}
+
+#[test]
+fn every_first_actor_signs_and_nobody_else() {
+    let world = World::new();
+    let genesis = || world.genesis();
+    assert_eq!(genesis().found().unwrap().tenant(), world.tenant());
+    let mut unsigned = genesis();
+    unsigned.signatures.remove(&person("bob"));
+    assert_eq!(unsigned.found(), Err(BadGenesis::Unsigned(person("bob"))));
+    let mut stranger = genesis();
+    let signature = stranger.signatures[&person("bob")];
+    stranger.signatures.insert(person("mallory"), signature);
+    assert_eq!(stranger.found(), Err(BadGenesis::Stranger(person("mallory"))));
+    let mut swapped = genesis();
+    swapped.signatures.insert(person("alice"), signature);
+    assert!(matches!(swapped.found(), Err(BadGenesis::Signature(p, _)) if p == person("alice")));
+    let mut other = genesis();
+    other.root = World::of("test", "globex").genesis().root;
+    assert!(matches!(other.found(), Err(BadGenesis::Signature(..))));
+    let mut spaced = genesis();
+    spaced.root.push(b' ');
+    assert!(matches!(spaced.found(), Err(BadGenesis::Trust(BadTrust::Malformed(_)))));
+}
+
+#[test]
+fn a_genesis_is_version_one_and_signed_for_that() {
+    let world = World::new();
+    let mut genesis = world.genesis();
+    let people: Vec<_> = genesis.signatures.keys().cloned().collect();
+    let signed_as = |kind: Kind, root: &[u8]| -> BTreeMap<_, _> {
+        people.iter().map(|p| (p.clone(), world.key(p.as_str()).sign(kind, root))).collect()
+    };
+    genesis.signatures = signed_as(Kind::Policy, &genesis.root);
+    assert!(matches!(genesis.found(), Err(BadGenesis::Signature(..))));
+    genesis.root = world.next(|_| ()).to_bytes().unwrap();
+    genesis.signatures = signed_as(Kind::Trust, &genesis.root);
+    assert_eq!(genesis.found(), Err(BadGenesis::NotFirst(2)));
+}
+
+#[test]
+fn a_chain_grows_by_one_version_and_keeps_every_digest() {
+    let mut world = World::new();
+    let next = world.next(|root| _ = root.systems.insert(billing()));
+    let digest = next.digest().unwrap();
+    world.extend(&world.certificate(Action::RegisterSystem { system: billing(), next }, "alice", &["bob"]));
+    let chain = world.chain();
+    assert_eq!((chain.version(), chain.digest(), chain.tenant()), (2, digest, World::new().tenant()));
+    assert_eq!(chain.digest_of(1), Some(chain.tenant().0));
+    assert_eq!((chain.digest_of(0), chain.digest_of(3)), (None, None));
+}
+
+#[test]
+fn a_version_names_its_tenant_and_predecessor() {
+    let world = World::new();
+    let refused = |alter: fn(&mut TrustRoot), why| {
+        assert_eq!(registers(&world, alter), Err(Uncertified::NotSuccessor(1, why)));
+    };
+    registers(&world, |_| ()).unwrap();
+    refused(|r| r.version = 3, "its version is not the next");
+    refused(|r| r.tenant = Some(World::of("test", "globex").tenant()), "it names another tenant");
+    refused(|r| r.previous = Some(Digest([0; 32])), "it does not name its predecessor's digest");
+    assert!(matches!(registers(&world, |r| r.lease.seconds = 0), Err(Uncertified::Trust(BadTrust::NoLimit))));
+}
+
+#[test]
+fn a_version_that_was_made_under_an_older_one_does_not_follow() {
+    let mut world = World::new();
+    let both = |world: &World, name: &str| {
+        let system = System::new(name).unwrap();
+        let next = world.next(|root| _ = root.systems.insert(system.clone()));
+        world.certificate(Action::RegisterSystem { system, next }, "alice", &["bob"])
+    };
+    let (first, second) = (both(&world, "billing"), both(&world, "payroll"));
+    world.extend(&first);
+    assert!(matches!(world.chain().extend(&second), Err(Uncertified::Stale { made: 1, current: 2 })));
+    assert!(matches!(world.chain().extend(&first), Err(Uncertified::Stale { .. })), "twice");
+    // Carried, it is still no successor: its predecessor is version 1.
+    let digest = Change::digest_of(&second.change);
+    let next = world.next(|root| {
+        root.systems.insert(System::new("ledger").unwrap());
+        root.carried.insert(digest);
+    });
+    world.extend(&world.certificate(
+        Action::RegisterSystem { system: System::new("ledger").unwrap(), next },
+        "alice",
+        &["bob"],
+    ));
+    assert!(matches!(world.chain().extend(&second), Err(Uncertified::NotSuccessor(3, _))));
+}
+
+#[test]
+fn a_change_that_makes_no_version_extends_nothing() {
+    let world = World::new();
+    for certificate in [world.kill(), world.link("k"), world.restore([Digest([0; 32])])] {
+        let why = "the change makes no new version";
+        assert_eq!(world.chain().extend(&certificate), Err(Uncertified::NotSuccessor(1, why)));
+    }
+}
+
+/// Each member of a trust root, altered so that the root is still valid by itself.
+const ALTERATIONS: [(&str, fn(&mut TrustRoot)); 13] = [
+    ("deployment", |r| r.deployment = crate::names::Deployment::new("other").unwrap()),
+    ("name", |r| r.name = crate::names::TenantName::new("globex").unwrap()),
+    ("actors", |r| _ = r.actors.insert(person("guest"), actor(&["Guests"], secret("g", "g").public()))),
+    ("rules", |r| r.rules.get_mut(&ChangeKind::ChangeLease).unwrap().confirm = true),
+    ("policy", |r| r.policy = Digest([9; 32])),
+    ("lease", |r| r.lease.seconds += 1),
+    ("l1", |r| r.l1.grace += 1),
+    ("residency", |r| _ = r.residency.insert(crate::names::Jurisdiction::new("EU").unwrap())),
+    ("regions", |r| _ = r.regions.pop_first()),
+    ("systems", |r| _ = r.systems.insert(System::new("extra").unwrap())),
+    ("callers", |r| r.callers.clear()),
+    ("webauthn", |r| {
+        let (origins, algorithms) = Default::default();
+        r.webauthn = Some(crate::trust::WebauthnTerms { rp_id: "acme.example".to_owned(), origins, algorithms });
+    }),
+    ("recovery", |r| {
+        let keys = [secret("r", "1").public(), secret("r", "2").public()].into();
+        r.recovery = Some(RecoveryTerms { keys, need: 2, delay_seconds: 259_200 });
+    }),
+];
+
+#[test]
+fn each_kind_of_change_alters_what_it_is_about_and_nothing_else() {
+    let world = World::new();
+    let allowed: [(&str, fn(Box<TrustRoot>) -> Action, &[&str]); 4] = [
+        (
+            "RegisterSystem",
+            |mut next| {
+                next.systems.insert(billing());
+                Action::RegisterSystem { system: billing(), next }
+            },
+            &[],
+        ),
+        ("ChangeCallers", |next| Action::ChangeCallers { next }, &["callers"]),
+        ("ChangeActors", |next| Action::ChangeActors { next }, &["actors", "recovery"]),
+        ("ChangeQuorum", |next| Action::ChangeQuorum { next }, &["rules"]),
+    ];
+    for (kind, action, may) in allowed {
+        for (member, alter) in ALTERATIONS {
+            let found = followed(&world, action(world.next(alter)));
+            if may.contains(&member) {
+                assert!(found.is_ok(), "{kind} may alter {member}: {found:?}");
+            } else {
+                assert!(matches!(found, Err(Uncertified::NotSuccessor(1, _))), "{kind} may not alter {member}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_registered_system_is_the_one_that_is_named_and_new() {
+    let world = World::new();
+    let known = System::new("orders").unwrap();
+    let twice = followed(&world, Action::RegisterSystem { system: known, next: world.next(|_| ()) });
+    let missing = followed(&world, Action::RegisterSystem { system: billing(), next: world.next(|_| ()) });
+    let why = "it does not add the one system that it names";
+    assert_eq!(twice, Err(Uncertified::NotSuccessor(1, why)));
+    assert_eq!(missing, Err(Uncertified::NotSuccessor(1, why)));
+}
+
+#[test]
+fn a_link_of_the_chain_is_delivered_after_its_expiry() {
+    let mut world = World::new();
+    world.expires = 1;
+    registers(&world, |_| ()).unwrap();
+}
