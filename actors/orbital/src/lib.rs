@@ -22,3 +22,4 @@ pub mod sign;
 pub mod testing;
 pub mod trust;
 pub mod vote;
+pub mod wire;
