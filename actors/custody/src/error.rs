@@ -79,8 +79,14 @@ pub enum Error {
     TooLarge { what: &'static str, max: usize, unit: &'static str, found: usize },
 
     // the customer's KMS
-    #[error("the customer's KMS refuses key {key} ({why}): the tenant is stopped here until the key answers again")]
-    L1Stopped { key: String, why: String },
+    #[error(
+        "this node has no L1 provider `{provider}` for tenant {tenant}: configure it in the topology, with the tenant's credential"
+    )]
+    NoProvider { tenant: TenantId, provider: String },
+    #[error(
+        "the customer's KMS says {state} of key {key} ({why}): the tenant is stopped here until the key answers again"
+    )]
+    L1Stopped { key: String, state: crate::l1::State, why: String },
     #[error("the customer's KMS cannot be reached for key {key} ({why}): try again")]
     L1Unreachable { key: String, why: String },
     #[error("the key cache does not answer: the node is starting or stopping. Try again")]
@@ -132,6 +138,7 @@ impl Error {
             | Self::Random(_)
             | Self::Stale { .. }
             | Self::NotLinked(_)
+            | Self::NoProvider { .. }
             | Self::L1Unreachable { .. }
             | Self::Unavailable
             | Self::Store { .. }

@@ -10,12 +10,20 @@ use orbital::names::{System, TenantId};
 use zeroize::Zeroizing;
 
 use crate::{
+    clock::Clock,
     error::Error,
+    key_cache::KeyCache,
     key_table::{Admission, Borrow, KeyTable, Purpose, Refused, Unborrowed},
     names::{Epoch, KeyId, ObjectId},
     object::{Object, ObjectMeta},
-    vault::Expose,
+    seal,
+    shelf::{ObjectRow, Shelf},
+    unseal::Unsealer,
+    vault::{Expose, Slab, Usage},
 };
+
+/// The most ids that one locate answers.
+pub const LOCATE_MAX: usize = 10_000;
 
 /// Which objects to find.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,9 +36,6 @@ pub struct Filter<'a> {
     pub max: Option<usize>,
 }
 
-/// The most ids that one locate answers.
-pub const LOCATE_MAX: usize = 10_000;
-
 /// What a locate found, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Located {
@@ -42,9 +47,25 @@ pub struct Located {
 /// The façade over one region's keys on one node.
 pub struct Keyring {
     table: Arc<KeyTable>,
+    shelf: Arc<Shelf>,
+    slab: Arc<Slab>,
+    unsealer: Arc<Unsealer>,
+    cache: KeyCache,
+    clock: Arc<dyn Clock>,
 }
 
 impl Keyring {
+    pub fn new(
+        table: Arc<KeyTable>,
+        shelf: Arc<Shelf>,
+        slab: Arc<Slab>,
+        unsealer: Arc<Unsealer>,
+        cache: KeyCache,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { table, shelf, slab, unsealer, cache, clock }
+    }
+
     /// The tenant's gate is open. Unknown tenants are sealed ones.
     pub fn admit(&self, tenant: &TenantId, purpose: Purpose) -> Result<Admission, Refused> {
         self.table.admit(tenant, purpose)
@@ -53,6 +74,16 @@ impl Keyring {
     /// The tenant's epoch; `None` where it is not known here.
     pub fn epoch(&self, tenant: &TenantId) -> Option<Epoch> {
         self.table.gate(tenant).map(|gate| gate.epoch())
+    }
+
+    /// The key table: gates, stops, numbers of keys.
+    pub fn table(&self) -> &Arc<KeyTable> {
+        &self.table
+    }
+
+    /// Locked memory, for health.
+    pub fn usage(&self) -> Usage {
+        self.slab.usage()
     }
 
     /// Borrows an object's key, without waiting and without allocation.
@@ -66,14 +97,26 @@ impl Keyring {
         self.table.borrow(tenant, &KeyId::Object(object), Some(system), purpose)
     }
 
-    /// Unseals what a miss lacked: L2 by the customer's KMS (coalesced), L3, the object. [`Error::Absent`] if there is no such
-    /// object in this system, [`Error::Destroyed`] if its bytes are gone.
-    pub async fn warm(&self, tenant: &TenantId, system: &System, object: ObjectId) -> Result<(), Error> {
-        let _ = (tenant, system, object);
-        Err(Error::Unavailable)
+    /// Unseals a system's L3, and the tenant's L2 before it, unless they are in the table. Many callers make one call to the KMS.
+    pub async fn warm_system(&self, tenant: &TenantId, system: &System) -> Result<(), Error> {
+        self.cache.unseal(*tenant, system.clone()).await
     }
 
-    /// Creates an object of `key_bytes` bytes, which `fill` writes in place into locked memory. Durable before it returns.
+    /// Unseals what a miss lacked: L2 by the customer's KMS, L3, the object. [`Error::Absent`] if there is no such object in this
+    /// system, [`Error::Destroyed`] if its bytes are gone.
+    pub async fn warm(&self, tenant: &TenantId, system: &System, object: ObjectId) -> Result<(), Error> {
+        self.table.admit(tenant, Purpose::Process)?;
+        match self.unsealer.object(tenant, system, object) {
+            Err(None) => {}
+            Err(Some(why)) => return Err(why),
+            Ok(()) => return Ok(()),
+        }
+        self.warm_system(tenant, system).await?;
+        self.unsealer.object(tenant, system, object).map_err(|why| why.unwrap_or(Error::Unavailable))
+    }
+
+    /// Creates an object of `key_bytes` bytes, which `fill` writes in place into locked memory. Durable before it returns; its key
+    /// is in the table then.
     pub async fn create_object(
         &self,
         tenant: &TenantId,
@@ -82,18 +125,36 @@ impl Keyring {
         key_bytes: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<(), Error> + Send,
     ) -> Result<ObjectId, Error> {
-        let _ = (tenant, system, meta, key_bytes, fill);
-        Err(Error::Unavailable)
+        self.table.admit(tenant, Purpose::Protect)?;
+        let began = self.unsealer.generation(tenant)?;
+        let object = ObjectId::random()?;
+        let secret = self.slab.fill(key_bytes, fill)?;
+        let wrapped = match self.unsealer.wrap_object(tenant, system, object, &secret) {
+            Err(None) => {
+                self.warm_system(tenant, system).await?;
+                self.unsealer.wrap_object(tenant, system, object, &secret)
+            }
+            answer => answer,
+        };
+        let wrapped = wrapped.map_err(|why| why.unwrap_or(Error::Unavailable))?;
+        let row = ObjectRow::new(system.clone(), meta.clone(), wrapped, self.clock.now().wall_ms);
+        let revision = row.revision;
+        self.shelf.put_object(tenant, object, row).await?;
+        let (key, system, meta) = (KeyId::Object(object), Some(system.clone()), Some(Arc::new(meta)));
+        self.table.insert(tenant, crate::key_table::Entry { key, secret, system, meta, revision }, began)?;
+        Ok(object)
     }
 
-    /// The object's attributes. Does not unseal anything.
+    /// The object's attributes. Unseals nothing, but a stopped tenant is refused.
     pub fn object(&self, tenant: &TenantId, system: &System, object: ObjectId) -> Result<Object, Error> {
-        let _ = (tenant, system, object);
-        Err(Error::Unavailable)
+        self.table.admit(tenant, Purpose::Process)?;
+        let row = self.shelf.object(tenant, system, object)?;
+        let row = row.ok_or_else(|| Error::Absent { tenant: *tenant, system: system.clone(), object })?;
+        Ok(Object { key_bytes: seal::secret_bytes(&row.wrapped), system: row.system, meta: row.meta })
     }
 
     /// Changes attributes: `change` sees the stored ones, one change at a time; its error leaves them as they are. Durable before
-    /// it returns. Type and `exportable` cannot change.
+    /// it returns. Type, `exportable` and destruction cannot change here.
     pub async fn update<E: From<Error> + Send + 'static>(
         &self,
         tenant: &TenantId,
@@ -101,11 +162,15 @@ impl Keyring {
         object: ObjectId,
         change: impl FnOnce(&mut ObjectMeta) -> Result<(), E> + Send + 'static,
     ) -> Result<Arc<ObjectMeta>, E> {
-        let _ = (tenant, system, object, change);
-        Err(Error::Unavailable.into())
+        self.table.admit(tenant, Purpose::Process).map_err(Error::from)?;
+        let (meta, revision) = self.shelf.change_object(tenant, system, object, false, change).await?;
+        let meta = Arc::new(meta);
+        self.table.amend(tenant, &KeyId::Object(object), meta.clone(), revision);
+        Ok(meta)
     }
 
-    /// As [`Keyring::update`], and wipes the wrapped bytes; attributes stay. `change` must set a destroyed state.
+    /// As [`Keyring::update`], and wipes the wrapped bytes and the key in the table; attributes stay. `change` must set a destroyed
+    /// state; its error leaves everything as it is.
     pub async fn destroy<E: From<Error> + Send + 'static>(
         &self,
         tenant: &TenantId,
@@ -113,8 +178,10 @@ impl Keyring {
         object: ObjectId,
         change: impl FnOnce(&mut ObjectMeta) -> Result<(), E> + Send + 'static,
     ) -> Result<Arc<ObjectMeta>, E> {
-        let _ = (tenant, system, object, change);
-        Err(Error::Unavailable.into())
+        self.table.admit(tenant, Purpose::Process).map_err(Error::from)?;
+        let (meta, _) = self.shelf.change_object(tenant, system, object, true, change).await?;
+        self.table.remove(tenant, &KeyId::Object(object));
+        Ok(Arc::new(meta))
     }
 
     /// Finds objects of one system, newest first; `keep` decides on what the filter does not.
@@ -123,10 +190,27 @@ impl Keyring {
         tenant: &TenantId,
         system: &System,
         filter: Filter<'_>,
-        keep: impl FnMut(ObjectId, &ObjectMeta) -> bool,
+        mut keep: impl FnMut(ObjectId, &ObjectMeta) -> bool,
     ) -> Result<Located, Error> {
-        let _ = (tenant, system, filter, keep);
-        Err(Error::Unavailable)
+        self.table.admit(tenant, Purpose::Process)?;
+        let max = filter.max.unwrap_or(LOCATE_MAX).min(LOCATE_MAX);
+        let mut located = Located::default();
+        let mut take = |object, row: &ObjectRow| {
+            if keep(object, &row.meta) {
+                if located.total >= filter.offset && located.ids.len() < max {
+                    located.ids.push(object);
+                }
+                located.total += 1;
+            }
+        };
+        match filter.name {
+            Some(name) => self.shelf.named(tenant, system, name)?.iter().for_each(|(object, row)| take(*object, row)),
+            None => self.shelf.walk(tenant, system, |object, row| {
+                take(object, &row);
+                true
+            })?,
+        }
+        Ok(located)
     }
 
     /// The key bytes for a caller who may have them (KMIP Get): warms, borrows, checks `exportable`, finishes.
@@ -137,7 +221,31 @@ impl Keyring {
         object: ObjectId,
         token: Expose,
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let _ = (tenant, system, object, token);
-        Err(Error::Unavailable)
+        match self.export_now(tenant, system, object, token) {
+            Err(None) => {}
+            Err(Some(why)) => return Err(why),
+            Ok(bytes) => return Ok(bytes),
+        }
+        self.warm(tenant, system, object).await?;
+        self.export_now(tenant, system, object, token).map_err(|why| why.unwrap_or(Error::Unavailable))
+    }
+
+    /// `Err(None)`: not in the table.
+    fn export_now(
+        &self,
+        tenant: &TenantId,
+        system: &System,
+        object: ObjectId,
+        token: Expose,
+    ) -> Result<Zeroizing<Vec<u8>>, Option<Error>> {
+        let borrow = self.borrow(tenant, system, object, Purpose::Process).map_err(|why| match why {
+            Unborrowed::Miss => None,
+            Unborrowed::Refused(refused) => Some(refused.into()),
+        })?;
+        if borrow.meta().is_none_or(|meta| !meta.exportable) {
+            return Err(Some(Error::NotExportable(object)));
+        }
+        let bytes = borrow.export(token)?;
+        borrow.finish(bytes).map_err(|refused| Some(refused.into()))
     }
 }

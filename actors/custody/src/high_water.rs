@@ -1,0 +1,322 @@
+//! The high-water file: what this node has acknowledged, kept outside the store (PROTOCOL §6).
+//!
+//! Whoever puts back an old copy of the store puts back a tenant that was not yet killed. The file, in a folder of its own, says
+//! per tenant how far trust version, epoch and generation had come and which stops were set. At the start the store is compared:
+//! a store that knows less, a missing file beside a store with tenants, or a damaged one, gives [`Verdict::Sealed`], and the node
+//! serves nobody until a head answering its fresh nonce has arrived.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use orbital::names::TenantId;
+use parking_lot::Mutex;
+
+use crate::{
+    error::Error,
+    guards,
+    key_table::{Stop, Stops},
+    mac::NodeKey,
+    names::{Epoch, Generation},
+    shelf::pair::Pair,
+};
+
+const FORMAT: u8 = 1;
+const ROW_BYTES: usize = 32 + 8 + 8 + 8 + 4;
+/// Rows that a new file has room for; it grows when tenants are provisioned, never at a stop.
+const ROWS_AT_FIRST: usize = 64;
+const DOMAIN: &str = "high-water";
+
+/// How far one tenant has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    pub trust_version: u64,
+    pub epoch: Epoch,
+    pub generation: Generation,
+    pub stops: Stops,
+}
+
+impl Mark {
+    fn counters(self) -> guards::Mark {
+        (self.trust_version, self.epoch, self.generation)
+    }
+    /// The higher of each counter, all stops of the later generation.
+    pub fn joined(self, other: Self) -> Self {
+        let stops = match self.generation.cmp(&other.generation) {
+            std::cmp::Ordering::Less => other.stops,
+            std::cmp::Ordering::Greater => self.stops,
+            std::cmp::Ordering::Equal => Stops(self.stops.0 | other.stops.0),
+        };
+        Self {
+            trust_version: self.trust_version.max(other.trust_version),
+            epoch: self.epoch.max(other.epoch),
+            generation: self.generation.max(other.generation),
+            stops,
+        }
+    }
+}
+
+/// Why nobody is served until a fresh head arrives.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    #[error("the high-water file {path} is missing, but the store has {tenants} tenants")]
+    Missing { path: String, tenants: usize },
+    #[error("the high-water file cannot be trusted: {0}")]
+    Damaged(String),
+    #[error("the store is older than what this node has acknowledged for tenant {tenant}: it was restored from a copy")]
+    Behind { tenant: TenantId },
+    #[error("{tenants} tenants were sealed at an earlier start and no fresh head has arrived for them yet")]
+    StillSealed { tenants: usize },
+}
+
+/// What the comparison at the start says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The store knows all that this node has acknowledged.
+    Agreed,
+    /// Serve nobody until a head answering this node's fresh nonce has arrived.
+    Sealed(Reason),
+}
+
+/// The open file.
+pub struct HighWater {
+    path: PathBuf,
+    key: Arc<NodeKey>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    pair: Pair,
+    marks: BTreeMap<TenantId, Mark>,
+}
+
+impl HighWater {
+    /// Opens the file and compares the store's marks with it. On any doubt every tenant is marked [`Stop::Sealed`] in the file,
+    /// which lasts over further starts until [`HighWater::raise`] without it says that the tenant's fresh head has arrived.
+    pub fn open(path: &Path, key: Arc<NodeKey>, store: &BTreeMap<TenantId, Mark>) -> Result<(Self, Verdict), Error> {
+        let missing = || Reason::Missing { path: path.display().to_string(), tenants: store.len() };
+        let (pair, mut marks, doubt) = match Pair::open(path, DOMAIN, &key) {
+            Ok(Some(opened)) => match decode(&opened.content) {
+                Some(marks) => (Some(opened.pair), marks.clone(), compare(store, &marks)),
+                None => (None, store.clone(), Some(Reason::Damaged("its rows are not readable".into()))),
+            },
+            Ok(None) => (None, store.clone(), (!store.is_empty()).then(missing)),
+            Err(why @ Error::BadFile { .. }) => (None, store.clone(), Some(Reason::Damaged(why.to_string()))),
+            Err(why) => return Err(why),
+        };
+        if doubt.is_some() {
+            store.iter().for_each(|(tenant, mark)| _ = marks.entry(*tenant).or_insert(*mark));
+            marks.values_mut().for_each(|mark| mark.stops = mark.stops.with(Stop::Sealed));
+        }
+        let inner = match pair {
+            Some(pair) if doubt.is_none() || encode(&marks).len() <= pair.capacity() => Inner { pair, marks },
+            grown => Inner { pair: create(path, &key, &marks, grown.map_or(0, |pair| pair.sequence()))?, marks },
+        };
+        let sealed = inner.marks.values().filter(|mark| mark.stops.holds(Stop::Sealed)).count();
+        let file = Self { path: path.to_owned(), key, inner: Mutex::new(inner) };
+        file.rewrite()?;
+        let verdict = match doubt {
+            Some(reason) => Verdict::Sealed(reason),
+            None if sealed > 0 => Verdict::Sealed(Reason::StillSealed { tenants: sealed }),
+            None => Verdict::Agreed,
+        };
+        Ok((file, verdict))
+    }
+
+    fn rewrite(&self) -> Result<(), Error> {
+        let mut inner = self.inner.lock();
+        let content = encode(&inner.marks);
+        inner.pair.write(&self.key, &content)
+    }
+
+    /// Makes room for a new tenant and writes its first mark. May need disk space, as no stop ever does.
+    pub fn provision(&self, tenant: TenantId, mark: Mark) -> Result<(), Error> {
+        let mut inner = self.inner.lock();
+        let mut marks = inner.marks.clone();
+        marks.entry(tenant).and_modify(|known| *known = known.joined(mark)).or_insert(mark);
+        let content = encode(&marks);
+        if content.len() > inner.pair.capacity() {
+            inner.pair = create(&self.path, &self.key, &marks, inner.pair.sequence())?;
+        } else {
+            inner.pair.write(&self.key, &content)?;
+        }
+        inner.marks = marks;
+        Ok(())
+    }
+
+    /// Raises a tenant's mark, in place and synced. Counters never go back; stops are those of the newer mark.
+    pub fn raise(&self, tenant: &TenantId, mark: Mark) -> Result<(), Error> {
+        if !guards::must_write() {
+            return Ok(());
+        }
+        let mut inner = self.inner.lock();
+        let mut marks = inner.marks.clone();
+        let known = marks.get_mut(tenant).ok_or(Error::NoTombstone(*tenant))?;
+        *known = Mark { stops: mark.stops, ..known.joined(mark) };
+        inner.pair.write(&self.key, &encode(&marks))?;
+        inner.marks = marks;
+        Ok(())
+    }
+
+    /// What the file says of a tenant.
+    pub fn mark(&self, tenant: &TenantId) -> Option<Mark> {
+        self.inner.lock().marks.get(tenant).copied()
+    }
+}
+
+fn compare(store: &BTreeMap<TenantId, Mark>, file: &BTreeMap<TenantId, Mark>) -> Option<Reason> {
+    let behind = file.iter().find(|(tenant, mark)| {
+        let known = store.get(tenant).copied().unwrap_or_default();
+        guards::behind(known.counters(), mark.counters())
+    });
+    behind.map(|(tenant, _)| Reason::Behind { tenant: *tenant })
+}
+
+fn create(path: &Path, key: &NodeKey, marks: &BTreeMap<TenantId, Mark>, sequence: u64) -> Result<Pair, Error> {
+    let rows = (marks.len() + 1).next_power_of_two().max(ROWS_AT_FIRST);
+    Pair::create(path, DOMAIN, key, 1 + rows * ROW_BYTES, &encode(marks), sequence)
+}
+
+fn encode(marks: &BTreeMap<TenantId, Mark>) -> Vec<u8> {
+    let mut bytes = vec![FORMAT];
+    for (tenant, mark) in marks {
+        bytes.extend_from_slice(tenant.0.as_bytes());
+        for counter in [mark.trust_version, mark.epoch.0, mark.generation.0] {
+            bytes.extend_from_slice(&counter.to_be_bytes());
+        }
+        bytes.extend_from_slice(&(mark.stops.durable().0 | mark.stops.0 & Stop::Sealed.bit()).to_be_bytes());
+    }
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<BTreeMap<TenantId, Mark>> {
+    let (rows, []) = bytes.strip_prefix(&[FORMAT])?.as_chunks::<ROW_BYTES>() else { return None };
+    rows.iter().map(|row| decode_row(row)).collect()
+}
+
+fn decode_row(row: &[u8]) -> Option<(TenantId, Mark)> {
+    let (tenant, rest) = row.split_first_chunk::<32>()?;
+    let (trust_version, rest) = rest.split_first_chunk::<8>()?;
+    let (epoch, rest) = rest.split_first_chunk::<8>()?;
+    let (generation, rest) = rest.split_first_chunk::<8>()?;
+    let stops: &[u8; 4] = rest.try_into().ok()?;
+    let mark = Mark {
+        trust_version: u64::from_be_bytes(*trust_version),
+        epoch: Epoch(u64::from_be_bytes(*epoch)),
+        generation: Generation(u64::from_be_bytes(*generation)),
+        stops: Stops(u32::from_be_bytes(*stops)),
+    };
+    Some((TenantId(orbital::names::Digest(*tenant)), mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use orbital::names::Digest;
+
+    use super::*;
+
+    struct Rig {
+        dir: tempfile::TempDir,
+        key: Arc<NodeKey>,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let key = Arc::new(NodeKey::load_or_create(&dir.path().join("node.key")).unwrap());
+            Self { dir, key }
+        }
+        fn path(&self) -> PathBuf {
+            self.dir.path().join("high-water")
+        }
+        fn open(&self, store: &[(TenantId, Mark)]) -> (HighWater, Verdict) {
+            HighWater::open(&self.path(), self.key.clone(), &store.iter().copied().collect()).unwrap()
+        }
+    }
+
+    fn tenant(n: u8) -> TenantId {
+        TenantId(Digest([n; 32]))
+    }
+    fn mark(trust_version: u64, epoch: u64, generation: u64) -> Mark {
+        Mark { trust_version, epoch: Epoch(epoch), generation: Generation(generation), stops: Stops::default() }
+    }
+
+    #[test]
+    fn a_new_node_agrees_with_its_empty_store() {
+        assert_eq!(Rig::new().open(&[]).1, Verdict::Agreed);
+    }
+
+    #[test]
+    fn what_was_raised_is_read_back() {
+        let rig = Rig::new();
+        let (file, _) = rig.open(&[]);
+        file.provision(tenant(1), mark(1, 1, 0)).unwrap();
+        let killed = Mark { stops: Stops::default().with(Stop::Killed), ..mark(2, 9, 1) };
+        file.raise(&tenant(1), killed).unwrap();
+        let (again, verdict) = rig.open(&[(tenant(1), killed)]);
+        assert_eq!((again.mark(&tenant(1)), verdict), (Some(killed), Verdict::Agreed));
+        again.raise(&tenant(1), mark(1, 3, 0)).unwrap();
+        assert_eq!(again.mark(&tenant(1)), Some(mark(2, 9, 1)), "counters never go back, stops follow the call");
+    }
+
+    #[test]
+    fn a_store_behind_the_file_is_sealed() {
+        let rig = Rig::new();
+        let (file, _) = rig.open(&[]);
+        file.provision(tenant(1), mark(1, 1, 0)).unwrap();
+        file.raise(&tenant(1), mark(2, 5, 3)).unwrap();
+        let behind = Verdict::Sealed(Reason::Behind { tenant: tenant(1) });
+        for old in [mark(1, 5, 3), mark(2, 4, 3), mark(2, 5, 2)] {
+            assert_eq!(rig.open(&[(tenant(1), old)]).1, behind, "{old:?}");
+        }
+        assert_eq!(rig.open(&[]).1, behind, "a store without the tenant");
+    }
+
+    #[test]
+    fn a_store_that_knows_more_is_fine() {
+        let rig = Rig::new();
+        rig.open(&[]).0.provision(tenant(1), mark(1, 1, 0)).unwrap();
+        assert_eq!(rig.open(&[(tenant(1), mark(2, 5, 3)), (tenant(2), mark(1, 1, 0))]).1, Verdict::Agreed);
+    }
+
+    #[test]
+    fn sealed_lasts_until_a_fresh_head_has_arrived() {
+        let rig = Rig::new();
+        let store = [(tenant(1), mark(1, 1, 0)), (tenant(2), mark(1, 1, 0))];
+        assert!(matches!(rig.open(&store).1, Verdict::Sealed(Reason::Missing { .. })));
+        assert_eq!(rig.open(&store).1, Verdict::Sealed(Reason::StillSealed { tenants: 2 }));
+        let (file, _) = rig.open(&store);
+        file.raise(&tenant(1), mark(2, 2, 0)).unwrap();
+        let (file, verdict) = rig.open(&[(tenant(1), mark(2, 2, 0)), store[1]]);
+        assert_eq!(verdict, Verdict::Sealed(Reason::StillSealed { tenants: 1 }));
+        assert!(file.mark(&tenant(2)).unwrap().stops.holds(Stop::Sealed));
+    }
+
+    #[test]
+    fn a_missing_or_damaged_file_seals() {
+        let rig = Rig::new();
+        let store = [(tenant(1), mark(1, 1, 0))];
+        assert!(matches!(rig.open(&store).1, Verdict::Sealed(Reason::Missing { tenants: 1, .. })));
+        std::fs::write(rig.path(), vec![0; 4096]).unwrap();
+        assert!(matches!(rig.open(&store).1, Verdict::Sealed(Reason::Damaged(_))));
+    }
+
+    #[test]
+    fn it_grows_with_tenants_and_not_with_stops() {
+        let rig = Rig::new();
+        let (file, _) = rig.open(&[]);
+        let mut store = Vec::new();
+        for n in 0..200 {
+            file.provision(tenant(n), mark(1, 1, 0)).unwrap();
+            store.push((tenant(n), mark(9, 9, 9)));
+        }
+        let size = std::fs::metadata(rig.path()).unwrap().len();
+        for n in 0..200 {
+            file.raise(&tenant(n), mark(9, 9, 9)).unwrap();
+        }
+        assert_eq!(std::fs::metadata(rig.path()).unwrap().len(), size);
+        assert_eq!(rig.open(&store).1, Verdict::Agreed);
+    }
+}

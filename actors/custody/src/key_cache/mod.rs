@@ -1,0 +1,341 @@
+//! KeyCache: the pen of one region's key table.
+//!
+//! Stateless across restarts. It never reads for a client, never awaits L1 in `handle`, never decides whether a kill is right;
+//! a kill does not come through this mailbox at all. It puts L2 and L3 keys into the table, each under the generation in which its
+//! unseal began, probes the customers' KMS, and carries out their refusals.
+
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use orbital::names::{Digest, KeyRef, System, TenantId};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, rpc::CallResult};
+
+use self::state::{Effect, State};
+use crate::{
+    clock::Clock,
+    error::Error,
+    key_table::{Entry, KeyTable, Purpose, Stop, Unborrowed},
+    l1::{self, L1},
+    names::{Generation, KeyId, Version},
+    unseal::{Link, Unsealer},
+    vault::{Secret, Slab},
+};
+
+/// How often the clock is looked at.
+const TICK: Duration = Duration::from_millis(500);
+/// How often each L1 is probed, unless the node says otherwise.
+pub const PROBE_EVERY_MS: u64 = 5_000;
+/// How long cached keys serve on without the customer's KMS, unless the trust root says otherwise (DESIGN §2.7).
+pub const L1_GRACE_MS: u64 = 24 * 60 * 60 * 1_000;
+/// The longest that a request waits for an unseal, the customer's KMS included.
+pub const UNSEAL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What the node hears from the cache, to act on (the steward) and to report.
+#[derive(Debug)]
+pub enum Observed {
+    /// What the customer's KMS says of a tenant's linked key; told after each probe and each refusal. The tenant is fenced already
+    /// where it says no.
+    L1 { tenant: TenantId, state: l1::State },
+    /// It has not answered for longer than `l1_grace`: keys are gone until it does.
+    L1Away { tenant: TenantId },
+    /// The outcome of a probe that was asked for, of a key that need not be linked. `why` is empty where all steps succeeded.
+    Probed { tenant: TenantId, change: Digest, state: l1::State, resolved: Option<KeyRef>, why: String, took_ms: u64 },
+}
+
+/// Where observations go. Called from the actor: must not block.
+pub type Watch = Arc<dyn Fn(Observed) + Send + Sync>;
+
+/// Which L1 a tenant uses under a provider's name; each tenant and region has its own principal at the customer's KMS (PROTOCOL
+/// §1). `None`: this node has no such provider, or no credential of the tenant for it.
+pub type Providers = Arc<dyn Fn(&TenantId, &System) -> Option<Arc<dyn L1>> + Send + Sync>;
+
+/// What the cache works with.
+#[derive(Clone)]
+pub struct Parts {
+    pub table: Arc<KeyTable>,
+    pub unsealer: Arc<Unsealer>,
+    pub slab: Arc<Slab>,
+    pub clock: Arc<dyn Clock>,
+    pub providers: Providers,
+    pub watch: Watch,
+    pub probe_every_ms: u64,
+}
+
+/// The way to the cache: cheap to clone, for the steward and the keyring.
+#[derive(Clone)]
+pub struct KeyCache {
+    actor: ActorRef<Msg>,
+    providers: Providers,
+}
+
+impl KeyCache {
+    /// Starts the actor on the running tokio runtime, linked to `supervisor` if there is one.
+    pub async fn start(
+        name: Option<String>,
+        parts: Parts,
+        supervisor: Option<ractor::ActorCell>,
+    ) -> Result<Self, SpawnErr> {
+        let providers = parts.providers.clone();
+        let (actor, _) = match supervisor {
+            Some(supervisor) => Actor::spawn_linked(name, Pen, parts, supervisor).await?,
+            None => Actor::spawn(name, Pen, parts).await?,
+        };
+        Ok(Self { actor, providers })
+    }
+
+    /// The actor, for supervision.
+    pub fn actor(&self) -> &ActorRef<Msg> {
+        &self.actor
+    }
+
+    /// The tenant's L1 from now on: probed at once, unsealed from on demand.
+    pub fn link(&self, tenant: TenantId, provider: System, key: KeyRef) -> Result<(), Error> {
+        let l1 = self.provider(&tenant, &provider)?;
+        self.send(Msg::Linked(tenant, Link { key, l1, l1_grace_ms: Some(L1_GRACE_MS) }))
+    }
+
+    /// How long cached keys serve on while the KMS is out of reach (`None`: unlimited). After [`KeyCache::link`].
+    pub fn grace(&self, tenant: TenantId, l1_grace_ms: Option<u64>) -> Result<(), Error> {
+        self.send(Msg::Grace(tenant, l1_grace_ms))
+    }
+
+    /// No L1 any more: nothing new is unsealed. Keys in the table are the caller's to stop.
+    pub fn unlink(&self, tenant: TenantId) -> Result<(), Error> {
+        self.send(Msg::Unlinked(tenant))
+    }
+
+    /// Unseals the tenant's L2 ahead of the first request.
+    pub fn hold(&self, tenant: TenantId) -> Result<(), Error> {
+        self.send(Msg::Hold(tenant))
+    }
+
+    /// Tries a key that need not be linked: describe, wrap and unwrap a random value. The outcome is [`Observed::Probed`].
+    pub fn probe(&self, tenant: TenantId, change: Digest, provider: System, key: KeyRef) -> Result<(), Error> {
+        let l1 = self.provider(&tenant, &provider)?;
+        self.send(Msg::Probe(tenant, change, Link { key, l1, l1_grace_ms: None }))
+    }
+
+    /// Brings a system's L3 into the table, the tenant's L2 before it. Many callers make one call to the customer's KMS.
+    pub async fn unseal(&self, tenant: TenantId, system: System) -> Result<(), Error> {
+        match self.actor.call(|reply| Msg::Unseal(tenant, system, reply), Some(UNSEAL_TIMEOUT)).await {
+            Ok(CallResult::Success(result)) => result,
+            _ => Err(Error::Unavailable),
+        }
+    }
+
+    /// What is known of the tenant's L1; `None` before its first probe.
+    pub async fn l1_state(&self, tenant: TenantId) -> Result<Option<l1::State>, Error> {
+        match self.actor.call(|reply| Msg::L1State(tenant, reply), Some(UNSEAL_TIMEOUT)).await {
+            Ok(CallResult::Success(state)) => Ok(state),
+            _ => Err(Error::Unavailable),
+        }
+    }
+
+    fn provider(&self, tenant: &TenantId, provider: &System) -> Result<Arc<dyn L1>, Error> {
+        (self.providers)(tenant, provider)
+            .ok_or_else(|| Error::NoProvider { tenant: *tenant, provider: provider.to_string() })
+    }
+
+    fn send(&self, msg: Msg) -> Result<(), Error> {
+        self.actor.cast(msg).map_err(|_| Error::Unavailable)
+    }
+}
+
+/// An unsealed key on its way to the table, under the generation in which its unseal began.
+pub struct Came {
+    secret: Result<Option<(Secret, Version)>, Error>,
+    began: Generation,
+}
+
+/// What the cache understands. Facts in past tense, wishes in the imperative.
+pub enum Msg {
+    /// Bring a system's L3 into the table.
+    Unseal(TenantId, System, RpcReplyPort<Result<(), Error>>),
+    Hold(TenantId),
+    Probe(TenantId, Digest, Link),
+    Grace(TenantId, Option<u64>),
+    /// The tenant's L1 from now on.
+    Linked(TenantId, Link),
+    Unlinked(TenantId),
+    L2Unsealed(TenantId, Came),
+    L3Unsealed(TenantId, System, Came),
+    Probed(TenantId, Result<(), Error>),
+    /// What is known of a tenant's L1.
+    L1State(TenantId, RpcReplyPort<Option<l1::State>>),
+    Tick,
+}
+
+/// Never leaves this node: no actor that holds keys is remotable (DESIGN §2.13).
+impl ractor::Message for Msg {}
+
+/// The actor.
+struct Pen;
+
+/// Its state: who waits for what. No key bytes.
+struct Cache {
+    parts: Parts,
+    state: State<RpcReplyPort<Result<(), Error>>>,
+}
+
+impl Actor for Pen {
+    type Msg = Msg;
+    type State = Cache;
+    type Arguments = Parts;
+
+    async fn pre_start(&self, me: ActorRef<Msg>, parts: Parts) -> Result<Cache, ActorProcessingErr> {
+        me.send_interval(TICK, || Msg::Tick);
+        let state = State::new(parts.probe_every_ms);
+        Ok(Cache { parts, state })
+    }
+
+    async fn handle(&self, me: ActorRef<Msg>, msg: Msg, cache: &mut Cache) -> Result<(), ActorProcessingErr> {
+        let now_ms = cache.parts.clock.boottime_ms();
+        let effects = match msg {
+            Msg::Unseal(tenant, system, reply) => cache.state.unseal(tenant, system, reply),
+            Msg::Hold(tenant) => cache.state.hold(tenant),
+            Msg::Probe(tenant, change, link) => cache.try_l1(tenant, change, link),
+            Msg::Grace(tenant, l1_grace_ms) => cache.state.grace(&tenant, l1_grace_ms),
+            Msg::Linked(tenant, link) => cache.state.linked(tenant, link, now_ms),
+            Msg::Unlinked(tenant) => cache.state.unlinked(&tenant),
+            Msg::L2Unsealed(tenant, came) => {
+                let result = cache.insert(&tenant, KeyId::L2, None, came);
+                cache.state.l2_unsealed(tenant, result, now_ms)
+            }
+            Msg::L3Unsealed(tenant, system, came) => {
+                let result = cache.insert(&tenant, KeyId::L3(system.clone()), Some(system.clone()), came);
+                cache.state.l3_unsealed(tenant, &system, &result)
+            }
+            Msg::Probed(tenant, result) => cache.state.probed(tenant, result, now_ms),
+            Msg::L1State(tenant, reply) => cache.answer_state(&tenant, reply),
+            Msg::Tick => {
+                cache.show();
+                cache.state.tick(now_ms)
+            }
+        };
+        effects.into_iter().for_each(|effect| cache.perform(effect, &me));
+        Ok(())
+    }
+}
+
+type Effects = Vec<Effect<RpcReplyPort<Result<(), Error>>>>;
+
+impl Cache {
+    /// `None` for a key that was in the table already.
+    fn insert(&self, tenant: &TenantId, key: KeyId, system: Option<System>, came: Came) -> Result<(), Error> {
+        let Some((secret, version)) = came.secret? else { return Ok(()) };
+        let entry = Entry { key, secret, system, meta: None, revision: version.0 };
+        self.parts.table.insert(tenant, entry, came.began)
+    }
+
+    fn perform(&self, effect: Effect<RpcReplyPort<Result<(), Error>>>, me: &ActorRef<Msg>) {
+        match effect {
+            Effect::UnsealL2 { tenant, link } => self.unseal_l2(tenant, link, me.clone()),
+            Effect::UnsealL3 { tenant, system } => self.unseal_l3(tenant, system, me.clone()),
+            Effect::Probe { tenant, link } => self.probe(tenant, link, me.clone()),
+            // Whoever asked may have gone.
+            Effect::Reply { to, result } => drop(to.send(result)),
+            Effect::Fence { tenant } => _ = self.parts.table.fence(&tenant, Stop::L1Stop),
+            Effect::Tell { tenant, state } => (self.parts.watch)(Observed::L1 { tenant, state }),
+            Effect::Away { tenant } => self.away(tenant),
+            Effect::Back { tenant } => self.parts.table.lift(&tenant, Stop::L1Away),
+        }
+    }
+
+    fn unseal_l2(&self, tenant: TenantId, link: Link, me: ActorRef<Msg>) {
+        let parts = self.parts.clone();
+        tokio::spawn(async move {
+            let began = parts.table.gate(&tenant).map(|gate| gate.generation()).unwrap_or_default();
+            let secret = match parts.in_table(&tenant, &KeyId::L2, None) {
+                Ok(true) => Ok(None),
+                Ok(false) => parts.unsealer.l2(&tenant, &link, began).await.map(Some),
+                Err(refused) => Err(refused),
+            };
+            tell(&me, Msg::L2Unsealed(tenant, Came { secret, began }));
+        });
+    }
+
+    fn unseal_l3(&self, tenant: TenantId, system: System, me: ActorRef<Msg>) {
+        let parts = self.parts.clone();
+        tokio::spawn(async move {
+            let began = parts.table.gate(&tenant).map(|gate| gate.generation()).unwrap_or_default();
+            let secret = match parts.in_table(&tenant, &KeyId::L3(system.clone()), Some(&system)) {
+                Ok(true) => Ok(None),
+                Ok(false) => parts.unsealer.l3(&tenant, &system, began).await.map(Some),
+                Err(refused) => Err(refused),
+            };
+            tell(&me, Msg::L3Unsealed(tenant, system, Came { secret, began }));
+        });
+    }
+
+    fn probe(&self, tenant: TenantId, link: Link, me: ActorRef<Msg>) {
+        let unsealer = self.parts.unsealer.clone();
+        tokio::spawn(async move {
+            let result = unsealer.probe(&tenant, &link).await.map(|_resolved| ());
+            tell(&me, Msg::Probed(tenant, result));
+        });
+    }
+
+    fn try_l1(&self, tenant: TenantId, change: Digest, link: Link) -> Effects {
+        let (unsealer, watch) = (self.parts.unsealer.clone(), self.parts.watch.clone());
+        let (clock, began_ms) = (self.parts.clock.clone(), self.parts.clock.boottime_ms());
+        tokio::spawn(async move {
+            let (state, resolved, why) = match unsealer.probe(&tenant, &link).await {
+                Ok(resolved) => (l1::State::Enabled, Some(resolved), String::new()),
+                Err(why @ Error::L1Stopped { state, .. }) => (state, None, why.to_string()),
+                Err(why) => (l1::State::Unreachable, None, why.to_string()),
+            };
+            let took_ms = clock.boottime_ms().saturating_sub(began_ms);
+            watch(Observed::Probed { tenant, change, state, resolved, why, took_ms });
+        });
+        Vec::new()
+    }
+
+    /// The fence is set here and now; waiting for borrows is not for a mailbox.
+    fn away(&self, tenant: TenantId) {
+        self.parts.table.fence(&tenant, Stop::L1Away);
+        let parts = self.parts.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(why) = parts.table.kill(&tenant, Stop::L1Away) {
+                tracing::error!(%tenant, %why, "the grace of an unreachable L1 is over; the tenant stays fenced");
+            }
+            (parts.watch)(Observed::L1Away { tenant });
+        });
+    }
+
+    fn answer_state(&self, tenant: &TenantId, reply: RpcReplyPort<Option<l1::State>>) -> Effects {
+        // Whoever asked may have gone.
+        drop(reply.send(self.state.l1_state(tenant)));
+        Vec::new()
+    }
+
+    fn show(&self) {
+        let usage = self.parts.slab.usage();
+        for (name, value) in [
+            ("kcm_vault_slots_used", usage.slots_used),
+            ("kcm_vault_slots_total", usage.slots_total),
+            ("kcm_vault_locked_bytes", usage.locked_bytes),
+        ] {
+            let value = u32::try_from(value).unwrap_or(u32::MAX);
+            metrics::gauge!(name, "mode" => usage.mode.name()).set(value);
+        }
+    }
+}
+
+impl Parts {
+    /// The key is in plaintext here already; an error if the tenant is stopped.
+    fn in_table(&self, tenant: &TenantId, key: &KeyId, system: Option<&System>) -> Result<bool, Error> {
+        match self.table.borrow(tenant, key, system, Purpose::Process) {
+            Ok(_) => Ok(true),
+            Err(Unborrowed::Miss) => Ok(false),
+            Err(Unborrowed::Refused(refused)) => Err(refused.into()),
+        }
+    }
+}
+
+fn tell(me: &ActorRef<Msg>, msg: Msg) {
+    // A cache that has stopped has no table to fill; its successor is asked anew.
+    drop(me.cast(msg));
+}

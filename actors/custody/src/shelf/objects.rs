@@ -1,0 +1,271 @@
+//! Managed objects at rest: attributes in the clear, the key wrapped, both under one tag; indexes by system and by name.
+
+use aws_lc_rs::digest;
+use orbital::names::{System, TenantId};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    BY_NAME, BY_SYSTEM, OBJECTS, Shelf,
+    rows::{Rows, Table},
+    writer::failed,
+};
+use crate::{
+    error::Error,
+    names::ObjectId,
+    object::{META_BYTES_MAX, ObjectMeta},
+};
+
+/// A stored object.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub system: System,
+    pub meta: ObjectMeta,
+    /// Empty once destroyed.
+    pub wrapped: Vec<u8>,
+    /// Counts changes, from 1.
+    pub revision: u64,
+    created_ms: u64,
+}
+
+/// The part of a row that is JSON.
+#[derive(Serialize, Deserialize)]
+struct Described {
+    system: System,
+    created_ms: u64,
+    meta: ObjectMeta,
+}
+
+impl Row {
+    /// A row to be stored for the first time.
+    pub fn new(system: System, meta: ObjectMeta, wrapped: Vec<u8>, created_ms: u64) -> Self {
+        Self { system, meta, wrapped, revision: 1, created_ms }
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, Error> {
+        self.meta.check()?;
+        let described = Described { system: self.system.clone(), created_ms: self.created_ms, meta: self.meta.clone() };
+        let json = serde_json::to_vec(&described).map_err(failed("write an object"))?;
+        if json.len() > META_BYTES_MAX {
+            return Err(Error::TooLarge { what: "attributes", max: META_BYTES_MAX, unit: "bytes", found: json.len() });
+        }
+        let length = u32::try_from(json.len()).unwrap_or(u32::MAX);
+        Ok([length.to_be_bytes().as_slice(), &json, &self.wrapped].concat())
+    }
+
+    fn decode(revision: u64, content: &[u8]) -> Result<Self, Error> {
+        let short = || Error::Damaged { what: "object", why: "its row ends too early" };
+        let (length, rest) = content.split_first_chunk::<4>().ok_or_else(short)?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| short())?;
+        let (json, wrapped) = rest.split_at_checked(length).ok_or_else(short)?;
+        let Described { system, created_ms, meta } = serde_json::from_slice(json).map_err(failed("read an object"))?;
+        Ok(Self { system, meta, wrapped: wrapped.to_vec(), revision, created_ms })
+    }
+}
+
+impl Shelf {
+    /// One object of one system; `None` for an absent and for a foreign one alike.
+    pub fn object(&self, tenant: &TenantId, system: &System, object: ObjectId) -> Result<Option<Row>, Error> {
+        let key = place(tenant, object);
+        self.base.read(|view| {
+            let table = view.open_table(OBJECTS).map_err(failed("read"))?;
+            let Some(stored) = table.get(key.as_slice()).map_err(failed("read"))? else { return Ok(None) };
+            let row = decode(&self.rows(), &key, stored.value())?;
+            Ok((row.system == *system).then_some(row))
+        })
+    }
+
+    /// Stores a new object and its index entries, durable before it returns.
+    pub async fn put_object(&self, tenant: &TenantId, object: ObjectId, row: Row) -> Result<(), Error> {
+        let key = place(tenant, object);
+        let stored = self.rows().write(Table::Objects, &key, row.revision, &row.encode()?);
+        let tenant = *tenant;
+        let by_system = by_system(&tenant, &row.system, row.created_ms, object);
+        self.writer
+            .write(move |transaction| {
+                put(transaction, &key, &stored)?;
+                index(transaction, &by_system)?;
+                rename(transaction, &tenant, &row.system, object, &[], &names(&row.meta))
+            })
+            .await
+    }
+
+    /// Changes an object's attributes, one change at a time; `wipe` also drops the wrapped key. Durable before it returns.
+    pub async fn change_object<E: From<Error> + Send + 'static>(
+        self: &std::sync::Arc<Self>,
+        tenant: &TenantId,
+        system: &System,
+        object: ObjectId,
+        wipe: bool,
+        change: impl FnOnce(&mut ObjectMeta) -> Result<(), E> + Send + 'static,
+    ) -> Result<(ObjectMeta, u64), E> {
+        let (shelf, tenant, system) = (self.clone(), *tenant, system.clone());
+        self.writer
+            .write(move |transaction| {
+                let absent = || Error::Absent { tenant, system: system.clone(), object };
+                let key = place(&tenant, object);
+                let stored = get(transaction, &key)?.ok_or_else(absent)?;
+                let mut row = decode(&shelf.rows(), &key, &stored)?;
+                if row.system != system {
+                    return Err(absent().into());
+                }
+                let before = row.meta.clone();
+                change(&mut row.meta)?;
+                if !wipe && !row.meta.keeps(&before) {
+                    return Err(Error::Cipher {
+                        cipher: "attribute",
+                        why: "type, exportable and destruction are fixed",
+                    }
+                    .into());
+                }
+                if wipe {
+                    row.wrapped.clear();
+                }
+                row.revision += 1;
+                let stored = shelf.rows().write(Table::Objects, &key, row.revision, &row.encode()?);
+                put(transaction, &key, &stored)?;
+                rename(transaction, &tenant, &system, object, &names(&before), &names(&row.meta))?;
+                Ok((row.meta, row.revision))
+            })
+            .await
+    }
+
+    /// Walks a system's objects, newest first, until `each` says stop (`false`).
+    pub fn walk(
+        &self,
+        tenant: &TenantId,
+        system: &System,
+        mut each: impl FnMut(ObjectId, Row) -> bool,
+    ) -> Result<(), Error> {
+        let prefix = system_prefix(tenant, system);
+        self.base.read(|view| {
+            let index = view.open_table(BY_SYSTEM).map_err(failed("read"))?;
+            let end = after(&prefix);
+            for entry in index.range(prefix.as_slice()..end.as_slice()).map_err(failed("read"))?.rev() {
+                let (key, ()) = entry.map(|(key, _)| (key, ())).map_err(failed("read"))?;
+                let Some((object, row)) = self.indexed(view, tenant, key.value())? else { continue };
+                if row.system == *system && !each(object, row) {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The objects of a name, by the index; not linear in the number of objects. Newest first.
+    pub fn named(&self, tenant: &TenantId, system: &System, name: &str) -> Result<Vec<(ObjectId, Row)>, Error> {
+        let prefix = name_prefix(tenant, system, name);
+        let mut found = self.base.read(|view| {
+            let index = view.open_table(BY_NAME).map_err(failed("read"))?;
+            let end = after(&prefix);
+            let mut found = Vec::new();
+            for entry in index.range(prefix.as_slice()..end.as_slice()).map_err(failed("read"))? {
+                let (key, _) = entry.map_err(failed("read"))?;
+                found.extend(self.indexed(view, tenant, key.value())?);
+            }
+            Ok(found)
+        })?;
+        // The index holds digests of names: what it found is compared with the name itself.
+        found.retain(|(_, row)| row.system == *system && row.meta.names.iter().any(|known| known.value == name));
+        found.sort_by_key(|(object, row)| (std::cmp::Reverse(row.created_ms), *object));
+        Ok(found)
+    }
+
+    fn indexed(
+        &self,
+        view: &ReadTransaction,
+        tenant: &TenantId,
+        index: &[u8],
+    ) -> Result<Option<(ObjectId, Row)>, Error> {
+        let Some(object) = index.last_chunk::<16>().copied().map(ObjectId::from_stored) else { return Ok(None) };
+        let key = place(tenant, object);
+        let table = view.open_table(OBJECTS).map_err(failed("read"))?;
+        let stored = table.get(key.as_slice()).map_err(failed("read"))?;
+        stored.map(|stored| Ok((object, decode(&self.rows(), &key, stored.value())?))).transpose()
+    }
+}
+
+fn decode(rows: &Rows<'_>, key: &[u8], stored: &[u8]) -> Result<Row, Error> {
+    let (revision, content) = rows.read(Table::Objects, key, stored)?;
+    Row::decode(revision, content)
+}
+
+fn get(transaction: &WriteTransaction, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    let table = transaction.open_table(OBJECTS).map_err(failed("read"))?;
+    let found = table.get(key).map_err(failed("read"))?;
+    Ok(found.map(|row| row.value().to_vec()))
+}
+
+fn put(transaction: &WriteTransaction, key: &[u8], stored: &[u8]) -> Result<(), Error> {
+    let mut table = transaction.open_table(OBJECTS).map_err(failed("write"))?;
+    table.insert(key, stored).map_err(failed("write"))?;
+    Ok(())
+}
+
+fn index(transaction: &WriteTransaction, key: &[u8]) -> Result<(), Error> {
+    let mut table = transaction.open_table(BY_SYSTEM).map_err(failed("write"))?;
+    table.insert(key, ()).map_err(failed("write"))?;
+    Ok(())
+}
+
+fn rename(
+    transaction: &WriteTransaction,
+    tenant: &TenantId,
+    system: &System,
+    object: ObjectId,
+    before: &[String],
+    now: &[String],
+) -> Result<(), Error> {
+    if before == now {
+        return Ok(());
+    }
+    let mut table = transaction.open_table(BY_NAME).map_err(failed("write"))?;
+    let key = |name: &String| [name_prefix(tenant, system, name).as_slice(), object.as_bytes()].concat();
+    for name in before {
+        table.remove(key(name).as_slice()).map_err(failed("write"))?;
+    }
+    for name in now {
+        table.insert(key(name).as_slice(), ()).map_err(failed("write"))?;
+    }
+    Ok(())
+}
+
+fn names(meta: &ObjectMeta) -> Vec<String> {
+    meta.names.iter().map(|name| name.value.clone()).collect()
+}
+
+fn place(tenant: &TenantId, object: ObjectId) -> Vec<u8> {
+    [tenant.0.as_bytes().as_slice(), object.as_bytes()].concat()
+}
+
+fn system_prefix(tenant: &TenantId, system: &System) -> Vec<u8> {
+    [tenant.0.as_bytes().as_slice(), &short_digest(&[system.as_str().as_bytes()])].concat()
+}
+
+fn by_system(tenant: &TenantId, system: &System, created_ms: u64, object: ObjectId) -> Vec<u8> {
+    [system_prefix(tenant, system).as_slice(), &created_ms.to_be_bytes(), object.as_bytes()].concat()
+}
+
+fn name_prefix(tenant: &TenantId, system: &System, name: &str) -> Vec<u8> {
+    [tenant.0.as_bytes().as_slice(), &short_digest(&[system.as_str().as_bytes(), b"\0", name.as_bytes()])].concat()
+}
+
+/// 16 bytes of SHA-256: an index entry of fixed length for names of any.
+fn short_digest(parts: &[&[u8]]) -> [u8; 16] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    let whole = context.finish();
+    whole.as_ref().first_chunk().copied().unwrap_or_default()
+}
+
+/// The end of the range of keys that begin with `prefix`.
+fn after(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            break;
+        }
+    }
+    end
+}

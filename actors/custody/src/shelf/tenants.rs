@@ -1,0 +1,163 @@
+//! Tenants' rows and tombstones: what a restart knows about whom it may serve.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use orbital::names::{Digest, TenantId};
+use redb::{ReadableTable, WriteTransaction};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::{
+    Shelf, TENANTS, Tombstone,
+    rows::{Rows, Table},
+    writer::failed,
+};
+use crate::{
+    error::Error,
+    guards,
+    high_water::Mark,
+    key_table::Stops,
+    lease,
+    names::{Epoch, Generation},
+};
+
+/// What the store knows of one tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantRow {
+    /// The certified standing, as `standing` writes it; opaque here.
+    #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
+    pub head: Vec<u8>,
+    pub trust_version: u64,
+    pub epoch: Epoch,
+    pub generation: Generation,
+    /// The durable stop bits.
+    pub stops: u32,
+    /// Digests of all kills known here, restored ones among them.
+    pub kills: BTreeSet<Digest>,
+    #[serde(default)]
+    pub lease: Option<lease::Stored>,
+}
+
+impl TenantRow {
+    /// How far this row has come.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            trust_version: self.trust_version,
+            epoch: self.epoch,
+            generation: self.generation,
+            stops: Stops(self.stops),
+        }
+    }
+
+    /// The row with what its tombstone adds: a stop that reached only the tombstone counts.
+    fn with_tombstone(mut self, tombstone: Tombstone) -> Self {
+        let stone = Mark {
+            trust_version: tombstone.trust_version,
+            epoch: tombstone.epoch,
+            generation: tombstone.generation,
+            stops: tombstone.stops,
+        };
+        let joined = self.mark().joined(stone);
+        self.kills.extend(tombstone.kills);
+        Self {
+            trust_version: joined.trust_version,
+            epoch: joined.epoch,
+            generation: joined.generation,
+            stops: joined.stops.durable().0,
+            ..self
+        }
+    }
+
+    fn tombstone(&self) -> Tombstone {
+        Tombstone {
+            stops: Stops(self.stops),
+            trust_version: self.trust_version,
+            epoch: self.epoch,
+            generation: self.generation,
+            kills: self.kills.clone(),
+        }
+    }
+}
+
+impl Shelf {
+    /// Every tenant, rows joined with their tombstones. A row that fails its tag is an error: the node must not guess.
+    pub fn tenants(&self) -> Result<BTreeMap<TenantId, TenantRow>, Error> {
+        let mut tenants = self.base.read(|view| {
+            let table = view.open_table(TENANTS).map_err(failed("read"))?;
+            let mut tenants = BTreeMap::new();
+            for row in table.iter().map_err(failed("read"))? {
+                let (key, value) = row.map_err(failed("read"))?;
+                let (tenant, row) = read(&self.rows(), key.value(), value.value())?;
+                tenants.insert(tenant, row);
+            }
+            Ok(tenants)
+        })?;
+        for tenant in self.tombstones.tenants()? {
+            let Some(tombstone) = self.tombstones.read(&self.key, &tenant)? else { continue };
+            let row: TenantRow = tenants.remove(&tenant).unwrap_or_default();
+            tenants.insert(tenant, row.with_tombstone(tombstone));
+        }
+        Ok(tenants)
+    }
+
+    /// A new tenant: its tombstone's space first, then its row. Refused if the tenant is known.
+    pub async fn provision(&self, tenant: TenantId, row: TenantRow) -> Result<(), Error> {
+        self.tombstones.reserve(&self.key, &tenant, &row.tombstone())?;
+        let stored = self.encode(&tenant, &row)?;
+        self.writer
+            .write(move |transaction| {
+                if get(transaction, &tenant)?.is_some() {
+                    return Err(Error::AlreadyProvisioned(tenant));
+                }
+                put(transaction, &tenant, &stored)
+            })
+            .await
+    }
+
+    /// Replaces a tenant's row, durable before it returns.
+    pub async fn put_tenant(&self, tenant: TenantId, row: &TenantRow) -> Result<(), Error> {
+        if !guards::must_write() {
+            return Ok(());
+        }
+        let stored = self.encode(&tenant, row)?;
+        self.writer.write(move |transaction| put(transaction, &tenant, &stored)).await
+    }
+
+    /// Makes a stop durable in the space that was taken for it. Needs no room on the disk and no database.
+    pub fn entomb(&self, tenant: &TenantId, row: &TenantRow) -> Result<(), Error> {
+        self.tombstones.write(&self.key, tenant, &row.tombstone())
+    }
+
+    fn encode(&self, tenant: &TenantId, row: &TenantRow) -> Result<Vec<u8>, Error> {
+        let content = serde_json::to_vec(row).map_err(failed("write a tenant's row"))?;
+        Ok(self.rows().write(Table::Tenants, tenant.0.as_bytes(), row.generation.0, &content))
+    }
+}
+
+fn read(rows: &Rows<'_>, key: &[u8], stored: &[u8]) -> Result<(TenantId, TenantRow), Error> {
+    let forged = || Error::Forged { table: "tenants", key: "of another length".into() };
+    let tenant = TenantId(Digest(key.try_into().map_err(|_| forged())?));
+    let (_, content) = rows.read(Table::Tenants, key, stored)?;
+    let row = serde_json::from_slice(content).map_err(failed("read a tenant's row"))?;
+    Ok((tenant, row))
+}
+
+fn get(transaction: &WriteTransaction, tenant: &TenantId) -> Result<Option<Vec<u8>>, Error> {
+    let table = transaction.open_table(TENANTS).map_err(failed("read"))?;
+    let found = table.get(tenant.0.as_bytes().as_slice()).map_err(failed("read"))?;
+    Ok(found.map(|row| row.value().to_vec()))
+}
+
+fn put(transaction: &WriteTransaction, tenant: &TenantId, stored: &[u8]) -> Result<(), Error> {
+    let mut table = transaction.open_table(TENANTS).map_err(failed("write"))?;
+    table.insert(tenant.0.as_bytes().as_slice(), stored).map_err(failed("write"))?;
+    Ok(())
+}
+
+fn to_base64<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(&STANDARD.encode(bytes))
+}
+
+fn from_base64<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
+    STANDARD.decode(String::deserialize(d)?).map_err(de::Error::custom)
+}
