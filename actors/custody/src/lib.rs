@@ -10,6 +10,7 @@ pub mod dek;
 pub mod error;
 mod guards;
 pub mod high_water;
+pub mod keeper;
 pub mod key_cache;
 pub mod key_table;
 pub mod keyring;
@@ -18,9 +19,13 @@ pub mod lease;
 pub mod mac;
 pub mod names;
 pub mod object;
+pub mod receiver;
+#[cfg(test)]
+mod rig;
 pub mod seal;
 pub mod shelf;
 pub mod standing;
+pub mod steward;
 pub mod unseal;
 pub mod vault;
 

@@ -5,7 +5,10 @@
 //! waits neither for a queue nor for a thread of the ordinary lane.
 
 use std::{
-    sync::{Arc, atomic::{AtomicU64, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 

@@ -9,7 +9,10 @@ use rustls::pki_types::ServerName;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
-use super::{lane::Links, listener::{Stream, identity, tune}};
+use super::{
+    lane::Links,
+    listener::{Stream, identity, tune},
+};
 
 /// Longest wait for TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -52,7 +55,9 @@ pub(super) async fn run(dial: Dial, server: ActorRef<NodeServerMessage>, links: 
                     }
                 }
             }
-            Err(why) => tracing::debug!(peer = %dial.peer, address = %dial.address, lane = %links.lane, "cannot reach: {why}"),
+            Err(why) => {
+                tracing::debug!(peer = %dial.peer, address = %dial.address, lane = %links.lane, "cannot reach: {why}")
+            }
         }
         tokio::time::sleep(again).await;
         again = (again * 2).min(AGAIN_MAX);
@@ -68,5 +73,9 @@ async fn connect(dial: &Dial, links: &Links) -> Result<Stream<tokio_rustls::clie
     .await;
     let tls = connected.map_err(|_| "no answer in time".to_owned())?.map_err(|e| e.to_string())?;
     let label = identity(tls.get_ref().1.peer_certificates(), links)?;
-    if links.peers.get(&label) == Some(&dial.peer) { Ok(Stream { tls, label }) } else { Err(format!("{label} answered instead of {}", dial.peer)) }
+    if links.peers.get(&label) == Some(&dial.peer) {
+        Ok(Stream { tls, label })
+    } else {
+        Err(format!("{label} answered instead of {}", dial.peer))
+    }
 }

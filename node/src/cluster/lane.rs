@@ -14,7 +14,13 @@ use ractor_cluster::{
 };
 use tokio::sync::watch;
 
-use super::{SILENCE_MAX_MS, dialer, dialer::Dial, listener, listener::Listen, port::{Port, PortMsg, PortWire}};
+use super::{
+    SILENCE_MAX_MS, dialer,
+    dialer::Dial,
+    listener,
+    listener::Listen,
+    port::{Port, PortMsg, PortWire},
+};
 
 /// Largest cluster message: a frame and what ractor_cluster puts around it.
 const MESSAGE_BYTES_MAX: u64 = (orbital::frame::FRAME_BYTES_MAX + 64 * 1024) as u64;
@@ -192,7 +198,10 @@ async fn drop_the_silent(links: Arc<Links>) {
         let silent: Vec<_> = {
             let live = links.live();
             let limit = Duration::from_millis(SILENCE_MAX_MS);
-            live.iter().filter(|(_, l)| l.heard.elapsed() > limit).map(|(p, l)| (p.clone(), l.session.clone())).collect()
+            live.iter()
+                .filter(|(_, l)| l.heard.elapsed() > limit)
+                .map(|(p, l)| (p.clone(), l.session.clone()))
+                .collect()
         };
         for (peer, session) in silent {
             tracing::warn!(%peer, lane = %links.lane, silent_ms = SILENCE_MAX_MS, "peer is silent: session ended");

@@ -5,7 +5,11 @@ use std::{sync::Arc, time::Duration};
 use ractor::ActorRef;
 use ractor_cluster::{BoxRead, BoxWrite, ClusterBidiStream, NodeServerMessage};
 use rustls::pki_types::CertificateDer;
-use tokio::{net::{TcpListener, TcpStream}, sync::Semaphore, time::timeout};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::timeout,
+};
 use tokio_rustls::TlsAcceptor;
 
 use super::{lane::Links, tls};
@@ -54,7 +58,8 @@ pub(super) async fn run(listen: Listen, server: ActorRef<NodeServerMessage>, lin
         tokio::spawn(async move {
             match greet(tcp, acceptor, &links).await {
                 Ok(stream) => {
-                    let opened = NodeServerMessage::ConnectionOpenedExternal { stream: Box::new(stream), is_server: true };
+                    let opened =
+                        NodeServerMessage::ConnectionOpenedExternal { stream: Box::new(stream), is_server: true };
                     if server.cast(opened).is_err() {
                         tracing::warn!(lane = %links.lane, "the node server is gone");
                     }

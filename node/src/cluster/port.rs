@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use orbital::wire::{Wire, WireClosed};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_cluster::RactorClusterMessage;
 
@@ -64,16 +65,13 @@ pub struct PortWire {
     pub(super) session: ractor::ActorCell,
 }
 
-/// The session has ended; the dialer is making another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the link to this peer is down")]
-pub struct WireDown;
+impl Wire for PortWire {
+    fn send(&self, frame: Vec<u8>) -> Result<(), WireClosed> {
+        self.port.cast(PortMsg::Frame(envelope(&self.me, &frame))).map_err(|_| WireClosed)
+    }
+}
 
 impl PortWire {
-    pub fn send(&self, frame: &[u8]) -> Result<(), WireDown> {
-        self.port.cast(PortMsg::Frame(envelope(&self.me, frame))).map_err(|_| WireDown)
-    }
-
     /// Ends the session: the peer is silent, or not who it said.
     pub fn cut(&self) {
         self.session.kill();

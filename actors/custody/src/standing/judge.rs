@@ -95,7 +95,6 @@ impl Standing {
         }
         next.epoch = next.grant_epoch(&certified)?;
         next.linked = Some(Linked { l1: l1.clone(), change: certified.digest(), epoch: next.epoch });
-        next.l1_stop = false;
         let effects = vec![Effect::Persist, Effect::LiftL1Stop, Effect::Link(l1.clone()), Effect::Hold];
         Ok(Judged { next, effects, change })
     }

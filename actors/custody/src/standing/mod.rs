@@ -60,7 +60,6 @@ pub struct Stored {
     pub kills: BTreeSet<Digest>,
     pub restored: BTreeSet<Digest>,
     pub linked: Option<Linked>,
-    pub l1_stop: bool,
     pub provisioned_by: Digest,
 }
 
@@ -74,7 +73,6 @@ pub struct Standing {
     kills: BTreeSet<Digest>,
     restored: BTreeSet<Digest>,
     linked: Option<Linked>,
-    l1_stop: bool,
     provisioned_by: Digest,
 }
 
@@ -167,7 +165,6 @@ impl Standing {
             kills: BTreeSet::new(),
             restored: BTreeSet::new(),
             linked: None,
-            l1_stop: false,
             provisioned_by: by,
         };
         let founded = founded.follow(links)?;
@@ -190,7 +187,6 @@ impl Standing {
             kills: stored.kills,
             restored: stored.restored,
             linked: stored.linked,
-            l1_stop: stored.l1_stop,
             provisioned_by: stored.provisioned_by,
         };
         let standing = founded.follow(&stored.links)?;
@@ -207,7 +203,6 @@ impl Standing {
             kills: self.kills.clone(),
             restored: self.restored.clone(),
             linked: self.linked.clone(),
-            l1_stop: self.l1_stop,
             provisioned_by: self.provisioned_by,
         };
         let unwritable =
@@ -236,20 +231,33 @@ impl Standing {
     pub fn linked(&self) -> Option<&Linked> {
         self.linked.as_ref()
     }
-    pub fn l1_stopped(&self) -> bool {
-        self.l1_stop
-    }
 
     /// A kill that no restore names.
     pub fn is_killed(&self) -> bool {
         !self.kills.is_subset(&self.restored)
     }
 
-    /// The standing after the customer's KMS refused (PROTOCOL §4 ③: the epoch stays), or allowed again where the trust root lets a probe
-    /// resume.
+    /// The Provision that founded it, told apart by digest: a repeated one is answered again, another is refused.
+    pub fn was_provisioned_by(&self, directive: Digest) -> bool {
+        self.provisioned_by == directive
+    }
+
+    /// The later of two standings, with the kills and restores of both: these sets only grow, whatever was decided side by side.
     #[must_use]
-    pub fn with_l1_stop(&self, l1_stop: bool) -> Self {
-        Self { l1_stop, ..self.clone() }
+    pub fn joined(&self, next: &Self) -> Self {
+        let order = |s: &Self| (s.chain.version(), s.epoch);
+        let mut joined = if order(next) >= order(self) { next.clone() } else { self.clone() };
+        joined.kills.extend(self.kills.iter().chain(&next.kills));
+        joined.restored.extend(self.restored.iter().chain(&next.restored));
+        joined.epoch = self.epoch.max(next.epoch);
+        joined
+    }
+
+    /// With kills that reached only the tombstone.
+    #[must_use]
+    pub fn with_kills(mut self, kills: &BTreeSet<Digest>) -> Self {
+        self.kills.extend(kills);
+        self
     }
 
     /// Follows links of the chain from the version held here; links of earlier versions are passed over.

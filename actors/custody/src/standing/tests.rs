@@ -69,7 +69,10 @@ fn an_unsigned_genesis_founds_nothing() {
     let mut genesis = world.genesis();
     genesis.signatures.pop_last();
     let pinned = BTreeSet::from([world.tenant()]);
-    assert!(matches!(Standing::found(&genesis, &[], Digest([1; 32]), &here(&world), &pinned), Err(Refusal::Genesis(_))));
+    assert!(matches!(
+        Standing::found(&genesis, &[], Digest([1; 32]), &here(&world), &pinned),
+        Err(Refusal::Genesis(_))
+    ));
 }
 
 #[test]
@@ -83,7 +86,8 @@ fn every_directive_without_its_proof_is_refused_and_changes_nothing() {
     });
     let mut forged = world.warrant(world.kill());
     forged.certificate.approvals[0].signature = forged.certificate.proposal.signature;
-    let unsigned = Signed::new(Kind::Lease, orbital::canon::write("x", &grant(&world, &standing)).unwrap(), &secret("x", "y"));
+    let unsigned =
+        Signed::new(Kind::Lease, orbital::canon::write("x", &grant(&world, &standing)).unwrap(), &secret("x", "y"));
     let change = world.change(link_l1("other")).to_bytes().unwrap();
     let by_nobody = Signed { statement: world.propose(&change, "alice").statement, signature: unsigned.signature };
     let directives = [
@@ -165,7 +169,8 @@ fn a_replayed_or_leaping_grant_is_refused() {
     let first = world.warrant(world.link("k"));
     world.epoch = 2;
     let second = world.warrant(world.link("other"));
-    let standing = applied(&world, &applied(&world, &founded(&world), &Directive::Link(first.clone())), &Directive::Link(second));
+    let standing =
+        applied(&world, &applied(&world, &founded(&world), &Directive::Link(first.clone())), &Directive::Link(second));
     assert_eq!(step(&world, &standing, &Directive::Link(first)), Err(Refusal::Epoch { found: 1, here: 2 }));
     world.epoch = 3 + EPOCH_STEP_MAX;
     let leap = Directive::Link(world.warrant(world.link("third")));
@@ -244,7 +249,10 @@ fn a_lease_is_for_this_head_and_no_longer_than_agreed() {
     assert_eq!(lease(&|g| g.tenant = TenantId(Digest([0; 32]))), Err(Refusal::LeaseElsewhere("tenant")));
     assert_eq!(lease(&|g| g.deployment = Deployment::new("x").unwrap()), Err(Refusal::LeaseElsewhere("deployment")));
     assert_eq!(lease(&|g| assert!(g.kills.insert(Digest([0; 32])))), Err(Refusal::LeaseElsewhere("set of kills")));
-    assert_eq!(lease(&|g| assert!(g.restored.insert(Digest([0; 32])))), Err(Refusal::LeaseElsewhere("set of restored kills")));
+    assert_eq!(
+        lease(&|g| assert!(g.restored.insert(Digest([0; 32])))),
+        Err(Refusal::LeaseElsewhere("set of restored kills"))
+    );
     assert_eq!(lease(&|g| g.seconds = 3_601), Err(Refusal::LeaseTooLong { found: 3_601, most: 3_600 }));
     assert_eq!(lease(&|g| g.seconds = 0), Err(Refusal::LeaseTooLong { found: 0, most: 3_600 }));
 }

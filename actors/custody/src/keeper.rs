@@ -1,0 +1,292 @@
+//! The keeper: makes stops, heads and leases durable, in the order in which they may be relied on.
+//!
+//! A stop: fence, drain (the table), tombstone, high-water file, and only then [`Entombed`], without which nothing is
+//! acknowledged. The database's row follows and may fail on a full disk: the tombstone counts at the next start. A lift goes the
+//! other way round: durable first, then the gate. The keeper decides nothing: `standing` has verified the certificate.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use orbital::names::{Digest, TenantId};
+use parking_lot::Mutex;
+
+use crate::{
+    clock::Clock,
+    error::Error,
+    high_water::{HighWater, Mark, Verdict},
+    key_table::{Drained, KeyTable, LEASE_UNLIMITED, Opening, Stop, Stops},
+    lease::{Lease, Length, Nonce, NotAwaited},
+    mac::NodeKey,
+    names::Generation,
+    shelf::{Shelf, TenantRow},
+};
+
+/// Proof that a stop is done and will survive: keys gone, tombstone and high-water mark synced. A SyncAck is made from it.
+#[derive(Debug)]
+pub struct Entombed {
+    stop: Stop,
+    generation: Generation,
+    keys: usize,
+}
+
+impl Entombed {
+    pub fn stop(&self) -> Stop {
+        self.stop
+    }
+    /// The generation that began with the stop.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+    /// How many keys were zeroized.
+    pub fn keys(&self) -> usize {
+        self.keys
+    }
+}
+
+struct Kept {
+    row: TenantRow,
+    lease: Lease,
+}
+
+/// What must survive, of every tenant of this node.
+pub struct Keeper {
+    table: Arc<KeyTable>,
+    shelf: Arc<Shelf>,
+    high_water: HighWater,
+    clock: Arc<dyn Clock>,
+    kept: Mutex<BTreeMap<TenantId, Kept>>,
+}
+
+impl Keeper {
+    /// Reads every tenant, compares the store with the high-water file and puts the gates into the table: each with its durable
+    /// stops, its generation and what is left of its lease. After [`Verdict::Sealed`] every gate is [`Stop::Sealed`] too.
+    pub fn load(
+        table: Arc<KeyTable>,
+        shelf: Arc<Shelf>,
+        high_water: &Path,
+        key: Arc<NodeKey>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Verdict), Error> {
+        let rows = shelf.tenants()?;
+        let marks = rows.iter().map(|(tenant, row)| (*tenant, row.mark())).collect();
+        let (high_water, verdict) = HighWater::open(high_water, key, &marks)?;
+        let now = clock.now();
+        let mut kept = BTreeMap::new();
+        for (tenant, mut row) in rows {
+            let mark = high_water.mark(&tenant).map_or(row.mark(), |file| row.mark().joined(file));
+            (row.epoch, row.generation, row.trust_version) = (mark.epoch, mark.generation, mark.trust_version);
+            row.stops = mark.stops.durable().0;
+            let nothing = || Lease::provisioned(Length::Milliseconds(0), now);
+            let lease = row.lease.map_or_else(nothing, |stored| Lease::restarted(stored, now));
+            let opening = Opening {
+                stops: mark.stops,
+                epoch: mark.epoch,
+                generation: mark.generation,
+                lease_until_ms: lease.until_ms(),
+            };
+            table.open(tenant, opening);
+            kept.insert(tenant, Kept { row, lease });
+        }
+        Ok((Self { table, shelf, high_water, clock, kept: Mutex::new(kept) }, verdict))
+    }
+
+    /// What is kept of a tenant: its certified head among it.
+    pub fn row(&self, tenant: &TenantId) -> Option<TenantRow> {
+        self.kept.lock().get(tenant).map(|kept| kept.row.clone())
+    }
+
+    /// Every tenant of this node.
+    pub fn tenants(&self) -> Vec<TenantId> {
+        self.kept.lock().keys().copied().collect()
+    }
+
+    /// A new tenant: space for its tombstone, its row, its high-water mark, then its gate. `row.lease` is set from `lease`.
+    pub async fn provision(&self, tenant: TenantId, mut row: TenantRow, lease: Length) -> Result<(), Error> {
+        let now = self.clock.now();
+        let mut lease = Lease::provisioned(lease, now);
+        row.lease = Some(lease.stored(now));
+        self.shelf.provision(tenant, row.clone()).await?;
+        self.high_water.provision(tenant, row.mark())?;
+        let opening = Opening {
+            stops: Stops(row.stops),
+            epoch: row.epoch,
+            generation: row.generation,
+            lease_until_ms: lease.until_ms(),
+        };
+        self.kept.lock().insert(tenant, Kept { row, lease });
+        self.table.open(tenant, opening);
+        Ok(())
+    }
+
+    /// Stops a tenant: fence, drain, tombstone, high-water mark. Synchronous, as nothing may come before it; it waits for running
+    /// ciphers and two fsyncs. On an error the tenant stays fenced and empty, nothing is acknowledged, and the call may be
+    /// repeated. `kill` is the digest of a certified Kill. Call [`Keeper::settle`] afterwards.
+    pub fn stop(&self, tenant: &TenantId, stop: Stop, kill: Option<Digest>) -> Result<Entombed, Error> {
+        let drained = self.table.kill(tenant, stop)?;
+        let gate = self.table.gate(tenant).ok_or(Error::UnknownTenant(*tenant))?;
+        let mut kept = self.kept.lock();
+        let kept = kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?;
+        kept.row.generation = kept.row.generation.max(drained.generation());
+        kept.row.stops |= Stops(stop.bit()).durable().0;
+        kept.row.kills.extend(kill);
+        self.entomb(&drained, &kept.row, gate.stops())
+    }
+
+    fn entomb(&self, drained: &Drained, row: &TenantRow, stops: Stops) -> Result<Entombed, Error> {
+        let tenant = *drained.tenant();
+        self.shelf.entomb(&tenant, row)?;
+        let mark = row.mark();
+        let stops = Stops(mark.stops.0 | stops.0);
+        self.high_water.raise(&tenant, Mark { stops, ..mark })?;
+        Ok(Entombed { stop: drained.stop(), generation: drained.generation(), keys: drained.keys() })
+    }
+
+    /// A certified kill that a restore named before it came: known from now on, durable, without a stop.
+    pub fn note(&self, tenant: &TenantId, kill: Digest) -> Result<(), Error> {
+        self.kept.lock().get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?.row.kills.insert(kill);
+        self.remember(tenant)
+    }
+
+    /// Brings the database's row up to what is kept. A failure (a full disk) loses nothing: the tombstone says as much.
+    pub async fn settle(&self, tenant: &TenantId) -> Result<(), Error> {
+        let row = self.row(tenant).ok_or(Error::UnknownTenant(*tenant))?;
+        self.shelf.put_tenant(*tenant, &row).await
+    }
+
+    /// A new certified head: `change` sets head, trust version, epoch and kills on the row. Durable (row, tombstone, high-water
+    /// mark), then the gate's epoch. Counters never go back, stops are not touched here.
+    pub async fn advance(&self, tenant: &TenantId, change: impl FnOnce(&mut TenantRow) + Send) -> Result<(), Error> {
+        let row = {
+            let mut kept = self.kept.lock();
+            let kept = kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?;
+            let before = kept.row.clone();
+            change(&mut kept.row);
+            kept.row.trust_version = kept.row.trust_version.max(before.trust_version);
+            kept.row.epoch = kept.row.epoch.max(before.epoch);
+            (kept.row.generation, kept.row.stops) = (before.generation, before.stops);
+            kept.row.clone()
+        };
+        self.shelf.put_tenant(*tenant, &row).await?;
+        self.remember(tenant)?;
+        self.table.raise_epoch(tenant, row.epoch);
+        Ok(())
+    }
+
+    /// Lifts one stop: durable first, then the gate. Whether it may be lifted was decided before.
+    pub async fn lift(&self, tenant: &TenantId, stop: Stop) -> Result<(), Error> {
+        let row = {
+            let mut kept = self.kept.lock();
+            let kept = kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?;
+            kept.row.stops = Stops(kept.row.stops).without(stop).0;
+            kept.row.clone()
+        };
+        self.shelf.put_tenant(*tenant, &row).await?;
+        self.remember_without(tenant, Some(stop))?;
+        // A stop of the same kind that came in the meantime has put its bit back and raised the generation.
+        let kept = self.kept.lock();
+        if kept.get(tenant).is_some_and(|kept| !Stops(kept.row.stops).holds(stop)) {
+            self.table.lift(tenant, stop);
+        }
+        Ok(())
+    }
+
+    fn remember(&self, tenant: &TenantId) -> Result<(), Error> {
+        self.remember_without(tenant, None)
+    }
+
+    /// Writes tombstone and high-water mark from what is kept *now*: a stop that came in between is in them.
+    fn remember_without(&self, tenant: &TenantId, lifted: Option<Stop>) -> Result<(), Error> {
+        let gate = self.table.gate(tenant).ok_or(Error::UnknownTenant(*tenant))?;
+        let kept = self.kept.lock();
+        let row = &kept.get(tenant).ok_or(Error::UnknownTenant(*tenant))?.row;
+        self.shelf.entomb(tenant, row)?;
+        let sealed = gate.stops().holds(Stop::Sealed) && lifted != Some(Stop::Sealed);
+        let mark = row.mark();
+        let stops = if sealed { mark.stops.with(Stop::Sealed) } else { mark.stops };
+        self.high_water.raise(tenant, Mark { stops, ..mark })
+    }
+
+    /// The highest wall time seen, for expiries: a clock set back revives nothing (PROTOCOL §5).
+    pub fn highest_wall_ms(&self, tenant: &TenantId) -> u64 {
+        let now = self.clock.now();
+        self.kept.lock().get_mut(tenant).map_or(now.wall_ms, |kept| kept.lease.see(now))
+    }
+
+    /// A fresh nonce to be signed by the tenant's lease key; the lease counts from now.
+    pub fn draw_nonce(&self, tenant: &TenantId) -> Result<Nonce, Error> {
+        let mut nonce = Nonce::default();
+        getrandom::fill(&mut nonce).map_err(|e| Error::Random(e.to_string()))?;
+        let now = self.clock.now();
+        let mut kept = self.kept.lock();
+        kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?.lease.draw(nonce, now);
+        Ok(nonce)
+    }
+
+    /// A verified lease statement over a nonce drawn here. `Ok(Err(_))`: the nonce is not awaited, nothing changed.
+    pub async fn renew(
+        &self,
+        tenant: &TenantId,
+        nonce: &Nonce,
+        length: Length,
+    ) -> Result<Result<(), NotAwaited>, Error> {
+        let now = self.clock.now();
+        let over = {
+            let mut kept = self.kept.lock();
+            let kept = kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?;
+            if let Err(refused) = kept.lease.renew(nonce, length, now) {
+                return Ok(Err(refused));
+            }
+            kept.row.lease = Some(kept.lease.stored(now));
+            self.table.lease_until(tenant, kept.lease.until_ms());
+            kept.lease.is_over(now)
+        };
+        if !over && self.table.gate(tenant).is_some_and(|gate| gate.stops().holds(Stop::LeaseOver)) {
+            self.lift(tenant, Stop::LeaseOver).await?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// A topology file's shorter lease.
+    pub fn shorten_lease(&self, tenant: &TenantId, length: Length) {
+        let now = self.clock.now();
+        if let Some(kept) = self.kept.lock().get_mut(tenant) {
+            kept.lease.shorten(length, now);
+            self.table.lease_until(tenant, kept.lease.until_ms());
+        }
+    }
+
+    /// How long a tenant's lease still lasts, milliseconds; `None` is unlimited. For health and metrics.
+    pub fn lease_left_ms(&self, tenant: &TenantId) -> Option<u64> {
+        let until = self.table.gate(tenant)?.lease_until_ms();
+        (until != LEASE_UNLIMITED).then(|| until.saturating_sub(self.clock.boottime_ms()))
+    }
+
+    /// Stops every tenant whose lease has ended. Call every second: the gate refuses by itself, this zeroizes.
+    pub fn end_leases(&self) -> Vec<(TenantId, Result<Entombed, Error>)> {
+        let now = self.clock.now();
+        let over: Vec<TenantId> = {
+            let kept = self.kept.lock();
+            kept.iter().filter(|(_, kept)| kept.lease.is_over(now)).map(|(tenant, _)| *tenant).collect()
+        };
+        let fenced =
+            |tenant: &TenantId| self.table.gate(tenant).is_some_and(|gate| gate.stops().holds(Stop::LeaseOver));
+        let stop = |tenant: TenantId| (tenant, self.stop(&tenant, Stop::LeaseOver, None));
+        over.into_iter().filter(|tenant| !fenced(tenant)).map(stop).collect()
+    }
+
+    /// Writes down what is left of every lease. Call every [`crate::lease::STORE_EVERY_MS`] or more often.
+    pub async fn store_leases(&self) -> Result<(), Error> {
+        let now = self.clock.now();
+        let rows: Vec<(TenantId, TenantRow)> = {
+            let mut kept = self.kept.lock();
+            let store = |(tenant, kept): (&TenantId, &mut Kept)| {
+                kept.row.lease = Some(kept.lease.stored(now));
+                (*tenant, kept.row.clone())
+            };
+            kept.iter_mut().map(store).collect()
+        };
+        for (tenant, row) in rows {
+            self.shelf.put_tenant(tenant, &row).await?;
+        }
+        Ok(())
+    }
+}

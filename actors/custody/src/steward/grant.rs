@@ -1,0 +1,154 @@
+//! Everything but stops: durable first, then in force, one at a time.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use orbital::{
+    certificate::Certificate,
+    chain::Genesis,
+    change::L1Ref,
+    directive::Directive,
+    names::{Digest, TenantId},
+    report::{L1State, Probed},
+    trust::TrustRoot,
+};
+use parking_lot::Mutex;
+
+use super::{Cell, Steward, Unmet, hello::read_nonce};
+use crate::{
+    key_table::Stop,
+    lease::Length,
+    names::Epoch,
+    shelf::TenantRow,
+    standing::{Effect, Judged, Refusal, Standing},
+};
+
+/// Seconds of a trust root: 0 says unlimited.
+pub(super) fn length(seconds: u64) -> Length {
+    if seconds == 0 { Length::Unlimited } else { Length::Milliseconds(seconds.saturating_mul(1_000)) }
+}
+
+impl Steward {
+    pub(super) async fn perform(&self, directive: &Directive, digest: Digest) -> Result<Option<Digest>, Unmet> {
+        let _one_at_a_time = self.ordinary.lock().await;
+        if let Directive::Provision { genesis, links } = directive {
+            return self.provision(genesis, links, digest).await.map(|()| None);
+        }
+        let tenant = super::tenant_of(directive);
+        let cell = self.cell(&tenant).ok_or(Refusal::Unknown(tenant))?;
+        let now = self.keeper.highest_wall_ms(&tenant) / 1_000;
+        let standing = cell.standing.lock().clone();
+        let judged = standing.step(directive, &self.me, now)?;
+        self.put_in_force(tenant, &cell, &judged).await?;
+        Ok(judged.change)
+    }
+
+    async fn put_in_force(&self, tenant: TenantId, cell: &Arc<Cell>, judged: &Judged) -> Result<(), Unmet> {
+        for effect in &judged.effects {
+            match effect {
+                Effect::Persist => self.persist(tenant, cell, &judged.next).await?,
+                Effect::Kill => {}
+                Effect::Unkill => self.unkill(tenant, cell).await?,
+                Effect::LiftL1Stop => self.keeper.lift(&tenant, Stop::L1Stop).await?,
+                Effect::Link(l1) => self.link(tenant, l1, judged.next.trust())?,
+                Effect::Hold => self.cache.hold(tenant)?,
+                Effect::Callers => self.callers.changed(&tenant, judged.next.trust()),
+                Effect::Renew { nonce, seconds } => self.renew(tenant, nonce, *seconds).await?,
+                Effect::Probe { change, l1 } => self.probe(tenant, *change, l1),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a new standing durable, then current. A kill that came meanwhile stays: the sets only grow.
+    async fn persist(&self, tenant: TenantId, cell: &Arc<Cell>, next: &Standing) -> Result<(), Unmet> {
+        let joined = cell.standing.lock().joined(next);
+        let head = joined.to_bytes()?;
+        let set = |row: &mut TenantRow| {
+            row.head = head;
+            row.trust_version = joined.trust().version;
+            row.epoch = Epoch(joined.epoch());
+            row.kills.extend(joined.kills().iter().copied());
+        };
+        self.keeper.advance(&tenant, set).await?;
+        let mut standing = cell.standing.lock();
+        *standing = standing.joined(next);
+        Ok(())
+    }
+
+    /// Lifts the kill unless another came between.
+    async fn unkill(&self, tenant: TenantId, cell: &Arc<Cell>) -> Result<(), Unmet> {
+        if cell.standing.lock().is_killed() {
+            return Ok(());
+        }
+        self.keeper.lift(&tenant, Stop::Killed).await?;
+        if cell.standing.lock().is_killed() {
+            self.table.fence(&tenant, Stop::Killed);
+            return Ok(());
+        }
+        tracing::warn!(%tenant, "restored: every known kill is named by a certified restore");
+        Ok(())
+    }
+
+    /// A renewal named this very head and answered a nonce of this run: what was sealed after a start is confirmed by it.
+    async fn renew(&self, tenant: TenantId, nonce: &str, seconds: u64) -> Result<(), Unmet> {
+        let nonce = read_nonce(nonce).ok_or(Refusal::LeaseElsewhere("nonce"))?;
+        let renewed = self.keeper.renew(&tenant, &nonce, length(seconds)).await?;
+        renewed.map_err(|_| Refusal::LeaseElsewhere("nonce"))?;
+        if let Some(most_ms) = self.lease_most_ms {
+            self.keeper.shorten_lease(&tenant, Length::Milliseconds(most_ms));
+        }
+        if self.table.gate(&tenant).is_some_and(|gate| gate.stops().holds(Stop::Sealed)) {
+            self.keeper.lift(&tenant, Stop::Sealed).await?;
+            tracing::warn!(%tenant, "unsealed: a head answering this node's fresh nonce has arrived");
+        }
+        Ok(())
+    }
+
+    async fn provision(&self, genesis: &Genesis, links: &[Certificate], digest: Digest) -> Result<(), Unmet> {
+        let standing = Standing::found(genesis, links, digest, &self.me, &self.pinned.load())?;
+        let tenant = standing.tenant();
+        if let Some(cell) = self.cell(&tenant) {
+            let same = cell.standing.lock().was_provisioned_by(digest);
+            return if same { Ok(()) } else { Err(Refusal::Known(tenant).into()) };
+        }
+        let row = TenantRow {
+            head: standing.to_bytes()?,
+            trust_version: standing.trust().version,
+            epoch: Epoch(standing.epoch()),
+            ..TenantRow::default()
+        };
+        self.keeper.provision(tenant, row, length(standing.trust().lease.seconds)).await?;
+        if let Some(most_ms) = self.lease_most_ms {
+            self.keeper.shorten_lease(&tenant, Length::Milliseconds(most_ms));
+        }
+        self.callers.changed(&tenant, standing.trust());
+        self.admit(standing);
+        tracing::info!(%tenant, "provisioned");
+        Ok(())
+    }
+
+    pub(super) fn admit(&self, standing: Standing) {
+        let tenant = standing.tenant();
+        let cell = Arc::new(Cell { standing: Mutex::new(standing), l1: Mutex::new(L1State::Pending) });
+        self.tenants.rcu(|tenants| {
+            let mut next = BTreeMap::clone(tenants);
+            next.insert(tenant, cell.clone());
+            next
+        });
+    }
+
+    /// The key cache probes the key at once and unseals from it on demand.
+    pub(super) fn link(&self, tenant: TenantId, l1: &L1Ref, trust: &TrustRoot) -> Result<(), Unmet> {
+        self.cache.link(tenant, l1.provider.clone(), l1.key.clone())?;
+        let grace_ms = (trust.l1.grace != 0).then(|| trust.l1.grace.saturating_mul(1_000));
+        Ok(self.cache.grace(tenant, grace_ms)?)
+    }
+
+    /// A provider that this region lacks is the probe's result, not the directive's failure.
+    fn probe(&self, tenant: TenantId, change: Digest, l1: &L1Ref) {
+        if let Err(why) = self.cache.probe(tenant, change, l1.provider.clone(), l1.key.clone()) {
+            let (state, resolved, why) = (L1State::Unreachable, l1.key.to_string(), why.to_string());
+            (self.probes)(Probed { tenant, change, state, resolved, why, took_ms: 0 });
+        }
+    }
+}

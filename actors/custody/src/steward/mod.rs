@@ -1,0 +1,187 @@
+//! Steward: performs what a tenant's [`crate::standing`] decides, and answers each directive with a signed SyncAck.
+//!
+//! The order is the promise (DESIGN §5). For a kill: certificate verified → fence → table empty, no borrow left, bytes zeroized →
+//! tombstone and high-water mark durable → SyncAck. Nothing in that path waits for a mailbox, the database or an ordinary directive. For
+//! a grant: durable first, then in force. One ordinary directive at a time; stops beside them, from any lane, link or listener.
+
+mod grant;
+mod hello;
+mod start;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use arc_swap::ArcSwap;
+use orbital::{
+    directive::Directive,
+    names::{Digest, NodeName, TenantId},
+    report::{L1State, Outcome, Probed, SyncAck},
+    sign::{Kind, SecretKey, Signed},
+    trust::TrustRoot,
+};
+use parking_lot::Mutex;
+
+pub use start::Options;
+
+use crate::{
+    clock::Clock,
+    error::Error,
+    keeper::Keeper,
+    key_cache::KeyCache,
+    key_table::KeyTable,
+    standing::{Identity, Refusal, Standing},
+};
+
+/// Who wants to know when a tenant's callers changed: the KMIP listener. Must not block.
+pub trait Callers: Send + Sync + 'static {
+    /// The anchors of this tenant are those of `trust` from now on; what older ones let in is closed.
+    fn changed(&self, tenant: &TenantId, trust: &TrustRoot);
+    /// The tenant is stopped: close its connections, drop its sessions.
+    fn close(&self, tenant: &TenantId);
+}
+
+/// Where the results of probes go: to governance, as reports. Must not block.
+pub type Probes = Arc<dyn Fn(Probed) + Send + Sync>;
+
+/// One tenant, as this node works with it.
+struct Cell {
+    standing: Mutex<Standing>,
+    l1: Mutex<L1State>,
+}
+
+/// The region's tenants.
+pub struct Steward {
+    me: Identity,
+    node: NodeName,
+    report_key: SecretKey,
+    pinned: ArcSwap<BTreeSet<TenantId>>,
+    table: Arc<KeyTable>,
+    keeper: Arc<Keeper>,
+    cache: KeyCache,
+    callers: Arc<dyn Callers>,
+    probes: Probes,
+    clock: Arc<dyn Clock>,
+    /// The topology's own limit on leases: it only shortens.
+    lease_most_ms: Option<u64>,
+    tenants: ArcSwap<BTreeMap<TenantId, Arc<Cell>>>,
+    ordinary: tokio::sync::Mutex<()>,
+}
+
+/// How a directive was met, before it is signed.
+struct Met {
+    tenant: TenantId,
+    change: Option<Digest>,
+    outcome: Outcome,
+    why: String,
+}
+
+/// Why a directive was not performed: we say no, or the world failed and the sender must try again.
+#[derive(Debug, thiserror::Error)]
+pub enum Unmet {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Fault(#[from] Error),
+}
+
+impl Steward {
+    /// Takes one directive. `None` says that the world failed (disk, memory) or that the bytes are no directive: no answer is sent, and
+    /// the sender tries again.
+    pub async fn receive(&self, bytes: &[u8], arrived: Instant) -> Option<Signed> {
+        let digest = Directive::digest_of(bytes);
+        let directive = match Directive::decode(bytes) {
+            Ok(directive) => directive,
+            Err(why) => {
+                tracing::warn!(%digest, "a directive does not decode: {why}");
+                return None;
+            }
+        };
+        let (tenant, name) = (tenant_of(&directive), directive.name());
+        let met = match &directive {
+            Directive::Kill(warrant) => self.stop(warrant),
+            other => self.perform(other, digest).await,
+        };
+        let met = match met {
+            Ok(change) => Met { tenant, change, outcome: Outcome::Applied, why: String::new() },
+            Err(Unmet::Refused(why)) => {
+                tracing::warn!(%tenant, directive = name, "refused: {why}");
+                Met { tenant, change: None, outcome: Outcome::Refused, why: why.to_string() }
+            }
+            Err(Unmet::Fault(why)) => {
+                tracing::error!(%tenant, directive = name, "not performed, will be tried again: {why}");
+                metrics::counter!("custody_directive_faults_total", "directive" => name).increment(1);
+                return None;
+            }
+        };
+        self.acknowledge(digest, met, arrived)
+    }
+
+    /// Signs the answer with the region's report key.
+    fn acknowledge(&self, directive: Digest, met: Met, arrived: Instant) -> Option<Signed> {
+        let gate = self.table.gate(&met.tenant);
+        let trust_version = self.cell(&met.tenant).map_or(0, |cell| cell.standing.lock().trust().version);
+        let ack = SyncAck {
+            domain: Kind::SyncAck.domain(),
+            deployment: self.me.deployment.clone(),
+            tenant: met.tenant,
+            region: self.me.region.clone(),
+            directive,
+            change: met.change,
+            outcome: met.outcome,
+            why: met.why.chars().take(orbital::canon::TEXT_BYTES_MAX / 4).collect(),
+            members: BTreeSet::from([self.node.clone()]),
+            trust_version,
+            epoch: gate.as_ref().map_or(0, |gate| gate.epoch().0),
+            generation: gate.as_ref().map_or(0, |gate| gate.generation().0),
+            at_us: self.clock.now().wall_ms.saturating_mul(1_000),
+            took_us: u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
+        };
+        ack.sign(&self.report_key).inspect_err(|why| tracing::error!("a SyncAck cannot be signed: {why}")).ok()
+    }
+
+    fn cell(&self, tenant: &TenantId) -> Option<Arc<Cell>> {
+        self.tenants.load().get(tenant).cloned()
+    }
+
+    /// The trust root in force.
+    pub fn trust(&self, tenant: &TenantId) -> Option<TrustRoot> {
+        self.cell(tenant).map(|cell| cell.standing.lock().trust().clone())
+    }
+
+    /// Each tenant with the state of its L1: for health and metrics.
+    pub fn l1_states(&self) -> Vec<(TenantId, L1State)> {
+        self.tenants.load().iter().map(|(id, cell)| (*id, *cell.l1.lock())).collect()
+    }
+
+    /// Accepts the genesis of one more tenant from now on (`kcm region pin`, or the topology's `[pin]`).
+    pub fn pin(&self, tenant: TenantId) {
+        self.pinned.rcu(|pinned| {
+            let mut next = BTreeSet::clone(pinned);
+            next.insert(tenant);
+            next
+        });
+    }
+}
+
+/// The tenant that a directive speaks of. A Provision's is the digest of its genesis, a lease's stands in its statement.
+fn tenant_of(directive: &Directive) -> TenantId {
+    match directive {
+        Directive::Provision { genesis, .. } => TenantId(Kind::Trust.digest(&genesis.root)),
+        Directive::Probe { tenant, .. } | Directive::Hold { tenant } => *tenant,
+        Directive::Link(warrant)
+        | Directive::Kill(warrant)
+        | Directive::Restore(warrant)
+        | Directive::Trust(warrant)
+        | Directive::Callers(warrant) => warrant.tenant,
+        Directive::Lease(signed) => {
+            orbital::directive::LeaseGrant::read(signed).map_or(TenantId(Digest([0; 32])), |grant| grant.tenant)
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Start: what the keeper remembers becomes standings again. Plaintext is gone; keys come back from L1, on demand.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use arc_swap::ArcSwap;
+use orbital::{
+    names::{NodeName, TenantId},
+    sign::SecretKey,
+};
+
+use super::{Callers, Probes, Steward, Unmet};
+use crate::{
+    clock::Clock,
+    keeper::Keeper,
+    key_cache::KeyCache,
+    key_table::{KeyTable, Stop},
+    lease::Length,
+    standing::{Identity, Standing},
+};
+
+/// What a steward is made of.
+pub struct Options {
+    pub me: Identity,
+    pub node: NodeName,
+    pub report_key: SecretKey,
+    pub pinned: BTreeSet<TenantId>,
+    pub table: Arc<KeyTable>,
+    pub keeper: Arc<Keeper>,
+    pub cache: KeyCache,
+    pub callers: Arc<dyn Callers>,
+    pub probes: Probes,
+    pub clock: Arc<dyn Clock>,
+    pub lease_most_ms: Option<u64>,
+}
+
+impl Steward {
+    /// Opens every stored tenant: its chain is verified anew from the genesis on, its L1 is linked, nothing is unsealed yet.
+    pub async fn start(options: Options) -> Result<Arc<Self>, Unmet> {
+        let steward = Arc::new(Self {
+            me: options.me,
+            node: options.node,
+            report_key: options.report_key,
+            pinned: ArcSwap::from_pointee(options.pinned),
+            table: options.table,
+            keeper: options.keeper,
+            cache: options.cache,
+            callers: options.callers,
+            probes: options.probes,
+            clock: options.clock,
+            lease_most_ms: options.lease_most_ms,
+            tenants: ArcSwap::default(),
+            ordinary: tokio::sync::Mutex::new(()),
+        });
+        for tenant in steward.keeper.tenants() {
+            steward.reopen(&tenant).await?;
+        }
+        Ok(steward)
+    }
+
+    async fn reopen(&self, tenant: &TenantId) -> Result<(), Unmet> {
+        let Some(row) = self.keeper.row(tenant) else { return Ok(()) };
+        let standing = Standing::from_bytes(&row.head, &self.me)?.with_kills(&row.kills);
+        if let Some(most_ms) = self.lease_most_ms {
+            self.keeper.shorten_lease(tenant, Length::Milliseconds(most_ms));
+        }
+        let fenced = self.table.gate(tenant).is_some_and(|gate| gate.stops().holds(Stop::Killed));
+        match (standing.is_killed(), fenced) {
+            (true, _) => drop(self.table.fence(tenant, Stop::Killed)),
+            // The restore was durable, the lift was not: the node stopped in between.
+            (false, true) => self.keeper.lift(tenant, Stop::Killed).await?,
+            (false, false) => {}
+        }
+        self.callers.changed(tenant, standing.trust());
+        if let Some(linked) = standing.linked() {
+            // A provider that the topology no longer has is no reason not to start: the other tenants are served.
+            if let Err(why) = self.link(*tenant, &linked.l1, standing.trust()) {
+                tracing::error!(%tenant, "cannot reach the tenant's L1: {why}");
+            }
+        }
+        self.admit(standing);
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! The kill, and nothing else. Synchronous from the first byte to the tombstone.
+
+use orbital::{directive::Warrant, names::Digest};
+
+use super::{Steward, Unmet};
+use crate::{
+    key_table::Stop,
+    standing::{Effect, Refusal},
+};
+
+impl Steward {
+    /// Performs a stop whose certificate holds. Taken from the critical lane, from the stop listener, from anyone.
+    pub(super) fn stop(&self, warrant: &Warrant) -> Result<Option<Digest>, Unmet> {
+        let tenant = warrant.tenant;
+        let cell = self.cell(&tenant).ok_or(Refusal::Unknown(tenant))?;
+        let now = self.clock.now().wall_ms / 1_000;
+        // Judged on a copy: verifying signatures under the lock would hold up whoever else looks at this tenant.
+        let standing = cell.standing.lock().clone();
+        let judged = standing.kill(warrant, &self.me, now)?;
+        let change = judged.change;
+        if change.is_some_and(|kill| self.is_done(&tenant, &kill)) {
+            return Ok(change);
+        }
+        if judged.effects.contains(&Effect::Kill) {
+            // The fence first: from here on no cipher starts with this tenant's keys.
+            self.table.fence(&tenant, Stop::Killed);
+            let entombed = self.keeper.stop(&tenant, Stop::Killed, change)?;
+            let (keys, generation) = (entombed.keys(), entombed.generation());
+            tracing::warn!(%tenant, keys, %generation, "killed: fenced, drained, zeroized, durable");
+            metrics::counter!("custody_kills_total").increment(1);
+        } else if let Some(kill) = change {
+            // A kill that a restore named before it came: nothing to fence, but it is known from now on.
+            self.keeper.note(&tenant, kill)?;
+        }
+        {
+            // Whatever came between (a restore, another kill) is kept: the sets only grow.
+            let mut current = cell.standing.lock();
+            *current = current.joined(&judged.next);
+        }
+        self.callers.close(&tenant);
+        Ok(change)
+    }
+
+    /// This very kill is durable already: the answer to it was lost, not its effect.
+    fn is_done(&self, tenant: &orbital::names::TenantId, kill: &Digest) -> bool {
+        self.keeper.row(tenant).is_some_and(|row| row.kills.contains(kill))
+            && self.cell(tenant).is_some_and(|cell| cell.standing.lock().kills().contains(kill))
+    }
+}
