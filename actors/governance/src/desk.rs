@@ -3,12 +3,8 @@
 //! [`Desk`] is a cheap handle. What decides goes through the desk's actor, in order, which only finds the tenant's actor and hands the
 //! call on; it never waits. What only reads asks the tenants directly.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
-use ledger::Ledger;
 use orbital::{
     chain::Genesis,
     change::Change,
@@ -16,15 +12,16 @@ use orbital::{
     sign::Signed,
     vote::Role,
 };
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
 use crate::{
-    PROPOSALS_LISTED_MAX,
+    PROPOSALS_LISTED_MAX, TENANTS_MAX,
     error::{Error, Fault, Refusal},
     events::Subscription,
     shared::Shared,
-    tenant::{self, Outcome, Reply},
+    supervisor::{self, Child, Spawned},
+    tenant::{self, Outcome, Reply, TenantActor},
     views::{EntryView, Filter, ProposalView, RegionView, Simulation, TenantSummary, TenantView, Verified},
 };
 
@@ -45,7 +42,6 @@ pub(crate) enum Msg {
         change: Vec<u8>,
         proposal: Signed,
         correlation: Correlation,
-        received_us: u64,
         reply: Reply<Outcome>,
     },
     Answer {
@@ -95,8 +91,7 @@ impl Desk {
         proposal: Signed,
         correlation: Correlation,
     ) -> Result<ProposalView, Error> {
-        let received_us = self.shared.clock.monotonic_us();
-        self.ask(|reply| Msg::Propose { change, proposal, correlation, received_us, reply }).await?
+        self.ask(|reply| Msg::Propose { change, proposal, correlation, reply }).await?
     }
 
     /// Answers a proposal: [`Role::Approve`], [`Role::Reject`] or [`Role::Confirm`], with a statement of that role. When this returns,
@@ -164,7 +159,7 @@ impl Desk {
     /// One tenant, by its id, or by its name where only one has it.
     pub async fn tenant(&self, id_or_name: &str) -> Result<TenantView, Error> {
         let id = self.find(id_or_name).await?;
-        self.read(id, tenant::Msg::View).await
+        self.read(id, tenant::Msg::View).await?
     }
 
     /// What revoking this tenant now would reach, and when.
@@ -237,4 +232,136 @@ impl Desk {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Fault::Gone { what: "the reading task" }.into())
+}
+
+/// The desk's actor. Stateless across restarts: what it holds is only what is under way.
+pub(crate) struct DeskActor;
+
+pub(crate) struct State {
+    shared: Arc<Shared>,
+    /// Tenants that are being founded right now.
+    founding: HashSet<TenantId>,
+}
+
+impl DeskActor {
+    pub(crate) fn child(shared: Arc<Shared>) -> Child {
+        let spawn = move |parent: ActorCell| -> Spawned {
+            let shared = Arc::clone(&shared);
+            Box::pin(async move { Ok(Actor::spawn_linked(None, DeskActor, shared, parent).await?.0.get_cell()) })
+        };
+        Child { id: "desk".to_owned(), spawn: Arc::new(spawn), lasting: true }
+    }
+}
+
+impl Actor for DeskActor {
+    type Msg = Msg;
+    type State = State;
+    type Arguments = Arc<Shared>;
+
+    async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
+        shared.set_door(me);
+        Ok(State { shared, founding: HashSet::new() })
+    }
+
+    async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        match msg {
+            Msg::Provision { genesis, correlation, reply } => state.provision(&me, genesis, correlation, reply),
+            Msg::Provisioned { tenant, outcome, reply } => {
+                state.founding.remove(&tenant);
+                // Whoever asked may be gone; the tenant is there all the same.
+                let _gone = reply.send(outcome.map(|()| tenant));
+            }
+            Msg::Propose { change, proposal, correlation, reply } => {
+                let of = Change::from_bytes(&change).map(|c| c.tenant).map_err(Refusal::MalformedChange);
+                state.hand_on(of, reply, |reply| tenant::Msg::Propose { change, proposal, correlation, reply });
+            }
+            Msg::Answer { id, role, vote, correlation, received_us, reply } => {
+                let of = state.owner(&id);
+                let msg = |reply| tenant::Msg::Answer { id, role, vote, correlation, received_us, reply };
+                state.hand_on(of, reply, msg);
+            }
+            Msg::Withdraw { id, vote, correlation, reply } => {
+                let of = state.owner(&id);
+                state.hand_on(of, reply, |reply| tenant::Msg::Withdraw { id, vote, correlation, reply });
+            }
+            Msg::ProbeAgain { id, correlation, reply } => {
+                let of = state.owner(&id);
+                state.hand_on(of, reply, |reply| tenant::Msg::ProbeAgain { id, correlation, reply });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn owner(&self, id: &ProposalId) -> Result<TenantId, Refusal> {
+        self.shared.roster.owner(id).ok_or_else(|| Refusal::UnknownProposal(id.clone()))
+    }
+
+    /// Finds the tenant's actor and gives it the call; the caller hears from the tenant.
+    fn hand_on(
+        &self,
+        of: Result<TenantId, Refusal>,
+        reply: Reply<Outcome>,
+        msg: impl FnOnce(Reply<Outcome>) -> tenant::Msg,
+    ) {
+        let actor =
+            of.and_then(|id| self.shared.roster.tenant(id).ok_or_else(|| Refusal::UnknownTenant(id.to_string())));
+        match actor {
+            // A call that cannot be handed on drops its reply, and the caller reads that as a fault.
+            Ok(actor) => _ = actor.cast(msg(reply)),
+            // Whoever asked may be gone: nothing was decided.
+            Err(refusal) => _ = reply.send(Err(refusal.into())),
+        }
+    }
+
+    fn provision(
+        &mut self,
+        me: &ActorRef<Msg>,
+        genesis: Genesis,
+        correlation: Correlation,
+        reply: Reply<Result<TenantId, Error>>,
+    ) {
+        let policy = self.shared.evaluator.bundle().digest();
+        let found = tenant::found(genesis, &self.shared.deployment, policy, &self.shared.ports);
+        let found = found.and_then(|(id, decision)| {
+            let known = self.shared.roster.tenant(id).is_some() || self.founding.contains(&id);
+            match self.shared.roster.len() + self.founding.len() < TENANTS_MAX {
+                _ if known => Err(Refusal::TenantKnown(id)),
+                true => Ok((id, decision)),
+                false => Err(Refusal::TooManyTenants { max: TENANTS_MAX }),
+            }
+        });
+        match found {
+            // Whoever asked may be gone: nothing was decided.
+            Err(refusal) => _ = reply.send(Err(refusal.into())),
+            Ok((id, decision)) => {
+                self.founding.insert(id);
+                let (shared, me) = (Arc::clone(&self.shared), me.clone());
+                tokio::spawn(async move {
+                    let outcome = write_down(&shared, id, decision, correlation).await;
+                    if me.cast(Msg::Provisioned { tenant: id, outcome, reply }).is_err() {
+                        tracing::warn!(tenant = %id, "the desk was restarted while this tenant was founded");
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// Makes the founding durable, and then starts the tenant's actor from what the ledger has.
+async fn write_down(
+    shared: &Arc<Shared>,
+    id: TenantId,
+    decision: tenant::Decision,
+    correlation: Correlation,
+) -> Result<(), Error> {
+    let gone = || Fault::Gone { what: "the supervisor" };
+    let batch = decision.batch(id, &correlation, shared.clock.unix_ms())?;
+    shared.scribe.append(batch).await?;
+    let (reply, started) = oneshot::channel();
+    let child = TenantActor::child(Arc::clone(shared), id, None);
+    let root = shared.root.get().ok_or_else(gone)?;
+    root.cast(supervisor::Msg::Start(child, Some(reply))).map_err(|_| gone())?;
+    Ok(started.await.map_err(|_| gone())?.map_err(Fault::Start)?)
 }

@@ -150,6 +150,8 @@ pub enum Fault {
     Ledger(#[from] ledger::LedgerError),
     #[error("{what} is restarting or gone: try again; if it stays so, read the log of this node")]
     Gone { what: &'static str },
+    #[error("{what} has too much waiting to be written: try again in a moment; stops are still taken")]
+    Busy { what: &'static str },
     #[error(
         "entry {sequence} of the ledger does not read: {why}. Run `kcm audit verify`; a newer release may have written it"
     )]
@@ -166,6 +168,7 @@ impl Fault {
         match self {
             Self::Ledger(_) => "ledger",
             Self::Gone { .. } => "gone",
+            Self::Busy { .. } => "busy",
             Self::UnreadableEntry { .. } => "unreadable-entry",
             Self::Unwritable { .. } => "unwritable",
             Self::Start(_) => "start",

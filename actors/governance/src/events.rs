@@ -131,7 +131,7 @@ struct Ring {
 
 /// Where events are told and heard.
 #[derive(Debug)]
-pub struct Events {
+pub(crate) struct Events {
     ring: Mutex<Ring>,
     live: broadcast::Sender<Arc<Event>>,
 }

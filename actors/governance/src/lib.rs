@@ -1,8 +1,9 @@
 //! Governance: who may decide what, and what is owed to the regions because of it. It never holds key bytes.
 //!
 //! The way of a decision: [`Desk`] (the one door) → the tenant's actor → a pure decision → one append to the ledger, with the directives
-//! that it causes → the fold → couriers. Nothing takes effect before it is durable (DESIGN §8, invariant 5).
+//! that it causes → couriers and the fold. Nothing takes effect before it is durable (DESIGN §8, invariant 5).
 
+mod change;
 mod clock;
 mod desk;
 mod error;
@@ -10,7 +11,10 @@ mod events;
 mod fleet;
 mod proposal;
 mod roster;
+mod scribe;
 mod shared;
+mod start;
+mod supervisor;
 mod tenant;
 mod views;
 
@@ -18,7 +22,11 @@ pub use clock::{Clock, SystemClock};
 pub use desk::Desk;
 pub use error::{Error, Fault, Refusal};
 pub use events::{EVENTS_KEPT, Event, Happened, Subscription};
+pub use fleet::Peer;
+pub use start::{Governance, Options};
 pub use views::*;
 
 /// Most proposals that one list shows.
 pub const PROPOSALS_LISTED_MAX: usize = 1_000;
+/// Most tenants of one deployment: each has an actor of some 10 KiB.
+pub const TENANTS_MAX: usize = 10_000;

@@ -1,19 +1,47 @@
-//! What all actors of governance share: clocks, the roster, the board, the events. No decision is made here.
+//! What all actors of governance share: who we are, clocks, keys, the scribe, the roster, the board, the events. Nothing is decided here.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{
+    Arc, OnceLock, PoisonError, RwLock,
+    atomic::{AtomicI64, Ordering},
+};
 
 use ledger::Ledger;
+use orbital::{
+    names::{Deployment, NodeName},
+    sign::SecretKey,
+};
+use policy::Evaluator;
 use ractor::ActorRef;
 
-use crate::{clock::Clock, desk, events::Events, fleet::Board, roster::Roster};
+use crate::{
+    clock::Clock,
+    desk,
+    events::Events,
+    fleet::{Board, Ports},
+    proposal::State,
+    roster::Roster,
+    scribe::Scribe,
+    supervisor,
+};
 
 /// See the module.
 pub(crate) struct Shared {
+    pub(crate) deployment: Deployment,
+    pub(crate) node: NodeName,
+    pub(crate) incarnation: u64,
+    pub(crate) term: u64,
+    pub(crate) frame_key: SecretKey,
+    pub(crate) lease_key: SecretKey,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) evaluator: Evaluator,
     pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) scribe: Scribe,
     pub(crate) roster: Roster,
+    pub(crate) ports: Arc<Ports>,
     pub(crate) board: Board,
     pub(crate) events: Arc<Events>,
+    pub(crate) tally: Tally,
+    pub(crate) root: OnceLock<ActorRef<supervisor::Msg>>,
     pub(crate) door: RwLock<Option<ActorRef<desk::Msg>>>,
 }
 
@@ -21,5 +49,29 @@ impl Shared {
     /// The desk's actor of this moment; none while it restarts.
     pub(crate) fn door(&self) -> Option<ActorRef<desk::Msg>> {
         self.door.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    pub(crate) fn set_door(&self, door: ActorRef<desk::Msg>) {
+        *self.door.write().unwrap_or_else(PoisonError::into_inner) = Some(door);
+    }
+}
+
+/// How many proposals stand in each state, for the metrics.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    counts: [AtomicI64; State::ALL.len()],
+}
+
+impl Tally {
+    /// A proposal moved; `from` is none when it is new here.
+    #[expect(clippy::cast_precision_loss, reason = "gauges are floating point; a count of proposals fits")]
+    pub(crate) fn moved(&self, from: Option<State>, to: State) {
+        for (state, step) in [(from, -1), (Some(to), 1)] {
+            let Some(state) = state else { continue };
+            let Some(at) = State::ALL.iter().position(|s| *s == state) else { continue };
+            if let Some(count) = self.counts.get(at) {
+                let now = count.fetch_add(step, Ordering::Relaxed) + step;
+                metrics::gauge!("governance_proposals", "state" => state.name()).set(now as f64);
+            }
+        }
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 macro_rules! moves {
     ($($from:ident { $($event:ident => $to:ident),* $(,)? })*) => {
         /// The state after an event; none where the event cannot happen in that state.
-        pub const fn moved(from: State, event: Event) -> Option<State> {
+        pub(crate) const fn moved(from: State, event: Event) -> Option<State> {
             match from {
                 $(State::$from => match event {
                     $(Event::$event => Some(State::$to),)*
@@ -25,16 +25,16 @@ macro_rules! moves {
 }
 
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $word:ident = $text:literal),* $(,)? }) => {
+    ($(#[$doc:meta])* $vis:vis $name:ident { $($(#[$about:meta])* $word:ident = $text:literal),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "lowercase")]
-        pub enum $name { $($(#[$about])* $word),* }
+        $vis enum $name { $($(#[$about])* $word),* }
 
         impl $name {
-            pub const ALL: &'static [Self] = &[$(Self::$word),*];
+            $vis const ALL: &'static [Self] = &[$(Self::$word),*];
 
-            pub const fn name(self) -> &'static str {
+            $vis const fn name(self) -> &'static str {
                 match self { $(Self::$word => $text),* }
             }
         }
@@ -53,7 +53,7 @@ macro_rules! words {
 
 words! {
     /// Where a proposal stands (DESIGN §4).
-    State {
+    pub State {
         /// Approvals are collected.
         Open = "open",
         /// The quorum is met; a LinkL1 still waits for its probes.
@@ -72,7 +72,7 @@ words! {
 
 words! {
     /// What can happen to a proposal.
-    Event {
+    pub(crate) Event {
         /// A vote that does not decide.
         Answered = "answered",
         /// The certificate holds.
@@ -119,13 +119,13 @@ impl State {
 /// Proof that a certificate holds under the tenant's chain at this moment.
 #[derive(Debug)]
 #[must_use = "a ratified change is applied by move"]
-pub struct Ratified {
+pub(crate) struct Ratified {
     certified: Certified,
     certificate: Certificate,
 }
 
 impl Ratified {
-    pub fn certified(&self) -> &Certified {
+    pub(crate) fn certified(&self) -> &Certified {
         &self.certified
     }
     pub(crate) fn certificate(&self) -> &Certificate {
@@ -137,7 +137,7 @@ impl Ratified {
 }
 
 /// The only way to a [`Ratified`]. A change that makes a new trust version must also be a valid successor. `now` is in Unix seconds.
-pub fn ratify(certificate: Certificate, chain: &Chain, now: u64) -> Result<Ratified, Uncertified> {
+pub(crate) fn ratify(certificate: Certificate, chain: &Chain, now: u64) -> Result<Ratified, Uncertified> {
     let certified = certify(&certificate, chain, now)?;
     let action = &certified.change().action;
     if let Some(next) = action.next() {

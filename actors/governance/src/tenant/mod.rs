@@ -1,5 +1,22 @@
-//! Tenants: the pure state as a fold of ledger entries, the decisions on it, and the actor around both.
+//! Tenants. `state` is the pure fold of `record`s; `propose`, `answer`, `report` and `level` decide on it; `actor` performs.
 
-pub(crate) mod actor;
+mod actor;
+mod answer;
+mod decision;
+mod found;
+mod lease;
+mod level;
+mod load;
+mod pending;
+mod propose;
+mod record;
+mod report;
+mod simulate;
+mod state;
+mod view;
 
-pub(crate) use actor::{Msg, Outcome, Reply};
+pub(crate) use actor::{Msg, Outcome, Reply, TenantActor};
+pub(crate) use decision::Decision;
+pub(crate) use found::found;
+pub(crate) use load::load;
+pub(crate) use state::{Grant, Proposal, Tenant};

@@ -1,0 +1,129 @@
+//! Changes: for each kind its risk in words and the directive that it yields, both exhaustive, and what a region needs to catch up.
+
+mod catch_up;
+
+use orbital::{
+    certificate::Certificate,
+    change::{Action, ChangeKind},
+    directive::{Directive, Warrant},
+    names::TenantId,
+};
+
+pub(crate) use catch_up::{CatchUp, carried, links_after};
+
+/// What a change does and what it cannot take back, for whoever is about to sign it.
+pub(crate) const fn risk(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::ProvisionTenant => {
+            "Founds a tenant. Its first people decide everything later; compare their keys' fingerprints."
+        }
+        ChangeKind::LinkL1 => {
+            "Ties the tenant's keys to this key at the customer's KMS. Whoever controls that key can stop the tenant; if it is \
+             deleted, everything below it is lost."
+        }
+        ChangeKind::SwitchL1 => "Moves the tenant's keys under another L1. Both must answer until the move is done.",
+        ChangeKind::UnlinkL1 => {
+            "Takes the tenant's keys away from the customer's KMS. The customer's off switch is gone afterwards."
+        }
+        ChangeKind::SuspendL1 => {
+            "Stops unwrapping and decryption in the regions named. Clients fail until it is resumed."
+        }
+        ChangeKind::ResumeL1 => "Ends a suspension: data can be read again.",
+        ChangeKind::RevokeL1 => {
+            "The kill switch: the regions named stop everything for this tenant at once and destroy its keys in memory. Databases \
+             stop. Only a RestoreL1 with a larger quorum brings it back."
+        }
+        ChangeKind::RestoreL1 => {
+            "Lifts the kills that it names. If the reason for a kill still stands, data is exposed again."
+        }
+        ChangeKind::MigrateCsekToCmk => {
+            "Makes new keys under the customer's L1 and destroys the internal key. There is no way back to old backups."
+        }
+        ChangeKind::RotateL2 => "Makes a new tenant key; what was wrapped before is re-wrapped.",
+        ChangeKind::RotateL3 => "Makes a new key of one system; what was wrapped before is re-wrapped.",
+        ChangeKind::RegisterSystem => "Lets a new application or database have keys of this tenant.",
+        ChangeKind::RetireSystem => "Takes an application's or database's keys out of use. It stops working.",
+        ChangeKind::ChangeCallers => {
+            "Changes which client certificates use which system. A wrong anchor hands keys to a stranger; a missing one locks out a \
+             database. Open connections are closed."
+        }
+        ChangeKind::ChangeActors => {
+            "Changes who can decide for this tenant. Compare every new key's fingerprint with its owner. Open proposals are voided."
+        }
+        ChangeKind::ChangeQuorum => {
+            "Changes how many of whom must sign. A weaker rule makes every later decision weaker. Open proposals are voided."
+        }
+        ChangeKind::ChangePolicy => {
+            "Changes the Cedar policies: who may propose and which caller may do what. Open proposals are voided."
+        }
+        ChangeKind::ChangeRouting => "Changes who is notified.",
+        ChangeKind::ChangeLease => {
+            "Changes how long a region that is cut off serves on. A longer lease makes the kill switch slower there."
+        }
+        ChangeKind::ChangeResidency => "Changes where the tenant's keys may exist.",
+        ChangeKind::BlockTenant => "Blocks the tenant in the regions named. Clients fail until it is unblocked.",
+        ChangeKind::UnblockTenant => "Ends a block.",
+        ChangeKind::TerminateTenant => {
+            "Destroys every key of the tenant, for ever. Its data cannot be read again by anybody."
+        }
+        ChangeKind::ApplyTopology => "Changes where the system runs and whom its parts trust.",
+    }
+}
+
+/// The directive that carries a certified change.
+pub(crate) fn directive(
+    tenant: TenantId,
+    action: &Action,
+    links: Vec<Certificate>,
+    certificate: Certificate,
+) -> Directive {
+    let warrant = Warrant { tenant, links, certificate };
+    match action {
+        Action::RegisterSystem { .. } | Action::ChangeActors { .. } | Action::ChangeQuorum { .. } => {
+            Directive::Trust(warrant)
+        }
+        Action::ChangeCallers { .. } => Directive::Callers(warrant),
+        Action::LinkL1 { .. } => Directive::Link(warrant),
+        Action::RevokeL1 {} => Directive::Kill(warrant),
+        Action::RestoreL1 { .. } => Directive::Restore(warrant),
+    }
+}
+
+/// Kinds that must reach every region of the trust root: the next version, which each region needs to follow the chain.
+pub(crate) const fn reaches_all(action: &Action) -> bool {
+    match action {
+        Action::RegisterSystem { .. }
+        | Action::ChangeCallers { .. }
+        | Action::ChangeActors { .. }
+        | Action::ChangeQuorum { .. } => true,
+        Action::LinkL1 { .. } | Action::RevokeL1 {} | Action::RestoreL1 { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use orbital::{directive::Needs, lane::Lane, testing::World};
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_risk_in_words() {
+        let texts: BTreeSet<_> = ChangeKind::ALL.into_iter().map(risk).collect();
+        assert_eq!(texts.len(), ChangeKind::ALL.len());
+        assert!(texts.iter().all(|text| text.ends_with('.')));
+    }
+
+    #[test]
+    fn a_stop_and_nothing_else_takes_the_critical_lane() {
+        let world = World::new();
+        let kill = world.kill();
+        let directive = directive(world.tenant(), &Action::RevokeL1 {}, vec![], kill.clone());
+        assert_eq!((Lane::of(&directive), directive.needs()), (Lane::Critical, Needs::StopCertificate));
+        for action in [orbital::testing::link_l1("k"), Action::RestoreL1 { kills: BTreeSet::new() }] {
+            let directive = super::directive(world.tenant(), &action, vec![], kill.clone());
+            assert_eq!((Lane::of(&directive), directive.needs()), (Lane::Ordinary, Needs::Certificate));
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The courier: brings one region what it is owed in one lane, and takes in what it answers. The outbox decides what is sent when.
+//!
+//! Stateless across restarts: rows come from the ledger, the wire from its port. It never waits for the ledger and decides nothing
+//! about tenants; the critical lane's couriers run in a runtime of their own.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use ledger::{Ledger, Owed, READ_ROWS_MAX};
+use orbital::{
+    directive::Directive,
+    frame::{BadFrame, Expect, Frame, Head},
+    lane::Lane,
+    names::{Correlation, Digest, TenantId},
+    outbox::{Effect, Event, Outbox, RETRY_FIRST_MS, Row},
+    report::{Body, Report, SyncAck},
+};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::{Hello, Peer, Port};
+use crate::{events::Happened, shared::Shared, tenant};
+
+/// How often each lane says that it is there.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+/// Ticks between two writings of the gauges.
+const TICKS_PER_GAUGE: u64 = 10;
+
+pub(crate) enum CourierMsg {
+    /// The ledger owes the region this.
+    Owed(Arc<Owed>),
+    /// The ledger has the region's answer to this directive.
+    Settled(Digest),
+    /// The port has another wire.
+    LinkUp,
+    LinkDown,
+    /// A frame came in, at this monotonic moment.
+    Received {
+        bytes: Vec<u8>,
+        received_us: u64,
+    },
+    /// A renewal: sent once, since the next Hello asks again.
+    Lease(Directive),
+    Tick,
+    Beat,
+}
+
+impl ractor::Message for CourierMsg {}
+
+pub(crate) struct CourierArgs {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) peer: Peer,
+    pub(crate) lane: Lane,
+}
+
+pub(crate) struct State {
+    shared: Arc<Shared>,
+    peer: Peer,
+    lane: Lane,
+    expect: Expect,
+    outbox: Outbox,
+    rows: HashMap<u64, Arc<Owed>>,
+    /// Of the region; a frame of an older one is of a run that is over.
+    incarnation: u64,
+    connected: bool,
+    ticks: u64,
+}
+
+pub(crate) struct Courier;
+
+impl Actor for Courier {
+    type Msg = CourierMsg;
+    type State = State;
+    type Arguments = CourierArgs;
+
+    async fn pre_start(&self, me: ActorRef<CourierMsg>, args: CourierArgs) -> Result<State, ActorProcessingErr> {
+        let mut state = State::new(args);
+        // In this order: what is appended from now on comes by mailbox, what was before is read.
+        state.port(|port| port.enter(me.clone()));
+        let (ledger, region, lane) = (Arc::clone(&state.shared.ledger), state.peer.region.to_string(), state.lane);
+        let rows = tokio::task::spawn_blocking(move || unsettled(ledger.as_ref(), &region, lane)).await??;
+        for row in rows {
+            state.owed(Arc::new(row));
+        }
+        me.cast(CourierMsg::LinkUp)?;
+        me.send_interval(Duration::from_millis(RETRY_FIRST_MS), || CourierMsg::Tick);
+        me.send_interval(HEARTBEAT, || CourierMsg::Beat);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        _me: ActorRef<CourierMsg>,
+        msg: CourierMsg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match msg {
+            CourierMsg::Owed(row) => state.owed(row),
+            CourierMsg::Settled(digest) => state.step(Event::Acknowledged(digest)),
+            CourierMsg::LinkUp => state.link_up(),
+            CourierMsg::LinkDown => state.link_down(),
+            CourierMsg::Received { bytes, received_us } => state.received(&bytes, received_us),
+            CourierMsg::Lease(directive) => state.lease(&directive),
+            CourierMsg::Tick => state.tick(),
+            CourierMsg::Beat => state.send(0, Body::Heartbeat),
+        }
+        Ok(())
+    }
+}
+
+/// Every row that the region has not answered, in order.
+fn unsettled(ledger: &dyn Ledger, region: &str, lane: Lane) -> Result<Vec<Owed>, ledger::LedgerError> {
+    let mut rows: Vec<Owed> = Vec::new();
+    loop {
+        let after = rows.last().map_or(0, |row| row.sequence);
+        let page = ledger.owed(region, lane.number(), after, READ_ROWS_MAX)?;
+        if page.is_empty() {
+            return Ok(rows);
+        }
+        rows.extend(page);
+    }
+}
+
+impl State {
+    fn new(args: CourierArgs) -> Self {
+        let CourierArgs { shared, peer, lane } = args;
+        let expect = Expect {
+            deployment: shared.deployment.clone(),
+            sender: peer.node.clone(),
+            receiver: shared.node.clone(),
+            lane,
+            key: peer.frame_public,
+        };
+        let outbox = Outbox::new(lane);
+        Self { shared, peer, lane, expect, outbox, rows: HashMap::new(), incarnation: 0, connected: false, ticks: 0 }
+    }
+
+    fn port<T>(&self, act: impl FnOnce(&Port) -> T) -> Option<T> {
+        self.shared.ports.port(&self.peer.region, self.lane).map(act)
+    }
+
+    fn owed(&mut self, row: Arc<Owed>) {
+        let event = Event::Owed(Row {
+            id: row.id,
+            sequence: row.sequence,
+            digest: Digest(row.digest),
+            created_ms: row.created_ms,
+        });
+        self.rows.insert(row.id, row);
+        self.step(event);
+    }
+
+    fn step(&mut self, event: Event) {
+        let now_ms = self.shared.clock.unix_ms();
+        for effect in self.outbox.step(event, now_ms) {
+            match effect {
+                Effect::Send { id, sequence, base: _ } => self.send_row(id, sequence),
+                Effect::Settle { id, digest: _ } => _ = self.rows.remove(&id),
+                Effect::Stalled { id, waited_ms } => self.stalled(id, waited_ms),
+            }
+        }
+    }
+
+    fn send_row(&mut self, id: u64, sequence: u64) {
+        let Some(row) = self.rows.get(&id) else { return };
+        let correlation = Correlation::new(&row.correlation).or_else(|_| Correlation::new("unknown"));
+        let Ok(correlation) = correlation else { return };
+        let body = Body::Directive { correlation, decided_ms: row.created_ms, directive: row.body.clone() };
+        self.send(sequence, body);
+    }
+
+    /// Seals and sends. A wire that is closed ends the link here; the transport's `link_up` brings another.
+    fn send(&mut self, sequence: u64, body: Body) {
+        let Some(wire) = self.port(Port::wire).flatten().filter(|_| self.connected) else { return };
+        let head = Head {
+            deployment: self.shared.deployment.clone(),
+            sender: self.shared.node.clone(),
+            receiver: self.peer.node.clone(),
+            lane: self.lane,
+            incarnation: self.shared.incarnation,
+            term: self.shared.term,
+            sequence,
+            base: self.outbox.base(),
+        };
+        match (Frame { head, body }).seal(&self.shared.frame_key) {
+            Ok(frame) => {
+                if wire.send(frame).is_err() {
+                    self.link_down();
+                }
+            }
+            Err(e) => tracing::error!(region = %self.peer.region, sequence, "a frame could not be written: {e}"),
+        }
+    }
+
+    fn lease(&mut self, directive: &Directive) {
+        let (correlation, encoded) = (Correlation::new("lease"), directive.encode());
+        if let (Ok(correlation), Ok(directive)) = (correlation, encoded) {
+            let decided_ms = self.shared.clock.unix_ms();
+            self.send(0, Body::Directive { correlation, decided_ms, directive });
+        }
+    }
+
+    fn link_up(&mut self) {
+        if self.port(Port::wire).flatten().is_none() {
+            return;
+        }
+        if !self.connected {
+            self.connected = true;
+            self.tell(
+                None,
+                Happened::Connected { region: self.peer.region.clone(), node: self.peer.node.clone(), lane: self.lane },
+            );
+        }
+        self.show();
+        self.step(Event::Connected);
+    }
+
+    fn link_down(&mut self) {
+        if std::mem::take(&mut self.connected) {
+            self.tell(
+                None,
+                Happened::Disconnected {
+                    region: self.peer.region.clone(),
+                    node: self.peer.node.clone(),
+                    lane: self.lane,
+                },
+            );
+        }
+        self.show();
+        self.outbox.step(Event::Disconnected, self.shared.clock.unix_ms());
+    }
+
+    fn tick(&mut self) {
+        self.step(Event::Tick);
+        self.show();
+        self.ticks = self.ticks.wrapping_add(1);
+        if self.ticks.is_multiple_of(TICKS_PER_GAUGE) {
+            self.gauge();
+        }
+    }
+
+    fn show(&self) {
+        let now_ms = self.shared.clock.unix_ms();
+        let (oldest, depth) = (self.outbox.oldest_ms(now_ms), self.outbox.depth());
+        self.shared.board.lane(&self.peer.region, self.lane, |lane| {
+            lane.connected = self.connected;
+            lane.oldest_unacknowledged_ms = oldest;
+            lane.depth = depth;
+            lane.stalled = oldest.is_some_and(|ms| ms >= orbital::outbox::STALLED_AFTER_MS);
+        });
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "gauges are floating point; milliseconds of an age fit")]
+    fn gauge(&self) {
+        let labels = [("region", self.peer.region.to_string()), ("lane", self.lane.label().to_owned())];
+        let now_ms = self.shared.clock.unix_ms();
+        let oldest = self.outbox.oldest_ms(now_ms).unwrap_or(0) as f64 / 1_000.0;
+        metrics::gauge!("orbital_oldest_unacknowledged_seconds", &labels).set(oldest);
+        metrics::gauge!("orbital_depth", &labels).set(self.outbox.depth() as f64);
+        metrics::gauge!("orbital_connected", &labels).set(f64::from(u8::from(self.connected)));
+        let lag = self.shared.board.lag_ms(&self.peer.region, now_ms) as f64 / 1_000.0;
+        metrics::gauge!("orbital_reconciliation_lag_seconds", &labels).set(lag);
+    }
+
+    fn stalled(&self, id: u64, waited_ms: u64) {
+        let (region, lane) = (self.peer.region.clone(), self.lane);
+        let row = self.rows.get(&id);
+        let (directive, correlation) =
+            row.map_or((Digest([0; 32]), ""), |row| (Digest(row.digest), row.correlation.as_str()));
+        tracing::warn!(%region, %lane, %directive, correlation, waited_ms, "a directive waits for its acknowledgement");
+        let labels = [("region", region.to_string()), ("lane", lane.label().to_owned())];
+        metrics::counter!("orbital_stalled_total", &labels).increment(1);
+        self.tell(Correlation::new(correlation).ok(), Happened::Stalled { region, lane, directive, waited_ms });
+    }
+
+    fn tell(&self, correlation: Option<Correlation>, happened: Happened) {
+        self.shared.events.tell(self.shared.clock.unix_ms(), correlation, happened);
+    }
+
+    fn received(&mut self, bytes: &[u8], received_us: u64) {
+        match Frame::open(bytes, &self.expect) {
+            Ok(frame) if frame.head.incarnation < self.incarnation => self.refused("of an earlier run of its sender"),
+            Ok(frame) => self.opened(frame, received_us),
+            Err(BadFrame::Body(e)) => self.refused(&e.to_string()),
+            Err(e) => self.refused(&e.to_string()),
+        }
+    }
+
+    fn refused(&self, why: &str) {
+        tracing::warn!(region = %self.peer.region, lane = %self.lane, why, "a frame was refused");
+        let labels = [("region", self.peer.region.to_string()), ("lane", self.lane.label().to_owned())];
+        metrics::counter!("orbital_frames_refused_total", &labels).increment(1);
+    }
+
+    fn opened(&mut self, frame: Frame, received_us: u64) {
+        self.incarnation = frame.head.incarnation;
+        let now_ms = self.shared.clock.unix_ms();
+        self.shared.board.lane(&self.peer.region, self.lane, |lane| lane.heard_ms = Some(now_ms));
+        let report = match frame.body {
+            Body::Heartbeat => return,
+            Body::Directive { .. } => return self.refused("a region sends no directives"),
+            Body::Report { report, .. } => Report::decode(&report),
+        };
+        match report {
+            Ok(Report::SyncAck(ack)) => match SyncAck::peek(&ack) {
+                Ok(read) => {
+                    let region = self.peer.region.clone();
+                    self.to_tenant(read.tenant, tenant::Msg::Acknowledged { region, ack, received_us });
+                }
+                Err(e) => self.refused(&e.to_string()),
+            },
+            Ok(Report::Probed(probed)) => {
+                let region = self.peer.region.clone();
+                self.to_tenant(probed.tenant, tenant::Msg::Probed { region, probed });
+            }
+            Ok(Report::Hello { node: _, members, tenants, load }) => self.hello(Hello { members, load, tenants }),
+            Err(e) => self.refused(&e.to_string()),
+        }
+    }
+
+    fn hello(&self, mut hello: Hello) {
+        let region = &self.peer.region;
+        self.shared.board.hello(region, hello.clone(), self.shared.clock.unix_ms());
+        for (id, actor) in self.shared.roster.tenants_of(region) {
+            let msg = tenant::Msg::Observed { region: region.clone(), observed: hello.tenants.remove(&id) };
+            if actor.cast(msg).is_err() {
+                tracing::debug!(tenant = %id, "a Hello for a tenant that is starting anew was dropped");
+            }
+        }
+    }
+
+    fn to_tenant(&self, id: TenantId, msg: tenant::Msg) {
+        let Some(actor) = self.shared.roster.tenant(id) else {
+            return self.refused("a report about an unknown tenant");
+        };
+        if actor.cast(msg).is_err() {
+            tracing::debug!(tenant = %id, "a report for a tenant that is starting anew was dropped; the region repeats it");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The ballot: whether a statement counts, before anybody counts it. Each doubt is a refusal of its own, in words.
+
+use orbital::{
+    change::Change,
+    names::Person,
+    sign::Signed,
+    trust::TrustRoot,
+    vote::{Role, Vote},
+};
+use policy::{Actor, Evaluator};
+
+use crate::{
+    error::Refusal,
+    tenant::{Proposal, Tenant},
+};
+
+/// The name of a role in refusals.
+pub(crate) const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Propose => "propose",
+        Role::Approve => "approve",
+        Role::Reject => "reject",
+        Role::Confirm => "confirm",
+        Role::Fire => "fire",
+    }
+}
+
+/// That the signer stands in the present trust root with this key, and that the key signed.
+pub(crate) fn check_signer(trust: &TrustRoot, role: Role, vote: &Vote, signed: &Signed) -> Result<(), Refusal> {
+    let key = vote.key_in(trust).ok_or_else(|| Refusal::UnknownSigner {
+        person: vote.person.clone(),
+        key: vote.key.to_string(),
+        version: trust.version,
+    })?;
+    let bad = |why| Refusal::BadSignature { person: vote.person.clone(), role: role_name(role), why };
+    signed.verify(role.kind(), &key).map_err(bad)
+}
+
+/// What the tenant's Cedar policies say. They can only refuse earlier (PROTOCOL §3).
+pub(crate) fn check_policy(
+    evaluator: &Evaluator,
+    tenant: &Tenant,
+    role: Role,
+    person: &Person,
+    change: &Change,
+) -> Result<(), Refusal> {
+    let known = tenant.chain.current().actors.get(person);
+    let groups: Vec<_> = known.map(|actor| actor.groups.iter().cloned().collect()).unwrap_or_default();
+    let actor = Actor { person, home: tenant.id().into(), groups: &groups };
+    let kind = change.kind().to_string();
+    let (wish, decision) = match role {
+        Role::Propose => ("propose", evaluator.may_propose(&actor, &kind, tenant.id())),
+        Role::Approve | Role::Reject | Role::Confirm | Role::Fire => {
+            ("answer", evaluator.may_approve(&actor, &kind, tenant.id()))
+        }
+    };
+    if decision.is_allowed() {
+        return Ok(());
+    }
+    let decision = decision.to_string();
+    Err(Refusal::PolicyDenies { person: person.clone(), wish, kind: change.kind(), decision })
+}
+
+/// The proposer's statement must be for exactly this change.
+pub(crate) fn check_proposed(vote: &Vote, change: &Change, bytes: &[u8]) -> Result<(), Refusal> {
+    let same = [
+        (vote.deployment == change.deployment, "deployment"),
+        (vote.tenant == change.tenant, "tenant"),
+        (vote.change == Change::digest_of(bytes), "digest"),
+        (vote.kind == change.kind(), "kind"),
+        (vote.trust_version == change.trust_version, "trust version"),
+        (vote.epoch == change.epoch, "epoch"),
+    ];
+    match same.into_iter().find(|(same, _)| !same) {
+        None => Ok(()),
+        Some((_, what)) => Err(Refusal::OtherChange { role: "propose", what }),
+    }
+}
+
+/// An answer that may be taken down: it answers this proposal, by a person who may, for the first time.
+pub(crate) fn check_answer(proposal: &Proposal, role: Role, vote: &Vote, trust: &TrustRoot) -> Result<(), Refusal> {
+    let person = || vote.person.clone();
+    if !vote.answers(&proposal.proposed, &proposal.statement) {
+        return Err(Refusal::OtherProposal { person: person() });
+    }
+    let proposer = &proposal.proposed.person;
+    let own = vote.person == *proposer;
+    match role {
+        Role::Approve if own => return Err(Refusal::ProposerApproves(person())),
+        Role::Reject if own => return Err(Refusal::ProposerRejects(person())),
+        Role::Confirm if !own => {
+            return Err(Refusal::NotTheProposer { proposer: proposer.clone(), person: person(), what: "confirm" });
+        }
+        Role::Approve | Role::Reject => check_demanded(proposal, role, vote, trust)?,
+        Role::Confirm => {}
+        Role::Propose | Role::Fire => return Err(Refusal::WrongRole { role: role_name(role) }),
+    }
+    let answered =
+        [(&proposal.approvals, "approved"), (&proposal.rejections, "rejected"), (&proposal.confirmations, "confirmed")];
+    match answered.into_iter().find(|(answers, _)| answers.iter().any(|a| a.vote.person == vote.person)) {
+        Some((_, as_what)) => Err(Refusal::DoubleAnswer { person: person(), as_what }),
+        None => Ok(()),
+    }
+}
+
+/// Who may stop a proposal is one of those whom its rule asks for; who may add a signature is one of those of any rule that it touches.
+fn check_demanded(proposal: &Proposal, role: Role, vote: &Vote, trust: &TrustRoot) -> Result<(), Refusal> {
+    let kind = proposal.kind();
+    let touches_all = role == Role::Approve && proposal.change.action.next().is_some();
+    let rules = [Some(kind), kind.includes()].into_iter().flatten().filter_map(|kind| trust.rules.get(&kind));
+    let groups: Vec<_> = rules.flat_map(|rule| rule.need.iter().map(|n| n.group.clone())).collect();
+    let of_person = trust.actors.get(&vote.person).map(|actor| &actor.groups);
+    let demanded = of_person.is_some_and(|own| groups.iter().any(|group| own.contains(group)));
+    if demanded || touches_all {
+        return Ok(());
+    }
+    Err(Refusal::NotDemanded { person: vote.person.clone(), kind, groups })
+}

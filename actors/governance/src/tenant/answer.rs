@@ -1,0 +1,218 @@
+//! Answering a proposal, and what follows when its certificate holds.
+
+use orbital::{
+    certificate::Uncertified,
+    lane::Lane,
+    names::ProposalId,
+    sign::Signed,
+    vote::{Role, Vote},
+};
+
+use super::{
+    decision::{Decision, Facts, Owe},
+    propose::{check_change, check_killed, missing, probes},
+    record::{Record, Voice},
+    state::{Answer, Proposal, Tenant},
+};
+use crate::{
+    change::{directive, links_after},
+    error::{Error, Refusal},
+    proposal::{Ratified, State, ballot, ratify},
+};
+
+/// An answer as it came.
+pub(crate) struct Answering<'a> {
+    pub(crate) id: &'a ProposalId,
+    pub(crate) role: Role,
+    pub(crate) vote: Signed,
+    /// When it came to the desk, Unix milliseconds.
+    pub(crate) received_ms: u64,
+}
+
+/// Decides about an approval, a rejection or a confirmation.
+pub(crate) fn answer(tenant: &Tenant, facts: &Facts<'_>, answering: Answering<'_>) -> Result<Decision, Error> {
+    let Answering { id, role, vote: signed, received_ms } = answering;
+    let voice = match role {
+        Role::Approve => Voice::Approve,
+        Role::Reject => Voice::Reject,
+        Role::Confirm => Voice::Confirm,
+        Role::Propose | Role::Fire => return Err(Refusal::WrongRole { role: ballot::role_name(role) }.into()),
+    };
+    let proposal = open(tenant, facts, id, State::Open)?;
+    let vote = checked(tenant, facts, proposal, role, &signed)?;
+    let mut decision = Decision { reserved: proposal.is_stop(), ..Decision::default() };
+    if voice == Voice::Reject {
+        let missing = proposal.missing.clone();
+        decision.records.push(Record::Answered { proposal: id.clone(), voice, vote: signed, missing });
+        return Ok(decision);
+    }
+    check_killed(tenant, facts, proposal.kind())?;
+    count(tenant, facts, proposal, voice, Answer { vote, signed, at_ms: facts.now_ms }, received_ms, &mut decision)?;
+    Ok(decision)
+}
+
+/// Takes an answer down and, where it completes the certificate, everything that follows from it.
+fn count(
+    tenant: &Tenant,
+    facts: &Facts<'_>,
+    proposal: &Proposal,
+    voice: Voice,
+    answer: Answer,
+    received_ms: u64,
+    decision: &mut Decision,
+) -> Result<(), Error> {
+    let (id, trust) = (proposal.id.clone(), tenant.chain.current());
+    let mut certificate = proposal.collected();
+    let answers = match voice {
+        Voice::Confirm => &mut certificate.confirmations,
+        Voice::Approve | Voice::Reject => &mut certificate.approvals,
+    };
+    answers.push(answer.signed.clone());
+    let people = proposal.approvals.iter().map(|a| &a.vote).chain([&proposal.proposed, &answer.vote]);
+    let still = missing(trust, proposal.kind(), people.map(|vote| vote.person.clone()));
+    let answered = |missing| Record::Answered { proposal: id.clone(), voice, vote: answer.signed, missing };
+    match ratify(certificate, &tenant.chain, facts.now_s()) {
+        Ok(ratified) => {
+            decision.records.push(answered(Vec::new()));
+            decision.records.push(Record::Certified { proposal: id.clone() });
+            if proposal.probed() {
+                apply(tenant, facts, proposal, ratified, received_ms, decision)?;
+            } else {
+                let owe = probe_failed(tenant, proposal, decision);
+                decision.owe.extend(owe);
+            }
+        }
+        Err(Uncertified::Unmet { missing, .. }) if voice == Voice::Confirm => {
+            let missing = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            return Err(Refusal::ConfirmTooEarly { missing }.into());
+        }
+        Err(Uncertified::Unmet { missing, .. }) => {
+            decision.records.push(answered(if still.is_empty() { missing } else { still }));
+        }
+        Err(Uncertified::Unconfirmed(_)) if voice == Voice::Approve => decision.records.push(answered(Vec::new())),
+        Err(other) => return Err(Refusal::Uncertified(other).into()),
+    }
+    Ok(())
+}
+
+/// Failed probes are tried again once the quorum is met: what was amiss may be mended since.
+fn probe_failed(tenant: &Tenant, proposal: &Proposal, decision: &mut Decision) -> Vec<Owe> {
+    let failed: Vec<_> = failed(proposal);
+    if failed.is_empty() {
+        return Vec::new();
+    }
+    let owe = probes(tenant, &proposal.change, &proposal.bytes, &proposal.statement, failed.iter());
+    decision.records.push(Record::ProbeAsked { proposal: proposal.id.clone(), regions: failed });
+    owe
+}
+
+fn failed(proposal: &Proposal) -> Vec<orbital::names::Region> {
+    let bad = |p: &super::state::Probe| {
+        p.state.is_some_and(|state| state != orbital::report::L1State::Enabled || !p.why.is_empty())
+    };
+    proposal.probes.iter().filter(|(_, probe)| bad(probe)).map(|(region, _)| region.clone()).collect()
+}
+
+/// A ratified change comes into force: with everything that it owes, and everything that it voids, in one decision.
+pub(crate) fn apply(
+    tenant: &Tenant,
+    facts: &Facts<'_>,
+    proposal: &Proposal,
+    ratified: Ratified,
+    received_ms: u64,
+    decision: &mut Decision,
+) -> Result<(), Error> {
+    let change = ratified.certified().change().clone();
+    check_change(tenant, facts, &change)?;
+    for region in &change.regions {
+        let links = links_after(tenant, facts.version_in(tenant, region));
+        let directive = directive(tenant.id(), &change.action, links, ratified.certificate().clone());
+        decision.owe.push(Owe { region: region.clone(), directive });
+    }
+    let certificate = ratified.into_certificate();
+    decision.records.push(Record::Applied { proposal: proposal.id.clone(), certificate, received_ms });
+    if !change.kind().is_stop() {
+        decision.records.extend(voided(tenant, proposal));
+    }
+    decision.reserved = change.kind().is_stop();
+    debug_assert!(decision.owe.iter().all(|o| (Lane::of(&o.directive) == Lane::Critical) == change.kind().is_stop()));
+    Ok(())
+}
+
+/// A grant moves the epoch, and may move the trust: what other ordinary proposals rest on. Stops are never voided.
+fn voided(tenant: &Tenant, by: &Proposal) -> Vec<Record> {
+    let why = format!(
+        "{} {} came into force first and moved what this one rests on (trust or epoch): make it anew and collect the approvals anew",
+        by.kind(),
+        by.digest.short()
+    );
+    let pending = tenant.running.iter().filter_map(|id| tenant.proposals.get(id)).filter(|p| p.state.is_pending());
+    let others = pending.filter(|p| p.id != by.id && !p.is_stop());
+    others.map(|p| Record::Voided { proposal: p.id.clone(), why: why.clone() }).collect()
+}
+
+/// The proposer takes it back.
+pub(crate) fn withdraw(tenant: &Tenant, facts: &Facts<'_>, id: &ProposalId, signed: Signed) -> Result<Decision, Error> {
+    let known = tenant.proposals.get(id).ok_or_else(|| Refusal::UnknownProposal(id.clone()))?;
+    let proposal = open(tenant, facts, id, if known.state.is_pending() { known.state } else { State::Open })?;
+    let vote = Vote::read(Role::Reject, &signed).map_err(Refusal::MalformedVote)?;
+    let (person, proposer) = (vote.person.clone(), proposal.proposed.person.clone());
+    if person != proposer {
+        return Err(Refusal::NotTheProposer { proposer, person, what: "withdraw" }.into());
+    }
+    if !vote.answers(&proposal.proposed, &proposal.statement) {
+        return Err(Refusal::OtherProposal { person }.into());
+    }
+    ballot::check_signer(tenant.chain.current(), Role::Reject, &vote, &signed)?;
+    let withdrawn = Record::Withdrawn { proposal: id.clone(), vote: signed };
+    Ok(Decision { records: vec![withdrawn], reserved: proposal.is_stop(), ..Decision::default() })
+}
+
+/// The regions whose probe failed try again.
+pub(crate) fn probe_again(tenant: &Tenant, facts: &Facts<'_>, id: &ProposalId) -> Result<Decision, Error> {
+    let known = tenant.proposals.get(id).ok_or_else(|| Refusal::UnknownProposal(id.clone()))?;
+    if known.probes.is_empty() {
+        return Err(Refusal::NothingToProbe(known.kind()).into());
+    }
+    let proposal = open(tenant, facts, id, if known.state.is_pending() { known.state } else { State::Open })?;
+    let mut decision = Decision::default();
+    let owe = probe_failed(tenant, proposal, &mut decision);
+    decision.owe = owe;
+    Ok(decision)
+}
+
+/// The time of a proposal is over; nothing where it is not, or where it has ended otherwise.
+pub(crate) fn expire(tenant: &Tenant, facts: &Facts<'_>, id: &ProposalId) -> Decision {
+    let over = |p: &&Proposal| p.state.is_pending() && facts.now_s() > p.proposed.expires;
+    let Some(proposal) = tenant.proposals.get(id).filter(over) else { return Decision::default() };
+    let records = vec![Record::Expired { proposal: id.clone() }];
+    Decision { records, reserved: proposal.is_stop(), ..Decision::default() }
+}
+
+/// The proposal, if it is in the state that takes this.
+fn open<'t>(tenant: &'t Tenant, facts: &Facts<'_>, id: &ProposalId, state: State) -> Result<&'t Proposal, Refusal> {
+    let proposal = tenant.proposals.get(id).ok_or_else(|| Refusal::UnknownProposal(id.clone()))?;
+    if proposal.state != state {
+        return Err(Refusal::ProposalClosed { id: id.clone(), state: proposal.state, why: proposal.why.clone() });
+    }
+    let (expired, now) = (proposal.proposed.expires, facts.now_s());
+    if now > expired { Err(Refusal::Expired { expired, now }) } else { Ok(proposal) }
+}
+
+fn checked(
+    tenant: &Tenant,
+    facts: &Facts<'_>,
+    proposal: &Proposal,
+    role: Role,
+    signed: &Signed,
+) -> Result<Vote, Refusal> {
+    let trust = tenant.chain.current();
+    let vote = Vote::read(role, signed).map_err(Refusal::MalformedVote)?;
+    if role == Role::Confirm && !trust.rule(proposal.kind()).map_err(Refusal::BadTrust)?.confirm {
+        return Err(Refusal::ConfirmUnasked(proposal.kind()));
+    }
+    ballot::check_signer(trust, role, &vote, signed)?;
+    ballot::check_answer(proposal, role, &vote, trust)?;
+    ballot::check_policy(facts.evaluator, tenant, role, &vote.person, &proposal.change)?;
+    Ok(vote)
+}

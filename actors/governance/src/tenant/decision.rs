@@ -1,0 +1,112 @@
+//! What a decision is made of, and what it may look at.
+
+use std::collections::BTreeMap;
+
+use ledger::{Batch, NewEntry, NewOwed};
+use orbital::{
+    directive::Directive,
+    lane::Lane,
+    names::{Correlation, Digest, Region, TenantId},
+    report::Observed,
+};
+use policy::Evaluator;
+
+use super::{record::Record, state::Tenant};
+use crate::error::{Error, Refusal};
+
+/// A region as this run of governance has seen it; nothing of it is stored.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) observed: Option<Observed>,
+    pub(crate) at_ms: Option<u64>,
+    /// The trust version that it has, as of its last Hello or acknowledgement.
+    pub(crate) version: Option<u64>,
+}
+
+/// What a decision may look at besides the state.
+pub(crate) struct Facts<'a> {
+    pub(crate) now_ms: u64,
+    pub(crate) evaluator: &'a Evaluator,
+    pub(crate) seen: &'a BTreeMap<Region, Seen>,
+}
+
+impl Facts<'_> {
+    pub(crate) fn now_s(&self) -> u64 {
+        self.now_ms / 1_000
+    }
+
+    /// The trust version from which links must travel to a region (PROTOCOL §4).
+    pub(crate) fn version_in(&self, tenant: &Tenant, region: &Region) -> u64 {
+        let seen = self.seen.get(region).and_then(|s| s.version);
+        seen.or_else(|| tenant.acknowledged.get(region).copied()).unwrap_or(1)
+    }
+
+    /// A kill that the ledger or any region knows.
+    pub(crate) fn knows_kill(&self, tenant: &Tenant, kill: &Digest) -> bool {
+        let told = |s: &Seen| s.observed.as_ref().is_some_and(|o| o.kills.contains(kill));
+        tenant.kills.contains_key(kill) || self.seen.values().any(told)
+    }
+
+    /// Killed, also by a stop that went straight to a region.
+    pub(crate) fn is_killed(&self, tenant: &Tenant) -> bool {
+        let kills = self.seen.values().filter_map(|s| s.observed.as_ref()).flat_map(|o| &o.kills);
+        tenant.is_killed() || kills.into_iter().any(|kill| !tenant.restored.contains(kill))
+    }
+}
+
+/// A directive for one region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Owe {
+    pub(crate) region: Region,
+    pub(crate) directive: Directive,
+}
+
+/// What was decided. It exists once the ledger has it, and not before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub(crate) records: Vec<Record>,
+    pub(crate) owe: Vec<Owe>,
+    /// Rows of the ledger that a region has answered.
+    pub(crate) settle: Vec<u64>,
+    /// A stop: may use the ledger's reserve.
+    pub(crate) reserved: bool,
+}
+
+impl Decision {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.owe.is_empty() && self.settle.is_empty()
+    }
+
+    /// The transaction that makes it exist.
+    pub(crate) fn batch(&self, tenant: TenantId, correlation: &Correlation, now_ms: u64) -> Result<Batch, Error> {
+        let subject = tenant.to_string();
+        let entry = |record: &Record| {
+            Ok(NewEntry {
+                at_ms: now_ms,
+                kind: record.kind().to_owned(),
+                subject: subject.clone(),
+                correlation: correlation.to_string(),
+                body: record.to_body()?,
+            })
+        };
+        let owed = |owe: &Owe| {
+            let body = owe.directive.encode().map_err(Refusal::TooLarge)?;
+            Ok(NewOwed {
+                subject: subject.clone(),
+                region: owe.region.to_string(),
+                lane: Lane::of(&owe.directive).number(),
+                correlation: correlation.to_string(),
+                created_ms: now_ms,
+                digest: Directive::digest_of(&body).0,
+                body,
+            })
+        };
+        Ok(Batch {
+            entries: self.records.iter().map(entry).collect::<Result<_, Error>>()?,
+            owe: self.owe.iter().map(owed).collect::<Result<_, Error>>()?,
+            settle: self.settle.clone(),
+            meta: Vec::new(),
+            reserved: self.reserved,
+        })
+    }
+}

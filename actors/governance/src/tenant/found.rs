@@ -1,0 +1,39 @@
+//! Founding a tenant: what its genesis must hold here before it is written down and owed to its regions.
+
+use orbital::{
+    chain::Genesis,
+    directive::Directive,
+    names::{Deployment, Digest, TenantId},
+};
+
+use super::{
+    decision::{Decision, Owe},
+    record::Record,
+};
+use crate::{error::Refusal, fleet::Ports};
+
+/// The decision that founds a tenant, and its id.
+pub(crate) fn found(
+    genesis: Genesis,
+    deployment: &Deployment,
+    policy: Digest,
+    ports: &Ports,
+) -> Result<(TenantId, Decision), Refusal> {
+    let chain = genesis.found().map_err(Refusal::BadGenesis)?;
+    let root = chain.current();
+    if root.deployment != *deployment {
+        let (ours, theirs) = (deployment.to_string(), root.deployment.to_string());
+        return Err(Refusal::OtherDeployment { what: "genesis", ours, theirs });
+    }
+    if root.policy != policy {
+        return Err(Refusal::UnknownPolicy { named: root.policy, known: policy });
+    }
+    if let Some(region) = root.regions.keys().find(|region| !ports.has(region)) {
+        let (region, known) = (region.clone(), ports.regions());
+        return Err(Refusal::UnknownRegion { region, of: "in this deployment's topology", known });
+    }
+    let owe = |region| Owe { region, directive: Directive::Provision { genesis: genesis.clone(), links: Vec::new() } };
+    let owe = root.regions.keys().cloned().map(owe).collect();
+    let records = vec![Record::Provisioned { genesis }];
+    Ok((chain.tenant(), Decision { records, owe, ..Decision::default() }))
+}

@@ -1,0 +1,154 @@
+//! Levelling: on every Hello, what a region says it holds of this tenant against what it should hold. What is missing is owed again.
+//!
+//! Nothing is owed twice: while something is on its way, or shortly after a refusal, the region is left alone. Kills do not wait for
+//! anything else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use orbital::{
+    directive::Directive,
+    names::{Digest, Region},
+    reconcile::{Desired, Gap, reconcile},
+    report::Observed,
+};
+
+use super::{
+    decision::{Decision, Facts, Owe},
+    lease::epoch_in,
+    pending::Pending,
+    record::Record,
+    state::Tenant,
+};
+use crate::change::{CatchUp, directive, links_after};
+
+/// First wait before a region is owed again what it lacks.
+const AGAIN_FIRST_MS: u64 = 1_000;
+/// Longest wait for a grant; a kill waits [`KILL_AGAIN_MAX_MS`] at most.
+const AGAIN_MAX_MS: u64 = 300_000;
+const KILL_AGAIN_MAX_MS: u64 = 5_000;
+
+/// What governance wants a region to hold.
+pub(crate) fn desired(tenant: &Tenant, region: &Region) -> Desired {
+    let here = |regions: &BTreeSet<Region>| regions.contains(region);
+    let link = tenant.link.filter(|link| tenant.grant(*link).is_some_and(|g| here(&g.change.regions)));
+    let restores = tenant.grants.iter().filter(|g| here(&g.change.regions));
+    let restored = restores.filter_map(|g| match &g.change.action {
+        orbital::change::Action::RestoreL1 { kills } => Some(kills),
+        _ => None,
+    });
+    Desired {
+        tenant: tenant.id(),
+        trust_version: tenant.chain.version(),
+        epoch: epoch_in(tenant, region),
+        kills: tenant.kills.iter().filter(|(_, kill)| here(&kill.regions)).map(|(digest, _)| *digest).collect(),
+        restored: restored.flatten().copied().collect(),
+        linked: link,
+    }
+}
+
+/// When a region is owed again what it still lacks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Again {
+    tries: u32,
+    at_ms: u64,
+}
+
+impl Again {
+    fn due(&self, now_ms: u64) -> bool {
+        now_ms >= self.at_ms
+    }
+    fn tried(&mut self, now_ms: u64, max_ms: u64) {
+        let wait = AGAIN_FIRST_MS.saturating_mul(1 << self.tries.min(16)).min(max_ms);
+        *self = Self { tries: self.tries.saturating_add(1), at_ms: now_ms.saturating_add(wait) };
+    }
+}
+
+/// What was owed again lately.
+#[derive(Debug, Default)]
+pub(crate) struct Levels {
+    grants: BTreeMap<Region, Again>,
+    kills: BTreeMap<(Region, Digest), Again>,
+}
+
+/// What a Hello leads to, and whether the region is as it should be.
+pub(crate) struct Levelled {
+    pub(crate) level: bool,
+    pub(crate) decision: Decision,
+}
+
+impl Levels {
+    /// Compares, and decides what is owed again.
+    pub(crate) fn step(
+        &mut self,
+        tenant: &Tenant,
+        facts: &Facts<'_>,
+        pending: &Pending,
+        region: &Region,
+        observed: Option<&Observed>,
+    ) -> Levelled {
+        let gaps = reconcile(&desired(tenant, region), observed);
+        if gaps.is_empty() {
+            self.grants.remove(region);
+            self.kills.retain(|(at, _), _| at != region);
+            return Levelled { level: true, decision: Decision::default() };
+        }
+        let kills: Vec<_> = gaps.iter().filter_map(|g| if let Gap::Kill(k) = g { Some(*k) } else { None }).collect();
+        let mut owed: Vec<Directive> =
+            kills.iter().filter_map(|kill| self.kill(tenant, facts, pending, region, *kill)).collect();
+        let reserved = !owed.is_empty();
+        // A transaction that may use the reserve holds stops alone; the grants follow with the next Hello.
+        if !reserved && kills.len() < gaps.len() {
+            owed.extend(self.grants(tenant, facts, pending, region, observed, &gaps));
+        }
+        Levelled { level: false, decision: reconciled(region, owed, reserved) }
+    }
+
+    fn kill(
+        &mut self,
+        tenant: &Tenant,
+        facts: &Facts<'_>,
+        pending: &Pending,
+        region: &Region,
+        digest: Digest,
+    ) -> Option<Directive> {
+        let kill = tenant.kills.get(&digest)?;
+        let again = self.kills.entry((region.clone(), digest)).or_default();
+        if pending.has_kill(region, digest) || !again.due(facts.now_ms) {
+            return None;
+        }
+        again.tried(facts.now_ms, KILL_AGAIN_MAX_MS);
+        let links = links_after(tenant, facts.version_in(tenant, region));
+        Some(directive(tenant.id(), &orbital::change::Action::RevokeL1 {}, links, kill.certificate.clone()))
+    }
+
+    fn grants(
+        &mut self,
+        tenant: &Tenant,
+        facts: &Facts<'_>,
+        pending: &Pending,
+        region: &Region,
+        observed: Option<&Observed>,
+        gaps: &[Gap],
+    ) -> Vec<Directive> {
+        let again = self.grants.entry(region.clone()).or_default();
+        if pending.is_moving(region) || !again.due(facts.now_ms) {
+            return Vec::new();
+        }
+        again.tried(facts.now_ms, AGAIN_MAX_MS);
+        let link = gaps.iter().find_map(|g| if let Gap::Link(link) = g { Some(*link) } else { None });
+        match observed {
+            None => CatchUp::whole(tenant, region),
+            Some(seen) => CatchUp::after(tenant, region, seen.epoch, link),
+        }
+    }
+}
+
+fn reconciled(region: &Region, owed: Vec<Directive>, reserved: bool) -> Decision {
+    if owed.is_empty() {
+        return Decision::default();
+    }
+    let names = owed.iter().map(|directive| directive.name().to_owned()).collect();
+    let records = vec![Record::Reconciled { region: region.clone(), owed: names }];
+    let owe = owed.into_iter().map(|directive| Owe { region: region.clone(), directive }).collect();
+    Decision { records, owe, settle: Vec::new(), reserved }
+}

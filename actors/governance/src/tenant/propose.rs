@@ -1,0 +1,205 @@
+//! Opening a proposal: everything that can be known to fail is refused here, before anybody is asked to sign.
+
+use std::collections::BTreeSet;
+
+use orbital::{
+    change::{Action, Change, ChangeKind},
+    directive::Directive,
+    names::{Deployment, Group, Person, Region},
+    quorum::Verify,
+    sign::Signed,
+    trust::TrustRoot,
+    vote::{Role, Vote},
+};
+
+use super::{
+    decision::{Decision, Facts, Owe},
+    record::Record,
+    state::{Proposal, Tenant, id_of},
+};
+use crate::{
+    change::reaches_all,
+    error::{Error, Fault, Refusal},
+    proposal::ballot,
+};
+
+/// Most ordinary proposals of one tenant that are open or running at once.
+pub(crate) const PROPOSALS_OPEN_MAX: usize = 64;
+/// Most stops that one person may have open at once. It is a person's own limit, so that nobody can use up another's (PROTOCOL §4).
+pub(crate) const STOPS_OPEN_PER_PERSON_MAX: usize = 16;
+/// Seconds by which the proposer's clock may be ahead of ours.
+const SKEW_SECONDS: u64 = 300;
+
+/// A proposal that may be opened, or the one that exists.
+pub(crate) enum Proposing {
+    New(Decision),
+    /// The same change with the same statement: the answer to the first call was lost.
+    Known,
+}
+
+/// Decides about a proposal.
+pub(crate) fn propose(
+    tenant: &Tenant,
+    facts: &Facts<'_>,
+    bytes: Vec<u8>,
+    statement: Signed,
+) -> Result<Proposing, Error> {
+    let change = Change::from_bytes(&bytes).map_err(Refusal::MalformedChange)?;
+    let id = id_of(Change::digest_of(&bytes)).map_err(|why| Fault::Unwritable { what: "a proposal's id", why })?;
+    if let Some(known) = tenant.proposals.get(&id) {
+        return if known.statement == statement {
+            Ok(Proposing::Known)
+        } else {
+            Err(Refusal::AlreadyProposed { id, proposer: known.proposed.person.clone() }.into())
+        };
+    }
+    let vote = Vote::read(Role::Propose, &statement).map_err(Refusal::MalformedVote)?;
+    let trust = tenant.chain.current();
+    check_deployment(&change, &trust.deployment)?;
+    ballot::check_proposed(&vote, &change, &bytes)?;
+    check_version(tenant, &change, &vote)?;
+    ballot::check_signer(trust, Role::Propose, &vote, &statement)?;
+    ballot::check_policy(facts.evaluator, tenant, Role::Propose, &vote.person, &change)?;
+    check_change(tenant, facts, &change)?;
+    check_expiry(trust, change.kind(), vote.expires, facts.now_s())?;
+    check_room(tenant, &change, &vote)?;
+    let missing = missing(trust, change.kind(), [vote.person.clone()]);
+    let owe = probes(tenant, &change, &bytes, &statement, change.regions.iter());
+    let reserved = change.kind().is_stop();
+    let opened = Record::Opened { proposal: id, change: bytes, statement, missing };
+    Ok(Proposing::New(Decision { records: vec![opened], owe, settle: Vec::new(), reserved }))
+}
+
+/// A probe for each of these regions, where the change has an L1 to try.
+pub(crate) fn probes<'r>(
+    tenant: &Tenant,
+    change: &Change,
+    bytes: &[u8],
+    statement: &Signed,
+    regions: impl Iterator<Item = &'r Region>,
+) -> Vec<Owe> {
+    if !matches!(change.action, Action::LinkL1 { .. }) {
+        return Vec::new();
+    }
+    let probe = Directive::Probe { tenant: tenant.id(), change: bytes.to_vec(), proposal: statement.clone() };
+    regions.map(|region| Owe { region: region.clone(), directive: probe.clone() }).collect()
+}
+
+/// The groups of the kind's own rule that these people leave open.
+pub(crate) fn missing(trust: &TrustRoot, kind: ChangeKind, people: impl IntoIterator<Item = Person>) -> Vec<Group> {
+    let signers: BTreeSet<_> = people.into_iter().collect();
+    let kinds = [Some(kind), kind.includes()].into_iter().flatten();
+    let rules = kinds.filter_map(|kind| trust.rules.get(&kind));
+    rules.map(|rule| rule.missing(trust, &signers)).find(|missing| !missing.is_empty()).unwrap_or_default()
+}
+
+fn check_deployment(change: &Change, ours: &Deployment) -> Result<(), Refusal> {
+    if change.deployment == *ours {
+        return Ok(());
+    }
+    let (ours, theirs) = (ours.to_string(), change.deployment.to_string());
+    Err(Refusal::OtherDeployment { what: "change", ours, theirs })
+}
+
+/// A grant is made under the present version; a stop under any that this chain has (PROTOCOL §4).
+fn check_version(tenant: &Tenant, change: &Change, vote: &Vote) -> Result<(), Refusal> {
+    let (made, current) = (change.trust_version, tenant.chain.version());
+    let Some(digest) = tenant.chain.digest_of(made) else { return Err(Refusal::AheadTrust { made, current }) };
+    if vote.trust != digest {
+        return Err(Refusal::OtherChange { role: "propose", what: "trust root" });
+    }
+    if made == current && vote.policy != tenant.chain.current().policy {
+        return Err(Refusal::OtherChange { role: "propose", what: "policy" });
+    }
+    if made == current || change.kind().is_stop() { Ok(()) } else { Err(Refusal::StaleTrust { made, current }) }
+}
+
+/// Whether the change could come into force now. Asked again when it is about to.
+pub(crate) fn check_change(tenant: &Tenant, facts: &Facts<'_>, change: &Change) -> Result<(), Refusal> {
+    let kind = change.kind();
+    check_killed(tenant, facts, kind)?;
+    let expected = tenant.epoch.saturating_add(1);
+    if !kind.is_stop() && change.epoch != expected {
+        return Err(Refusal::StaleEpoch { kind, found: change.epoch, expected });
+    }
+    check_regions(tenant.chain.current(), change)?;
+    let rule = tenant.chain.current().rule(kind).map_err(Refusal::BadTrust)?;
+    if rule.verify == Verify::User {
+        return Err(Refusal::NeedsPasskey(kind));
+    }
+    check_action(tenant, facts, &change.action)
+}
+
+/// On a killed tenant only what PROTOCOL §4 lists is valid.
+pub(crate) fn check_killed(tenant: &Tenant, facts: &Facts<'_>, kind: ChangeKind) -> Result<(), Refusal> {
+    if facts.is_killed(tenant) && !kind.allowed_when_killed() {
+        return Err(Refusal::TenantKilled { tenant: tenant.id(), kind });
+    }
+    Ok(())
+}
+
+fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(), Refusal> {
+    if let Some(next) = action.next() {
+        next.check().map_err(Refusal::BadTrust)?;
+        let version = tenant.chain.version();
+        return tenant.chain.check_successor(action, next).map_err(|e| match e {
+            orbital::certificate::Uncertified::NotSuccessor(_, why) => Refusal::NotSuccessor { version, why },
+            other => Refusal::Uncertified(other),
+        });
+    }
+    match action {
+        Action::LinkL1 { .. } => tenant.link.map_or(Ok(()), |link| Err(Refusal::AlreadyLinked(link))),
+        Action::RestoreL1 { kills } if kills.is_empty() => Err(Refusal::NothingToRestore),
+        Action::RestoreL1 { kills } => match kills.iter().find(|kill| !facts.knows_kill(tenant, kill)) {
+            Some(unknown) => Err(Refusal::UnknownKill(*unknown)),
+            None => Ok(()),
+        },
+        Action::RevokeL1 {}
+        | Action::RegisterSystem { .. }
+        | Action::ChangeCallers { .. }
+        | Action::ChangeActors { .. }
+        | Action::ChangeQuorum { .. } => Ok(()),
+    }
+}
+
+fn check_regions(trust: &TrustRoot, change: &Change) -> Result<(), Refusal> {
+    let list =
+        |regions: &mut dyn Iterator<Item = &Region>| regions.map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let known: BTreeSet<_> = trust.regions.keys().collect();
+    if let Some(unknown) = change.regions.iter().find(|r| !known.contains(r)) {
+        let known = list(&mut trust.regions.keys());
+        return Err(Refusal::UnknownRegion { region: unknown.clone(), of: "in the tenant's trust root", known });
+    }
+    let kind = change.kind();
+    if change.regions.is_empty() {
+        let missing = list(&mut trust.regions.keys());
+        return Err(Refusal::RegionsMissing { kind, must: "at least one region", missing });
+    }
+    let mut absent = trust.regions.keys().filter(|r| !change.regions.contains(*r)).peekable();
+    if reaches_all(&change.action) && absent.peek().is_some() {
+        let missing = list(&mut absent);
+        return Err(Refusal::RegionsMissing { kind, must: "every region of the trust root", missing });
+    }
+    Ok(())
+}
+
+fn check_expiry(trust: &TrustRoot, kind: ChangeKind, expires: u64, now: u64) -> Result<(), Refusal> {
+    if expires < now {
+        return Err(Refusal::Expired { expired: expires, now });
+    }
+    let allowed = trust.rule(kind).map_err(Refusal::BadTrust)?.expires_seconds;
+    let latest = now.saturating_add(allowed).saturating_add(SKEW_SECONDS);
+    if expires > latest { Err(Refusal::ExpiresTooLate { expires, latest }) } else { Ok(()) }
+}
+
+fn check_room(tenant: &Tenant, change: &Change, vote: &Vote) -> Result<(), Refusal> {
+    let stop = change.kind().is_stop();
+    let alike =
+        |p: &&Proposal| p.is_stop() == stop && (!stop || p.state.is_pending() && p.proposed.person == vote.person);
+    let count = tenant.running.iter().filter_map(|id| tenant.proposals.get(id)).filter(alike).count();
+    let (what, max) = match stop {
+        true => ("stops by the same person", STOPS_OPEN_PER_PERSON_MAX),
+        false => ("proposals of this tenant", PROPOSALS_OPEN_MAX),
+    };
+    if count >= max { Err(Refusal::TooManyOpen { what, count, max }) } else { Ok(()) }
+}

@@ -1,0 +1,187 @@
+//! What a region reports, and what follows: probes that let a link come into force, acknowledgements that make a change active.
+
+use orbital::{
+    certificate::Uncertified,
+    names::{Digest, Region},
+    report::{BadAck, L1State, Outcome, Probed, SyncAck},
+    sign::Signed,
+};
+
+use super::{
+    answer::apply,
+    decision::{Decision, Facts},
+    pending::{PROBE, Pending, Row},
+    record::Record,
+    state::{Proposal, Tenant},
+};
+use crate::{
+    error::Error,
+    proposal::{State, ratify},
+};
+
+/// An answer of a region that proves nothing; it is logged, and the directive stays owed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadReport {
+    #[error("the trust root names no region {0}, so no report key verifies its SyncAck")]
+    UnknownRegion(Region),
+    #[error(transparent)]
+    Ack(#[from] BadAck),
+    #[error("the SyncAck is for another {0}")]
+    Elsewhere(&'static str),
+}
+
+/// Verifies a SyncAck with the region's report key from the tenant's trust root.
+pub(crate) fn open_ack(tenant: &Tenant, region: &Region, signed: &Signed) -> Result<SyncAck, BadReport> {
+    let trust = tenant.chain.current();
+    let identity = trust.regions.get(region).ok_or_else(|| BadReport::UnknownRegion(region.clone()))?;
+    let ack = SyncAck::open(signed, &identity.report_key)?;
+    let same = [
+        (ack.deployment == trust.deployment, "deployment"),
+        (ack.tenant == tenant.id(), "tenant"),
+        (ack.region == *region, "region"),
+    ];
+    match same.into_iter().find(|(same, _)| !same) {
+        None => Ok(ack),
+        Some((_, what)) => Err(BadReport::Elsewhere(what)),
+    }
+}
+
+/// What a verified SyncAck means. An answer to nothing that is owed is a repetition, and changes nothing.
+pub(crate) fn acknowledged(
+    tenant: &Tenant,
+    facts: &Facts<'_>,
+    pending: &Pending,
+    (ack, signed): (SyncAck, Signed),
+    waited_us: u64,
+) -> Result<Decision, Error> {
+    let region = ack.region.clone();
+    let rows = pending.of(&region, ack.directive);
+    if rows.is_empty() {
+        return Ok(Decision::default());
+    }
+    if rows.iter().any(|row| row.name == PROBE) {
+        return probe_acknowledged(tenant, facts, pending, rows, &ack);
+    }
+    let reserved = rows.iter().any(|row| row.lane == orbital::lane::Lane::Critical);
+    let mut records = vec![Record::Acknowledged { region: region.clone(), ack: signed, waited_us }];
+    records.extend(finished(tenant, &region, &ack));
+    Ok(Decision { records, owe: Vec::new(), settle: rows.iter().map(|row| row.id).collect(), reserved })
+}
+
+/// A probe is answered by its report. Its SyncAck says only whether the region tried: a refusal is the answer, anything else is not.
+fn probe_acknowledged(
+    tenant: &Tenant,
+    facts: &Facts<'_>,
+    pending: &Pending,
+    rows: &[Row],
+    ack: &SyncAck,
+) -> Result<Decision, Error> {
+    let change = rows.iter().find_map(|row| row.change);
+    let (Outcome::Refused, Some(change)) = (ack.outcome, change) else { return Ok(Decision::default()) };
+    let refused = Probed {
+        tenant: ack.tenant,
+        change,
+        state: L1State::Pending,
+        resolved: String::new(),
+        why: format!("the region did not try: {}", ack.why),
+        took_ms: ack.took_us / 1_000,
+    };
+    probed(tenant, facts, pending, &ack.region, refused)
+}
+
+/// The proposals that this acknowledgement brings to their end: the one whose change it names, and older versions that it implies.
+fn finished(tenant: &Tenant, region: &Region, ack: &SyncAck) -> Vec<Record> {
+    let running = tenant.running.iter().filter_map(|id| tenant.proposals.get(id));
+    let applying = running.filter(|p| p.state == State::Applying && p.progress.contains_key(region));
+    applying.filter_map(|p| ending(p, region, ack)).collect()
+}
+
+fn ending(proposal: &Proposal, region: &Region, ack: &SyncAck) -> Option<Record> {
+    let named = ack.change == Some(proposal.digest);
+    let applied = ack.outcome == Outcome::Applied;
+    let implied = applied && proposal.made_version().is_some_and(|made| made <= ack.trust_version);
+    if !named && !implied {
+        return None;
+    }
+    let others = || proposal.progress.iter().filter(|(other, _)| *other != region);
+    if applied && others().all(|(_, progress)| progress.applied()) {
+        return Some(Record::Confirmed { proposal: proposal.id.clone() });
+    }
+    // A stop is never given up: reconcile owes it again until the region has it.
+    if proposal.is_stop() || others().any(|(_, progress)| !progress.applied() && progress.refused().is_none()) {
+        return None;
+    }
+    let mut refusals: Vec<_> =
+        others().filter_map(|(other, p)| p.refused().map(|why| format!("{other}: {why}"))).collect();
+    refusals.extend((!applied).then(|| format!("{region}: {}", ack.why)));
+    Some(Record::Refused { proposal: proposal.id.clone(), why: refusals.join("; ") })
+}
+
+/// What a probe means: it is shown in its proposal, and a ratified link comes into force with the last good one.
+pub(crate) fn probed(
+    tenant: &Tenant,
+    facts: &Facts<'_>,
+    pending: &Pending,
+    region: &Region,
+    probed: Probed,
+) -> Result<Decision, Error> {
+    let settle: Vec<u64> = pending.probes(region, probed.change).into_iter().map(|(_, id)| id).collect();
+    let mut decision = Decision { settle, ..Decision::default() };
+    let Some(proposal) = waiting(tenant, region, probed.change, decision.settle.is_empty()) else {
+        return Ok(decision);
+    };
+    let why = refused_by(proposal, &probed);
+    let good = probed.state == L1State::Enabled && why.is_empty();
+    decision.records.push(Record::Probed {
+        proposal: proposal.id.clone(),
+        region: region.clone(),
+        state: probed.state,
+        resolved: probed.resolved,
+        why,
+        took_ms: probed.took_ms,
+    });
+    let enabled = |p: &super::state::Probe| p.state == Some(L1State::Enabled) && p.why.is_empty();
+    let last = good && proposal.probes.iter().all(|(other, probe)| other == region || enabled(probe));
+    if last && proposal.state == State::Ratified {
+        comes_into_force(tenant, facts, proposal, &mut decision)?;
+    }
+    Ok(decision)
+}
+
+/// The proposal that waits for this probe: one that has not ended, and that asked (`answered` says that no row is open any more).
+fn waiting<'t>(tenant: &'t Tenant, region: &Region, change: Digest, answered: bool) -> Option<&'t Proposal> {
+    let proposal = tenant.by_change(change).filter(|p| p.state.is_pending())?;
+    let probe = proposal.probes.get(region)?;
+    (!answered || probe.state.is_none()).then_some(proposal)
+}
+
+/// The region's own words, or ours where the name that people sign is not the key that would be used (DESIGN §2.4).
+fn refused_by(proposal: &Proposal, probed: &Probed) -> String {
+    let orbital::change::Action::LinkL1 { l1 } = &proposal.change.action else { return probed.why.clone() };
+    let other = !probed.resolved.is_empty() && probed.resolved != l1.key.as_str();
+    if probed.why.is_empty() && other {
+        return format!(
+            "{} is another name of {}, and could be pointed elsewhere later: withdraw this proposal and propose that name",
+            l1.key, probed.resolved
+        );
+    }
+    probed.why.clone()
+}
+
+fn comes_into_force(
+    tenant: &Tenant,
+    facts: &Facts<'_>,
+    proposal: &Proposal,
+    decision: &mut Decision,
+) -> Result<(), Error> {
+    let voided = |why: String| Record::Voided { proposal: proposal.id.clone(), why };
+    match ratify(proposal.collected(), &tenant.chain, facts.now_s()) {
+        Ok(ratified) => match apply(tenant, facts, proposal, ratified, facts.now_ms, decision) {
+            Err(Error::Refused(refusal)) => decision.records.push(voided(refusal.to_string())),
+            other => return other,
+        },
+        Err(Uncertified::Expired { .. }) => decision.records.push(Record::Expired { proposal: proposal.id.clone() }),
+        Err(other) => decision.records.push(voided(other.to_string())),
+    }
+    Ok(())
+}

@@ -1,0 +1,368 @@
+//! A tenant as the fold of its records. Pure: the live actor and a replay after a restart go through the same [`Tenant::apply`], so they
+//! cannot differ.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use orbital::{
+    certificate::Certificate,
+    chain::{Chain, Genesis},
+    change::{Action, Change, ChangeKind},
+    names::{Correlation, Digest, Group, ProposalId, Region, TenantId},
+    report::{L1State, Outcome, SyncAck},
+    sign::Signed,
+    vote::{Role, Vote},
+};
+
+use super::record::{Record, Voice};
+use crate::proposal::{Event, State, moved};
+
+/// An answer that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) vote: Vote,
+    pub(crate) signed: Signed,
+    pub(crate) at_ms: u64,
+}
+
+/// What a region found at the L1; `state` is none until it answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Probe {
+    pub(crate) state: Option<L1State>,
+    pub(crate) resolved: String,
+    pub(crate) why: String,
+    pub(crate) took_ms: u64,
+}
+
+/// A region's word on a ratified change; `ack` is none until it answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) ack: Option<(SyncAck, Signed)>,
+    /// The region has it, since a later version that builds on it was acknowledged.
+    pub(crate) implied: bool,
+    pub(crate) waited_us: Option<u64>,
+}
+
+impl Progress {
+    pub(crate) fn applied(&self) -> bool {
+        self.implied || self.ack.as_ref().is_some_and(|(ack, _)| ack.outcome == Outcome::Applied)
+    }
+    /// The region's refusal, in its words.
+    pub(crate) fn refused(&self) -> Option<&str> {
+        let refusal = self.ack.as_ref().filter(|(ack, _)| ack.outcome == Outcome::Refused);
+        refusal.map(|(ack, _)| ack.why.as_str()).filter(|_| !self.implied)
+    }
+}
+
+/// One proposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Proposal {
+    pub(crate) id: ProposalId,
+    pub(crate) change: Change,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) digest: Digest,
+    pub(crate) statement: Signed,
+    pub(crate) proposed: Vote,
+    pub(crate) created_ms: u64,
+    pub(crate) correlation: Correlation,
+    pub(crate) state: State,
+    pub(crate) why: Option<String>,
+    pub(crate) missing: Vec<Group>,
+    pub(crate) approvals: Vec<Answer>,
+    pub(crate) rejections: Vec<Answer>,
+    pub(crate) confirmations: Vec<Answer>,
+    pub(crate) probes: BTreeMap<Region, Probe>,
+    pub(crate) progress: BTreeMap<Region, Progress>,
+    pub(crate) certificate: Option<Certificate>,
+    pub(crate) received_ms: Option<u64>,
+}
+
+impl Proposal {
+    pub(crate) fn kind(&self) -> ChangeKind {
+        self.change.kind()
+    }
+    pub(crate) fn is_stop(&self) -> bool {
+        self.kind().is_stop()
+    }
+    /// The certificate as far as its answers go.
+    pub(crate) fn collected(&self) -> Certificate {
+        let signed = |answers: &[Answer]| answers.iter().map(|a| a.signed.clone()).collect();
+        Certificate {
+            change: self.bytes.clone(),
+            proposal: self.statement.clone(),
+            approvals: signed(&self.approvals),
+            confirmations: signed(&self.confirmations),
+        }
+    }
+    /// The trust version that it makes, where it makes one.
+    pub(crate) fn made_version(&self) -> Option<u64> {
+        self.change.action.next().map(|next| next.version)
+    }
+    /// Every region that it names has tried the L1 and succeeded; true for what needs no probe.
+    pub(crate) fn probed(&self) -> bool {
+        self.probes.values().all(|p| p.state == Some(L1State::Enabled) && p.why.is_empty())
+    }
+}
+
+/// A change that came into force and moved the epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) change: Change,
+    pub(crate) digest: Digest,
+    pub(crate) certificate: Certificate,
+}
+
+/// A kill that came into force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kill {
+    pub(crate) regions: BTreeSet<Region>,
+    pub(crate) certificate: Certificate,
+    /// The trust version under which it was made.
+    pub(crate) version: u64,
+}
+
+/// Why a record does not follow from what came before it: the ledger is not this tenant's, or damaged.
+pub(crate) type Unfit = String;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tenant {
+    pub(crate) genesis: Genesis,
+    pub(crate) chain: Chain,
+    /// Certificates of versions 2 and up.
+    pub(crate) links: Vec<Certificate>,
+    pub(crate) epoch: u64,
+    /// In the order of their epochs.
+    pub(crate) grants: Vec<Grant>,
+    pub(crate) kills: BTreeMap<Digest, Kill>,
+    pub(crate) restored: BTreeSet<Digest>,
+    /// Digest of the LinkL1 in force.
+    pub(crate) link: Option<Digest>,
+    pub(crate) proposals: BTreeMap<ProposalId, Proposal>,
+    /// Those that are not at their end.
+    pub(crate) running: BTreeSet<ProposalId>,
+    /// Last acknowledged trust version of each region.
+    pub(crate) acknowledged: BTreeMap<Region, u64>,
+    /// Regions that took the genesis.
+    pub(crate) founded: BTreeSet<Region>,
+}
+
+impl Tenant {
+    pub(crate) fn found(genesis: Genesis) -> Result<Self, Unfit> {
+        let chain = genesis.found().map_err(|e| e.to_string())?;
+        Ok(Self {
+            genesis,
+            chain,
+            links: Vec::new(),
+            epoch: 0,
+            grants: Vec::new(),
+            kills: BTreeMap::new(),
+            restored: BTreeSet::new(),
+            link: None,
+            proposals: BTreeMap::new(),
+            running: BTreeSet::new(),
+            acknowledged: BTreeMap::new(),
+            founded: BTreeSet::new(),
+        })
+    }
+
+    pub(crate) fn id(&self) -> TenantId {
+        self.chain.tenant()
+    }
+
+    /// A kill of this ledger that no restore names.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.kills.keys().any(|kill| !self.restored.contains(kill))
+    }
+
+    pub(crate) fn grant(&self, digest: Digest) -> Option<&Grant> {
+        self.grants.iter().find(|g| g.digest == digest)
+    }
+
+    /// One step of the fold.
+    pub(crate) fn apply(&mut self, at_ms: u64, correlation: &Correlation, record: Record) -> Result<(), Unfit> {
+        match record {
+            Record::Provisioned { .. } => Err("the tenant is provisioned a second time".to_owned()),
+            Record::Opened { proposal, change, statement, missing } => {
+                let opened = opened(proposal, change, statement, missing, at_ms, correlation)?;
+                self.running.insert(opened.id.clone());
+                self.proposals.insert(opened.id.clone(), opened);
+                Ok(())
+            }
+            Record::Answered { proposal, voice, vote, missing } => {
+                self.answered(&proposal, voice, vote, missing, at_ms)
+            }
+            Record::Withdrawn { proposal, vote: _ } => self.moved(&proposal, Event::Withdrawn, None),
+            Record::Expired { proposal } => self.moved(&proposal, Event::Expired, None),
+            Record::Voided { proposal, why } => self.moved(&proposal, Event::Voided, Some(why)),
+            Record::Certified { proposal } => {
+                self.proposal(&proposal)?.missing.clear();
+                self.moved(&proposal, Event::Certified, None)
+            }
+            Record::Applied { proposal, certificate, received_ms } => self.applied(&proposal, certificate, received_ms),
+            Record::ProbeAsked { proposal, regions } => {
+                let probes = &mut self.proposal(&proposal)?.probes;
+                probes.extend(regions.into_iter().map(|region| (region, Probe::default())));
+                Ok(())
+            }
+            Record::Probed { proposal, region, state, resolved, why, took_ms } => {
+                let probe = Probe { state: Some(state), resolved, why, took_ms };
+                self.proposal(&proposal)?.probes.insert(region, probe);
+                Ok(())
+            }
+            Record::Acknowledged { region, ack, waited_us } => self.acknowledged(region, ack, waited_us),
+            Record::Confirmed { proposal } => self.moved(&proposal, Event::Confirmed, None),
+            Record::Refused { proposal, why } => self.moved(&proposal, Event::Refused, Some(why)),
+            Record::Reconciled { .. } => Ok(()),
+        }
+    }
+
+    fn proposal(&mut self, id: &ProposalId) -> Result<&mut Proposal, Unfit> {
+        self.proposals.get_mut(id).ok_or_else(|| format!("it speaks of proposal {id}, which was never opened"))
+    }
+
+    fn moved(&mut self, id: &ProposalId, event: Event, why: Option<String>) -> Result<(), Unfit> {
+        let proposal = self.proposal(id)?;
+        let from = proposal.state;
+        let to = moved(from, event).ok_or_else(|| format!("a proposal that is {from} cannot be {event}"))?;
+        proposal.state = to;
+        proposal.why = why.or(proposal.why.take());
+        if to.is_end() {
+            self.running.remove(id);
+        }
+        Ok(())
+    }
+
+    fn answered(
+        &mut self,
+        id: &ProposalId,
+        voice: Voice,
+        signed: Signed,
+        missing: Vec<Group>,
+        at_ms: u64,
+    ) -> Result<(), Unfit> {
+        let role = match voice {
+            Voice::Approve => Role::Approve,
+            Voice::Reject => Role::Reject,
+            Voice::Confirm => Role::Confirm,
+        };
+        let vote = Vote::read(role, &signed).map_err(|e| e.to_string())?;
+        let proposal = self.proposal(id)?;
+        let answers = match voice {
+            Voice::Approve => &mut proposal.approvals,
+            Voice::Reject => &mut proposal.rejections,
+            Voice::Confirm => &mut proposal.confirmations,
+        };
+        answers.push(Answer { vote, signed, at_ms });
+        proposal.missing = missing;
+        // One rejection ends an ordinary proposal, but not a stop (PROTOCOL §4).
+        let ends = voice == Voice::Reject && !proposal.is_stop();
+        self.moved(id, if ends { Event::Rejected } else { Event::Answered }, None)
+    }
+
+    fn applied(&mut self, id: &ProposalId, certificate: Certificate, received_ms: u64) -> Result<(), Unfit> {
+        self.moved(id, Event::Applied, None)?;
+        let proposal = self.proposal(id)?;
+        proposal.progress = proposal.change.regions.iter().map(|r| (r.clone(), Progress::default())).collect();
+        proposal.certificate = Some(certificate.clone());
+        proposal.received_ms = Some(received_ms);
+        let (change, digest) = (proposal.change.clone(), proposal.digest);
+        match &change.action {
+            Action::RegisterSystem { .. }
+            | Action::ChangeCallers { .. }
+            | Action::ChangeActors { .. }
+            | Action::ChangeQuorum { .. } => {
+                (self.chain, _) = self.chain.extend(&certificate).map_err(|e| e.to_string())?;
+                self.links.push(certificate.clone());
+            }
+            Action::LinkL1 { .. } => self.link = Some(digest),
+            Action::RevokeL1 {} => {
+                let kill = Kill { regions: change.regions, certificate, version: change.trust_version };
+                self.kills.insert(digest, kill);
+                return Ok(());
+            }
+            Action::RestoreL1 { kills } => self.restored.extend(kills.iter().copied()),
+        }
+        self.epoch = change.epoch;
+        self.grants.push(Grant { change, digest, certificate });
+        Ok(())
+    }
+
+    fn acknowledged(&mut self, region: Region, signed: Signed, waited_us: u64) -> Result<(), Unfit> {
+        // Verified before it was written; the chain of the ledger vouches for it since.
+        let ack = SyncAck::peek(&signed).map_err(|e| e.to_string())?;
+        if ack.outcome == Outcome::Applied {
+            self.founded.insert(region.clone());
+            self.acknowledged.insert(region.clone(), ack.trust_version);
+            self.imply(&region, ack.trust_version, ack.change);
+        }
+        let Some(change) = ack.change else { return Ok(()) };
+        let Some(proposal) = self.by_change_mut(change) else { return Ok(()) };
+        let Some(progress) = proposal.progress.get_mut(&region) else { return Ok(()) };
+        // A region that was owed it twice may answer twice; the first that says applied stands.
+        if !progress.ack.as_ref().is_some_and(|(known, _)| known.outcome == Outcome::Applied) {
+            progress.ack = Some((ack, signed));
+            progress.waited_us = Some(waited_us);
+        }
+        Ok(())
+    }
+
+    /// A region that acknowledges a version has all before it, too: reconcile sends several in one directive.
+    fn imply(&mut self, region: &Region, version: u64, but: Option<Digest>) {
+        for id in &self.running {
+            let Some(proposal) = self.proposals.get_mut(id) else { continue };
+            let within = proposal.made_version().is_some_and(|made| made <= version) && Some(proposal.digest) != but;
+            if let (true, Some(progress)) = (within, proposal.progress.get_mut(region)) {
+                progress.implied = true;
+            }
+        }
+    }
+
+    /// A proposal by its change's digest: the same text is its id.
+    pub(crate) fn by_change(&self, change: Digest) -> Option<&Proposal> {
+        self.proposals.get(&id_of(change).ok()?)
+    }
+    fn by_change_mut(&mut self, change: Digest) -> Option<&mut Proposal> {
+        self.proposals.get_mut(&id_of(change).ok()?)
+    }
+}
+
+/// A proposal is called by its change's digest: the same change is never proposed twice.
+pub(crate) fn id_of(change: Digest) -> Result<ProposalId, Unfit> {
+    ProposalId::new(change.to_string()).map_err(|e| e.to_string())
+}
+
+pub(crate) fn opened(
+    id: ProposalId,
+    bytes: Vec<u8>,
+    statement: Signed,
+    missing: Vec<Group>,
+    at_ms: u64,
+    correlation: &Correlation,
+) -> Result<Proposal, Unfit> {
+    let change = Change::from_bytes(&bytes).map_err(|e| e.to_string())?;
+    let proposed = Vote::read(Role::Propose, &statement).map_err(|e| e.to_string())?;
+    let probes = match &change.action {
+        Action::LinkL1 { .. } => change.regions.iter().map(|r| (r.clone(), Probe::default())).collect(),
+        _ => BTreeMap::new(),
+    };
+    Ok(Proposal {
+        id,
+        digest: Change::digest_of(&bytes),
+        change,
+        bytes,
+        statement,
+        proposed,
+        created_ms: at_ms,
+        correlation: correlation.clone(),
+        state: State::Open,
+        why: None,
+        missing,
+        approvals: Vec::new(),
+        rejections: Vec::new(),
+        confirmations: Vec::new(),
+        probes,
+        progress: BTreeMap::new(),
+        certificate: None,
+        received_ms: None,
+    })
+}

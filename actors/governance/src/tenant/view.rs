@@ -1,0 +1,153 @@
+//! A tenant and its proposals as the desk shows them.
+
+use std::collections::BTreeMap;
+
+use orbital::{change::Action, names::Region};
+
+use super::{
+    decision::Facts,
+    pending::Pending,
+    state::{Answer, Progress, Proposal, Tenant},
+};
+use crate::{
+    change::risk,
+    error::{Error, Fault},
+    proposal::State,
+    views::{
+        Confirmation, Filter, LinkView, ProbeView, ProposalView, RegionProgress, TenantRegion, TenantState,
+        TenantSummary, TenantView, VoteView,
+    },
+};
+
+pub(crate) fn summary(tenant: &Tenant, facts: &Facts<'_>) -> TenantSummary {
+    let trust = tenant.chain.current();
+    let link = tenant.link.and_then(|link| tenant.grant(link)).and_then(|grant| match &grant.change.action {
+        Action::LinkL1 { l1 } => {
+            Some(LinkView { change: grant.digest, l1: l1.clone(), regions: grant.change.regions.clone() })
+        }
+        _ => None,
+    });
+    let killed = facts.is_killed(tenant);
+    let founded = trust.regions.keys().all(|region| tenant.founded.contains(region));
+    let state = match (killed, founded, &link) {
+        (true, ..) => TenantState::Killed,
+        (false, false, _) => TenantState::Provisioning,
+        (false, true, None) => TenantState::Unlinked,
+        (false, true, Some(_)) => TenantState::Active,
+    };
+    TenantSummary {
+        id: tenant.id(),
+        name: trust.name.clone(),
+        state,
+        trust_version: trust.version,
+        trust: tenant.chain.digest(),
+        epoch: tenant.epoch,
+        killed,
+        link,
+        proposals: tenant.running.len(),
+    }
+}
+
+pub(crate) fn view(tenant: &Tenant, facts: &Facts<'_>, pending: &Pending) -> Result<TenantView, Error> {
+    let trust = tenant.chain.current();
+    let unwritable = |e: orbital::canon::Malformed| Fault::Unwritable { what: "a trust root", why: e.to_string() };
+    let region = |name: &Region| {
+        let seen = facts.seen.get(name);
+        TenantRegion {
+            observed: seen.and_then(|s| s.observed.clone()),
+            observed_ms: seen.and_then(|s| s.at_ms),
+            acknowledged_version: tenant.acknowledged.get(name).copied(),
+            owed: pending.names(name),
+        }
+    };
+    let told = facts.seen.values().filter_map(|s| s.observed.as_ref()).flat_map(|o| o.kills.iter().copied());
+    Ok(TenantView {
+        summary: summary(tenant, facts),
+        deployment: trust.deployment.clone(),
+        trust_bytes: trust.to_bytes().map_err(unwritable)?,
+        trust_root: trust.clone(),
+        genesis: tenant.genesis.clone(),
+        links: tenant.links.clone(),
+        kills: tenant.kills.keys().copied().chain(told).collect(),
+        restored: tenant.restored.clone(),
+        regions: trust.regions.keys().map(|name| (name.clone(), region(name))).collect(),
+    })
+}
+
+/// The proposals that a filter lets through, newest first.
+pub(crate) fn proposals(tenant: &Tenant, facts: &Facts<'_>, filter: &Filter, limit: usize) -> Vec<ProposalView> {
+    let wanted = |p: &&Proposal| {
+        filter.state.is_none_or(|state| p.state == state) && filter.kind.is_none_or(|kind| p.kind() == kind)
+    };
+    let mut found: Vec<_> = tenant.proposals.values().filter(wanted).collect();
+    found.sort_by(|a, b| b.created_ms.cmp(&a.created_ms).then_with(|| a.id.cmp(&b.id)));
+    found.into_iter().take(limit).map(|p| proposal(p, facts)).collect()
+}
+
+pub(crate) fn proposal(proposal: &Proposal, facts: &Facts<'_>) -> ProposalView {
+    let votes = |answers: &[Answer]| answers.iter().map(vote).collect();
+    let probes = proposal.probes.iter().map(|(region, probe)| {
+        let view = ProbeView {
+            state: probe.state,
+            resolved: probe.resolved.clone(),
+            why: probe.why.clone(),
+            took_ms: probe.took_ms,
+        };
+        (region.clone(), view)
+    });
+    ProposalView {
+        id: proposal.id.clone(),
+        tenant: proposal.change.tenant,
+        kind: proposal.kind(),
+        stop: proposal.is_stop(),
+        state: proposal.state,
+        why: proposal.why.clone(),
+        risk: risk(proposal.kind()),
+        change_bytes: proposal.bytes.clone(),
+        change: proposal.change.clone(),
+        digest: proposal.digest,
+        proposal: proposal.statement.clone(),
+        proposer: proposal.proposed.person.clone(),
+        approvals: votes(&proposal.approvals),
+        rejections: votes(&proposal.rejections),
+        confirmations: votes(&proposal.confirmations),
+        missing: proposal.missing.clone(),
+        needs_confirmation: proposal.state == State::Open && proposal.missing.is_empty(),
+        expires: proposal.proposed.expires,
+        created_ms: proposal.created_ms,
+        correlation: proposal.correlation.clone(),
+        probes: probes.collect(),
+        regions: regions(proposal, facts),
+        certificate: proposal.certificate.clone(),
+    }
+}
+
+fn vote(answer: &Answer) -> VoteView {
+    let Answer { vote, signed, at_ms } = answer;
+    VoteView { person: vote.person.clone(), key: vote.key.clone(), at_ms: *at_ms, vote: signed.clone() }
+}
+
+fn regions(proposal: &Proposal, facts: &Facts<'_>) -> BTreeMap<Region, RegionProgress> {
+    proposal.progress.iter().map(|(region, progress)| (region.clone(), one(region, progress, facts))).collect()
+}
+
+fn one(region: &Region, progress: &Progress, facts: &Facts<'_>) -> RegionProgress {
+    let confirmation = match (progress.applied(), progress.refused()) {
+        (true, _) => Confirmation::Applied,
+        (false, Some(_)) => Confirmation::Refused,
+        (false, None) => Confirmation::Waiting,
+    };
+    let ack = progress.ack.as_ref().map(|(ack, _)| ack);
+    let seen = facts.seen.get(region);
+    let left = seen.and_then(|s| s.observed.as_ref()).and_then(|o| o.lease_left);
+    let ends = left.zip(seen.and_then(|s| s.at_ms)).map(|(left, at)| at.saturating_add(left.saturating_mul(1_000)));
+    RegionProgress {
+        confirmation,
+        why: progress.refused().unwrap_or_default().to_owned(),
+        waited_us: progress.waited_us,
+        took_us: ack.map(|ack| ack.took_us),
+        members: ack.map(|ack| ack.members.clone()).unwrap_or_default(),
+        lease_ends_ms: ends.filter(|_| confirmation != Confirmation::Applied),
+        ack: progress.ack.as_ref().map(|(_, signed)| signed.clone()),
+    }
+}
