@@ -58,3 +58,6 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BadBody> {
         Err(BadBody::Unreadable(format!("{} bytes too many", rest.len() - read)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ pub mod report;
 pub mod sign;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod transplant;
 pub mod trust;
 pub mod vote;
 pub mod wire;

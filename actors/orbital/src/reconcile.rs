@@ -56,3 +56,6 @@ pub fn reconcile(desired: &Desired, observed: Option<&Observed>) -> Vec<Gap> {
     }
     gaps
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,8 +124,11 @@ fn a_change_that_makes_no_version_extends_nothing() {
     }
 }
 
+type Alter = fn(&mut TrustRoot);
+type Act = fn(Box<TrustRoot>) -> Action;
+
 /// Each member of a trust root, altered so that the root is still valid by itself.
-const ALTERATIONS: [(&str, fn(&mut TrustRoot)); 13] = [
+const ALTERATIONS: [(&str, Alter); 13] = [
     ("deployment", |r| r.deployment = crate::names::Deployment::new("other").unwrap()),
     ("name", |r| r.name = crate::names::TenantName::new("globex").unwrap()),
     ("actors", |r| _ = r.actors.insert(person("guest"), actor(&["Guests"], secret("g", "g").public()))),
@@ -150,7 +153,7 @@ const ALTERATIONS: [(&str, fn(&mut TrustRoot)); 13] = [
 #[test]
 fn each_kind_of_change_alters_what_it_is_about_and_nothing_else() {
     let world = World::new();
-    let allowed: [(&str, fn(Box<TrustRoot>) -> Action, &[&str]); 4] = [
+    let allowed: [(&str, Act, &[&str]); 4] = [
         (
             "RegisterSystem",
             |mut next| {
