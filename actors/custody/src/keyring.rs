@@ -4,6 +4,9 @@
 //! and borrow again. What a borrow computes is a `Pending`, opened by `Borrow::finish`. Objects are looked up under tenant and
 //! system only, so a foreign id equals an absent one ([`Error::Absent`]).
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use orbital::names::{System, TenantId};

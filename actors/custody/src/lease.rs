@@ -116,10 +116,12 @@ impl Lease {
 
     /// What to write down now.
     pub fn stored(&mut self, now: Now) -> Stored {
-        let remaining_ms = self.until_ms.saturating_sub(now.boottime_ms);
+        // A restart counts from the highest wall time. Where the clock stands below it now, that much would not be counted.
+        let behind_ms = self.see(now).saturating_sub(now.wall_ms);
+        let remaining_ms = self.until_ms.saturating_sub(now.boottime_ms).saturating_sub(behind_ms);
         Stored {
             remaining_ms: (self.until_ms != LEASE_UNLIMITED).then_some(remaining_ms),
-            highest_wall_ms: self.see(now),
+            highest_wall_ms: self.highest_wall_ms,
             boottime_ms: now.boottime_ms,
             boot: now.boot,
         }
@@ -200,6 +202,15 @@ mod tests {
         let stored = lease.stored(NOON);
         let start = Now { wall_ms: NOON.wall_ms - 1, boot: 2, ..NOON };
         assert!(Lease::restarted(stored, start).is_over(start));
+    }
+
+    #[test]
+    fn a_lease_renewed_while_the_wall_clock_is_behind_does_not_gain_by_it() {
+        let mut lease = Lease::provisioned(Length::Milliseconds(HOUR), NOON);
+        let behind = Now { wall_ms: NOON.wall_ms - HOUR / 2, ..NOON };
+        let stored = lease.stored(behind);
+        let start = Now { boottime_ms: 1, wall_ms: NOON.wall_ms + HOUR / 2, boot: 2 };
+        assert!(Lease::restarted(stored, start).is_over(start), "an hour has gone by");
     }
 
     #[test]

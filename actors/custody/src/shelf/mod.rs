@@ -21,6 +21,9 @@ mod tenants;
 mod tombstone;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use keys::StoredKey;
 pub use objects::Row as ObjectRow;
 pub use tenants::TenantRow;
@@ -87,6 +90,16 @@ impl Shelf {
     /// Whose store it is.
     pub fn owner(&self) -> &Owner {
         &self.owner
+    }
+
+    /// Waits for what is being written, then closes the store. Everything after it fails.
+    pub async fn close(&self) {
+        // An empty job: when it answers, all before it are done.
+        let flushed: Result<(), Error> = self.writer.write(|_| Ok(())).await;
+        if let Err(why) = flushed {
+            tracing::warn!(%why, "the last commit before closing the store failed");
+        }
+        self.base.close();
     }
 
     fn rows(&self) -> Rows<'_> {

@@ -46,6 +46,11 @@ impl Base {
         transaction.commit().map_err(failed("write"))
     }
 
+    /// Closes the database for good: its file can be opened by another process.
+    pub(super) fn close(&self) {
+        *self.database.write() = None;
+    }
+
     fn reopen(&self) {
         let mut database = self.database.write();
         *database = None;

@@ -48,6 +48,8 @@ pub(super) struct Pages {
     first: NonNull<u8>,
     bytes: usize,
     mode: Mode,
+    /// The inner part may be read and written: what was never opened needs no wiping.
+    open: bool,
 }
 
 // SAFETY: `Pages` owns its mapping like a Box<[u8]>; access goes through `slice`/`slice_mut`, whose callers own disjoint ranges.
@@ -62,99 +64,71 @@ impl Pages {
         let too_many = || Error::Memory { call: "mmap", why: "more key slots than this machine can address".into() };
         let bytes = bytes.max(1).checked_next_multiple_of(page).ok_or_else(too_many)?;
         let whole_bytes = bytes.checked_add(2 * page).ok_or_else(too_many)?;
-        let mut pages = Self::reserve(whole_bytes, page, bytes)?;
-        let secret = if wanted == Wanted::Best { pages.back_with_secret_memory() } else { Err(errno(libc::ENOSYS)) };
-        match secret {
-            Ok(()) => pages.mode = Mode::SecretMemory,
-            // The first failing call decides nothing: the fallback has the same guarantees, or refuses.
-            Err(_) => pages.back_with_locked_pages()?,
-        }
+        let secret = match wanted {
+            Wanted::Best => Self::secret_memory(whole_bytes, page).ok(),
+            Wanted::LockedOnly => None,
+        };
+        // Why secret memory failed decides nothing: the fallback gives the same promise to keys, or refuses.
+        let mut pages = match secret {
+            Some(pages) => pages,
+            None => Self::locked_pages(whole_bytes, page)?,
+        };
         pages.touch();
         Ok(pages)
     }
 
-    /// Address space with no access at all: what is not opened later stays as the guards.
-    fn reserve(whole_bytes: usize, page: usize, bytes: usize) -> Result<Self, Error> {
-        // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches no memory of ours.
-        let whole = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                whole_bytes,
-                libc::PROT_NONE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
+    /// Maps `whole_bytes` without access, so that the first and last page stay as guards. One call: nothing of ours is ever
+    /// replaced, so a failure leaves no hole that another thread's memory could fall into.
+    fn reserve(whole_bytes: usize, page: usize, flags: c_int, fd: c_int, mode: Mode) -> io::Result<Self> {
+        // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory of ours.
+        let whole = unsafe { libc::mmap(std::ptr::null_mut(), whole_bytes, libc::PROT_NONE, flags, fd, 0) };
         if whole == libc::MAP_FAILED {
-            return Err(Error::Memory { call: "mmap", why: io::Error::last_os_error().to_string() });
+            return Err(io::Error::last_os_error());
         }
-        let whole = NonNull::new(whole).ok_or_else(|| Error::Memory { call: "mmap", why: "mapped at zero".into() })?;
-        // SAFETY: `page` is inside the mapping, which is `bytes + 2 * page` long.
+        let whole = NonNull::new(whole).ok_or_else(|| errno(libc::EFAULT))?;
+        // SAFETY: `page` is inside the mapping, which is longer than two pages.
         let first = unsafe { whole.cast::<u8>().add(page) };
-        Ok(Self { whole, whole_bytes, first, bytes, mode: Mode::Locked })
+        Ok(Self { whole, whole_bytes, first, bytes: whole_bytes - 2 * page, mode, open: false })
     }
 
-    fn back_with_secret_memory(&self) -> io::Result<()> {
+    fn secret_memory(whole_bytes: usize, page: usize) -> io::Result<Self> {
+        let length = libc::off_t::try_from(whole_bytes).map_err(|_| errno(libc::EINVAL))?;
         // SAFETY: the call takes flags and answers a descriptor or -1.
         let fd = unsafe { libc::syscall(libc::SYS_memfd_secret, libc::O_CLOEXEC) };
         let fd = c_int::try_from(fd).map_err(|_| errno(libc::EBADF))?;
         checked(fd)?;
-        let backed = self.back_with(fd);
+        // SAFETY: `fd` is an open memory file of ours, for this call and the next two.
+        let pages = checked(unsafe { libc::ftruncate(fd, length) })
+            .and_then(|()| Self::reserve(whole_bytes, page, libc::MAP_SHARED, fd, Mode::SecretMemory));
         // SAFETY: `fd` is ours and not used again; the mapping keeps the pages alive.
-        checked(unsafe { libc::close(fd) }).and(backed)
-    }
-
-    fn back_with(&self, fd: c_int) -> io::Result<()> {
-        let length = libc::off_t::try_from(self.bytes).map_err(|_| errno(libc::EINVAL))?;
-        // SAFETY: `fd` is an open memory file of ours.
-        checked(unsafe { libc::ftruncate(fd, length) })?;
-        // SAFETY: MAP_FIXED replaces exactly the inner part of our own reservation, of which nobody holds a reference yet.
-        let at = unsafe {
-            libc::mmap(
-                self.first.as_ptr().cast(),
-                self.bytes,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_FIXED,
-                fd,
-                0,
-            )
-        };
-        if at == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
+        checked(unsafe { libc::close(fd) })?;
+        let mut pages = pages?;
+        pages.open()?;
         // A shared mapping refuses WIPEONFORK: children do not get it at all.
-        self.advise(libc::MADV_DONTFORK).inspect_err(|_| self.close_again())
+        pages.advise(libc::MADV_DONTFORK)?;
+        Ok(pages)
     }
 
-    /// Back to no access: the fallback starts from the state that `reserve` left.
-    fn close_again(&self) {
-        // SAFETY: as in `back_with`; a failure leaves the secret pages mapped, which the fallback's mprotect and mlock then meet.
-        unsafe {
-            libc::mmap(
-                self.first.as_ptr().cast(),
-                self.bytes,
-                libc::PROT_NONE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
-                -1,
-                0,
-            )
-        };
-    }
-
-    fn back_with_locked_pages(&self) -> Result<(), Error> {
+    fn locked_pages(whole_bytes: usize, page: usize) -> Result<Self, Error> {
         let failed = |call| move |why: io::Error| Error::Memory { call, why: why.to_string() };
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let mut pages = Self::reserve(whole_bytes, page, flags, -1, Mode::Locked).map_err(failed("mmap"))?;
+        pages.open().map_err(failed("mprotect"))?;
+        pages.advise(libc::MADV_DONTDUMP).map_err(failed("madvise(MADV_DONTDUMP)"))?;
+        pages.advise(libc::MADV_WIPEONFORK).map_err(failed("madvise(MADV_WIPEONFORK)"))?;
         // SAFETY: the range is the inner part of our own mapping.
-        checked(unsafe { libc::mprotect(self.first.as_ptr().cast(), self.bytes, libc::PROT_READ | libc::PROT_WRITE) })
-            .map_err(failed("mprotect"))?;
-        self.advise(libc::MADV_DONTDUMP).map_err(failed("madvise(MADV_DONTDUMP)"))?;
-        self.advise(libc::MADV_WIPEONFORK).map_err(failed("madvise(MADV_WIPEONFORK)"))?;
-        // SAFETY: as above.
-        checked(unsafe { libc::mlock(self.first.as_ptr().cast(), self.bytes) }).map_err(|why| Error::MemoryNotLocked {
-            bytes: self.bytes,
-            limit: memlock_limit(),
-            why: why.to_string(),
-        })
+        checked(unsafe { libc::mlock(pages.first.as_ptr().cast(), pages.bytes) }).map_err(|why| {
+            Error::MemoryNotLocked { bytes: pages.bytes, limit: memlock_limit(), why: why.to_string() }
+        })?;
+        Ok(pages)
+    }
+
+    /// Lets the inner part be read and written.
+    fn open(&mut self) -> io::Result<()> {
+        // SAFETY: the range is the inner part of our own mapping.
+        checked(unsafe { libc::mprotect(self.first.as_ptr().cast(), self.bytes, libc::PROT_READ | libc::PROT_WRITE) })?;
+        self.open = true;
+        Ok(())
     }
 
     fn advise(&self, advice: c_int) -> io::Result<()> {
@@ -202,11 +176,12 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        // SAFETY: nobody holds a reference into the mapping any more: every `Secret` holds the slab that owns us.
-        unsafe {
-            memsec::memzero(self.first.as_ptr(), self.bytes);
-            libc::munmap(self.whole.as_ptr(), self.whole_bytes);
+        if self.open {
+            // SAFETY: the inner part is ours, readable and writable, and every `Secret` in it has gone.
+            unsafe { memsec::memzero(self.first.as_ptr(), self.bytes) };
         }
+        // SAFETY: nobody holds a reference into the mapping any more: every `Secret` holds the slab that owns us.
+        unsafe { libc::munmap(self.whole.as_ptr(), self.whole_bytes) };
     }
 }
 

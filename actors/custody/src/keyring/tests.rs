@@ -1,0 +1,270 @@
+//! Objects from creation to destruction, over restarts, stops and strangers.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::{
+    dek::Mode,
+    key_table::Stop,
+    object::{Name, State},
+    rig::{LOOK, Node, OTHER, TENANT, World, meta, system},
+    shelf::TenantRow,
+};
+
+async fn create(node: &Node, name: &str) -> ObjectId {
+    let mut meta = meta();
+    meta.names.push(Name { value: name.to_owned(), kind: 1 });
+    let fill = |out: &mut [u8]| {
+        out.fill(0x5a);
+        Ok(())
+    };
+    node.keyring.create_object(&TENANT, &system("orders"), meta, 32, fill).await.unwrap()
+}
+
+async fn export(node: &Node, object: ObjectId) -> Result<Vec<u8>, Error> {
+    node.keyring.export(&TENANT, &system("orders"), object, LOOK).await.map(|bytes| bytes.to_vec())
+}
+
+fn named(node: &Node, name: &str) -> Vec<ObjectId> {
+    let filter = Filter { name: Some(name), ..Filter::default() };
+    node.keyring.locate(&TENANT, &system("orders"), filter, |_, _| true).unwrap().ids
+}
+
+fn destroyed(meta: &mut ObjectMeta) -> Result<(), Error> {
+    meta.state = State::Destroyed;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_survives_a_restart_wrapped() {
+    let world = World::new();
+    let node = world.start().await;
+    let object = create(&node, "k").await;
+    let borrow = node.keyring.borrow(&TENANT, &system("orders"), object, Purpose::Protect).unwrap();
+    let sealed = borrow.encrypt(Mode::Gcm, None, b"aad", b"text").unwrap();
+    let sealed = borrow.finish(sealed).unwrap();
+    node.stop().await;
+    let bytes = std::fs::read(world.path("store").join("custody.redb")).unwrap();
+    assert!(!bytes.windows(16).any(|window| window == [0x5a; 16]), "key bytes stand in the store");
+    let node = world.start().await;
+    let miss = node.keyring.borrow(&TENANT, &system("orders"), object, Purpose::Process).err();
+    assert_eq!(miss, Some(Unborrowed::Miss));
+    node.keyring.warm(&TENANT, &system("orders"), object).await.unwrap();
+    let borrow = node.keyring.borrow(&TENANT, &system("orders"), object, Purpose::Process).unwrap();
+    let text = borrow
+        .decrypt(Mode::Gcm, &sealed.iv, b"aad", &sealed.bytes, sealed.tag.as_ref().map(<[u8; 16]>::as_slice))
+        .unwrap();
+    assert_eq!(&*borrow.finish(text).unwrap(), b"text");
+    assert_eq!(export(&node, object).await.unwrap(), [0x5a; 32]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_object_equals_an_absent_one() {
+    let world = World::new();
+    let node = world.start().await;
+    let object = create(&node, "k").await;
+    let nothing = ObjectId::random().unwrap();
+    for (tenant, name, id) in [(OTHER, "orders", object), (TENANT, "billing", object), (TENANT, "orders", nothing)] {
+        let ring = &node.keyring;
+        assert_eq!(ring.borrow(&tenant, &system(name), id, Purpose::Process).err(), Some(Unborrowed::Miss));
+        let answers = [
+            ring.warm(&tenant, &system(name), id).await.err(),
+            ring.object(&tenant, &system(name), id).err(),
+            ring.update(&tenant, &system(name), id, |_| Ok::<(), Error>(())).await.err(),
+            ring.destroy(&tenant, &system(name), id, destroyed).await.err(),
+            ring.export(&tenant, &system(name), id, LOOK).await.err(),
+        ];
+        assert!(answers.iter().all(|why| matches!(why, Some(Error::Absent { .. }))), "{answers:?}");
+    }
+    assert_eq!(export(&node, object).await.unwrap(), [0x5a; 32]);
+    let filter = Filter { name: Some("k"), ..Filter::default() };
+    assert_eq!(node.keyring.locate(&OTHER, &system("orders"), filter, |_, _| true).unwrap(), Located::default());
+    assert_eq!(node.keyring.locate(&TENANT, &system("billing"), filter, |_, _| true).unwrap(), Located::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destroyed_object_keeps_its_attributes_only() {
+    let world = World::new();
+    let node = world.start().await;
+    let object = create(&node, "k").await;
+    node.keyring.destroy(&TENANT, &system("orders"), object, destroyed).await.unwrap();
+    assert!(matches!(export(&node, object).await, Err(Error::Destroyed(_))));
+    let found = node.keyring.object(&TENANT, &system("orders"), object).unwrap();
+    assert_eq!((found.meta.state, found.key_bytes), (State::Destroyed, 0));
+    assert!(node.shelf.object(&TENANT, &system("orders"), object).unwrap().unwrap().wrapped.is_empty());
+    node.stop().await;
+    let node = world.start().await;
+    assert!(matches!(export(&node, object).await, Err(Error::Destroyed(_))));
+    assert_eq!(named(&node, "k"), [object]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_fixed_at_creation_stays() {
+    let world = World::new();
+    let node = world.start().await;
+    let object = create(&node, "k").await;
+    let changes: [fn(&mut ObjectMeta); 3] =
+        [|meta| meta.exportable = false, |meta| meta.object_type = 7, |meta| meta.state = State::Destroyed];
+    for change in changes {
+        let answer = node
+            .keyring
+            .update(&TENANT, &system("orders"), object, move |meta| {
+                change(meta);
+                Ok::<(), Error>(())
+            })
+            .await;
+        assert!(answer.is_err());
+    }
+    let refused = node
+        .keyring
+        .update(&TENANT, &system("orders"), object, |meta| {
+            meta.usage_mask = 1;
+            Err(Error::Seal)
+        })
+        .await;
+    assert!(matches!(refused, Err(Error::Seal)));
+    assert_eq!(node.keyring.object(&TENANT, &system("orders"), object).unwrap().meta.usage_mask, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_is_seen_by_the_next_borrow_and_after_a_restart() {
+    let world = World::new();
+    let node = world.start().await;
+    let object = create(&node, "k").await;
+    let deactivate = |meta: &mut ObjectMeta| {
+        meta.state = State::Deactivated;
+        Ok::<(), Error>(())
+    };
+    node.keyring.update(&TENANT, &system("orders"), object, deactivate).await.unwrap();
+    let state = |node: &Node| {
+        node.keyring.borrow(&TENANT, &system("orders"), object, Purpose::Process).unwrap().meta().unwrap().state
+    };
+    assert_eq!(state(&node), State::Deactivated);
+    node.stop().await;
+    let node = world.start().await;
+    node.keyring.warm(&TENANT, &system("orders"), object).await.unwrap();
+    assert_eq!(state(&node), State::Deactivated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_updates_lose_nothing() {
+    let world = World::new();
+    let node = world.start().await;
+    let object = create(&node, "k").await;
+    let add = |n: u32| {
+        let keyring = node.keyring.clone();
+        async move {
+            let change = move |meta: &mut ObjectMeta| {
+                meta.groups.push(n.to_string());
+                Ok::<(), Error>(())
+            };
+            keyring.update(&TENANT, &system("orders"), object, change).await
+        }
+    };
+    let all = futures::future::join_all((0..50).map(|n| tokio::spawn(add(n)))).await;
+    assert!(all.iter().all(|one| one.as_ref().is_ok_and(Result::is_ok)));
+    let stored = node.keyring.object(&TENANT, &system("orders"), object).unwrap().meta.groups;
+    assert_eq!(stored.iter().collect::<BTreeSet<_>>().len(), 50);
+    let borrowed = node.keyring.borrow(&TENANT, &system("orders"), object, Purpose::Process).unwrap();
+    assert_eq!(borrowed.meta().unwrap().groups, stored, "the table holds the newest revision");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locate_finds_by_name_and_in_order() {
+    let world = World::new();
+    let node = world.start().await;
+    let mut objects = Vec::new();
+    for name in ["a", "b", "a"] {
+        objects.push(create(&node, name).await);
+        node.clock.forward(1);
+    }
+    assert_eq!(named(&node, "a"), [objects[2], objects[0]]);
+    assert!(named(&node, "c").is_empty());
+    let rename = |meta: &mut ObjectMeta| {
+        meta.names[0].value = "c".to_owned();
+        Ok::<(), Error>(())
+    };
+    node.keyring.update(&TENANT, &system("orders"), objects[0], rename).await.unwrap();
+    assert_eq!((named(&node, "a"), named(&node, "c")), (vec![objects[2]], vec![objects[0]]));
+    let all = |offset, max| {
+        let filter = Filter { name: None, offset, max };
+        node.keyring.locate(&TENANT, &system("orders"), filter, |_, meta| meta.object_type == 2).unwrap()
+    };
+    assert_eq!(all(0, None).ids, [objects[2], objects[1], objects[0]]);
+    assert_eq!(all(1, Some(1)), Located { ids: vec![objects[1]], total: 3 });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_exported_is_not() {
+    let world = World::new();
+    let node = world.start().await;
+    let mut meta = meta();
+    meta.exportable = false;
+    let object = node.keyring.create_object(&TENANT, &system("orders"), meta, 32, |_| Ok(())).await.unwrap();
+    assert!(matches!(export(&node, object).await, Err(Error::NotExportable(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_tenant_gets_nothing_and_another_everything() {
+    let world = World::new();
+    let node = world.start().await;
+    let object = create(&node, "k").await;
+    node.table.kill(&TENANT, Stop::Killed).unwrap();
+    let ring = &node.keyring;
+    let answers = [
+        ring.create_object(&TENANT, &system("orders"), meta(), 32, |_| Ok(())).await.err(),
+        ring.object(&TENANT, &system("orders"), object).err(),
+        ring.warm(&TENANT, &system("orders"), object).await.err(),
+        ring.locate(&TENANT, &system("orders"), Filter::default(), |_, _| true).err(),
+        export(&node, object).await.err(),
+        ring.warm_system(&TENANT, &system("orders")).await.err(),
+    ];
+    let killed = |why: &Option<Error>| matches!(why, Some(Error::Refused(Refused { why: Stop::Killed })));
+    assert!(answers.iter().all(killed), "{answers:?}");
+    assert!(ring.create_object(&OTHER, &system("orders"), meta(), 32, |_| Ok(())).await.is_ok());
+}
+
+/// The kill is durable before it is acknowledged: whatever else is lost, the next run knows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_tenant_stays_killed_after_a_restart() {
+    let world = World::new();
+    let node = world.start().await;
+    let object = create(&node, "k").await;
+    let drained = node.table.kill(&TENANT, Stop::Killed).unwrap();
+    let row = TenantRow {
+        generation: drained.generation(),
+        stops: Stop::Killed.bit(),
+        ..node.shelf.tenants().unwrap().remove(&TENANT).unwrap()
+    };
+    node.shelf.entomb(&TENANT, &row).unwrap();
+    node.stop().await;
+    let node = world.start().await;
+    assert!(matches!(export(&node, object).await, Err(Error::Refused(Refused { why: Stop::Killed }))));
+    assert_eq!(node.generation(), drained.generation());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_vault_is_an_error_that_says_so() {
+    let world = World::new();
+    let node = world.start().await;
+    let mut held = Vec::new();
+    while let Ok(secret) = node.slab.random(512) {
+        held.push(secret);
+    }
+    let full = node.keyring.create_object(&TENANT, &system("orders"), meta(), 512, |_| Ok(())).await;
+    assert!(matches!(full, Err(Error::VaultFull { .. })), "{full:?}");
+    drop(held);
+    assert!(node.keyring.create_object(&TENANT, &system("orders"), meta(), 512, |_| Ok(())).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_moved_between_objects_is_refused() {
+    let world = World::new();
+    let node = world.start().await;
+    let (one, other) = (create(&node, "a").await, create(&node, "b").await);
+    let stolen = node.shelf.object(&TENANT, &system("orders"), one).unwrap().unwrap();
+    node.shelf.put_object(&TENANT, other, stolen).await.unwrap();
+    node.table.remove(&TENANT, &KeyId::Object(other));
+    let refused = node.keyring.warm(&TENANT, &system("orders"), other).await;
+    assert!(matches!(refused, Err(Error::Transplanted { field: "id", .. })), "{refused:?}");
+}

@@ -1,0 +1,108 @@
+//! The store: whose it is, what is forged, what survives.
+
+use std::collections::BTreeSet;
+
+use orbital::names::{Deployment, Digest, Region};
+use redb::ReadableDatabase;
+
+use super::*;
+use crate::{
+    key_table::{Stop, Stops},
+    names::{Epoch, Generation, Version},
+    rig::{OTHER, TENANT, World},
+};
+
+fn killed_row() -> TenantRow {
+    TenantRow {
+        epoch: Epoch(5),
+        generation: Generation(2),
+        stops: Stops::default().with(Stop::Killed).0,
+        kills: BTreeSet::from([Digest([3; 32])]),
+        ..TenantRow::default()
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_another_region_or_node_is_refused() {
+    let world = World::new();
+    world.shelf().close().await;
+    let owner = |region| Owner { deployment: Deployment::new("test").unwrap(), region: Region::new(region).unwrap() };
+    let refused = Shelf::open(&world.path("store"), owner("ch"), world.key()).err();
+    assert!(
+        matches!(&refused, Some(Error::ForeignStore { what: "region", found, .. }) if found == "eu"),
+        "{refused:?}"
+    );
+    let other = Arc::new(NodeKey::load_or_create(&world.path("other.key")).unwrap());
+    let refused = Shelf::open(&world.path("store"), owner("eu"), other).err();
+    assert!(matches!(refused, Some(Error::ForeignStore { what: "a node with key", .. })), "{refused:?}");
+    assert!(Shelf::open(&world.path("store"), owner("eu"), world.key()).is_ok());
+}
+
+#[tokio::test]
+async fn a_tenant_is_provisioned_once_and_read_back() {
+    let world = World::new();
+    let shelf = world.shelf();
+    shelf.provision(TENANT, TenantRow { head: vec![0, 255, 7], ..TenantRow::default() }).await.unwrap();
+    assert!(matches!(shelf.provision(TENANT, TenantRow::default()).await, Err(Error::AlreadyProvisioned(_))));
+    shelf.close().await;
+    let rows = world.shelf().tenants().unwrap();
+    assert_eq!(rows[&TENANT].head, [0, 255, 7]);
+}
+
+/// The database could not be written any more (a full disk): the tombstone alone must keep the tenant stopped.
+#[tokio::test]
+async fn a_stop_that_reached_only_the_tombstone_survives_a_restart() {
+    let world = World::new();
+    let shelf = world.shelf();
+    shelf.provision(TENANT, TenantRow::default()).await.unwrap();
+    shelf.entomb(&TENANT, &killed_row()).unwrap();
+    shelf.close().await;
+    let row = world.shelf().tenants().unwrap().remove(&TENANT).unwrap();
+    assert!(Stops(row.stops).holds(Stop::Killed));
+    assert_eq!((row.epoch, row.generation), (Epoch(5), Generation(2)));
+    assert_eq!(row.kills, killed_row().kills);
+}
+
+#[tokio::test]
+async fn a_row_that_was_moved_is_found() {
+    let world = World::new();
+    let shelf = world.shelf();
+    shelf.provision(TENANT, TenantRow::default()).await.unwrap();
+    shelf.provision(OTHER, killed_row()).await.unwrap();
+    shelf.close().await;
+    drop(shelf);
+    let database = redb::Database::open(world.path("store").join("custody.redb")).unwrap();
+    let view = database.begin_read().unwrap().open_table(TENANTS).unwrap();
+    let free = view.get(TENANT.0.as_bytes().as_slice()).unwrap().unwrap().value().to_vec();
+    drop(view);
+    let transaction = database.begin_write().unwrap();
+    let other = OTHER.0.as_bytes().as_slice();
+    transaction.open_table(TENANTS).unwrap().insert(other, free.as_slice()).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    assert!(matches!(world.shelf().tenants(), Err(Error::Forged { table: "tenants", .. })));
+}
+
+#[tokio::test]
+async fn the_first_of_two_first_keys_is_kept() {
+    let world = World::new();
+    let shelf = world.shelf();
+    let key = |byte| StoredKey { version: Version(1), blob: vec![byte; 40] };
+    assert_eq!(shelf.put_key(&TENANT, None, key(1)).await.unwrap(), key(1));
+    assert_eq!(shelf.put_key(&TENANT, None, key(2)).await.unwrap(), key(1));
+    let newer = StoredKey { version: Version(2), blob: vec![9] };
+    shelf.put_key(&TENANT, None, newer.clone()).await.unwrap();
+    assert_eq!(shelf.newest_key(&TENANT, None).unwrap(), Some(newer));
+    assert_eq!(shelf.newest_key(&OTHER, None).unwrap(), None);
+}
+
+#[tokio::test]
+async fn many_writers_share_commits_and_each_is_durable() {
+    let world = World::new();
+    let shelf = world.shelf();
+    let keys = (1..=200u64).map(|n| StoredKey { version: Version(n), blob: n.to_be_bytes().to_vec() });
+    let written = futures::future::join_all(keys.map(|key| shelf.put_key(&TENANT, None, key))).await;
+    assert!(written.iter().all(Result::is_ok));
+    shelf.close().await;
+    assert_eq!(world.shelf().newest_key(&TENANT, None).unwrap().map(|key| key.version), Some(Version(200)));
+}
