@@ -1,0 +1,69 @@
+//! What every route is given: the desk, the limits, and the word that the listener is closing.
+
+use std::{convert::Infallible, sync::Arc};
+
+use governance::Desk;
+use orbital::names::Correlation;
+use tokio::sync::{Semaphore, watch};
+use warp::{
+    Filter,
+    filters::BoxedFilter,
+    http::{HeaderValue, StatusCode, header},
+    reply::{self, Reply, Response},
+};
+
+use crate::{
+    correlation,
+    limits::{Limits, WATCHERS_MAX},
+    problem::Problem,
+};
+
+/// The door to governance, cloned into each route.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) desk: Desk,
+    pub(crate) limits: Limits,
+    /// Turns true when the listener closes: event streams end then.
+    pub(crate) closing: watch::Receiver<bool>,
+    pub(crate) watchers: Arc<Semaphore>,
+}
+
+/// A resource's routes.
+pub(crate) type Route = BoxedFilter<(Response,)>;
+
+impl Door {
+    pub(crate) fn new(desk: Desk, limits: Limits, closing: watch::Receiver<bool>) -> Self {
+        Self { desk, limits, closing, watchers: Arc::new(Semaphore::new(WATCHERS_MAX)) }
+    }
+
+    /// Hands itself to a route.
+    pub(crate) fn open(&self) -> impl Filter<Extract = (Self,), Error = Infallible> + Clone + use<> {
+        let door = self.clone();
+        warp::any().map(move || door.clone())
+    }
+}
+
+/// The request's correlation id, which the listener put there.
+pub(crate) fn correlated() -> impl Filter<Extract = (Result<Correlation, Problem>,), Error = Infallible> + Clone {
+    warp::ext::optional::<Correlation>().map(|id: Option<Correlation>| id.map_or_else(correlation::fresh, Ok))
+}
+
+/// An answer, good or not.
+pub(crate) fn finish(result: Result<Response, Problem>) -> Response {
+    result.unwrap_or_else(Reply::into_response)
+}
+
+/// 200 with a body.
+pub(crate) fn shown(view: &impl serde::Serialize) -> Response {
+    reply::json(view).into_response()
+}
+
+/// 202: taken, and where to look for what becomes of it.
+pub(crate) fn accepted(view: &impl serde::Serialize, location: &str) -> Response {
+    let mut response = shown(view);
+    *response.status_mut() = StatusCode::ACCEPTED;
+    if let Ok(value) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(header::LOCATION, value);
+    }
+    response
+}

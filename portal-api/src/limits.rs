@@ -1,0 +1,58 @@
+//! What one caller may ask of the listener: sizes, times and counts, each with its name (DESIGN §8.12).
+
+use std::time::Duration;
+
+/// Largest request body, in bytes. A statement itself may hold as much as `orbital::canon` allows, minus its spelling as base64url.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Most open connections of the listener.
+pub const CONNECTIONS_MAX: usize = 512;
+/// Time for the TLS handshake.
+pub const HANDSHAKE_TIMEOUT_MS: u64 = 5_000;
+/// Time for a request's head, and for a kept connection to begin its next request.
+pub const HEADER_TIMEOUT_MS: u64 = 15_000;
+/// Time for a request's body.
+pub const BODY_TIMEOUT_MS: u64 = 15_000;
+/// Time in which a connection must move at least one byte. Event streams send a comment well within it.
+pub const IDLE_TIMEOUT_MS: u64 = 60_000;
+/// How often an event stream without events sends a comment.
+pub const EVENTS_COMMENT_MS: u64 = 15_000;
+/// Most open event streams.
+pub const WATCHERS_MAX: usize = 128;
+/// Events that are read ahead for one watcher.
+pub const EVENTS_AHEAD_MAX: usize = 64;
+/// Largest request head, in bytes.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Most items of one page.
+pub const PAGE_ITEMS_MAX: usize = 500;
+/// Items of a page where the caller names no limit.
+pub const PAGE_ITEMS_DEFAULT: usize = 100;
+/// Most parallel streams of one HTTP/2 connection.
+pub const STREAMS_MAX: u32 = 64;
+/// Longest correlation id, in bytes.
+pub const CORRELATION_BYTES_MAX: usize = 128;
+/// How long open requests may take to end after a shutdown.
+pub const DRAIN_TIMEOUT_MS: u64 = 5_000;
+
+/// The limits that a listener runs with; tests lower them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub connections: usize,
+    pub handshake: Duration,
+    pub header: Duration,
+    pub body: Duration,
+    pub idle: Duration,
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: CONNECTIONS_MAX,
+            handshake: Duration::from_millis(HANDSHAKE_TIMEOUT_MS),
+            header: Duration::from_millis(HEADER_TIMEOUT_MS),
+            body: Duration::from_millis(BODY_TIMEOUT_MS),
+            idle: Duration::from_millis(IDLE_TIMEOUT_MS),
+            drain: Duration::from_millis(DRAIN_TIMEOUT_MS),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Accepts, shakes hands, names the caller, and hands each request to the routes. Knows nothing about tenants.
+
+use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+
+use http::{HeaderValue, Request, header};
+use hyper::{body::Incoming, service::Service};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use orbital::names::Correlation;
+use rustls::ServerConfig;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+use warp::reply::Response;
+
+use crate::{
+    correlation,
+    error::ApiError,
+    idle::Idle,
+    limits::{HEAD_BYTES_MAX, Limits, STREAMS_MAX},
+    peer::PeerId,
+    problem::Problem,
+};
+
+/// Pause after a failed accept, such as for want of file descriptors.
+const ACCEPT_PAUSE_MS: u64 = 50;
+
+/// The routes as the listener calls them.
+pub(crate) trait Routes:
+    Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+impl<S> Routes for S where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// Runs until `shutdown` resolves, then lets open requests end within `limits.drain`.
+pub(crate) async fn run<S: Routes>(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    limits: Limits,
+    routes: S,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ApiError> {
+    let acceptor = TlsAcceptor::from(tls);
+    let permits = Arc::new(Semaphore::new(limits.connections));
+    let graceful = GracefulShutdown::new();
+    let mut tasks = JoinSet::new();
+    tokio::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some(_ended) = tasks.join_next(), if !tasks.is_empty() => continue,
+            accepted = accept(&listener, &permits) => accepted,
+        };
+        let (tcp, permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "portal: accept failed; check the limit of open files");
+                tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+                continue;
+            }
+        };
+        let (acceptor, routes, watcher) = (acceptor.clone(), routes.clone(), graceful.watcher());
+        tasks.spawn(async move {
+            let _permit = permit;
+            let Some((stream, peer)) = handshake(acceptor, tcp, limits).await else { return };
+            let service = hyper::service::service_fn(move |request| answer(routes.clone(), peer.clone(), request));
+            let connection = builder(limits).serve_connection(TokioIo::new(stream), service).into_owned();
+            if let Err(error) = watcher.watch(connection).await {
+                tracing::debug!(%error, "portal: connection ended");
+            }
+        });
+    }
+    drop(listener);
+    if timeout(limits.drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!("portal: requests still open after the drain time were cut off");
+    }
+    tasks.shutdown().await;
+    Ok(())
+}
+
+type Permit = tokio::sync::OwnedSemaphorePermit;
+
+/// The next connection, once there is room for it; whoever comes meanwhile waits in the kernel's queue.
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<(TcpStream, Permit)> {
+    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
+    let (tcp, _) = listener.accept().await?;
+    tcp.set_nodelay(true)?;
+    Ok((tcp, permit))
+}
+
+type Stream = Idle<tokio_rustls::server::TlsStream<TcpStream>>;
+
+async fn handshake(acceptor: TlsAcceptor, tcp: TcpStream, limits: Limits) -> Option<(Stream, Option<PeerId>)> {
+    match timeout(limits.handshake, acceptor.accept(tcp)).await {
+        Ok(Ok(tls)) => {
+            let peer = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(PeerId::of);
+            Some((Idle::new(tls, limits.idle), peer))
+        }
+        Ok(Err(error)) => {
+            metrics::counter!("kcm_portal_handshakes_refused_total").increment(1);
+            tracing::info!(%error, "portal: handshake refused; the REST CA must have signed the client's certificate");
+            None
+        }
+        Err(_) => {
+            metrics::counter!("kcm_portal_handshakes_refused_total").increment(1);
+            tracing::info!("portal: handshake timed out");
+            None
+        }
+    }
+}
+
+fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header).max_buf_size(HEAD_BYTES_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+    builder
+}
+
+/// One request: who asks, under which correlation id, then the routes; problems are rendered here, once.
+async fn answer<S: Routes>(
+    routes: S,
+    peer: Option<PeerId>,
+    mut request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (id, refused) = identify(&request, peer.as_ref());
+    let mut response = match (refused, peer) {
+        (None, Some(peer)) => {
+            request.extensions_mut().insert(peer);
+            if let Some(id) = &id {
+                request.extensions_mut().insert::<Correlation>(id.clone());
+            }
+            match routes.call(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        }
+        (refused, _) => render(refused.unwrap_or_else(unnamed), id.as_ref()),
+    };
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        response = render(problem, id.as_ref());
+    }
+    if let Some(value) = id.as_ref().and_then(correlation::value) {
+        response.headers_mut().insert(correlation::HEADER, value);
+    }
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let status = response.status().as_u16();
+    metrics::counter!("kcm_portal_requests_total", "status" => status.to_string()).increment(1);
+    tracing::info!(correlation = id.as_ref().map(Correlation::as_str), %method, path, status, "portal: answered");
+    Ok(response)
+}
+
+fn render(problem: Problem, id: Option<&Correlation>) -> Response {
+    tracing::info!(correlation = id.map(Correlation::as_str), code = problem.code, %problem, "portal: refused");
+    problem.render(id)
+}
+
+/// The correlation id, and what stands against answering at all.
+fn identify(request: &Request<Incoming>, peer: Option<&PeerId>) -> (Option<Correlation>, Option<Problem>) {
+    let (id, refused) = match correlation::given(request.headers()) {
+        Ok(Some(id)) => (Some(id), None),
+        Ok(None) => (None, None),
+        Err(problem) => (None, Some(problem)),
+    };
+    let id = id.or_else(|| correlation::fresh().ok());
+    let refused = refused.or_else(|| peer.is_none().then(unnamed));
+    (id, refused)
+}
+
+fn unnamed() -> Problem {
+    Problem::new(403, "caller-unnamed", "The client certificate names nobody")
+        .detail("the certificate was verified, but it carries neither a SAN URI nor a common name")
+        .fix("have the REST CA issue a certificate with a SAN URI or a CN")
+}

@@ -1,0 +1,202 @@
+//! The single map from what went wrong inside to what a caller reads: problem+json (RFC 9457).
+//!
+//! Each problem says what (`title`), where (`instance`, and `errors` with JSON pointers), why (`detail`) and what to do (`fix`).
+
+use std::fmt;
+
+use governance::{Fault, Refusal};
+use http::{HeaderValue, StatusCode, header};
+use orbital::names::Correlation;
+use serde::{Deserialize, Serialize};
+use warp::reply::{Reply, Response};
+
+/// What a problem's `type` begins with.
+const TYPE: &str = "urn:kcm:problem:";
+
+/// One finding inside a request body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// JSON pointer (RFC 6901) to the member that is wrong; empty for the body as a whole.
+    pub pointer: String,
+    pub detail: String,
+}
+
+/// An error as the caller gets it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `urn:kcm:problem:` and the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: String,
+    pub status: u16,
+    pub detail: String,
+    /// `urn:kcm:correlation:` and the request's correlation id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// Stable, for programs.
+    pub code: String,
+    /// What to do next.
+    pub fix: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Finding>,
+}
+
+impl Problem {
+    pub fn new(status: u16, code: &str, title: &str) -> Self {
+        Self {
+            kind: format!("{TYPE}{code}"),
+            title: title.to_owned(),
+            status,
+            detail: String::new(),
+            instance: None,
+            code: code.to_owned(),
+            fix: String::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn detail(self, detail: impl fmt::Display) -> Self {
+        Self { detail: detail.to_string(), ..self }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn fix(self, fix: impl fmt::Display) -> Self {
+        Self { fix: fix.to_string(), ..self }
+    }
+
+    /// A member of the request that does not read.
+    pub fn unreadable(pointer: &str, why: &impl fmt::Display) -> Self {
+        let mut problem = Self::new(400, "unreadable", "The request does not read")
+            .detail(why)
+            .fix("send what GET /v1/openapi.json describes for this path");
+        problem.errors.push(Finding { pointer: pointer.to_owned(), detail: why.to_string() });
+        problem
+    }
+
+    pub fn not_found(what: &str, name: &impl fmt::Display) -> Self {
+        Self::new(404, "not-found", "There is no such thing")
+            .detail(format!("{what} {name} is not known here"))
+            .fix("list what there is, and compare the id character by character")
+    }
+
+    /// The world failed us: trying again may help.
+    pub fn fault(what: &str, why: &impl fmt::Display) -> Self {
+        Self::new(503, "fault", "The server cannot do this at the moment")
+            .detail(format!("{what}: {why}"))
+            .fix("try again; if it stays, look into governance's log for the correlation id of this answer")
+    }
+
+    /// The answer's bytes; `instance` names the request.
+    pub fn render(mut self, correlation: Option<&Correlation>) -> Response {
+        self.instance = correlation.map(|id| format!("urn:kcm:correlation:{id}"));
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = body.into_response();
+        *response.status_mut() = status;
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.title, self.code, self.detail)
+    }
+}
+
+/// A problem rides in an empty answer until the listener knows the correlation id and renders it ([`crate::listener`]).
+impl Reply for Problem {
+    fn into_response(self) -> Response {
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<governance::Error> for Problem {
+    fn from(error: governance::Error) -> Self {
+        match error {
+            governance::Error::Refused(refusal) => refused(&refusal),
+            governance::Error::Fault(fault) => failed(&fault),
+        }
+    }
+}
+
+/// A refusal's status and title; what to do stands in the refusal's own words, and `fix` sends to where one can act on it.
+fn refused(refusal: &Refusal) -> Problem {
+    use Refusal as R;
+    let (status, title, fix) = match refusal {
+        R::UnknownTenant(_) => (404, NOT_FOUND, "list them with GET /v1/tenants"),
+        R::UnknownProposal(_) => (404, NOT_FOUND, "list them with GET /v1/proposals"),
+        R::BadGenesis(_) | R::MalformedChange(_) | R::MalformedVote(_) | R::WrongRole { .. } => {
+            (400, "What was sent does not read", "make it with this release's `kcm` and send it unchanged")
+        }
+        R::TooLarge(_) => (413, "The change is too large", "split it into several proposals"),
+        R::TooManyOpen { .. } | R::TooManyTenants { .. } => (429, "A limit is reached", "close what is open first"),
+        R::PolicyDenies { .. }
+        | R::UnknownSigner { .. }
+        | R::BadSignature { .. }
+        | R::NotDemanded { .. }
+        | R::ProposerApproves(_)
+        | R::ProposerRejects(_)
+        | R::NotTheProposer { .. }
+        | R::Uncertified(_) => {
+            (403, "This signature does not count here", "see who may sign with GET /v1/proposals/{id}")
+        }
+        R::TenantKnown(_)
+        | R::StaleTrust { .. }
+        | R::AheadTrust { .. }
+        | R::StaleEpoch { .. }
+        | R::AlreadyLinked(_)
+        | R::AlreadyProposed { .. }
+        | R::TenantKilled { .. }
+        | R::ProposalClosed { .. }
+        | R::DoubleAnswer { .. }
+        | R::ConfirmTooEarly { .. }
+        | R::Expired { .. } => {
+            (409, "The state of things does not allow it", "read the present state, then decide anew")
+        }
+        R::AmbiguousName { .. } => (409, "The name is not unique", "use the tenant's id from GET /v1/tenants"),
+        _ => (422, "This cannot be decided", "correct what the detail names, then sign and send it again"),
+    };
+    Problem::new(status, refusal.code(), title).detail(refusal).fix(fix)
+}
+
+const NOT_FOUND: &str = "There is no such thing";
+
+fn failed(fault: &Fault) -> Problem {
+    let base = Problem::fault("nothing was decided", fault);
+    Problem { code: fault.code().to_owned(), kind: format!("{TYPE}{}", fault.code()), ..base }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_and_faults_keep_their_code_and_say_what_to_do() {
+        let unknown = Problem::from(governance::Error::from(Refusal::UnknownTenant("acme".into())));
+        assert_eq!((unknown.status, unknown.code.as_str()), (404, "unknown-tenant"));
+        assert!(unknown.detail.contains("acme") && !unknown.fix.is_empty());
+        let own = Problem::from(governance::Error::from(Refusal::NothingToRestore));
+        assert_eq!((own.status, own.kind.as_str()), (422, "urn:kcm:problem:nothing-to-restore"));
+        let fault = Problem::from(governance::Error::from(Fault::Gone { what: "the desk" }));
+        assert_eq!((fault.status, fault.code.as_str()), (503, "gone"));
+    }
+
+    #[test]
+    fn it_renders_as_problem_json_with_its_request() {
+        let id = Correlation::new("click-1").unwrap();
+        let response = Problem::not_found("proposal", &"X").render(Some(&id));
+        assert_eq!(response.status(), 404);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+    }
+}

@@ -1,0 +1,96 @@
+//! `/v1/tenants`: found one, list them, see one, take its trust chain home, simulate its revocation.
+
+use governance::TenantView;
+use orbital::{
+    certificate::Certificate,
+    chain::Genesis,
+    names::{Correlation, Digest, TenantId, TenantName},
+};
+use serde::Serialize;
+use warp::{Filter, reply::Response};
+
+use crate::{
+    body,
+    door::{Door, Route, accepted, correlated, finish, shown},
+    page::{self, Ask},
+    problem::Problem,
+};
+
+/// The signed bytes of every version: whoever holds the tenant's id verifies them without us.
+#[derive(Debug, Serialize)]
+struct TrustChain {
+    tenant: TenantId,
+    name: TenantName,
+    version: u64,
+    digest: Digest,
+    genesis: Genesis,
+    links: Vec<Certificate>,
+}
+
+#[derive(Debug, Serialize)]
+struct Founded {
+    id: TenantId,
+}
+
+pub(crate) fn routes(door: &Door) -> Route {
+    let list = warp::path!("tenants")
+        .and(warp::get())
+        .and(door.open())
+        .and(page::ask(&[]))
+        .then(|door: Door, ask: Result<Ask, Problem>| async move { finish(list(&door, ask).await) });
+    let found = warp::path!("tenants")
+        .and(warp::post())
+        .and(door.open())
+        .and(correlated())
+        .and(body::json(door.limits.body))
+        .then(|door: Door, id, genesis| async move { finish(found(&door, id, genesis).await) });
+    let show = warp::path!("tenants" / String)
+        .and(warp::get())
+        .and(door.open())
+        .then(|tenant: String, door: Door| async move { finish(view(&door, &tenant).await.map(|v| shown(&v))) });
+    let trust = warp::path!("tenants" / String / "trust")
+        .and(warp::get())
+        .and(door.open())
+        .then(|tenant: String, door: Door| async move { finish(view(&door, &tenant).await.map(|v| shown(&chain(v)))) });
+    let simulate = warp::path!("tenants" / String / "revocations:simulate")
+        .and(warp::post())
+        .and(door.open())
+        .then(|tenant: String, door: Door| async move { finish(simulate(&door, &tenant).await) });
+    list.or(found).unify().or(show).unify().or(trust).unify().or(simulate).unify().boxed()
+}
+
+/// One tenant, by id or name.
+pub(super) async fn view(door: &Door, tenant: &str) -> Result<TenantView, Problem> {
+    Ok(door.desk.tenant(tenant).await?)
+}
+
+async fn list(door: &Door, ask: Result<Ask, Problem>) -> Result<Response, Problem> {
+    let ask = ask?;
+    let page = page::cut(door.desk.tenants().await?, &ask, |t| t.id.to_string())?;
+    Ok(page.reply("/v1/tenants", &ask))
+}
+
+async fn found(
+    door: &Door,
+    id: Result<Correlation, Problem>,
+    genesis: Result<Genesis, Problem>,
+) -> Result<Response, Problem> {
+    let tenant = door.desk.provision(genesis?, id?).await?;
+    Ok(accepted(&Founded { id: tenant }, &format!("/v1/tenants/{tenant}")))
+}
+
+async fn simulate(door: &Door, tenant: &str) -> Result<Response, Problem> {
+    Ok(shown(&door.desk.simulate(tenant).await?))
+}
+
+fn chain(view: TenantView) -> TrustChain {
+    let summary = view.summary;
+    TrustChain {
+        tenant: summary.id,
+        name: summary.name,
+        version: summary.trust_version,
+        digest: summary.trust,
+        genesis: view.genesis,
+        links: view.links,
+    }
+}
