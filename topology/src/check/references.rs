@@ -1,0 +1,159 @@
+//! T0103: every name that is used is defined somewhere; and T0102 where a field makes no sense beside another.
+
+use std::path::Path;
+
+use crate::{
+    file::{File, L1, Provider},
+    finding::{At, Code, Finding},
+    places,
+    reader::wrong,
+    suggest::did_you_mean,
+};
+
+pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
+    let l1s: Vec<&str> = file.l1s().iter().map(|(name, _)| name.value.0.as_str()).collect();
+    let rules: Vec<&str> = file.rules().iter().map(|(name, _)| name.value.0.as_str()).collect();
+    let regions: Vec<&str> = file.regions().iter().map(|(name, _)| name.value.as_str()).collect();
+    for (name, region) in file.regions() {
+        let who = format!("region `{}`", name.value);
+        for used in region.value.residency.iter().flat_map(|list| &list.value) {
+            defined(&who, "residency rule", "residency", used, &used.value.0, &rules, findings);
+        }
+        for used in region.value.l1.iter().flat_map(|list| &list.value) {
+            defined(&who, "L1", "l1", used, &used.value.0, &l1s, findings);
+        }
+    }
+    for (name, l1) in file.l1s() {
+        let who = format!("`auth` of L1 `{}`", name.value.0);
+        for (used, _) in l1.value.auth.iter().flat_map(|table| &table.value.entries) {
+            defined(&who, "region", "region", used, used.value.as_str(), &regions, findings);
+        }
+        provider_fields(&name.value.0, l1, findings);
+    }
+    store_rules(file, findings);
+}
+
+fn defined<T>(
+    who: &str,
+    kind: &str,
+    table: &str,
+    used: &At<T>,
+    name: &str,
+    known: &[&str],
+    findings: &mut Vec<Finding>,
+) {
+    if known.contains(&name) {
+        return;
+    }
+    let near = did_you_mean(name, known.iter().copied());
+    let message = format!("{who} names {kind} `{name}`, which no `[{table}.…]` defines{near}");
+    let help = match known {
+        [] => format!("Add `[{table}.{name}]`."),
+        _ => format!("Add `[{table}.{name}]`, or use one of: {}.", known.join(", ")),
+    };
+    findings.push(Finding::new(Code::Dangling, message, help).at(&used.place, "names nothing"));
+}
+
+/// Each provider has fields of its own.
+fn provider_fields(name: &str, l1: &At<L1>, findings: &mut Vec<Finding>) {
+    let Some(provider) = &l1.value.provider else { return };
+    let (needs, not): (Vec<_>, Vec<_>) = match provider.value {
+        Provider::AwsKms => (
+            vec![("region", l1.value.region.is_some())],
+            vec![
+                ("node", l1.value.node.as_ref().map(|a| &a.place)),
+                ("listen", l1.value.listen.as_ref().map(|a| &a.place)),
+                ("store", l1.value.store.as_ref().map(|a| &a.place)),
+            ],
+        ),
+        Provider::Soft => (
+            vec![
+                ("jurisdiction", l1.value.jurisdiction.is_some()),
+                ("node", l1.value.node.is_some()),
+                ("listen", l1.value.listen.is_some()),
+                ("store", l1.value.store.is_some()),
+            ],
+            vec![
+                ("region", l1.value.region.as_ref().map(|a| &a.place)),
+                ("endpoint", l1.value.endpoint.as_ref().map(|a| &a.place)),
+            ],
+        ),
+    };
+    let provider_name = provider.value.as_str();
+    let missing: Vec<_> = needs.iter().filter(|(_, there)| !there).map(|(field, _)| format!("`{field}`")).collect();
+    if !missing.is_empty() {
+        let message = format!("L1 `{name}` of provider `{provider_name}` lacks {}", missing.join(", "));
+        let help = "Add what is missing; `samples/demo.toml` shows each field with its meaning.";
+        findings.push(Finding::new(Code::Missing, message, help).at(&provider.place, "this provider needs more"));
+    }
+    for (field, place) in not {
+        if let Some(place) = place {
+            let message = format!("`{field}` means nothing for an L1 of provider `{provider_name}`");
+            let help = "Remove the field, or correct `provider`.";
+            let finding = Finding::new(Code::WrongValue, message, help);
+            findings.push(finding.at(place, "has no effect").at(&provider.place, "because of this provider"));
+        }
+    }
+    if let (Provider::AwsKms, Some(region)) = (provider.value, &l1.value.region) {
+        aws_region(l1, region, findings);
+    }
+}
+
+/// An AWS region says where the key lies. One that this release does not know needs `jurisdiction`; the two may not contradict.
+fn aws_region(l1: &At<L1>, region: &At<String>, findings: &mut Vec<Finding>) {
+    let known = places::of_aws(&region.value);
+    match (known, &l1.value.jurisdiction) {
+        (Some(country), Some(said)) if said.value.as_str() != country => {
+            let message = format!("AWS region `{}` lies in {country}, not in {}", region.value, said.value);
+            let finding = Finding::new(Code::WrongValue, message, "Remove `jurisdiction`, or correct `region`.");
+            findings.push(finding.at(&said.place, "says otherwise").at(&region.place, "lies there"));
+        }
+        (None, None) => {
+            let near = did_you_mean(&region.value, places::aws_regions());
+            let why = format!("names no AWS region that this release knows{near}");
+            let mut finding = wrong(&region.place, &why);
+            finding.help = "Correct it, or add `jurisdiction` with the country in which it lies.".into();
+            findings.push(finding);
+        }
+        (Some(_), _) | (None, Some(_)) => {}
+    }
+}
+
+/// The high-water file must survive a restore of the store, so it cannot lie in it (PROTOCOL §6).
+fn store_rules(file: &File, findings: &mut Vec<Finding>) {
+    for (name, node) in file.regions().iter().flat_map(|(_, region)| region.value.nodes()) {
+        if let (Some(store), Some(highwater)) = (&node.value.store, &node.value.highwater)
+            && inside(&highwater.value, &store.value)
+        {
+            let message = format!("the high-water file of `{}` lies inside its store", name.value);
+            let help = "Put it on another path: it must tell when the store was put back to a backup, so no backup of the store may hold it.";
+            let finding = Finding::new(Code::WrongValue, message, help);
+            findings.push(finding.at(&highwater.place, "would be restored too").at(&store.place, "the store"));
+        }
+        if let (Some(kmip), None) = (&node.value.kmip, &node.value.kmip_tls) {
+            let message = format!("node `{}` listens for KMIP without `kmip_tls`", name.value);
+            let help = "Add `kmip_tls = { cert = \"…\", key = \"…\" }`: KMIP is served over TLS alone.";
+            findings.push(Finding::new(Code::Missing, message, help).at(&kmip.place, "needs a certificate"));
+        }
+    }
+    if let Some(governance) = &file.governance {
+        let (address, orbital) = (&governance.value.address, &governance.value.orbital);
+        let nowhere = orbital.iter().chain(&governance.value.orbital_critical).find(|a| a.value.ip().is_unspecified());
+        if let (None, Some(listen)) = (address, nowhere) {
+            let message = format!("no region can dial {}", listen.value);
+            let help = "Add `address` to `[governance]`: the name or IP address by which regions reach it.";
+            findings
+                .push(Finding::new(Code::Missing, message, help).at(&listen.place, "listens everywhere, is nowhere"));
+        }
+        if governance.value.lease_key.is_some() != governance.value.lease_public.is_some() {
+            let message = "`lease_key` and `lease_public` belong together";
+            let help = "Give both (governance renews leases) or neither (each tenant does).";
+            findings.push(Finding::new(Code::Missing, message, help).at(&governance.place, "has one of the two"));
+        }
+    }
+}
+
+fn inside(path: &Path, folder: &Path) -> bool {
+    let clean = |p: &Path| p.components().collect::<std::path::PathBuf>();
+    clean(path).starts_with(clean(folder))
+}

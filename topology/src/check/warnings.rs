@@ -1,0 +1,62 @@
+//! T0301, and the warnings: T0402 and T0503. A warning never keeps a file from being used.
+
+use crate::{
+    file::{File, RegionPart},
+    finding::{At, Code, Finding},
+    reader::wrong,
+    units::{Size, Span},
+};
+
+/// From here on, the time that a cut-off region may serve a revoked key is worth a word (the default lease, DESIGN §2.8).
+pub(super) const AUTONOMY_WARN: Span = Span::hours(24);
+/// Locked memory below this holds no tenant.
+pub(super) const LOCKED_MEMORY_MIN: Size = Size::new(64 * 1024);
+
+pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
+    for (name, region) in file.regions() {
+        let name = name.value.as_str();
+        listens(name, region, findings);
+        autonomy(name, region, findings);
+        memory(region, findings);
+        // One process a region is what a demo is.
+        if let ([(only, _)], false) = (region.value.nodes(), file.is_development()) {
+            let message = format!("region `{name}` has one node: a restart drops every cached key until L1 answers");
+            let help = "Add a second node in another zone.";
+            findings.push(Finding::new(Code::SinglePoint, message, help).at(&only.place, "the only node"));
+        }
+    }
+}
+
+fn listens(name: &str, region: &At<RegionPart>, findings: &mut Vec<Finding>) {
+    if region.value.nodes().iter().any(|(_, node)| node.value.kmip.is_some()) {
+        return;
+    }
+    let message = format!("region `{name}` has no node with `kmip`: nobody could use its keys");
+    let help = format!("Add `kmip` and `kmip_tls` to a `[region.{name}.node.…]`, or remove the region.");
+    findings.push(Finding::new(Code::NoKmip, message, help).at(&region.place, "serves nobody"));
+}
+
+fn autonomy(name: &str, region: &At<RegionPart>, findings: &mut Vec<Finding>) {
+    let Some(span) = region.value.autonomy.as_ref().and_then(|a| a.value.serve_cached.as_ref()) else { return };
+    if span.value == Span::ms(0) {
+        findings.push(wrong(
+            &span.place,
+            "must be longer than nothing: a region that may never serve is a region to remove",
+        ));
+    }
+    if span.value > AUTONOMY_WARN {
+        let message = format!(
+            "`serve_cached = {}`: a cut-off region `{name}` may serve a revoked key for {}",
+            span.value, span.value
+        );
+        let help = "Shorten it if that is too long; a tenant's lease may be shorter still. Every simulation shows this number.";
+        findings.push(Finding::new(Code::Autonomy, message, help).at(&span.place, "longer than a day"));
+    }
+}
+
+fn memory(region: &At<RegionPart>, findings: &mut Vec<Finding>) {
+    let size = region.value.cache.as_ref().and_then(|c| c.value.locked_memory.as_ref());
+    if let Some(size) = size.filter(|s| s.value < LOCKED_MEMORY_MIN) {
+        findings.push(wrong(&size.place, &format!("must be {LOCKED_MEMORY_MIN} or more, found {}", size.value)));
+    }
+}

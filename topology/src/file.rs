@@ -1,0 +1,201 @@
+//! The shape of a topology file: every field that schema v1 knows, each with its place, nothing yet compared with anything else.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use orbital::names::{Deployment, Jurisdiction, NodeName, Region, TenantId, TenantName};
+
+use crate::{
+    finding::{At, Code, Finding, Place},
+    reader::{Endpoint, FromNode, Host, Name, Table, shapes, words},
+    tree::{Node, Value},
+    units::{PublicKey, Size, Span},
+};
+
+/// The schema that this release reads and writes.
+pub const SCHEMA: &str = "v1";
+
+shapes! {
+    File {
+        required schema: String,
+        required deployment: Deployment,
+        optional generation: u64,
+        optional development: bool,
+        optional tls: Tls,
+        optional governance: Governance,
+        optional orbital: Orbital,
+        optional l1: Table<Name, L1>,
+        optional residency: Table<Name, Residency>,
+        optional region: Table<Region, RegionPart>,
+        optional pin: Table<TenantName, TenantId>,
+    }
+    Tls {
+        required identity: String,
+    }
+    Governance {
+        required node: NodeName,
+        optional address: Host,
+        required rest: SocketAddr,
+        required orbital: SocketAddr,
+        required orbital_critical: SocketAddr,
+        required health: SocketAddr,
+        required store: PathBuf,
+        optional ledger: Ledger,
+        required rest_tls: MutualTls,
+        required orbital_tls: MutualTls,
+        required frame_key: PathBuf,
+        required frame_public: PublicKey,
+        optional lease_key: PathBuf,
+        optional lease_public: PublicKey,
+    }
+    Ledger {
+        required kind: LedgerKind,
+        optional path: PathBuf,
+    }
+    MutualTls {
+        required ca: PathBuf,
+        required cert: PathBuf,
+        required key: PathBuf,
+    }
+    ServerTls {
+        required cert: PathBuf,
+        required key: PathBuf,
+    }
+    Orbital {
+        optional transport: Transport,
+        optional ack_budget: Span,
+        optional critical: Critical,
+    }
+    Critical {
+        optional ack_budget: Span,
+        optional resend: Span,
+    }
+    L1 {
+        required provider: Provider,
+        optional mode: Mode,
+        optional region: String,
+        optional endpoint: Endpoint,
+        optional jurisdiction: Jurisdiction,
+        optional probe: Span,
+        optional node: NodeName,
+        optional listen: SocketAddr,
+        optional store: PathBuf,
+        optional auth: Table<Region, L1Auth>,
+    }
+    L1Auth {
+        optional credentials_file: PathBuf,
+        optional role_arn: String,
+    }
+    Residency {
+        required allow: Vec<At<String>>,
+        optional material_leaves: MaterialLeaves,
+    }
+    RegionPart {
+        required jurisdiction: Jurisdiction,
+        required residency: Vec<At<Name>>,
+        required l1: Vec<At<Name>>,
+        required report_public: PublicKey,
+        required hpke_public: PublicKey,
+        optional autonomy: Autonomy,
+        optional cache: Cache,
+        optional node: Table<NodeName, CryptoNode>,
+        optional edge: Table<NodeName, Edge>,
+    }
+    Autonomy {
+        required serve_cached: Span,
+        optional then: Then,
+    }
+    Cache {
+        optional locked_memory: Size,
+        optional idle_evict: Span,
+    }
+    CryptoNode {
+        optional kmip: SocketAddr,
+        required stop: SocketAddr,
+        required health: SocketAddr,
+        required store: PathBuf,
+        required highwater: PathBuf,
+        optional kmip_tls: ServerTls,
+        required orbital_tls: MutualTls,
+        required frame_key: PathBuf,
+        required frame_public: PublicKey,
+        required report_key: PathBuf,
+        required hpke_key: PathBuf,
+        optional zone: String,
+    }
+    Edge {
+        required kmip: SocketAddr,
+        required peers: Vec<At<String>>,
+        optional quota: Quota,
+    }
+    Quota {
+        optional ops_per_s: u64,
+        optional connections: u64,
+    }
+}
+
+words! {
+    /// Who keeps an L1 key.
+    Provider {
+        AwsKms = "aws-kms",
+        /// A process of our own that protects nothing: for development alone.
+        Soft = "soft",
+    }
+    /// Whether the region may cache what an L1 unwrapped (bring your own key) or the key never leaves its home (hold your own key).
+    Mode { Byok = "byok", Hyok = "hyok", }
+    /// Where the ledger is kept.
+    LedgerKind { Redb = "redb", }
+    /// How the planes reach each other.
+    Transport { Cluster = "cluster", }
+    /// Whether a key may leave the places that a rule allows.
+    MaterialLeaves { Never = "never", WrappedOnly = "wrapped-only", }
+    /// What a region does when its autonomy ends.
+    Then { Lock = "lock", }
+}
+
+impl RegionPart {
+    pub(crate) fn nodes(&self) -> &[(At<NodeName>, At<CryptoNode>)] {
+        self.node.as_ref().map_or(&[], |table| &table.value.entries)
+    }
+    pub(crate) fn edges(&self) -> &[(At<NodeName>, At<Edge>)] {
+        self.edge.as_ref().map_or(&[], |table| &table.value.entries)
+    }
+}
+
+impl File {
+    pub(crate) fn regions(&self) -> &[(At<Region>, At<RegionPart>)] {
+        self.region.as_ref().map_or(&[], |table| &table.value.entries)
+    }
+    pub(crate) fn l1s(&self) -> &[(At<Name>, At<L1>)] {
+        self.l1.as_ref().map_or(&[], |table| &table.value.entries)
+    }
+    pub(crate) fn rules(&self) -> &[(At<Name>, At<Residency>)] {
+        self.residency.as_ref().map_or(&[], |table| &table.value.entries)
+    }
+    pub(crate) fn is_development(&self) -> bool {
+        self.development.as_ref().is_some_and(|d| d.value)
+    }
+
+    /// Reads the tree. A file of another schema is not read further: its fields would all be strangers.
+    pub(crate) fn read_from(tree: &Node, findings: &mut Vec<Finding>) -> Option<Self> {
+        let whole = Place::default();
+        if let Some(other) = other_schema(tree) {
+            findings.push(other);
+            return None;
+        }
+        <Self as FromNode>::read(tree, &whole, findings)
+    }
+}
+
+fn other_schema(tree: &Node) -> Option<Finding> {
+    let Value::Table(entries) = &tree.value else { return None };
+    let (_, node) = entries.iter().find(|(key, _)| key.text == "schema")?;
+    let said = match &node.value {
+        Value::Text(text) if text == SCHEMA => return None,
+        Value::Text(text) => text.clone(),
+        other => other.kind().to_owned(),
+    };
+    let message = format!("this binary reads {SCHEMA}; the file says {said}");
+    let help = format!("Upgrade this binary, or write the file as `schema = \"{SCHEMA}\"`.");
+    let place = Place { path: "schema".into(), span: node.span.clone() };
+    Some(Finding::new(Code::Schema, message, help).at(&place, "written for another schema"))
+}

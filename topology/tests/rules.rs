@@ -1,0 +1,199 @@
+//! Rules at their edges: each case is the production sample with one part changed.
+
+#![cfg(test)]
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use orbital::names::{NodeName, Region};
+use topology::{Checked, Code, Files, L1Provider, NodeRole, check};
+
+fn sample(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)).unwrap()
+}
+
+fn with(edits: &[(&str, &str)]) -> Checked {
+    let mut text = sample("production.toml");
+    for (from, to) in edits {
+        assert!(text.contains(from), "{from}");
+        text = text.replacen(from, to, 1);
+    }
+    check(Path::new("/etc/kcm/topology.toml"), &text)
+}
+
+fn codes(edits: &[(&str, &str)]) -> Vec<&'static str> {
+    with(edits).findings.iter().map(|f| f.code.as_str()).collect()
+}
+
+fn name(text: &str) -> NodeName {
+    text.parse().unwrap()
+}
+
+#[test]
+fn one_port_on_two_hosts_is_no_clash() {
+    let everywhere = [("10.1.0.11:5696", "0.0.0.0:5696"), ("10.1.0.12:5696", "0.0.0.0:5696")];
+    assert_eq!(codes(&everywhere), [] as [&str; 0]);
+    // The same two on one host: their `stop` addresses tell.
+    let one_host = [everywhere[0], everywhere[1], ("10.1.0.12:7500", "10.1.0.11:7501")];
+    assert_eq!(codes(&one_host), ["T0302", "T0302"]);
+}
+
+#[test]
+fn in_development_all_nodes_are_on_one_host() {
+    let development = ("deployment =", "development = true\ndeployment =");
+    // Three `health` listeners on 127.0.0.1:9400.
+    assert_eq!(codes(&[development]), ["T0302", "T0302", "T0302"]);
+}
+
+#[test]
+fn planes_that_meet_on_loopback_alone_share_a_host() {
+    let loopback = [
+        ("10.0.0.1:8443", "127.0.0.1:8443"),
+        ("10.0.0.1:7400", "127.0.0.1:7400"),
+        ("10.0.0.1:7401", "127.0.0.1:7401"),
+        ("10.1.0.11:5696", "127.0.0.1:5696"),
+        ("10.1.0.11:7500", "127.0.0.1:7500"),
+    ];
+    assert_eq!(codes(&loopback), ["T0305"]);
+    // A loopback listener beside one that others reach says nothing about the host.
+    assert_eq!(codes(&loopback[2..3]), [] as [&str; 0]);
+    assert_eq!(codes(&loopback[..4]), [] as [&str; 0]);
+}
+
+#[test]
+fn an_aws_region_must_be_known_or_explained() {
+    assert_eq!(codes(&[("eu-central-1", "eu-centrall-1")]), ["T0102"]);
+    assert!(with(&[("eu-central-1", "eu-centrall-1")]).findings[0].message.contains("did you mean `eu-central-1`?"));
+    let said = "eu-mars-1\"\njurisdiction = \"DE";
+    assert_eq!(codes(&[("eu-central-1", said)]), [] as [&str; 0]);
+    let contradicts = "eu-central-1\"\njurisdiction = \"FR";
+    assert_eq!(codes(&[("eu-central-1", contradicts)]), ["T0102"]);
+    let foreign = "eu-mars-1\"\njurisdiction = \"US";
+    assert_eq!(codes(&[("eu-central-1", foreign)]), ["T0202"]);
+    let fields = ("provider = \"aws-kms\"", "provider = \"aws-kms\"\nlisten = \"10.0.0.9:1\"");
+    assert_eq!(codes(&[fields]), ["T0102"]);
+}
+
+#[test]
+fn half_a_lease_key_is_none() {
+    assert_eq!(codes(&[("frame_key ", "lease_key = \"lease.key\"\nframe_key ")]), ["T0106"]);
+}
+
+#[test]
+fn an_address_for_dialling_replaces_the_wildcard() {
+    let anywhere = [("10.0.0.1:7400", "0.0.0.0:7400"), ("10.0.0.1:7401", "[::]:7401")];
+    assert_eq!(codes(&anywhere), ["T0106"]);
+    let with_address = [anywhere[0], anywhere[1], ("rest ", "address = \"gov.acme.example\"\nrest ")];
+    let model = with(&with_address).into_model().unwrap();
+    let governance = model.governance().unwrap();
+    assert_eq!(governance.orbital_dial(), "gov.acme.example:7400");
+    assert_eq!(governance.orbital_critical_dial(), "gov.acme.example:7401");
+    let plain = with(&[]).into_model().unwrap();
+    assert_eq!(plain.governance().unwrap().orbital_dial(), "10.0.0.1:7400");
+}
+
+#[test]
+fn a_broken_file_keeps_its_secrets() {
+    let checked = with(&[("region   = ", "pin = \"geheim-7\"\nregion   = "), ("allow = [\"EU\", \"EEA\"]", "allow =")]);
+    let codes: Vec<_> = checked.findings.iter().map(|f| f.code).collect();
+    assert_eq!(codes, [Code::SecretInline, Code::Syntax]);
+    assert!(!checked.explain(false).contains("geheim-7"));
+    for (file, text) in [("t.yaml", "l1:\n  a:\n    pin: geheim-7\n  a: {\n"), ("t.json", "{\"pin\": \"geheim-7\", }")]
+    {
+        let checked = check(Path::new(file), text);
+        assert!(checked.has_errors());
+        assert!(!checked.explain(false).contains("geheim-7"), "{}", checked.explain(false));
+    }
+}
+
+#[test]
+fn paths_begin_at_the_folder_of_the_file() {
+    let model = with(&[]).into_model().unwrap();
+    let NodeRole::Crypto { region, node, part } = model.node(&name("fra-1")).unwrap() else { panic!() };
+    assert_eq!(region.as_str(), "eu-frankfurt");
+    assert_eq!(node.frame_key, Path::new("/etc/kcm/fra-1/frame.key"));
+    assert_eq!(node.store, Path::new("/var/lib/kcm/fra-1"));
+    assert_eq!(part.autonomy.unwrap().serve_cached.to_string(), "8h");
+    assert_eq!(model.governance().unwrap().ledger_path(), Path::new("/var/lib/kcm/gov/ledger.redb"));
+}
+
+#[test]
+fn a_node_is_found_by_name_with_its_role_and_identity() {
+    let model = check(Path::new("demo.toml"), &sample("demo.toml")).into_model().unwrap();
+    assert!(matches!(model.node(&name("gov-1")), Ok(NodeRole::Governance(_))));
+    assert!(matches!(model.node(&name("l1-soft")), Ok(NodeRole::SoftL1 { name: "soft", .. })));
+    assert!(matches!(model.node(&name("mongo-fra")), Ok(NodeRole::Edge { .. })));
+    assert_eq!(model.nodes().len(), 6);
+    assert_eq!(model.identity_of(&name("gov-1")).unwrap(), "spiffe://acme-sovereign/governance/gov-1");
+    assert_eq!(model.identity_of(&name("zrh-1")).unwrap(), "spiffe://acme-sovereign/crypto/zrh-1");
+    let unknown = model.node(&name("fra-2")).unwrap_err().to_string();
+    assert!(unknown.contains("no node `fra-2`; did you mean `fra-1`?") && unknown.contains("zrh-1"), "{unknown}");
+    let zurich: Region = "ch-zurich".parse().unwrap();
+    assert_eq!(model.region(&zurich).unwrap().locked_memory.to_string(), "64MiB");
+    let aws = model.l1_named("acme-aws").unwrap();
+    assert_eq!(aws.jurisdiction.as_str(), "DE");
+    assert!(matches!(&aws.provider, L1Provider::AwsKms { endpoint: Some(url), .. } if url == "http://127.0.0.1:4566"));
+}
+
+/// JSON, and YAML of which JSON is a part, give the same model as TOML.
+#[test]
+fn the_same_file_in_json_and_yaml_is_the_same_model() {
+    for file in ["demo.toml", "production.toml"] {
+        let text = sample(file);
+        let model = check(Path::new(file), &text).into_model().unwrap();
+        let json = serde_json::to_string_pretty(&toml::from_str::<toml::Value>(&text).unwrap()).unwrap();
+        for name in ["t.json", "t.yaml"] {
+            let checked = check(Path::new(name), &json);
+            assert_eq!(checked.model(), Some(&model), "{}", checked.explain(false));
+        }
+    }
+}
+
+#[test]
+fn a_format_without_places_names_the_field() {
+    let yaml = "schema: v1\ndeployment: acme\nresidency:\n  nordic:\n    allow: [no, SE]\n    alow: []\n";
+    let checked = check(Path::new("t.yaml"), yaml);
+    let explained = checked.explain(false);
+    assert!(explained.contains("at: residency.nordic.allow"), "{explained}");
+    assert!(explained.contains("did you mean `NO`?") && explained.contains("did you mean `allow`?"), "{explained}");
+    assert_eq!(checked.to_json()[0]["labels"][0]["path"], "residency.nordic.alow");
+}
+
+/// Files that exist, with the URIs of those that are certificates.
+struct Disk(BTreeMap<String, Vec<String>>);
+
+impl Files for Disk {
+    fn readable(&self, path: &Path) -> Result<(), String> {
+        let known = self.0.contains_key(&path.display().to_string());
+        if known { Ok(()) } else { Err("no such file".into()) }
+    }
+    fn san_uris(&self, path: &Path) -> Result<Vec<String>, String> {
+        Ok(self.0.get(&path.display().to_string()).cloned().unwrap_or_default())
+    }
+}
+
+#[test]
+fn files_are_checked_for_the_node_that_runs() {
+    let checked = with(&[]);
+    let fra_1 = name("fra-1");
+    let files = ["ca/orbital.pem", "fra-1/kmip.pem", "fra-1/kmip.key", "fra-1/orbital.pem", "fra-1/orbital.key"];
+    let keys = ["fra-1/frame.key", "fra-1/report.key", "fra-1/hpke.key"];
+    let all = files.iter().chain(&keys).map(|f| (format!("/etc/kcm/{f}"), vec![]));
+    let mut disk = Disk(all.collect());
+    let found = |disk: &Disk| checked.check_files(Some(&fra_1), disk);
+    let mut issue = |uri: &str| disk.0.insert("/etc/kcm/fra-1/orbital.pem".into(), vec![uri.into()]);
+    issue("spiffe://acme-sovereign/crypto/fra-1");
+    assert_eq!(found(&disk), []);
+    disk.0.insert("/etc/kcm/fra-1/orbital.pem".into(), vec!["spiffe://acme-sovereign/governance/fra-1".into()]);
+    let foreign = found(&disk);
+    assert_eq!(foreign.iter().map(|f| f.code).collect::<Vec<_>>(), [Code::Identity]);
+    assert!(foreign[0].message.contains("lacks SAN `spiffe://acme-sovereign/crypto/fra-1`: it is for spiffe://"));
+    assert!(foreign[0].labels[0].place.span.is_some());
+    disk.0.remove("/etc/kcm/fra-1/orbital.pem");
+    disk.0.remove("/etc/kcm/fra-1/hpke.key");
+    let missing = found(&disk);
+    assert_eq!(missing.iter().map(|f| f.code).collect::<Vec<_>>(), [Code::Dangling, Code::Dangling]);
+    assert!(missing[0].message.contains("cannot be read: no such file"));
+    // All nodes: those of fra-2 and of governance are not on this host.
+    assert!(checked.check_files(None, &disk).len() > 10);
+    assert!(checked.check_files(Some(&name("nobody")), &disk).is_empty());
+}
