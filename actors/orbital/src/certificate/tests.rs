@@ -23,7 +23,10 @@ fn altered(role: Role, signed: &Signed, key: &SecretKey, alter: impl FnOnce(&mut
 
 /// A link whose proposal is altered and answered anew: only what the vote says can be wrong with it.
 fn link_with(world: &World, alter: impl FnOnce(&mut Vote)) -> Certificate {
-    let mut certificate = world.link("k");
+    answered_anew(world, world.link("k"), alter)
+}
+
+fn answered_anew(world: &World, mut certificate: Certificate, alter: impl FnOnce(&mut Vote)) -> Certificate {
     certificate.proposal = altered(Role::Propose, &certificate.proposal, world.key("alice"), alter);
     certificate.approvals = vec![world.answer(Role::Approve, &certificate.proposal, "bob")];
     certificate
@@ -67,6 +70,37 @@ fn a_certificate_of_another_place_is_refused() {
     assert_eq!(elsewhere(&link_with(&world, |v| v.trust = Digest([0; 32]))), "trust root than this version's");
     assert_eq!(elsewhere(&link_with(&world, |v| v.policy = Digest([0; 32]))), "policy");
     check(&world, &link_with(&world, |_| ())).unwrap();
+}
+
+#[test]
+fn a_change_of_another_place_is_refused_whatever_its_votes_say() {
+    let world = World::new();
+    let mut change = world.change(link_l1("k"));
+    change.deployment = Deployment::new("other").unwrap();
+    let signed = world.sign_change(&change, "alice", &[]);
+    let lied = answered_anew(&world, signed, |v| v.deployment = world.deployment());
+    assert_eq!(check(&world, &lied), Err(Uncertified::Elsewhere("deployment")));
+    let mut change = world.change(link_l1("k"));
+    change.tenant = World::of("test", "globex").tenant();
+    let signed = world.sign_change(&change, "alice", &[]);
+    let lied = answered_anew(&world, signed, |v| v.tenant = world.tenant());
+    assert_eq!(check(&world, &lied), Err(Uncertified::Elsewhere("tenant")));
+}
+
+#[test]
+fn a_nonce_that_is_no_nonce_is_neither_signed_nor_read() {
+    let world = World::new();
+    let bad = |found: Result<(), Malformed>| assert!(matches!(found, Err(Malformed::BadNonce(_))), "{found:?}");
+    let mut change = world.change(link_l1("k"));
+    change.nonce = "and-pay-me-too".to_owned();
+    bad(change.to_bytes().map(|_| ()));
+    bad(Change::from_bytes(&canon::write("a change", &change).unwrap()).map(|_| ()));
+    let link = world.link("k");
+    let mut signer = world.signer("bob");
+    signer.nonce = "and-pay-me-too".to_owned();
+    bad(Vote::answer(Role::Approve, &link.proposal, &signer).map(|_| ()));
+    let vote = altered(Role::Approve, &link.approvals[0], world.key("bob"), |v| v.nonce = "x".to_owned());
+    bad(Vote::read(Role::Approve, &vote).map(|_| ()));
 }
 
 #[test]
