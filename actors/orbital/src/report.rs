@@ -144,7 +144,6 @@ pub struct Load {
     pub slots_used: u64,
     pub slots_total: u64,
     pub memory: String,
-    pub operations: u64,
     pub connections: u64,
 }
 

@@ -128,7 +128,12 @@ impl Lane {
         }
     }
 
-    pub async fn stop(self) {
+    /// A session with this peer is ready.
+    pub fn is_up(&self, peer: &NodeName) -> bool {
+        self.links.is_up(peer)
+    }
+
+    pub async fn stop(&self) {
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
         let _ = self.server.stop_and_wait(None, Some(Duration::from_secs(2))).await;
         self.port.stop(None);

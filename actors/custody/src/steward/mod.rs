@@ -160,6 +160,11 @@ impl Steward {
         self.tenants.load().iter().map(|(id, cell)| (*id, *cell.l1.lock())).collect()
     }
 
+    /// What keeps a tenant from being served here.
+    pub fn stops(&self, tenant: &TenantId) -> crate::key_table::Stops {
+        self.table.gate(tenant).map(|gate| gate.stops()).unwrap_or_default()
+    }
+
     /// Accepts the genesis of one more tenant from now on (`kcm region pin`, or the topology's `[pin]`).
     pub fn pin(&self, tenant: TenantId) {
         self.pinned.rcu(|pinned| {

@@ -1,0 +1,313 @@
+//! A region's process: a parts list, in the order in which the parts are needed.
+//!
+//! Locked memory first (no key without it), then what the shelf remembers, the L1 providers, the key cache, the KMIP server, the steward
+//! who takes directives, the two lanes that bring them, and the listener that takes stops from anyone.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    future::Future,
+    path::Path,
+    pin::Pin,
+    sync::{Arc, OnceLock, atomic::AtomicU64},
+    time::Duration,
+};
+
+use custody::{
+    clock::{Clock, SystemClock},
+    high_water::Verdict,
+    keeper::Keeper,
+    key_cache::{self, KeyCache},
+    key_table::KeyTable,
+    keyring::Keyring,
+    mac::NodeKey,
+    receiver::{self, Receiver},
+    shelf::{Owner, Shelf},
+    standing::Identity,
+    steward::{self, Steward},
+    unseal::Unsealer,
+    vault::{self, Slab, Wanted},
+};
+use kmip_server::{Limits, Parts, Server, audit, caller, policies::Policies, tls::Tls};
+use metrics_exporter_prometheus::PrometheusHandle;
+use orbital::{
+    lane::Lane as Which,
+    names::{NodeName, Region},
+    sign::{PublicKey, SecretKey, Signed},
+};
+use ractor::ActorRef;
+use tokio::runtime::Handle;
+use topology::{CryptoNode, Model, RegionPart};
+
+use crate::{
+    cluster::{Dial, Lane, LaneOptions},
+    fault::RunError,
+    keyfiles,
+    region::{Callers, RegionHealth, Sink, Watch},
+    run::{Ending, listen, serve_health, tls_files},
+    sources, stop_listener,
+};
+
+/// Bytes of one slot of the slab: what `locked_memory` is divided by.
+const SLOT_BYTES: u64 = 64;
+
+/// Which node of which region.
+pub struct Place<'a> {
+    pub name: NodeName,
+    pub region: &'a Region,
+    pub part: &'a RegionPart,
+    pub node: &'a CryptoNode,
+}
+
+/// What custody is made of, once it stands.
+struct Keys {
+    table: Arc<KeyTable>,
+    slab: Arc<Slab>,
+    keeper: Arc<Keeper>,
+    keyring: Arc<Keyring>,
+    cache: KeyCache,
+    watch: Arc<Watch>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Runs a region's node until it is asked to end.
+pub async fn run(
+    model: &Model,
+    place: Place<'_>,
+    critical: Handle,
+    metrics: PrometheusHandle,
+    ending: Ending,
+) -> Result<(), RunError> {
+    vault::harden_process()?;
+    let identity = identity(model, &place)?;
+    let report_key = keyfiles::read_ed25519(&place.node.report_key)?;
+    check_key(report_key.public(), identity.report_key, &place.node.report_key, "report_public")?;
+    let keys = keys(model, &place).await?;
+    let policies = Arc::new(Policies::default());
+    let server = kmip(&place, &keys, policies.clone())?;
+    let callers = Arc::new(Callers::new(server.clone(), policies)?);
+    let receivers = Arc::new(OnceLock::<ActorRef<receiver::Msg>>::new());
+    let steward = steward(model, &place, &keys, identity, report_key, callers, receivers.clone()).await?;
+    keys.watch.follow(steward.clone());
+    let health = Arc::new(RegionHealth::new(steward.clone(), keys.keeper.clone(), keys.slab.clone(), server.clone()));
+
+    let frame_key = Arc::new(keyfiles::read_ed25519(&place.node.frame_key)?);
+    check_key(frame_key.public(), PublicKey(place.node.frame_public.0), &place.node.frame_key, "frame_public")?;
+    let common = Lanes { model, place: &place, steward: steward.clone(), frame_key, health: health.clone(), term: Arc::default() };
+    let urgent = common.start(Which::Critical, &critical).await?;
+    let ordinary = common.start(Which::Ordinary, &Handle::current()).await?;
+    // The steward's probes go out over the ordinary lane.
+    let _first = receivers.set(ordinary.receiver.clone());
+
+    let stops = listen("stops", place.node.stop).await?;
+    let sink: Arc<dyn stop_listener::StopSink> = Arc::new(Stops(steward.clone()));
+    // On the critical runtime: a stop that comes by hand waits for nothing either.
+    critical.spawn(stop_listener::serve(stops, sink, stop_listener::Limits::default(), ending.wait()));
+    serve_health(place.node.health, health, metrics, &ending).await?;
+    tokio::spawn(ticks(steward));
+    tracing::info!(region = %place.region, stop = %place.node.stop, "region is up");
+    match &place.node.kmip {
+        Some(kmip) => {
+            let listener = listen("KMIP", kmip.listen).await?;
+            tracing::info!(kmip = %kmip.listen, "KMIP is served");
+            kmip_server::serve(listener, server, ending.wait()).await;
+        }
+        None => ending.wait().await,
+    }
+    ordinary.lane.stop().await;
+    urgent.lane.stop().await;
+    Ok(())
+}
+
+fn identity(model: &Model, place: &Place<'_>) -> Result<Identity, RunError> {
+    let hpke = keyfiles::read_x25519(&place.node.hpke_key)?;
+    let public = hpke.public().ok_or_else(|| RunError::Other("the HPKE key file holds no X25519 key".to_owned()))?;
+    check_key(public, PublicKey(place.part.hpke_public.0), &place.node.hpke_key, "hpke_public")?;
+    Ok(Identity {
+        deployment: model.deployment.clone(),
+        region: place.region.clone(),
+        report_key: PublicKey(place.part.report_public.0),
+        hpke_key: public,
+    })
+}
+
+fn check_key(found: PublicKey, expected: PublicKey, path: &Path, what: &'static str) -> Result<(), RunError> {
+    if found == expected { Ok(()) } else { Err(RunError::OtherKey { path: path.to_owned(), what }) }
+}
+
+/// Locked memory, the shelf and what it remembers, the providers and the pen.
+async fn keys(model: &Model, place: &Place<'_>) -> Result<Keys, RunError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let slots = usize::try_from(place.part.locked_memory.bytes() / SLOT_BYTES).unwrap_or(usize::MAX);
+    let slab = Slab::open(slots, Wanted::Best)?;
+    fs::create_dir_all(&place.node.store).map_err(|why| RunError::Unreadable { path: place.node.store.clone(), why })?;
+    let node_key = Arc::new(NodeKey::load_or_create(&place.node.store.join("node.key"))?);
+    let owner = Owner { deployment: model.deployment.clone(), region: place.region.clone() };
+    let shelf = Arc::new(Shelf::open(&place.node.store, owner, node_key.clone())?);
+    let table = Arc::new(KeyTable::new(clock.clone()));
+    if let Some(folder) = place.node.highwater.parent() {
+        fs::create_dir_all(folder).map_err(|why| RunError::Unreadable { path: folder.to_owned(), why })?;
+    }
+    let (keeper, verdict) = Keeper::load(table.clone(), shelf.clone(), &place.node.highwater, node_key, clock.clone())?;
+    if let Verdict::Sealed(why) = verdict {
+        tracing::error!("sealed: {why}. Nobody is served until the holder of the lease key has confirmed each tenant's head");
+    }
+    let unsealer = Arc::new(Unsealer::new(table.clone(), shelf.clone(), slab.clone()));
+    let watch = Arc::new(Watch::default());
+    let probes = place.part.l1.iter().filter_map(|name| model.l1_named(name)).map(|l1| l1.probe.duration());
+    let probe_every = probes.min().unwrap_or(Duration::from_secs(5));
+    let parts = key_cache::Parts {
+        table: table.clone(),
+        unsealer: unsealer.clone(),
+        slab: slab.clone(),
+        clock: clock.clone(),
+        providers: sources::connect(model, place.region, &place.part.l1).await?,
+        watch: watch.clone().callback(),
+        probe_every_ms: u64::try_from(probe_every.as_millis()).unwrap_or(u64::MAX),
+    };
+    let cache = KeyCache::start(None, parts, None).await.map_err(|e| RunError::Actor(e.to_string()))?;
+    let keyring =
+        Arc::new(Keyring::new(table.clone(), shelf, slab.clone(), unsealer, cache.clone(), clock.clone()));
+    Ok(Keys { table, slab, keeper: Arc::new(keeper), keyring, cache, watch, clock })
+}
+
+fn kmip(place: &Place<'_>, keys: &Keys, policies: Arc<Policies>) -> Result<Arc<Server>, RunError> {
+    let kmip = place.node.kmip.as_ref().ok_or_else(|| {
+        RunError::Other(format!("node {} has no `kmip`: a node for edges alone is not part of this version", place.name))
+    })?;
+    let (chain, key) = crate::cluster::tls::identity(&kmip.tls.cert, &kmip.tls.key)?;
+    let log = audit::Log::open(&place.node.store.join("audit.jsonl")).map_err(|e| RunError::Audit(e.to_string()))?;
+    Ok(Arc::new(Server::new(Parts {
+        keyring: keys.keyring.clone(),
+        policies,
+        anchors: Arc::new(caller::AnchorTable::default()),
+        tls: Tls::new(chain, key).map_err(|e| RunError::KmipTls(e.to_string()))?,
+        audit: log,
+        clock: keys.clock.clone(),
+        limits: Limits::default(),
+    })))
+}
+
+async fn steward(
+    model: &Model,
+    place: &Place<'_>,
+    keys: &Keys,
+    me: Identity,
+    report_key: SecretKey,
+    callers: Arc<Callers>,
+    receiver: Arc<OnceLock<ActorRef<receiver::Msg>>>,
+) -> Result<Arc<Steward>, RunError> {
+    let options = steward::Options {
+        me,
+        node: place.name.clone(),
+        report_key,
+        pinned: model.pins.values().copied().collect::<BTreeSet<_>>(),
+        table: keys.table.clone(),
+        keeper: keys.keeper.clone(),
+        cache: keys.cache.clone(),
+        callers,
+        probes: Arc::new(move |probed| {
+            // Before the lane stands nobody can have asked for a probe.
+            if let Some(receiver) = receiver.get() {
+                drop(receiver.cast(receiver::Msg::Probed(probed)));
+            }
+        }),
+        clock: keys.clock.clone(),
+        lease_most_ms: place.part.autonomy.as_ref().map(|a| u64::try_from(a.serve_cached.duration().as_millis()).unwrap_or(u64::MAX)),
+    };
+    Ok(Steward::start(options).await?)
+}
+
+/// What both lanes are made of.
+struct Lanes<'a> {
+    model: &'a Model,
+    place: &'a Place<'a>,
+    steward: Arc<Steward>,
+    frame_key: Arc<SecretKey>,
+    health: Arc<RegionHealth>,
+    term: Arc<AtomicU64>,
+}
+
+struct Started {
+    lane: Arc<Lane>,
+    receiver: ActorRef<receiver::Msg>,
+}
+
+impl Lanes<'_> {
+    async fn start(&self, lane: Which, runtime: &Handle) -> Result<Started, RunError> {
+        let governance = self.model.governance().ok_or_else(|| {
+            RunError::Other("the topology has no [governance]: a region founded without it is not part of this version".to_owned())
+        })?;
+        let options = receiver::Options {
+            lane,
+            deployment: self.model.deployment.clone(),
+            me: self.place.name.clone(),
+            governance: governance.node.clone(),
+            governance_key: PublicKey(governance.frame_public.0),
+            frame_key: self.frame_key.clone(),
+            incarnation: incarnation(),
+            steward: self.steward.clone(),
+            loads: self.health.clone(),
+            term: self.term.clone(),
+        };
+        let dial = if lane == Which::Critical { governance.orbital_critical_dial() } else { governance.orbital_dial() };
+        let address = tokio::net::lookup_host(&dial)
+            .await
+            .map_err(|e| RunError::Dial(dial.clone(), e.to_string()))?
+            .next()
+            .ok_or_else(|| RunError::Dial(dial.clone(), "no address".to_owned()))?;
+        let link = LaneOptions {
+            lane,
+            me: self.place.name.clone(),
+            peers: BTreeMap::from([(self.model.identity_of(&governance.node)?, governance.node.clone())]),
+            cookie: self.model.deployment.to_string(),
+            listen: None,
+            dial: vec![Dial {
+                peer: governance.node.clone(),
+                address,
+                tls: tls_files(&self.place.node.orbital_tls).client()?,
+            }],
+        };
+        let health = self.health.clone();
+        let started = runtime.spawn(async move {
+            let receiver = Receiver::start(options).await.map_err(|e| RunError::Actor(e.to_string()))?;
+            let lane = Arc::new(Lane::start(link, Arc::new(Sink(receiver.clone()))).await?);
+            Ok::<_, RunError>(Started { lane, receiver })
+        });
+        let started = started.await.map_err(|e| RunError::Actor(e.to_string()))??;
+        health.watch(lane, started.lane.clone(), governance.node.clone());
+        Ok(started)
+    }
+}
+
+/// New at each start of this process (PROTOCOL §2): its start time, which only grows.
+fn incarnation() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Leases: looked at every second, stored every half minute.
+async fn ticks(steward: Arc<Steward>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    let mut count = 0u64;
+    loop {
+        ticks.tick().await;
+        let ending = steward.clone();
+        // Waits for running ciphers and the disk: not on a thread of the runtime.
+        drop(tokio::task::spawn_blocking(move || ending.end_leases()).await);
+        count += 1;
+        if count.is_multiple_of(30) {
+            steward.store_leases().await;
+        }
+    }
+}
+
+/// Stops that come by hand.
+struct Stops(Arc<Steward>);
+
+impl stop_listener::StopSink for Stops {
+    fn stop(&self, directive: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>> {
+        let steward = self.0.clone();
+        Box::pin(async move { steward.receive(&directive, std::time::Instant::now()).await })
+    }
+}

@@ -1,0 +1,162 @@
+//! The governance process: a parts list. It holds references, signatures and a ledger, and no key byte of any tenant.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::{Arc, OnceLock},
+};
+
+use governance::{Governance, Options, Peer};
+use ledger::Ledger;
+use metrics_exporter_prometheus::PrometheusHandle;
+use orbital::{lane::Lane as Which, names::NodeName, sign::PublicKey};
+use tokio::runtime::Handle;
+use topology::Model;
+
+use crate::{
+    cluster::{Lane, LaneOptions, LaneSink, Listen, PortWire},
+    fault::RunError,
+    health::{Health, Readiness, Reason, Status},
+    keyfiles,
+    run::{Ending, listen, serve_health, tls_files},
+};
+
+/// Where the ledger remembers how often governance has started.
+const INCARNATION: &str = "incarnation";
+/// One governance node: the first term is the only one.
+const TERM: u64 = 1;
+
+/// Runs governance until it is asked to end.
+pub async fn run(
+    model: &Model,
+    part: &topology::Governance,
+    critical: Handle,
+    metrics: PrometheusHandle,
+    ending: Ending,
+) -> Result<(), RunError> {
+    fs::create_dir_all(&part.store).map_err(|why| RunError::Unreadable { path: part.store.clone(), why })?;
+    let ledger: Arc<dyn Ledger> = Arc::new(ledger::RedbLedger::open(part.ledger_path())?);
+    let frame_key = keyfiles::read_ed25519(&part.frame_key)?;
+    if frame_key.public() != PublicKey(part.frame_public.0) {
+        return Err(RunError::OtherKey { path: part.frame_key.clone(), what: "frame_public" });
+    }
+    let lease = part.lease.as_ref().ok_or_else(|| RunError::Other("governance.lease is missing: without it no lease is renewed".into()))?;
+    let regions = model.regions.iter().flat_map(|(region, r)| {
+        let peer = |(node, n): (&NodeName, &topology::CryptoNode)| Peer {
+            region: region.clone(),
+            node: node.clone(),
+            frame_public: PublicKey(n.frame_public.0),
+        };
+        r.nodes.iter().map(peer).collect::<Vec<_>>()
+    });
+    let options = Options {
+        deployment: model.deployment.clone(),
+        node: part.node.clone(),
+        incarnation: next_incarnation(ledger.as_ref())?,
+        term: TERM,
+        frame_key,
+        regions: regions.collect(),
+        lease_key: keyfiles::read_ed25519(&lease.key)?,
+        evaluator: policy::Evaluator::new(policy::Bundle::default_bundle()?),
+        ledger,
+        critical: critical.clone(),
+        clock: Arc::new(governance::SystemClock::default()),
+    };
+    let governance = Arc::new(Governance::start(options).await?);
+    let ordinary = start_lane(model, part, Which::Ordinary, &governance).await?;
+    let urgent = {
+        let (model, part, governance) = (model.clone(), part.clone(), governance.clone());
+        let started = critical.spawn(async move { start_lane(&model, &part, Which::Critical, &governance).await });
+        started.await.map_err(|e| RunError::Actor(e.to_string()))??
+    };
+    let rest = listen("REST", part.rest).await?;
+    let desk = governance.desk();
+    let pem = |path: &std::path::Path| fs::read(path).map_err(|why| RunError::Unreadable { path: path.to_owned(), why });
+    let tls = portal_api::tls::server_config(&pem(&part.rest_tls.cert)?, &pem(&part.rest_tls.key)?, &pem(&part.rest_tls.ca)?)?;
+    serve_health(part.health, Arc::new(State { governance: governance.clone() }), metrics, &ending).await?;
+    tracing::info!(rest = %part.rest, orbital = %part.orbital, critical = %part.orbital_critical, "governance is up");
+    portal_api::serve(rest, tls, desk, ending.wait()).await?;
+    ordinary.stop().await;
+    urgent.stop().await;
+    Ok(())
+}
+
+/// Counts each start, durably: a frame of an earlier run is refused by the regions.
+fn next_incarnation(ledger: &dyn Ledger) -> Result<u64, RunError> {
+    let before = ledger.meta(INCARNATION)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
+    let next = before + 1;
+    ledger.put_meta(INCARNATION, &next.to_be_bytes())?;
+    Ok(next)
+}
+
+async fn start_lane(
+    model: &Model,
+    part: &topology::Governance,
+    lane: Which,
+    governance: &Arc<Governance>,
+) -> Result<Arc<Lane>, RunError> {
+    let address = if lane == Which::Critical { part.orbital_critical } else { part.orbital };
+    let socket = listen("Orbital", address).await?;
+    let mut peers = BTreeMap::new();
+    for node in model.regions.values().flat_map(|r| r.nodes.keys()) {
+        peers.insert(model.identity_of(node)?, node.clone());
+    }
+    let options = LaneOptions {
+        lane,
+        me: part.node.clone(),
+        peers,
+        cookie: model.deployment.to_string(),
+        listen: Some(Listen { socket, tls: tls_files(&part.orbital_tls).server()? }),
+        dial: Vec::new(),
+    };
+    let sink = Arc::new(Sink { lane, governance: governance.clone(), link: OnceLock::new() });
+    let started = Arc::new(Lane::start(options, sink.clone()).await?);
+    // The sink asks for nothing before a session is up, which takes the lane that is set here.
+    let _first = sink.link.set(started.clone());
+    Ok(started)
+}
+
+/// Brings a lane's news to governance.
+struct Sink {
+    lane: Which,
+    governance: Arc<Governance>,
+    link: OnceLock<Arc<Lane>>,
+}
+
+impl LaneSink for Sink {
+    fn up(&self, peer: &NodeName, wire: Arc<PortWire>) {
+        self.governance.link_up(peer, self.lane, wire);
+    }
+    fn down(&self, peer: &NodeName) {
+        self.governance.link_down(peer, self.lane);
+    }
+    fn frame(&self, label: &str, frame: Vec<u8>) {
+        let Ok(peer) = NodeName::new(label) else { return };
+        // Liveness of a link, not trust: the courier verifies the frame.
+        if let Some(link) = self.link.get() {
+            link.heard(&peer);
+        }
+        self.governance.received(&peer, self.lane, frame);
+    }
+}
+
+/// What governance knows about its own readiness.
+struct State {
+    governance: Arc<Governance>,
+}
+
+impl Health for State {
+    fn ready(&self) -> Readiness {
+        let away = self.governance.desk().regions().into_iter().filter(|r| !(r.critical.connected && r.ordinary.connected));
+        let reasons: Vec<Reason> = away
+            .map(|r| Reason {
+                what: format!("region {} is not connected in both lanes", r.name),
+                why: "its process is down, or the network between us is".to_owned(),
+                fix: "look at the region's log; it dials again by itself, and what is owed to it is kept".to_owned(),
+            })
+            .collect();
+        let status = if reasons.is_empty() { Status::Ready } else { Status::Degraded };
+        Readiness { status, reasons }
+    }
+    fn refresh(&self) {}
+}

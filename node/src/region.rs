@@ -1,0 +1,250 @@
+//! What joins a region's parts: callers to the listener, observations to the steward, frames to the receivers, all of it to health.
+
+use std::sync::{Arc, OnceLock};
+
+use custody::{
+    keeper::Keeper,
+    key_cache,
+    key_table::Stop,
+    receiver::{self, Loads},
+    steward::{self, Steward},
+    vault::Slab,
+};
+use kmip_server::{Server, caller, policies::Policies};
+use orbital::{
+    lane::Lane as Which,
+    names::{NodeName, TenantId},
+    report::{L1State, Load},
+    trust::{Anchor, TrustRoot},
+};
+use policy::{Bundle, DecisionCache, Evaluator};
+use ractor::ActorRef;
+
+use crate::{
+    cluster::{Lane, LaneSink, PortWire},
+    fault::RunError,
+    health::{Health, Readiness, Reason, Status},
+};
+
+/// Shows each tenant's callers and policies to the KMIP server.
+pub struct Callers {
+    server: Arc<Server>,
+    policies: Arc<Policies>,
+    evaluator: Arc<Evaluator>,
+    default: orbital::names::Digest,
+}
+
+impl Callers {
+    pub fn new(server: Arc<Server>, policies: Arc<Policies>) -> Result<Self, RunError> {
+        let bundle = Bundle::default_bundle()?;
+        let default = bundle.digest();
+        Ok(Self { server, policies, evaluator: Arc::new(Evaluator::new(bundle)), default })
+    }
+}
+
+impl steward::Callers for Callers {
+    fn changed(&self, tenant: &TenantId, trust: &TrustRoot) {
+        let rule = |rule: &orbital::trust::CallerRule| caller::CallerRule {
+            anchor: match &rule.anchor {
+                Anchor::Ca { certificate } => caller::Anchor::Ca(certificate.clone()),
+                Anchor::Fingerprint { digest } => caller::Anchor::Fingerprint(*digest),
+            },
+            system: rule.system.clone(),
+            name: rule.name.clone(),
+        };
+        // The region evaluates exactly the bundle that the trust root names; this version has one. Another: nobody is permitted.
+        if trust.policy == self.default {
+            self.policies.set(*tenant, Arc::new(DecisionCache::new(trust.version, self.evaluator.clone())));
+        } else {
+            tracing::error!(%tenant, policy = %trust.policy, "this node does not have the policy bundle that the trust root names: every operation is refused");
+            self.policies.remove(tenant);
+        }
+        for fault in self.server.change_callers(*tenant, trust.callers.iter().map(rule).collect()) {
+            tracing::error!(%tenant, "a caller rule is not in force: {fault}");
+        }
+    }
+    fn close(&self, tenant: &TenantId) {
+        let closed = self.server.close_tenant(tenant);
+        tracing::info!(%tenant, closed, "connections closed");
+    }
+}
+
+/// Brings what the key cache saw to the steward, once there is one.
+#[derive(Default)]
+pub struct Watch(OnceLock<Arc<Steward>>);
+
+impl Watch {
+    pub fn follow(&self, steward: Arc<Steward>) {
+        let _first = self.0.set(steward);
+    }
+
+    pub fn callback(self: Arc<Self>) -> key_cache::Watch {
+        Arc::new(move |seen| {
+            // Nothing is linked before the steward has opened the tenants, and each tick tells again.
+            let Some(steward) = self.0.get().cloned() else { return };
+            tokio::spawn(async move { steward.l1_seen(seen).await });
+        })
+    }
+}
+
+/// Brings a lane's news to its receiver.
+pub struct Sink(pub ActorRef<receiver::Msg>);
+
+impl Sink {
+    fn tell(&self, msg: receiver::Msg) {
+        if self.0.cast(msg).is_err() {
+            tracing::error!("the receiver of a lane is gone");
+        }
+    }
+}
+
+impl LaneSink for Sink {
+    fn up(&self, _: &NodeName, wire: Arc<PortWire>) {
+        self.tell(receiver::Msg::Up(wire));
+    }
+    fn down(&self, _: &NodeName) {
+        self.tell(receiver::Msg::Down);
+    }
+    fn frame(&self, _: &str, frame: Vec<u8>) {
+        self.tell(receiver::Msg::Frame(frame));
+    }
+}
+
+/// A region's node as `/readyz`, `/metrics` and its Hello show it.
+pub struct RegionHealth {
+    steward: Arc<Steward>,
+    keeper: Arc<Keeper>,
+    slab: Arc<Slab>,
+    server: Arc<Server>,
+    lanes: [OnceLock<(Arc<Lane>, NodeName)>; 2],
+}
+
+impl RegionHealth {
+    pub fn new(steward: Arc<Steward>, keeper: Arc<Keeper>, slab: Arc<Slab>, server: Arc<Server>) -> Self {
+        Self { steward, keeper, slab, server, lanes: Default::default() }
+    }
+
+    /// A lane that stands.
+    pub fn watch(&self, which: Which, lane: Arc<Lane>, governance: NodeName) {
+        if let Some(slot) = self.lanes.get(usize::from(which.number())) {
+            let _first = slot.set((lane, governance));
+        }
+    }
+
+    fn connections(&self) -> usize {
+        let open = |(tenant, _): &(TenantId, L1State)| self.server.connections().of(tenant);
+        self.steward.l1_states().iter().map(open).sum()
+    }
+
+    fn reasons(&self) -> Vec<(Status, Reason)> {
+        let mut reasons = Vec::new();
+        for which in Which::BOTH {
+            let up = self.lanes.get(usize::from(which.number())).and_then(OnceLock::get).is_some_and(|(lane, peer)| lane.is_up(peer));
+            if !up {
+                reasons.push((Status::Degraded, reason(
+                    format!("no {which} lane to governance"),
+                    "governance is down, or the network between us is",
+                    "keys are served until the lease of each tenant ends; the lane is dialed again by itself",
+                )));
+            }
+        }
+        for (tenant, l1) in self.steward.l1_states() {
+            reasons.extend(self.tenant_reasons(&tenant, l1));
+        }
+        reasons
+    }
+
+    fn tenant_reasons(&self, tenant: &TenantId, l1: L1State) -> Vec<(Status, Reason)> {
+        let stops = self.steward.stops(tenant);
+        let mut reasons: Vec<_> = stops
+            .iter()
+            .map(|stop| {
+                let status = if stop == Stop::Sealed { Status::Sealed } else { Status::Degraded };
+                (status, reason(format!("tenant {tenant} is not served"), stop.word(), fix_of(stop)))
+            })
+            .collect();
+        if l1 == L1State::Unreachable {
+            let what = format!("the L1 of tenant {tenant} does not answer");
+            reasons.push((Status::Degraded, reason(what, "network, credentials or the customer's KMS", "cached keys serve on within l1_grace")));
+        }
+        reasons
+    }
+}
+
+fn reason(what: impl Into<String>, why: impl Into<String>, fix: impl Into<String>) -> Reason {
+    Reason { what: what.into(), why: why.into(), fix: fix.into() }
+}
+
+fn fix_of(stop: Stop) -> &'static str {
+    match stop {
+        Stop::Killed => "a certified RestoreL1 that names every kill: `kcm key restore`",
+        Stop::Blocked => "a certified UnblockTenant",
+        Stop::L1Stop => "the customer enables the key again at their KMS",
+        Stop::LeaseOver => "connect the region to the holder of the lease key: it renews by itself",
+        Stop::L1Away => "make the customer's KMS reachable",
+        Stop::Sealed => "connect the region to the holder of the lease key: a head answering this node's nonce unseals it",
+        Stop::Suspended => "a certified ResumeL1",
+    }
+}
+
+impl Health for RegionHealth {
+    fn ready(&self) -> Readiness {
+        let found = self.reasons();
+        let sealed = found.iter().any(|(status, _)| *status == Status::Sealed);
+        let status = match (sealed, found.is_empty()) {
+            (true, _) => Status::Sealed,
+            (false, true) => Status::Ready,
+            (false, false) => Status::Degraded,
+        };
+        Readiness { status, reasons: found.into_iter().map(|(_, reason)| reason).collect() }
+    }
+
+    fn refresh(&self) {
+        let usage = self.slab.usage();
+        metrics::gauge!("custody_locked_bytes").set(as_f64(usage.locked_bytes));
+        metrics::gauge!("custody_locked_slots", "state" => "used").set(as_f64(usage.slots_used));
+        metrics::gauge!("custody_locked_slots", "state" => "total").set(as_f64(usage.slots_total));
+        for (tenant, l1) in self.steward.l1_states() {
+            let left = self.keeper.lease_left_ms(&tenant).map_or(f64::INFINITY, |ms| as_f64(ms) / 1_000.0);
+            metrics::gauge!("custody_lease_left_seconds", "tenant" => tenant.to_string()).set(left);
+            for state in L1_STATES {
+                let on = if state == l1 { 1.0 } else { 0.0 };
+                metrics::gauge!("custody_l1_state", "tenant" => tenant.to_string(), "state" => format!("{state:?}")).set(on);
+            }
+        }
+    }
+}
+
+const L1_STATES: [L1State; 7] = [
+    L1State::Pending,
+    L1State::Enabled,
+    L1State::Disabled,
+    L1State::Forbidden,
+    L1State::Unreachable,
+    L1State::PendingDeletion,
+    L1State::Deleted,
+];
+
+/// Gauges are floating point; what is counted here stays far below 2^53.
+fn as_f64(count: impl TryInto<u32>) -> f64 {
+    f64::from(count.try_into().unwrap_or(u32::MAX))
+}
+
+impl Loads for RegionHealth {
+    fn load(&self) -> Load {
+        let usage = self.slab.usage();
+        let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        Load {
+            locked_bytes: wide(usage.locked_bytes),
+            slots_used: wide(usage.slots_used),
+            slots_total: wide(usage.slots_total),
+            memory: usage.mode.name().to_owned(),
+            connections: wide(self.connections()),
+        }
+    }
+    fn heard(&self, lane: Which) {
+        if let Some((lane, peer)) = self.lanes.get(usize::from(lane.number())).and_then(OnceLock::get) {
+            lane.heard(peer);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `kcm run --node NAME FILE`: reads the topology, finds the node's part, and runs it until it is asked to end.
+
+use std::{fs, future::Future, net::SocketAddr, path::Path, sync::Arc};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use orbital::names::NodeName;
+use tokio::{net::TcpListener, sync::watch};
+use topology::{Model, NodeRole};
+
+use crate::{cluster::tls::TlsFiles, crypto, fault::RunError, governance, health, soft};
+
+/// Threads of the critical lane's own runtime: a kill waits for no thread of anything else.
+const CRITICAL_THREADS: usize = 2;
+
+/// Told to every part when the process is asked to end.
+#[derive(Clone)]
+pub struct Ending(watch::Receiver<bool>);
+
+impl Ending {
+    /// Resolves when the process is asked to end.
+    pub fn wait(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut told = self.0.clone();
+        async move {
+            // A sender that is gone means the same.
+            let _ended = told.wait_for(|ended| *ended).await;
+        }
+    }
+}
+
+/// Reads and checks a topology; its findings, if any are errors, are the error.
+pub fn read(path: &Path) -> Result<Model, RunError> {
+    let text = fs::read_to_string(path).map_err(|why| RunError::Unreadable { path: path.to_owned(), why })?;
+    let path = fs::canonicalize(path).map_err(|why| RunError::Unreadable { path: path.to_owned(), why })?;
+    let checked = topology::check(&path, &text);
+    let explained = checked.explain(false);
+    checked.into_model().ok_or(RunError::Topology(explained))
+}
+
+/// Runs one node until SIGINT or SIGTERM.
+pub fn run(path: &Path, name: &NodeName, metrics: PrometheusHandle) -> Result<(), RunError> {
+    let model = read(path)?;
+    // Refuses a name that the topology does not have, before anything starts.
+    model.node(name)?;
+    let critical = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CRITICAL_THREADS)
+        .thread_name("critical")
+        .enable_all()
+        .build()
+        .map_err(RunError::Runtime)?;
+    let main = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
+    let lane = critical.handle().clone();
+    let ended = main.block_on(async {
+        let ending = ending()?;
+        match model.node(name)? {
+            NodeRole::Governance(part) => governance::run(&model, part, lane, metrics, ending).await,
+            NodeRole::Crypto { region, part, node } => {
+                let place = crypto::Place { name: name.clone(), region, part, node };
+                crypto::run(&model, place, lane, metrics, ending).await
+            }
+            NodeRole::SoftL1 { name, l1: _, listen, store } => {
+                let development = model.development;
+                soft::run(name, listen, store, development, ending).await
+            }
+            NodeRole::Edge { .. } => Err(RunError::Other(
+                "edge nodes are not part of this version: point the clients at the region's own KMIP listener".to_owned(),
+            )),
+        }
+    });
+    critical.shutdown_background();
+    ended
+}
+
+fn ending() -> Result<Ending, RunError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (tell, told) = watch::channel(false);
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Runtime)?;
+    tokio::spawn(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        tracing::info!("asked to end");
+        tell.send_replace(true);
+    });
+    Ok(Ending(told))
+}
+
+/// Binds a listener, or says what is there.
+pub(crate) async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address).await.map_err(|why| RunError::Listen { what, address, why })
+}
+
+/// Starts the health listener.
+pub(crate) async fn serve_health(
+    address: SocketAddr,
+    health: Arc<dyn health::Health>,
+    metrics: PrometheusHandle,
+    ending: &Ending,
+) -> Result<(), RunError> {
+    let listener = listen("health", address).await?;
+    tokio::spawn(health::serve(listener, health, metrics, health::Limits::default(), ending.wait()));
+    Ok(())
+}
+
+/// The topology's three files of mutual TLS.
+pub(crate) fn tls_files(tls: &topology::MutualTls) -> TlsFiles {
+    TlsFiles { ca: tls.ca.clone(), cert: tls.cert.clone(), key: tls.key.clone() }
+}
