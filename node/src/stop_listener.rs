@@ -1,0 +1,289 @@
+//! The stop listener: a kill without governance (PROTOCOL §4).
+//!
+//! Whoever holds a stop's certificate, gathered as a file by `kcm revoke sign`, hands it straight to a region. The signatures in it decide,
+//! not the sender: the port asks for no login, takes stops alone, and is bounded in everything that a stranger could ask of it. No address
+//! can take all places, and no silent one can keep a place for longer than [`READ_TIMEOUT`].
+//!
+//! ```text
+//! sender ──▶ u32 BE length · JSON {"genesis", "links", "certificate"}
+//! region ──▶ u32 BE length · JSON {"ack": Signed} or {"error": {"what", "why", "fix"}}
+//! ```
+
+mod deliver;
+mod seats;
+#[cfg(test)]
+mod tests;
+
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+
+use orbital::{
+    canon::Malformed,
+    certificate::Certificate,
+    chain::Genesis,
+    change::{Action, Change, ChangeKind},
+    codec::BadBody,
+    directive::{Directive, LINKS_PER_DIRECTIVE_MAX, Warrant},
+    names::TenantId,
+    sign::{Kind, Signed},
+};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
+
+pub use deliver::{Undelivered, deliver};
+use seats::{Seat, Seats};
+
+/// Largest request, in bytes of JSON.
+pub const REQUEST_BYTES_MAX: usize = 1 << 20;
+/// Largest answer, in bytes of JSON.
+pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// Connections at once; more wait in the kernel's queue.
+pub const CONNECTIONS_MAX: usize = 16;
+/// Connections of one address at once; one more is closed.
+pub const CONNECTIONS_PER_SOURCE_MAX: usize = 8;
+/// From accept to the last byte of the request.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// To write the answer, and to let the sender read it.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of a refused request that are still read, so that the answer is not lost to a reset.
+const LINGER_BYTES_MAX: u64 = 4 << 20;
+/// How long they are read.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+/// Wait after a failed accept, such as one for lack of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Who performs a stop: custody's steward.
+pub trait StopSink: Send + Sync + 'static {
+    /// Takes the bytes of a [`Directive::Kill`] and gives the region's signed answer. None says that the world failed (disk, memory): the
+    /// tenant may be fenced, but the stop is not durable, and the sender must try again.
+    fn stop(&self, directive: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>>;
+}
+
+/// A stop as people carry it: everything that a region, or an auditor, needs to judge it. Format v1 is frozen (PROTOCOL §2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopFile {
+    pub genesis: Genesis,
+    /// From version 2 of the trust root on, oldest first.
+    pub links: Vec<Certificate>,
+    pub certificate: Certificate,
+}
+
+impl StopFile {
+    /// The directive that it asks for. No signature is checked here: the region does, under its own copy of the trust chain.
+    ///
+    /// # Errors
+    /// [`NoStop`] where the change does not read, is no stop, or is of another tenant than the genesis.
+    pub fn directive(&self) -> Result<(TenantId, Directive), NoStop> {
+        if self.links.len() > LINKS_PER_DIRECTIVE_MAX {
+            return Err(NoStop::TooManyLinks(self.links.len()));
+        }
+        let change = Change::from_bytes(&self.certificate.change)?;
+        let tenant = TenantId(Kind::Trust.digest(&self.genesis.root));
+        if change.tenant != tenant {
+            return Err(NoStop::OtherTenant { genesis: tenant, change: change.tenant });
+        }
+        let warrant = Warrant { tenant, links: self.links.clone(), certificate: self.certificate.clone() };
+        // Exhaustive: a new action says here whether it is a stop.
+        match change.action {
+            Action::RevokeL1 {} => Ok((tenant, Directive::Kill(warrant))),
+            Action::RegisterSystem { .. }
+            | Action::ChangeCallers { .. }
+            | Action::ChangeActors { .. }
+            | Action::ChangeQuorum { .. }
+            | Action::LinkL1 { .. }
+            | Action::RestoreL1 { .. } => Err(NoStop::Grant(change.kind())),
+        }
+    }
+}
+
+/// Why a request is no stop.
+#[derive(Debug, thiserror::Error)]
+pub enum NoStop {
+    #[error("the change does not read: {0}")]
+    Malformed(#[from] Malformed),
+    #[error("{0} is no stop, and only stops are taken here")]
+    Grant(ChangeKind),
+    #[error("the genesis is of tenant {genesis}, the change of tenant {change}")]
+    OtherTenant { genesis: TenantId, change: TenantId },
+    #[error("at most {LINKS_PER_DIRECTIVE_MAX} links travel at once, found {0}")]
+    TooManyLinks(usize),
+    #[error("the directive does not fit: {0}")]
+    TooLarge(#[from] BadBody),
+}
+
+/// The answer as it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    Ack(Signed),
+    Error(Trouble),
+}
+
+/// A refusal or fault in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    pub what: String,
+    pub why: String,
+    pub fix: String,
+}
+
+/// Why a connection brought no stop.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("the request did not arrive whole within {0:?}")]
+    TooSlow(Duration),
+    #[error("{announced} bytes were announced, {arrived} arrived")]
+    Truncated { announced: u64, arrived: u64 },
+    #[error("{0} bytes were announced, and a stop has at most {REQUEST_BYTES_MAX}")]
+    TooLarge(u64),
+    #[error("the connection: {0}")]
+    Broken(#[from] std::io::Error),
+    #[error("the request is no JSON of genesis, links and certificate: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    #[error(transparent)]
+    NoStop(#[from] NoStop),
+    #[error("the region could not make the stop durable: its disk or memory failed")]
+    NotDurable,
+}
+
+impl Failed {
+    fn trouble(&self) -> Trouble {
+        let fix = match self {
+            Self::TooSlow(_) | Self::Truncated { .. } | Self::Broken(_) => "send the file again, in one go",
+            Self::TooLarge(_) | Self::NoStop(NoStop::TooLarge(_) | NoStop::TooManyLinks(_)) => {
+                "leave out the links of trust versions that the region has acknowledged"
+            }
+            Self::Unreadable(_) | Self::NoStop(NoStop::Malformed(_) | NoStop::OtherTenant { .. }) => {
+                "send the file as `kcm revoke sign` wrote it"
+            }
+            Self::NoStop(NoStop::Grant(_)) => "send every other change to governance, with `kcm proposal`",
+            Self::NotDurable => "look at the region's log and free its disk, then send the same file again",
+        };
+        Trouble { what: "the stop was not taken".to_owned(), why: self.to_string(), fix: fix.to_owned() }
+    }
+}
+
+/// Who is waited for, and how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub connections: usize,
+    pub per_source: usize,
+    pub read: Duration,
+    pub write: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: CONNECTIONS_MAX,
+            per_source: CONNECTIONS_PER_SOURCE_MAX,
+            read: READ_TIMEOUT,
+            write: WRITE_TIMEOUT,
+        }
+    }
+}
+
+/// Takes stops until `shutdown` resolves.
+pub async fn serve(listener: TcpListener, sink: Arc<dyn StopSink>, limits: Limits, shutdown: impl Future<Output = ()>) {
+    let seats = Seats::new(limits.connections, limits.per_source);
+    let mut connections = JoinSet::new();
+    tokio::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some(_ended) = connections.join_next(), if !connections.is_empty() => continue,
+            accepted = accept(&listener, &seats) => accepted,
+        };
+        match accepted {
+            Ok((stream, from, Some(seat))) => {
+                let sink = sink.clone();
+                connections.spawn(async move {
+                    converse(stream, from, sink.as_ref(), limits).await;
+                    drop(seat);
+                });
+            }
+            Ok((_closed, from, None)) => {
+                count("crowded");
+                tracing::warn!(%from, limit = limits.per_source, "stop listener: too many connections of one address");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "stop listener: accept failed; check the limit of open files");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    connections.shutdown().await;
+}
+
+/// The next connection once there is room, and its seat if its address has not too many.
+async fn accept(listener: &TcpListener, seats: &Seats) -> std::io::Result<(TcpStream, SocketAddr, Option<Seat>)> {
+    let room = seats.room().await?;
+    let (stream, from) = listener.accept().await?;
+    Ok((stream, from, seats.take(room, from.ip())))
+}
+
+async fn converse(mut stream: TcpStream, from: SocketAddr, sink: &dyn StopSink, limits: Limits) {
+    let answer = match take(&mut stream, from, sink, limits).await {
+        Ok(ack) => {
+            count("answered");
+            Answer::Ack(ack)
+        }
+        Err(why) => {
+            count(if matches!(why, Failed::NotDurable) { "failed" } else { "refused" });
+            tracing::warn!(%from, "stop listener: {why}");
+            Answer::Error(why.trouble())
+        }
+    };
+    match timeout(limits.write, say(&mut stream, &answer)).await {
+        Ok(Ok(())) => _ = timeout(LINGER_TIMEOUT, linger(&mut stream)).await,
+        Ok(Err(error)) => tracing::info!(%from, %error, "stop listener: the sender did not wait for its answer"),
+        Err(_) => tracing::info!(%from, "stop listener: the sender did not read its answer"),
+    }
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("kcm_stop_requests_total", "outcome" => outcome).increment(1);
+}
+
+/// Reads one request and hands it on, if it is a stop.
+async fn take(stream: &mut TcpStream, from: SocketAddr, sink: &dyn StopSink, limits: Limits) -> Result<Signed, Failed> {
+    let mut buffer = Vec::new();
+    let read = timeout(limits.read, read_frame(stream, REQUEST_BYTES_MAX, &mut buffer)).await;
+    read.map_err(|_| Failed::TooSlow(limits.read))??;
+    let file: StopFile = serde_json::from_slice(&buffer)?;
+    let (tenant, directive) = file.directive()?;
+    let bytes = directive.encode().map_err(NoStop::TooLarge)?;
+    tracing::warn!(%from, %tenant, directive = directive.name(), "stop listener: a stop was handed in without governance");
+    sink.stop(bytes).await.ok_or(Failed::NotDurable)
+}
+
+/// Reads a length and as many bytes into `buffer`, which grows with what arrives and not with what was announced.
+async fn read_frame<R: AsyncRead + Unpin>(stream: &mut R, most: usize, buffer: &mut Vec<u8>) -> Result<(), Failed> {
+    let announced = u64::from(stream.read_u32().await?);
+    if usize::try_from(announced).map_or(true, |length| length > most) {
+        return Err(Failed::TooLarge(announced));
+    }
+    let arrived = stream.take(announced).read_to_end(buffer).await? as u64;
+    if arrived == announced { Ok(()) } else { Err(Failed::Truncated { announced, arrived }) }
+}
+
+/// Writes a length and the value as JSON.
+async fn say<W: AsyncWrite + Unpin>(stream: &mut W, value: &impl Serialize) -> std::io::Result<()> {
+    let body = serde_json::to_vec(value)?;
+    let length = u32::try_from(body.len()).map_err(std::io::Error::other)?;
+    stream.write_all(&length.to_be_bytes()).await?;
+    stream.write_all(&body).await?;
+    stream.flush().await
+}
+
+/// Closes our side and reads what the sender still sends: a socket that is closed with bytes unread is reset, and the answer lost.
+async fn linger(stream: &mut TcpStream) -> std::io::Result<u64> {
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await
+}

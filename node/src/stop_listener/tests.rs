@@ -1,0 +1,319 @@
+//! The stop listener over real sockets: what it takes, what it refuses, what it survives.
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Mutex};
+
+use orbital::{
+    names::NodeName,
+    report::{Outcome, SyncAck},
+    testing::World,
+};
+use tokio::{
+    net::TcpSocket,
+    sync::{mpsc, oneshot},
+};
+
+use super::*;
+
+const REGION: &str = "eu-frankfurt";
+
+/// Answers as a region would, and remembers what reached it.
+struct Region {
+    world: World,
+    /// The key that signs; another's makes the answer a forgery.
+    signer: &'static str,
+    took: mpsc::UnboundedSender<Directive>,
+    works: bool,
+}
+
+impl StopSink for Region {
+    fn stop(&self, bytes: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>> {
+        let directive = Directive::decode(&bytes).unwrap();
+        let Directive::Kill(warrant) = &directive else { panic!("{} reached the region", directive.name()) };
+        let ack = SyncAck {
+            domain: Kind::SyncAck.domain(),
+            deployment: self.world.deployment(),
+            tenant: self.world.tenant(),
+            region: orbital::testing::region(REGION),
+            directive: Directive::digest_of(&bytes),
+            change: Some(Change::digest_of(&warrant.certificate.change)),
+            outcome: Outcome::Applied,
+            why: String::new(),
+            members: BTreeSet::from([NodeName::new("fra-1").unwrap()]),
+            trust_version: 1,
+            epoch: 1,
+            generation: 2,
+            at_us: 0,
+            took_us: 1,
+        };
+        let signed = ack.sign(self.world.report_key(self.signer)).unwrap();
+        self.took.send(directive).unwrap();
+        let answer = self.works.then_some(signed);
+        Box::pin(async move { answer })
+    }
+}
+
+struct Running {
+    address: SocketAddr,
+    took: mpsc::UnboundedReceiver<Directive>,
+    stop: Mutex<Option<oneshot::Sender<()>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    async fn end(self) {
+        drop(self.stop.lock().unwrap().take());
+        self.task.await.unwrap();
+    }
+}
+
+async fn region(limits: Limits, signer: &'static str, works: bool) -> Running {
+    // 0.0.0.0, so that a test may come from more than one address of loopback.
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
+    let (sender, took) = mpsc::unbounded_channel();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let sink = Arc::new(Region { world: World::new(), signer, took: sender, works });
+    let task = tokio::spawn(serve(listener, sink, limits, async { _ = stopped.await }));
+    Running { address, took, stop: Mutex::new(Some(stop)), task }
+}
+
+async fn healthy() -> Running {
+    region(Limits::default(), REGION, true).await
+}
+
+fn file(certificate: Certificate) -> StopFile {
+    StopFile { genesis: World::new().genesis(), links: Vec::new(), certificate }
+}
+
+async fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((from, 0))).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+/// Sends raw bytes, closes our side, reads the answer.
+async fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    stream.shutdown().await.unwrap();
+    read(&mut stream).await
+}
+
+async fn read(stream: &mut TcpStream) -> Answer {
+    let mut buffer = Vec::new();
+    read_frame(stream, ANSWER_BYTES_MAX, &mut buffer).await.unwrap();
+    serde_json::from_slice(&buffer).unwrap()
+}
+
+fn framed(body: &[u8]) -> Vec<u8> {
+    [&u32::try_from(body.len()).unwrap().to_be_bytes(), body].concat()
+}
+
+fn refusal(answer: Answer) -> Trouble {
+    match answer {
+        Answer::Error(trouble) => trouble,
+        Answer::Ack(_) => panic!("it was taken"),
+    }
+}
+
+#[tokio::test]
+async fn a_stop_reaches_the_region_and_its_answer_is_proven() {
+    let world = World::new();
+    let mut region = healthy().await;
+    let stop = file(world.kill());
+    let ack = deliver(&region.address.to_string(), &stop).await.unwrap();
+    let took = region.took.recv().await.unwrap();
+    let Directive::Kill(warrant) = &took else { panic!("{}", took.name()) };
+    assert_eq!((warrant.tenant, &warrant.certificate), (world.tenant(), &stop.certificate));
+    assert_eq!(SyncAck::peek(&ack).unwrap().directive, Directive::digest_of(&took.encode().unwrap()));
+    region.end().await;
+}
+
+#[tokio::test]
+async fn links_travel_along() {
+    let mut world = World::new();
+    let system = orbital::names::System::new("billing").unwrap();
+    let next = world.next(|root| assert!(root.systems.insert(system.clone())));
+    let link = world.certificate(Action::RegisterSystem { system, next }, "alice", &["bob"]);
+    world.extend(&link);
+    let mut region = healthy().await;
+    let stop = StopFile { links: vec![link.clone()], ..file(world.kill()) };
+    deliver(&region.address.to_string(), &stop).await.unwrap();
+    assert_eq!(region.took.recv().await.unwrap().links(), [link]);
+    let torn = file(stop.certificate.clone());
+    let torn = StopFile { links: vec![stop.certificate], ..torn };
+    assert!(matches!(deliver(&region.address.to_string(), &torn).await, Err(Undelivered::Unsound(_))));
+    region.end().await;
+}
+
+#[tokio::test]
+async fn nothing_but_a_stop_reaches_the_region() {
+    let world = World::new();
+    let mut region = healthy().await;
+    for grant in [world.link("k"), world.restore([orbital::names::Digest([1; 32])])] {
+        let body = serde_json::to_vec(&file(grant)).unwrap();
+        let why = refusal(send(region.address, &framed(&body)).await).why;
+        assert!(why.contains("only stops"), "{why}");
+    }
+    let stranger = StopFile { genesis: World::of("test", "globex").genesis(), ..file(world.kill()) };
+    let why = refusal(send(region.address, &framed(&serde_json::to_vec(&stranger).unwrap())).await).why;
+    assert!(why.contains("the genesis is of tenant"), "{why}");
+    assert!(region.took.try_recv().is_err(), "the sink was asked");
+    region.end().await;
+}
+
+#[tokio::test]
+async fn what_does_not_read_is_refused_in_words() {
+    let mut region = healthy().await;
+    let whole = serde_json::to_value(file(World::new().kill())).unwrap();
+    let mut more = whole.clone();
+    more["more"] = serde_json::json!("x");
+    let mut less = whole.clone();
+    less.as_object_mut().unwrap().remove("genesis");
+    for body in [b"".to_vec(), b"{}".to_vec(), b"[".repeat(4_096), more.to_string().into(), less.to_string().into()] {
+        let trouble = refusal(send(region.address, &framed(&body)).await);
+        assert!(trouble.why.contains("no JSON of genesis") && trouble.fix.contains("kcm revoke sign"), "{trouble:?}");
+    }
+    let mut broken = whole;
+    broken["certificate"]["change"] = serde_json::json!("AAAA");
+    let trouble = refusal(send(region.address, &framed(broken.to_string().as_bytes())).await);
+    assert!(trouble.why.contains("the change does not read"), "{trouble:?}");
+    assert!(region.took.try_recv().is_err());
+    region.end().await;
+}
+
+#[tokio::test]
+async fn a_truncated_stop_is_refused() {
+    let region = healthy().await;
+    let whole = framed(&serde_json::to_vec(&file(World::new().kill())).unwrap());
+    let trouble = refusal(send(region.address, &whole[..whole.len() - 1]).await);
+    assert!(trouble.why.contains("bytes were announced"), "{trouble:?}");
+    let trouble = refusal(send(region.address, &whole[..3]).await);
+    assert!(trouble.why.contains("the connection"), "{trouble:?}");
+    region.end().await;
+}
+
+#[tokio::test]
+async fn an_oversized_stop_is_refused_before_it_is_read() {
+    let region = healthy().await;
+    let most = u32::try_from(REQUEST_BYTES_MAX).unwrap();
+    for announced in [most + 1, u32::MAX] {
+        let mut bytes = announced.to_be_bytes().to_vec();
+        bytes.resize(2 * REQUEST_BYTES_MAX, b' ');
+        let trouble = refusal(send(region.address, &bytes).await);
+        assert!(trouble.why.contains("at most"), "{trouble:?}");
+    }
+    region.end().await;
+}
+
+#[tokio::test]
+async fn the_buffer_grows_with_what_arrives() {
+    let most = REQUEST_BYTES_MAX;
+    let mut buffer = Vec::new();
+    let mut bytes = u32::try_from(most).unwrap().to_be_bytes().to_vec();
+    bytes.extend_from_slice(&[b' '; 100]);
+    let read = read_frame(&mut bytes.as_slice(), most, &mut buffer).await;
+    assert!(matches!(read, Err(Failed::Truncated { arrived: 100, .. })), "{read:?}");
+    assert!(buffer.capacity() < 8 * 1024, "{} bytes for 100", buffer.capacity());
+}
+
+#[tokio::test]
+async fn a_slow_sender_is_let_go() {
+    let read = Duration::from_millis(50);
+    let region = region(Limits { read, ..Limits::default() }, REGION, true).await;
+    let mut stream = TcpStream::connect(region.address).await.unwrap();
+    stream.write_all(&[0, 0, 1]).await.unwrap();
+    let trouble = refusal(self::read(&mut stream).await);
+    assert!(trouble.why.contains("did not arrive whole"), "{trouble:?}");
+    region.end().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_one_address_does_not_keep_another_out() {
+    let mut region = healthy().await;
+    let mut held = Vec::new();
+    for _ in 0..CONNECTIONS_PER_SOURCE_MAX {
+        held.push(connect_from([127, 0, 0, 2], region.address).await);
+    }
+    // One more of the same address is closed without an answer.
+    let mut one_more = connect_from([127, 0, 0, 2], region.address).await;
+    assert_eq!(one_more.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    deliver(&region.address.to_string(), &file(World::new().kill())).await.unwrap();
+    assert!(region.took.recv().await.is_some());
+    region.end().await;
+    drop(held);
+}
+
+#[tokio::test]
+async fn when_every_place_is_taken_a_stop_waits_for_the_silent_ones_to_be_let_go() {
+    let limits = Limits { read: Duration::from_millis(200), ..Limits::default() };
+    let mut region = region(limits, REGION, true).await;
+    let mut held = Vec::new();
+    for last in 2..=3 {
+        for _ in 0..CONNECTIONS_PER_SOURCE_MAX {
+            held.push(connect_from([127, 0, 0, last], region.address).await);
+        }
+    }
+    assert_eq!(held.len(), CONNECTIONS_MAX);
+    deliver(&region.address.to_string(), &file(World::new().kill())).await.unwrap();
+    assert!(region.took.recv().await.is_some());
+    assert!(held.iter().all(|s| s.peer_addr().unwrap().ip() == IpAddr::from([127, 0, 0, 1])));
+    region.end().await;
+}
+
+#[tokio::test]
+async fn a_region_that_cannot_make_it_durable_says_so() {
+    let region = region(Limits::default(), REGION, false).await;
+    let refused = deliver(&region.address.to_string(), &file(World::new().kill())).await.unwrap_err();
+    assert!(refused.to_string().contains("could not make the stop durable"), "{refused}");
+    region.end().await;
+}
+
+#[tokio::test]
+async fn an_answer_by_another_than_the_region_proves_nothing() {
+    let region = region(Limits::default(), "us-east", true).await;
+    let refused = deliver(&region.address.to_string(), &file(World::new().kill())).await.unwrap_err();
+    assert!(matches!(refused, Undelivered::Unproven { .. }), "{refused}");
+    region.end().await;
+}
+
+#[tokio::test]
+async fn an_answer_to_another_stop_proves_nothing() {
+    let world = World::new();
+    let (one, other) = (world.kill(), world.kill());
+    let mut region = healthy().await;
+    let ack = deliver(&region.address.to_string(), &file(one)).await.unwrap();
+    assert!(region.took.recv().await.is_some());
+    region.end().await;
+    let liar = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = liar.local_addr().unwrap().to_string();
+    let replay = tokio::spawn(async move {
+        let (mut stream, _) = liar.accept().await.unwrap();
+        read_frame(&mut stream, REQUEST_BYTES_MAX, &mut Vec::new()).await.unwrap();
+        say(&mut stream, &Answer::Ack(ack)).await.unwrap();
+    });
+    let refused = deliver(&address, &file(other)).await.unwrap_err();
+    assert!(matches!(refused, Undelivered::Unproven { .. }), "{refused}");
+    replay.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_closed_port_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let refused = deliver(&address, &file(World::new().kill())).await.unwrap_err();
+    assert!(refused.to_string().contains(&address) && refused.to_string().contains("nothing was sent"), "{refused}");
+}
+
+#[test]
+fn the_format_is_frozen() {
+    let value = serde_json::to_value(file(World::new().kill())).unwrap();
+    let members: Vec<&String> = value.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["certificate", "genesis", "links"]);
+    let trouble = Trouble { what: "a".into(), why: "b".into(), fix: "c".into() };
+    let text = serde_json::to_string(&Answer::Error(trouble)).unwrap();
+    assert_eq!(text, r#"{"error":{"what":"a","why":"b","fix":"c"}}"#);
+    let ack = Signed::new(Kind::SyncAck, b"{}".to_vec(), World::new().key("carol"));
+    assert!(serde_json::to_string(&Answer::Ack(ack)).unwrap().starts_with(r#"{"ack":{"statement":"e30","#));
+}
