@@ -199,7 +199,7 @@ impl Node {
     }
     /// Ends the run: the store's file can be opened again.
     pub(crate) async fn stop(self) {
-        self.cache.actor().stop_and_wait(None, None).await.unwrap();
+        self.cache.actor().unwrap().stop_and_wait(None, None).await.unwrap();
         let Self { table, shelf, slab, cache, keyring, .. } = self;
         drop((table, slab, cache, keyring));
         // Unseals that were spawned may hold the store a little longer.

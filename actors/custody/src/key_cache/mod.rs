@@ -8,10 +8,12 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwapOption;
 use orbital::names::{Digest, KeyRef, System, TenantId};
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, rpc::CallResult};
+use parking_lot::Mutex;
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, rpc::CallResult};
 
 use self::state::{Effect, State};
 use crate::{
@@ -64,46 +66,64 @@ pub struct Parts {
     pub probe_every_ms: u64,
 }
 
-/// The way to the cache: cheap to clone, for the steward and the keyring.
+/// The way to the cache: cheap to clone, for the steward and the keyring. It outlives the actor: see [`KeyCache::revive`].
 #[derive(Clone)]
 pub struct KeyCache {
-    actor: ActorRef<Msg>,
-    providers: Providers,
+    parts: Parts,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    actor: ArcSwapOption<ActorRef<Msg>>,
+    /// What a revived actor starts with.
+    links: Mutex<BTreeMap<TenantId, Link>>,
 }
 
 impl KeyCache {
     /// Starts the actor on the running tokio runtime, linked to `supervisor` if there is one.
-    pub async fn start(
-        name: Option<String>,
-        parts: Parts,
-        supervisor: Option<ractor::ActorCell>,
-    ) -> Result<Self, SpawnErr> {
-        let providers = parts.providers.clone();
-        let (actor, _) = match supervisor {
-            Some(supervisor) => Actor::spawn_linked(name, Pen, parts, supervisor).await?,
-            None => Actor::spawn(name, Pen, parts).await?,
-        };
-        Ok(Self { actor, providers })
+    pub async fn start(name: Option<String>, parts: Parts, supervisor: Option<ActorCell>) -> Result<Self, SpawnErr> {
+        let shared = Arc::new(Shared { actor: ArcSwapOption::empty(), links: Mutex::default() });
+        let cache = Self { parts, shared };
+        cache.revive(name, supervisor).await?;
+        Ok(cache)
     }
 
-    /// The actor, for supervision.
-    pub fn actor(&self) -> &ActorRef<Msg> {
-        &self.actor
+    /// A new actor in place of one that fell, with every tenant's link. Keys in the table were never the actor's; whoever waited for
+    /// an unseal is told to try again.
+    pub async fn revive(&self, name: Option<String>, supervisor: Option<ActorCell>) -> Result<ActorCell, SpawnErr> {
+        let start = (self.parts.clone(), self.shared.clone());
+        let (actor, _) = match supervisor {
+            Some(supervisor) => Actor::spawn_linked(name, Pen, start, supervisor).await?,
+            None => Actor::spawn(name, Pen, start).await?,
+        };
+        let cell = actor.get_cell();
+        self.shared.actor.store(Some(Arc::new(actor)));
+        Ok(cell)
+    }
+
+    /// The actor that runs now; `None` before the first.
+    pub fn actor(&self) -> Option<ActorRef<Msg>> {
+        self.shared.actor.load_full().map(|actor| ActorRef::clone(&actor))
     }
 
     /// The tenant's L1 from now on: probed at once, unsealed from on demand.
     pub fn link(&self, tenant: TenantId, provider: System, key: KeyRef) -> Result<(), Error> {
-        let l1 = self.provider(&tenant, &provider)?;
-        self.send(Msg::Linked(tenant, Link { key, l1, l1_grace_ms: Some(L1_GRACE_MS) }))
+        let link = Link { key, l1: self.provider(&tenant, &provider)?, l1_grace_ms: Some(L1_GRACE_MS) };
+        self.shared.links.lock().insert(tenant, link.clone());
+        self.send(Msg::Linked(tenant, link))
     }
 
     /// How long cached keys serve on while the KMS is out of reach (`None`: unlimited). After [`KeyCache::link`].
     pub fn grace(&self, tenant: TenantId, l1_grace_ms: Option<u64>) -> Result<(), Error> {
+        if let Some(link) = self.shared.links.lock().get_mut(&tenant) {
+            link.l1_grace_ms = l1_grace_ms;
+        }
         self.send(Msg::Grace(tenant, l1_grace_ms))
     }
 
     /// No L1 any more: nothing new is unsealed. Keys in the table are the caller's to stop.
     pub fn unlink(&self, tenant: TenantId) -> Result<(), Error> {
+        self.shared.links.lock().remove(&tenant);
         self.send(Msg::Unlinked(tenant))
     }
 
@@ -120,7 +140,7 @@ impl KeyCache {
 
     /// Brings a system's L3 into the table, the tenant's L2 before it. Many callers make one call to the customer's KMS.
     pub async fn unseal(&self, tenant: TenantId, system: System) -> Result<(), Error> {
-        match self.actor.call(|reply| Msg::Unseal(tenant, system, reply), Some(UNSEAL_TIMEOUT)).await {
+        match self.running()?.call(|reply| Msg::Unseal(tenant, system, reply), Some(UNSEAL_TIMEOUT)).await {
             Ok(CallResult::Success(result)) => result,
             _ => Err(Error::Unavailable),
         }
@@ -128,19 +148,23 @@ impl KeyCache {
 
     /// What is known of the tenant's L1; `None` before its first probe.
     pub async fn l1_state(&self, tenant: TenantId) -> Result<Option<l1::State>, Error> {
-        match self.actor.call(|reply| Msg::L1State(tenant, reply), Some(UNSEAL_TIMEOUT)).await {
+        match self.running()?.call(|reply| Msg::L1State(tenant, reply), Some(UNSEAL_TIMEOUT)).await {
             Ok(CallResult::Success(state)) => Ok(state),
             _ => Err(Error::Unavailable),
         }
     }
 
     fn provider(&self, tenant: &TenantId, provider: &System) -> Result<Arc<dyn L1>, Error> {
-        (self.providers)(tenant, provider)
+        (self.parts.providers)(tenant, provider)
             .ok_or_else(|| Error::NoProvider { tenant: *tenant, provider: provider.to_string() })
     }
 
     fn send(&self, msg: Msg) -> Result<(), Error> {
-        self.actor.cast(msg).map_err(|_| Error::Unavailable)
+        self.running()?.cast(msg).map_err(|_| Error::Unavailable)
+    }
+
+    fn running(&self) -> Result<ActorRef<Msg>, Error> {
+        self.actor().ok_or(Error::Unavailable)
     }
 }
 
@@ -183,12 +207,19 @@ struct Cache {
 impl Actor for Pen {
     type Msg = Msg;
     type State = Cache;
-    type Arguments = Parts;
+    type Arguments = (Parts, Arc<Shared>);
 
-    async fn pre_start(&self, me: ActorRef<Msg>, parts: Parts) -> Result<Cache, ActorProcessingErr> {
+    async fn pre_start(&self, me: ActorRef<Msg>, start: Self::Arguments) -> Result<Cache, ActorProcessingErr> {
+        let (parts, shared) = start;
         me.send_interval(TICK, || Msg::Tick);
-        let state = State::new(parts.probe_every_ms);
-        Ok(Cache { parts, state })
+        let (state, now_ms) = (State::new(parts.probe_every_ms), parts.clock.boottime_ms());
+        let mut cache = Cache { parts, state };
+        let links = shared.links.lock().clone();
+        for (tenant, link) in links {
+            let effects = cache.state.linked(tenant, link, now_ms);
+            effects.into_iter().for_each(|effect| cache.perform(effect, &me));
+        }
+        Ok(cache)
     }
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, cache: &mut Cache) -> Result<(), ActorProcessingErr> {

@@ -229,13 +229,13 @@ async fn an_absent_kms_leaves_cached_keys_until_grace_is_over() {
     assert!(matches!(node.cache.unseal(OTHER, system("a")).await, Err(Error::L1Unreachable { .. })));
     assert_eq!(node.table.keys_of(&TENANT), 3);
     node.clock.forward(60_000);
-    node.cache.actor().cast(Msg::Tick).unwrap();
+    node.cache.actor().unwrap().cast(Msg::Tick).unwrap();
     until(&mut node, |observed| matches!(observed, Observed::L1Away { tenant } if *tenant == TENANT)).await;
     assert_eq!(node.table.keys_of(&TENANT), 0);
     assert!(node.table.admit(&TENANT, Purpose::Process).is_err());
     *world.kms.mood.lock() = Mood::Fine;
     node.clock.forward(60_000);
-    node.cache.actor().cast(Msg::Tick).unwrap();
+    node.cache.actor().unwrap().cast(Msg::Tick).unwrap();
     until(
         &mut node,
         |observed| matches!(observed, Observed::L1 { tenant, state: l1::State::Enabled } if *tenant == TENANT),
@@ -260,4 +260,16 @@ async fn a_probe_of_an_unlinked_key_reports_its_resolved_name() {
         node.cache.link(TENANT, system("unknown"), KeyRef::new("arn:new").unwrap()),
         Err(Error::NoProvider { .. })
     ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_actor_that_fell_is_replaced_with_its_links() {
+    let world = World::new();
+    let node = world.start().await;
+    node.cache.unseal(TENANT, system("a")).await.unwrap();
+    node.cache.actor().unwrap().kill_and_wait(None).await.unwrap();
+    assert!(matches!(node.cache.unseal(TENANT, system("b")).await, Err(Error::Unavailable)));
+    assert_eq!(node.table.keys_of(&TENANT), 2, "keys are the table's");
+    node.cache.revive(None, None).await.unwrap();
+    node.cache.unseal(TENANT, system("b")).await.unwrap();
 }
