@@ -1,1 +1,25 @@
-//! kmip-server
+//! The KMIP server of a region: TTLV over mutual TLS, on the keys that custody holds.
+//!
+//! A request's way, each step one file: [`listener`] (TCP, TLS, limits) → [`caller`] (certificate → [`caller::Caller`]) → [`session`]
+//! (frames) → [`dispatch`] (batches, permission, audit) → [`ops`] (one file an operation) → `custody::keyring`. It never enters a
+//! mailbox. [`refusal`] is the one map from our errors to KMIP's result reasons. Nothing here knows governance.
+
+pub mod audit;
+pub mod caller;
+pub mod connections;
+pub mod listener;
+pub mod policies;
+pub mod server;
+pub mod tls;
+
+mod attributes;
+mod dispatch;
+mod lifecycle;
+mod locate;
+mod ops;
+mod refusal;
+mod session;
+mod telemetry;
+
+pub use listener::{Limits, serve};
+pub use server::{Parts, Server};

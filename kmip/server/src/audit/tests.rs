@@ -1,0 +1,176 @@
+use std::{
+    io,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use orbital::names::Digest;
+use parking_lot::Mutex;
+
+use super::{
+    writer::{Chain, spawn},
+    *,
+};
+use crate::caller::tests::caller;
+
+fn record<'a>(caller: &'a crate::caller::Caller, key: &'a str) -> Record<'a> {
+    Record { time_ms: 1_700_000_000_000, caller, operation: "Encrypt", key, outcome: "Success", epoch: 7 }
+}
+
+async fn write(path: &Path, batches: &[usize]) {
+    let caller = caller();
+    let log = Log::open(path).unwrap();
+    for &records in batches {
+        for number in 0..records {
+            log.record(&record(&caller, &format!("key-{number}"))).await.unwrap();
+        }
+        log.flush().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_verifies_and_goes_on_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    write(&path, &[3, 1]).await;
+    let first = verify(&path).unwrap();
+    assert_eq!((first.records, first.seals, first.unsealed), (4, 2, 0));
+    write(&path, &[2]).await;
+    let second = verify(&path).unwrap();
+    assert_eq!((second.records, second.seals, second.unsealed), (6, 3, 0));
+    assert_ne!(first.head, second.head);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let line = text.lines().next().unwrap();
+    assert!(line.starts_with(r#"{"t":1700000000000,"tenant":""#), "{line}");
+    assert!(line.ends_with(r#""op":"Encrypt","key":"key-0","outcome":"Success","epoch":7}"#), "{line}");
+}
+
+#[tokio::test]
+async fn any_edit_deletion_or_reordering_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    write(&path, &[3, 2, 2]).await;
+    let lines: Vec<String> = std::fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
+    let check = |lines: &[String]| {
+        std::fs::write(&path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        verify(&path)
+    };
+    assert!(check(&lines).is_ok());
+    for at in 0..lines.len() {
+        let mut without = lines.clone();
+        without.remove(at);
+        let last = at == lines.len() - 1;
+        match check(&without) {
+            // Without its last seal a log is one that a crash left.
+            Ok(summary) => assert!(last && summary.unsealed == 2),
+            Err(broken) => assert!(broken.line > at as u64, "{broken}"),
+        }
+        let mut edited = lines.clone();
+        edited[at] = edited[at].replace("Success", "PermissionDenied").replace("\"seal\":", "\"seal\": ");
+        assert!(check(&edited).is_err(), "line {at}");
+        if at + 1 < lines.len() {
+            let mut swapped = lines.clone();
+            swapped.swap(at, at + 1);
+            assert!(check(&swapped).is_err(), "lines {at} and {}", at + 1);
+        }
+    }
+    let mut twice = lines.clone();
+    twice.extend_from_slice(&lines[..4]);
+    assert!(check(&twice).is_err(), "a batch of the same log again");
+}
+
+#[tokio::test]
+async fn a_crash_leaves_a_tail_that_the_next_start_seals() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    write(&path, &[2, 3]).await;
+    let whole = std::fs::read(&path).unwrap();
+    let text = String::from_utf8(whole.clone()).unwrap();
+    let last_seal = text.rfind("{\"seal\"").unwrap();
+    std::fs::write(&path, &whole[..last_seal - 10]).unwrap();
+    let crashed = verify(&path).unwrap();
+    assert_eq!((crashed.records, crashed.unsealed), (2, 2));
+    write(&path, &[1]).await;
+    let after = verify(&path).unwrap();
+    assert_eq!((after.records, after.unsealed), (5, 0));
+}
+
+#[test]
+fn a_broken_log_is_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    std::fs::write(&path, "no log\n").unwrap();
+    assert!(matches!(Log::open(&path), Err(OpenError::Broken { .. })));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "no log\n", "evidence is left as it is");
+    assert_eq!(verify(&folder.path().join("none")).unwrap_err().line, 0);
+}
+
+#[tokio::test]
+async fn a_key_text_of_a_client_cannot_break_out_of_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, log) = scratch(folder.path());
+    let caller = caller();
+    let long = "x".repeat(9_000);
+    for key in ["\"},{\"", "\n{\"seal\":1}", long.as_str(), "ключ"] {
+        log.record(&record(&caller, key)).await.unwrap();
+    }
+    drop(log);
+    assert_eq!(verify(&path).unwrap().records, 4);
+}
+
+/// A disk that refuses, writing half of what it is given, until it is let go.
+#[derive(Clone, Default)]
+struct Stubborn {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    open: Arc<AtomicBool>,
+}
+
+impl Disk for Stubborn {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.open.load(Ordering::SeqCst) {
+            self.bytes.lock().extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.bytes.lock().extend_from_slice(&bytes[..bytes.len() / 2]);
+        Err(io::Error::from(io::ErrorKind::StorageFull))
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.bytes.lock().truncate(usize::try_from(length).unwrap());
+        Ok(())
+    }
+}
+
+fn stubborn() -> (Stubborn, Log) {
+    let (disk, shared) = (Stubborn::default(), Arc::new(Shared::default()));
+    let chain = Chain { disk: disk.clone(), length: 0, seals: 0, head: Digest([0; 32]) };
+    let thread = spawn(shared.clone(), chain, vec![], 0).unwrap();
+    (disk, Log { shared, thread: Some(thread) })
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_operations_and_loses_no_record() {
+    let (disk, log) = stubborn();
+    let caller = caller();
+    log.record(&record(&caller, "a")).await.unwrap();
+    assert_eq!(log.flush().await, Err(Unwritable));
+    assert!(log.is_failing());
+    assert_eq!(log.record(&record(&caller, "b")).await, Err(Unwritable));
+    disk.open.store(true, Ordering::SeqCst);
+    while log.flush().await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    log.record(&record(&caller, "c")).await.unwrap();
+    drop(log);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("copy.jsonl");
+    std::fs::write(&path, &*disk.bytes.lock()).unwrap();
+    assert_eq!(verify(&path).unwrap().records, 2);
+}
+
+#[tokio::test]
+async fn no_more_records_wait_than_a_crash_may_lose() {
+    let shared = Arc::new(Shared::default());
+    let caller = caller();
+    let taken = (0..RECORDS_MAX + 10).filter(|_| shared.push(&record(&caller, "a"))).count();
+    assert_eq!(taken, RECORDS_MAX);
+}

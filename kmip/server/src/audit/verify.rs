@@ -1,0 +1,135 @@
+//! Checks a log offline: `kcm audit verify`.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::Path,
+};
+
+use orbital::names::Digest;
+use serde::Deserialize;
+
+use super::line::Seal;
+
+/// Longest line, in bytes. A record has about 300.
+const LINE_BYTES_MAX: usize = 4_096;
+
+/// A log that was changed, or is no log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {why}")]
+pub struct Broken {
+    /// Counts from 1; 0 if the file cannot be read at all.
+    pub line: u64,
+    pub why: String,
+}
+
+/// What an unbroken log holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Sealed records.
+    pub records: u64,
+    pub seals: u64,
+    /// The last seal's hash. Compare it with one that was reported earlier: a log cut off at a seal is otherwise unbroken.
+    pub head: Digest,
+    /// Records after the last seal: the last batch of a process that did not end in order.
+    pub unsealed: u64,
+}
+
+/// Checks every line and every seal of the log at `path`.
+pub fn verify(path: &Path) -> Result<Summary, Broken> {
+    let file = File::open(path).map_err(|error| broken(0, format!("{} cannot be read: {error}", path.display())))?;
+    scan(&file).map(|found| found.summary)
+}
+
+/// What a scan leaves behind to go on from.
+pub(super) struct Found {
+    pub(super) summary: Summary,
+    /// Bytes of whole lines.
+    pub(super) whole: u64,
+    /// Bytes after them.
+    pub(super) cut: u64,
+    /// The whole lines after the last seal.
+    pub(super) tail: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordLine<'a> {
+    #[serde(rename = "t")]
+    _time_ms: u64,
+    #[serde(rename = "tenant", borrow)]
+    _tenant: &'a str,
+    #[serde(rename = "client", borrow)]
+    _client: &'a str,
+    #[serde(rename = "system", borrow)]
+    _system: &'a str,
+    #[serde(rename = "op", borrow)]
+    _operation: &'a str,
+    #[serde(rename = "key")]
+    _key: String,
+    #[serde(rename = "outcome", borrow)]
+    _outcome: &'a str,
+    #[serde(rename = "epoch")]
+    _epoch: u64,
+}
+
+pub(super) fn scan(file: &File) -> Result<Found, Broken> {
+    let mut reader = BufReader::new(file);
+    let mut found = Found {
+        summary: Summary { records: 0, seals: 0, head: Digest([0; 32]), unsealed: 0 },
+        whole: 0,
+        cut: 0,
+        tail: vec![],
+    };
+    let mut line = Vec::with_capacity(512);
+    for number in 1u64.. {
+        line.clear();
+        read_line(&mut reader, &mut line, number)?;
+        if line.last() != Some(&b'\n') {
+            found.cut = line.len() as u64;
+            break;
+        }
+        found.whole += line.len() as u64;
+        take(&mut found, &line, number)?;
+    }
+    Ok(found)
+}
+
+fn read_line(reader: &mut BufReader<&File>, line: &mut Vec<u8>, number: u64) -> Result<(), Broken> {
+    let mut limited = std::io::Read::take(reader, LINE_BYTES_MAX as u64);
+    limited.read_until(b'\n', line).map_err(|error| broken(number, format!("cannot be read: {error}")))?;
+    if line.len() == LINE_BYTES_MAX && line.last() != Some(&b'\n') {
+        return Err(broken(number, format!("is longer than {LINE_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+fn take(found: &mut Found, line: &[u8], number: u64) -> Result<(), Broken> {
+    let summary = &mut found.summary;
+    if !line.starts_with(br#"{"seal":"#) {
+        serde_json::from_slice::<RecordLine<'_>>(line)
+            .map_err(|error| broken(number, format!("is no record: {error}")))?;
+        summary.unsealed += 1;
+        found.tail.extend_from_slice(line);
+        return Ok(());
+    }
+    let stated: Seal = serde_json::from_slice(line).map_err(|error| broken(number, format!("is no seal: {error}")))?;
+    let expected = Seal::of(summary.seals, &summary.head, summary.unsealed, &found.tail);
+    if stated != expected || stated.line().as_bytes() != line {
+        let first = number - summary.unsealed;
+        let why = format!(
+            "the seal does not fit lines {first} to {number}: one of them, or one before, was changed or removed"
+        );
+        return Err(broken(number, why));
+    }
+    summary.records += summary.unsealed;
+    summary.seals = stated.seal;
+    summary.head = stated.chain;
+    summary.unsealed = 0;
+    found.tail.clear();
+    Ok(())
+}
+
+fn broken(line: u64, why: String) -> Broken {
+    Broken { line, why }
+}

@@ -1,0 +1,137 @@
+//! The open connections by tenant, so that a kill or a change of callers can close them.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use orbital::names::TenantId;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// Registry of one listener's connections.
+#[derive(Debug)]
+pub struct Connections {
+    open: Mutex<HashMap<TenantId, HashMap<u64, Arc<Closer>>>>,
+    next: AtomicU64,
+    per_tenant_max: usize,
+}
+
+/// Tells one connection to end.
+#[derive(Debug, Default)]
+struct Closer {
+    closed: AtomicBool,
+    notify: Notify,
+}
+
+/// The tenant has as many connections as it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the tenant has {max} connections open, which is its limit; reuse connections or raise the limit")]
+pub struct TooMany {
+    pub max: usize,
+}
+
+impl Connections {
+    pub fn new(per_tenant_max: usize) -> Self {
+        Self { open: Mutex::default(), next: AtomicU64::new(0), per_tenant_max }
+    }
+
+    /// Enters a connection. It leaves when the answer is dropped.
+    pub fn enter(self: &Arc<Self>, tenant: TenantId) -> Result<Entered, TooMany> {
+        let mut open = self.open.lock();
+        let mine = open.entry(tenant).or_default();
+        if mine.len() >= self.per_tenant_max {
+            return Err(TooMany { max: self.per_tenant_max });
+        }
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let closer = Arc::new(Closer::default());
+        mine.insert(id, closer.clone());
+        Ok(Entered { connections: self.clone(), tenant, id, closer })
+    }
+
+    /// Closes every connection of a tenant, at the latest after the request that it is answering. Answers how many.
+    pub fn close_tenant(&self, tenant: &TenantId) -> usize {
+        let closers: Vec<_> = self.open.lock().get(tenant).into_iter().flat_map(HashMap::values).cloned().collect();
+        for closer in &closers {
+            closer.closed.store(true, Ordering::SeqCst);
+            closer.notify.notify_one();
+        }
+        closers.len()
+    }
+
+    /// How many connections a tenant has.
+    pub fn of(&self, tenant: &TenantId) -> usize {
+        self.open.lock().get(tenant).map_or(0, HashMap::len)
+    }
+}
+
+/// A registered connection.
+#[derive(Debug)]
+pub struct Entered {
+    connections: Arc<Connections>,
+    tenant: TenantId,
+    id: u64,
+    closer: Arc<Closer>,
+}
+
+impl Entered {
+    /// Whether the connection must end now.
+    pub fn is_closed(&self) -> bool {
+        self.closer.closed.load(Ordering::SeqCst)
+    }
+
+    /// Ends when the connection must.
+    pub async fn closed(&self) {
+        while !self.is_closed() {
+            self.closer.notify.notified().await;
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let mut open = self.connections.open.lock();
+        if let Some(mine) = open.get_mut(&self.tenant) {
+            mine.remove(&self.id);
+            if mine.is_empty() {
+                open.remove(&self.tenant);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use orbital::names::Digest;
+
+    use super::*;
+
+    fn tenant(byte: u8) -> TenantId {
+        TenantId(Digest([byte; 32]))
+    }
+
+    #[tokio::test]
+    async fn closing_a_tenant_ends_its_connections_and_no_other() {
+        let connections = Arc::new(Connections::new(2));
+        let (a, b) = (connections.enter(tenant(1)).unwrap(), connections.enter(tenant(2)).unwrap());
+        assert_eq!(connections.close_tenant(&tenant(1)), 1);
+        a.closed().await;
+        assert!(!b.is_closed());
+        drop(a);
+        assert_eq!((connections.of(&tenant(1)), connections.of(&tenant(2))), (0, 1));
+        assert_eq!(connections.close_tenant(&tenant(9)), 0);
+    }
+
+    #[test]
+    fn one_tenant_cannot_take_all_connections() {
+        let connections = Arc::new(Connections::new(1));
+        let first = connections.enter(tenant(1)).unwrap();
+        assert_eq!(connections.enter(tenant(1)).err(), Some(TooMany { max: 1 }));
+        assert!(connections.enter(tenant(2)).is_ok());
+        drop(first);
+        assert!(connections.enter(tenant(1)).is_ok());
+    }
+}

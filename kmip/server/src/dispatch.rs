@@ -1,0 +1,188 @@
+//! A request to its answer: batches, the tenant's gate, permission, audit.
+//!
+//! Items of a batch are executed in their order, one after another, which satisfies either Batch Order Option. Of the continuation
+//! options, Stop and Continue are served; Undo over several items is refused before anything is done.
+
+use std::time::Instant;
+
+use custody::{key_table::Purpose, names::ObjectId};
+use kmip::{
+    Operation, ProtocolVersion, ResultReason, WireError,
+    message::{AnswerWriter, Failure, ItemHead, RequestItem, RequestMessage},
+    tables::BatchErrorContinuation,
+    ttlv::Limits,
+};
+
+use crate::{
+    audit::Record,
+    caller::Caller,
+    ops::{self, Done, Turn},
+    refusal::{self, fail},
+    server::Server,
+    telemetry::Meters,
+};
+
+/// Answers one frame into the end of `out`.
+pub(crate) async fn answer(server: &Server, caller: &Caller, meters: &Meters, frame: &[u8], out: &mut Vec<u8>) {
+    match RequestMessage::read(frame, &Limits::REQUEST) {
+        Ok(message) => Batch { server, caller, meters, message: &message }.answer(out).await,
+        Err(refused) => whole(server, caller, meters, refused.version, &refused.error, out).await,
+    }
+}
+
+/// Answers bytes that are no frame. Where the next one begins is unknown, so the session ends after it.
+pub(crate) async fn refuse_frame(
+    server: &Server,
+    caller: &Caller,
+    meters: &Meters,
+    error: &WireError,
+    out: &mut Vec<u8>,
+) {
+    whole(server, caller, meters, ProtocolVersion::V1_0, error, out).await;
+}
+
+/// KMIP 1.4 §11.1: a header and one item without Operation.
+async fn whole(
+    server: &Server,
+    caller: &Caller,
+    meters: &Meters,
+    version: ProtocolVersion,
+    error: &WireError,
+    out: &mut Vec<u8>,
+) {
+    let started = Instant::now();
+    let time_ms = server.wall_ms();
+    let failure = refusal::of_wire(error);
+    let mut writer = AnswerWriter::begin(out, version, seconds(time_ms));
+    writer.failure(ItemHead::default(), &failure);
+    writer.finish();
+    meters.count(None, Some(failure.reason), started.elapsed());
+    let (operation, outcome) = ("unknown", failure.reason.name());
+    let record = Record { time_ms, caller, operation, key: "", outcome, epoch: epoch(server, caller) };
+    if server.audit().record(&record).await.is_err() {
+        tracing::error!("a refused KMIP message could not be recorded");
+    }
+}
+
+fn seconds(time_ms: u64) -> i64 {
+    i64::try_from(time_ms / 1000).unwrap_or(i64::MAX)
+}
+
+fn epoch(server: &Server, caller: &Caller) -> u64 {
+    server.keyring().epoch(caller.tenant()).map_or(0, |epoch| epoch.0)
+}
+
+struct Batch<'a> {
+    server: &'a Server,
+    caller: &'a Caller,
+    meters: &'a Meters,
+    message: &'a RequestMessage<'a>,
+}
+
+impl Batch<'_> {
+    async fn answer(&self, out: &mut Vec<u8>) {
+        let header = &self.message.header;
+        let time_ms = self.server.wall_ms();
+        let mut writer = AnswerWriter::begin(out, header.version, seconds(time_ms));
+        let mut placeholder = None;
+        for item in &self.message.items {
+            let done = self.item(item, time_ms, &mut placeholder, &mut writer).await;
+            // §6.13: Stop is the default.
+            if !done && header.batch_error_continuation != Some(BatchErrorContinuation::Continue) {
+                break;
+            }
+        }
+        writer.finish();
+    }
+
+    /// Executes one item, writes its answer, counts and records it. Whether it succeeded.
+    async fn item(
+        &self,
+        item: &RequestItem<'_>,
+        time_ms: u64,
+        placeholder: &mut Option<ObjectId>,
+        writer: &mut AnswerWriter<'_>,
+    ) -> bool {
+        let started = Instant::now();
+        let head = ItemHead { operation: item.operation, unique_batch_item_id: item.unique_batch_item_id };
+        let mark = writer.mark();
+        let mut key = String::new();
+        let turn = Turn {
+            server: self.server,
+            caller: self.caller,
+            version: self.message.header.version,
+            now_s: seconds(time_ms),
+            head,
+            key: &mut key,
+            placeholder,
+            writer,
+        };
+        let mut outcome = self.execute(item, turn).await;
+        if outcome.is_ok() && self.too_large(writer) {
+            writer.take_back(mark);
+            outcome =
+                Err(fail(ResultReason::ResponseTooLarge, "the answer is longer than Maximum Response Size allows"));
+        }
+        let operation = item.operation.and_then(Operation::from_code);
+        let recorded = {
+            let epoch = outcome.as_ref().map_or_else(|_| epoch(self.server, self.caller), |done| done.epoch.0);
+            let record = Record {
+                time_ms,
+                caller: self.caller,
+                operation: operation.map_or("unknown", Operation::name),
+                key: &key,
+                outcome: outcome.as_ref().err().map_or("Success", |failure| failure.reason.name()),
+                epoch,
+            };
+            self.server.audit().record(&record).await
+        };
+        if recorded.is_err() && outcome.is_ok() {
+            writer.take_back(mark);
+            outcome = Err(unrecorded());
+        }
+        let failed = outcome.err().map(|failure| refusal::in_version(failure, self.message.header.version));
+        self.meters.count(operation, failed.as_ref().map(|failure| failure.reason), started.elapsed());
+        match failed {
+            Some(failure) => {
+                writer.failure(head, &failure);
+                false
+            }
+            None => true,
+        }
+    }
+
+    async fn execute(&self, item: &RequestItem<'_>, turn: Turn<'_, '_>) -> Result<Done, Failure> {
+        if self.server.audit().is_failing() {
+            return Err(unrecorded());
+        }
+        let operation = item.operation.and_then(Operation::from_code);
+        let purpose = operation.map_or(Purpose::Process, purpose);
+        // Before anything is looked at: to a killed tenant even its own malformed request is answered Item Not Found.
+        let admission = self.server.keyring().admit(self.caller.tenant(), purpose).map_err(refusal::of_stop)?;
+        let header = &self.message.header;
+        if header.batch_error_continuation == Some(BatchErrorContinuation::Undo) && self.message.items.len() > 1 {
+            return Err(refusal::unsupported("Batch Error Continuation Option Undo; use Stop or Continue"));
+        }
+        let request = item.request(header.version).map_err(|error| refusal::of_wire(&error))?;
+        ops::perform(turn, request, admission.epoch()).await
+    }
+
+    fn too_large(&self, writer: &AnswerWriter<'_>) -> bool {
+        let max = self.message.header.maximum_response_size.and_then(|max| usize::try_from(max).ok());
+        max.is_some_and(|max| writer.len() > max)
+    }
+}
+
+fn unrecorded() -> Failure {
+    refusal::try_again(
+        "this region's audit log cannot be written, and nothing happens unrecorded; its operator must free disk space",
+    )
+}
+
+/// What a suspended tenant may no longer do is what protects new data or makes new keys (DESIGN §2.11).
+fn purpose(operation: Operation) -> Purpose {
+    match operation {
+        Operation::Create | Operation::Register | Operation::Activate | Operation::Encrypt => Purpose::Protect,
+        _ => Purpose::Process,
+    }
+}

@@ -1,0 +1,141 @@
+//! Get (KMIP 1.4 §4.11): the key bytes leave. Only managed objects can be asked for; L2 and L3 are none.
+
+use custody::{key_table::Purpose, object::ObjectMeta, vault::Expose};
+use kmip::{
+    KeyBlock, KeyMaterial, ResultReason, SecretData, SymmetricKey,
+    ops::{Answer, get},
+    tables::{CryptographicAlgorithm, KeyFormatType, ObjectType, SecretDataType},
+};
+use zeroize::Zeroizing;
+
+use super::{Allowed, Turn};
+use crate::refusal::{self, Outcome, fail};
+
+const GET: Expose = Expose::because("KMIP Get by a caller whom policy permits it");
+
+pub(super) async fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: &get::Request<'_>) -> Outcome<()> {
+    if request.key_wrapping_specification.is_some() {
+        return Err(refusal::unsupported("Key Wrapping Specification; the channel is encrypted by TLS"));
+    }
+    if request.key_compression_type.is_some() {
+        let message = "Key Compression Type belongs to elliptic curve public keys";
+        return Err(fail(ResultReason::KeyCompressionTypeNotSupported, message));
+    }
+    let answer = turn
+        .with_key(object, Purpose::Process, |borrow| {
+            let meta = borrow.meta().ok_or_else(refusal::not_found)?;
+            may_leave(meta)?;
+            let form = Form::of(meta, request.key_format_type)?;
+            let bytes = borrow.export(GET).map_err(|error| refusal::of_custody(&error))?;
+            let bytes = borrow.finish(bytes).map_err(refusal::of_stop)?;
+            Ok(form.answer(bytes, &object.text))
+        })
+        .await?;
+    turn.success(&Answer::Get(answer));
+    Ok(())
+}
+
+fn may_leave(meta: &ObjectMeta) -> Outcome<()> {
+    if meta.sensitive {
+        return Err(fail(ResultReason::Sensitive, "the object is Sensitive: its key leaves wrapped only"));
+    }
+    if !meta.extractable || !meta.exportable {
+        return Err(fail(ResultReason::NotExtractable, "the object was created so that its key never leaves"));
+    }
+    Ok(())
+}
+
+/// The format to answer in. Raw and Transparent Symmetric Key turn into each other; every other one stays as it was stored.
+fn format_of(meta: &ObjectMeta, wanted: Option<KeyFormatType>) -> Outcome<KeyFormatType> {
+    use KeyFormatType::{Raw, TransparentSymmetricKey};
+    let stored = meta.key_format.and_then(KeyFormatType::from_code).unwrap_or(Raw);
+    match (stored, wanted) {
+        (stored, None) => Ok(stored),
+        (stored, Some(wanted)) if stored == wanted => Ok(stored),
+        (Raw | TransparentSymmetricKey, Some(wanted @ (Raw | TransparentSymmetricKey)))
+            if meta.object_type == ObjectType::SymmetricKey.code() =>
+        {
+            Ok(wanted)
+        }
+        (stored, Some(wanted)) => {
+            let message = format!("the object is stored as {stored} and cannot be had as {wanted}");
+            Err(fail(ResultReason::KeyFormatTypeNotSupported, message))
+        }
+    }
+}
+
+/// What stands around the key bytes.
+struct Form {
+    format: KeyFormatType,
+    algorithm: Option<CryptographicAlgorithm>,
+    length_bits: Option<i32>,
+    /// Absent for a symmetric key.
+    secret: Option<SecretDataType>,
+}
+
+impl Form {
+    fn of(meta: &ObjectMeta, wanted: Option<KeyFormatType>) -> Outcome<Self> {
+        let secret = match ObjectType::from_code(meta.object_type) {
+            Some(ObjectType::SymmetricKey) => None,
+            Some(ObjectType::SecretData) => {
+                Some(meta.secret_kind.and_then(SecretDataType::from_code).unwrap_or(SecretDataType::Password))
+            }
+            _ => return Err(refusal::unsupported("Get of this type of object")),
+        };
+        Ok(Self {
+            format: format_of(meta, wanted)?,
+            algorithm: meta.algorithm.and_then(CryptographicAlgorithm::from_code),
+            length_bits: meta.length_bits.and_then(|bits| i32::try_from(bits).ok()),
+            secret,
+        })
+    }
+
+    fn answer(self, mut bytes: Zeroizing<Vec<u8>>, unique_identifier: &str) -> get::Answer<'_> {
+        let key_block = KeyBlock {
+            key_format_type: self.format,
+            material: KeyMaterial::new(std::mem::take(&mut *bytes)),
+            cryptographic_algorithm: self.algorithm,
+            cryptographic_length: self.length_bits,
+        };
+        let (object_type, symmetric_key, secret_data) = match self.secret {
+            None => (ObjectType::SymmetricKey, Some(SymmetricKey { key_block }), None),
+            Some(kind) => (ObjectType::SecretData, None, Some(SecretData { secret_data_type: kind, key_block })),
+        };
+        get::Answer { object_type, unique_identifier, symmetric_key, secret_data }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use custody::object::State;
+
+    use super::*;
+
+    fn meta(object_type: u32, format: KeyFormatType) -> ObjectMeta {
+        ObjectMeta { key_format: Some(format.code()), ..ObjectMeta::new(object_type, State::Active, true) }
+    }
+
+    #[test]
+    fn formats_turn_into_each_other_only_where_they_say_the_same() {
+        let key = meta(2, KeyFormatType::Raw);
+        assert_eq!(format_of(&key, None), Ok(KeyFormatType::Raw));
+        let transparent = Some(KeyFormatType::TransparentSymmetricKey);
+        assert_eq!(format_of(&key, transparent), Ok(KeyFormatType::TransparentSymmetricKey));
+        let secret = meta(7, KeyFormatType::Opaque);
+        assert_eq!(format_of(&secret, Some(KeyFormatType::Opaque)), Ok(KeyFormatType::Opaque));
+        for wrong in [format_of(&key, Some(KeyFormatType::Pkcs8)), format_of(&secret, Some(KeyFormatType::Raw))] {
+            assert_eq!(wrong.err().map(|failure| failure.reason), Some(ResultReason::KeyFormatTypeNotSupported));
+        }
+        assert!(format_of(&meta(7, KeyFormatType::Raw), transparent).is_err());
+    }
+
+    #[test]
+    fn what_must_not_leave_does_not() {
+        let key = meta(2, KeyFormatType::Raw);
+        assert!(may_leave(&key).is_ok());
+        let reason = |meta| may_leave(&meta).err().map(|failure| failure.reason);
+        assert_eq!(reason(ObjectMeta { sensitive: true, ..key.clone() }), Some(ResultReason::Sensitive));
+        assert_eq!(reason(ObjectMeta { extractable: false, ..key.clone() }), Some(ResultReason::NotExtractable));
+        assert_eq!(reason(ObjectMeta { exportable: false, ..key }), Some(ResultReason::NotExtractable));
+    }
+}

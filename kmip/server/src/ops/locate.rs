@@ -1,0 +1,46 @@
+//! Locate (KMIP 1.4 §4.9): newest objects first.
+
+use custody::keyring::Filter;
+use kmip::{
+    ResultReason,
+    ops::{Answer, locate},
+};
+use policy::Permitted;
+
+use super::Turn;
+use crate::{
+    locate::Wanted,
+    refusal::{self, Outcome, fail},
+};
+
+/// §9.1.3.3.2: on-line storage. We have no other.
+const ON_LINE: i32 = 1;
+
+pub(super) fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: &locate::Request) -> Outcome<()> {
+    let wanted = Wanted::of(request)?;
+    let (offset, max) = (size("Offset Items", request.offset_items)?, size("Maximum Items", request.maximum_items)?);
+    let (caller, now_s) = (turn.caller, turn.now_s);
+    let located = if request.storage_status_mask.is_some_and(|mask| mask & ON_LINE == 0) {
+        custody::keyring::Located::default()
+    } else {
+        let filter = Filter { name: wanted.name(), offset: offset.unwrap_or(0), max };
+        let keep = |id, meta: &_| wanted.fits(id, meta, now_s);
+        let located = turn.server.keyring().locate(caller.tenant(), caller.system(), filter, keep);
+        located.map_err(|error| refusal::of_custody(&error))?
+    };
+    // §4.9: with exactly one found, it becomes the ID Placeholder.
+    *turn.placeholder = match located.ids.as_slice() {
+        [only] => Some(*only),
+        _ => None,
+    };
+    let ids: Vec<String> = located.ids.iter().map(ToString::to_string).collect();
+    let located_items = Some(i32::try_from(located.total).unwrap_or(i32::MAX));
+    let unique_identifiers = ids.iter().map(String::as_str).collect();
+    turn.success(&Answer::Locate(locate::Answer { located_items, unique_identifiers }));
+    Ok(())
+}
+
+fn size(name: &str, value: Option<i32>) -> Outcome<Option<usize>> {
+    let negative = |_| fail(ResultReason::InvalidField, format!("{name} is negative"));
+    value.map(usize::try_from).transpose().map_err(negative)
+}

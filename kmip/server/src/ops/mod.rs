@@ -1,0 +1,186 @@
+//! One file an operation, the twin of `kmip::ops`. Each takes the proof that the caller may do it, and writes its answer.
+
+mod activate;
+mod create;
+mod decrypt;
+mod destroy;
+mod discover_versions;
+mod encrypt;
+mod get;
+mod get_attribute_list;
+mod get_attributes;
+mod locate;
+mod query;
+mod register;
+mod revoke;
+mod store;
+
+use custody::{
+    Error,
+    key_table::{Borrow, Purpose, Unborrowed},
+    names::{Epoch, ObjectId},
+};
+use kmip::{
+    ProtocolVersion,
+    message::{AnswerWriter, ItemHead},
+    ops::{Answer, Request},
+};
+use policy::{Operation, Permitted, Question, Target};
+
+use crate::{
+    caller::Caller,
+    refusal::{self, Outcome},
+    server::Server,
+};
+
+/// How often a key that left the table between its warming and its use is warmed again.
+const WARM_ATTEMPTS: usize = 3;
+
+/// What an operation works with: one item's turn.
+pub(crate) struct Turn<'t, 'o> {
+    pub(crate) server: &'t Server,
+    pub(crate) caller: &'t Caller,
+    pub(crate) version: ProtocolVersion,
+    /// Seconds since 1970.
+    pub(crate) now_s: i64,
+    pub(crate) head: ItemHead<'t>,
+    /// The Unique Identifier, for the audit.
+    pub(crate) key: &'t mut String,
+    /// KMIP 1.4 §4: what a Create, Register or Locate of the same batch left.
+    pub(crate) placeholder: &'t mut Option<ObjectId>,
+    pub(crate) writer: &'t mut AnswerWriter<'o>,
+}
+
+/// An operation that succeeded.
+pub(crate) struct Done {
+    /// The tenant's epoch under which it did.
+    pub(crate) epoch: Epoch,
+}
+
+/// An object on which the caller may do the operation. Made by [`Turn::object`] alone.
+pub(crate) struct Allowed {
+    id: ObjectId,
+    text: String,
+    _permitted: Permitted,
+}
+
+impl Turn<'_, '_> {
+    /// Asks policy about an operation that names no object.
+    fn system(&self, operation: Operation) -> Outcome<Permitted> {
+        self.permit(operation, Target::OwnSystem)
+    }
+
+    /// Finds out which object is meant, and asks policy about it. Absent identifier: the ID Placeholder.
+    ///
+    /// Objects are looked up under the caller's own system, so the owner that policy is asked about is that system; what belongs
+    /// to another is not found, as if it did not exist.
+    fn object(&mut self, operation: Operation, unique_identifier: Option<&str>) -> Outcome<Allowed> {
+        let id = match unique_identifier {
+            None => self.placeholder.ok_or_else(|| {
+                let why = "the request names no Unique Identifier, and nothing before it in the batch made or found one object";
+                refusal::fail(kmip::ResultReason::ItemNotFound, why)
+            })?,
+            Some(text) => {
+                self.key.push_str(text);
+                text.parse().map_err(|_| refusal::not_found())?
+            }
+        };
+        // As we write it, not as the client did: policy and audit see one name for one object.
+        let text = id.to_string();
+        self.key.clone_from(&text);
+        let target = Target::Object { id: &text, owner: self.caller.system() };
+        let permitted = self.permit(operation, target)?;
+        Ok(Allowed { id, text, _permitted: permitted })
+    }
+
+    fn permit(&self, operation: Operation, target: Target<'_>) -> Outcome<Permitted> {
+        let (tenant, system, caller) = (*self.caller.tenant(), self.caller.system(), self.caller.label());
+        let question = Question { tenant, system, caller, operation, target };
+        self.server.policies().permit(&question).map_err(|decision| refusal::of_policy(&decision))
+    }
+
+    fn success(&mut self, answer: &Answer<'_>) {
+        self.writer.success(self.head, answer);
+    }
+
+    /// Remembers a new object for the rest of the batch and the audit.
+    fn made(&mut self, id: ObjectId) -> String {
+        *self.placeholder = Some(id);
+        let text = id.to_string();
+        self.key.clone_from(&text);
+        text
+    }
+
+    /// Uses a key: borrows it, and warms it first if it is not in the table. `job` runs without an await between borrow and drop.
+    async fn with_key<T>(&self, object: &Allowed, purpose: Purpose, job: impl Fn(Borrow) -> Outcome<T>) -> Outcome<T> {
+        let (keyring, tenant, system) = (self.server.keyring(), self.caller.tenant(), self.caller.system());
+        for _ in 0..WARM_ATTEMPTS {
+            match keyring.borrow(tenant, system, object.id, purpose) {
+                Ok(borrow) => return job(borrow),
+                Err(Unborrowed::Refused(refused)) => return Err(refusal::of_stop(refused)),
+                Err(Unborrowed::Miss) => {}
+            }
+            keyring.warm(tenant, system, object.id).await.map_err(|error| refusal::of_custody(&error))?;
+        }
+        Err(refusal::of_custody(&Error::Unavailable))
+    }
+}
+
+/// Asks permission and performs the operation.
+pub(crate) async fn perform(mut turn: Turn<'_, '_>, request: Request<'_>, epoch: Epoch) -> Outcome<Done> {
+    match request {
+        Request::DiscoverVersions(request) => {
+            let permitted = turn.system(Operation::DiscoverVersions)?;
+            discover_versions::perform(&mut turn, permitted, &request)?;
+        }
+        Request::Query(request) => {
+            let permitted = turn.system(Operation::Query)?;
+            query::perform(&mut turn, permitted, &request)?;
+        }
+        Request::Create(request) => {
+            let permitted = turn.system(Operation::Create)?;
+            create::perform(&mut turn, permitted, request).await?;
+        }
+        Request::Register(request) => {
+            let permitted = turn.system(Operation::Register)?;
+            register::perform(&mut turn, permitted, request).await?;
+        }
+        Request::Locate(request) => {
+            let permitted = turn.system(Operation::Locate)?;
+            locate::perform(&mut turn, permitted, &request)?;
+        }
+        Request::Get(request) => {
+            let object = turn.object(Operation::Get, request.unique_identifier)?;
+            get::perform(&mut turn, &object, &request).await?;
+        }
+        Request::GetAttributes(request) => {
+            let object = turn.object(Operation::GetAttributes, request.unique_identifier)?;
+            get_attributes::perform(&mut turn, &object, &request)?;
+        }
+        Request::GetAttributeList(request) => {
+            let object = turn.object(Operation::GetAttributeList, request.unique_identifier)?;
+            get_attribute_list::perform(&mut turn, &object)?;
+        }
+        Request::Activate(request) => {
+            let object = turn.object(Operation::Activate, request.unique_identifier)?;
+            activate::perform(&mut turn, &object).await?;
+        }
+        Request::Revoke(request) => {
+            let object = turn.object(Operation::Revoke, request.unique_identifier)?;
+            revoke::perform(&mut turn, &object, request).await?;
+        }
+        Request::Destroy(request) => {
+            let object = turn.object(Operation::Destroy, request.unique_identifier)?;
+            destroy::perform(&mut turn, &object).await?;
+        }
+        Request::Encrypt(request) => {
+            let object = turn.object(Operation::Encrypt, request.unique_identifier)?;
+            return encrypt::perform(&mut turn, &object, &request).await;
+        }
+        Request::Decrypt(request) => {
+            let object = turn.object(Operation::Decrypt, request.unique_identifier)?;
+            return decrypt::perform(&mut turn, &object, &request).await;
+        }
+    }
+    Ok(Done { epoch })
+}

@@ -1,0 +1,95 @@
+//! Query (KMIP 1.4 §4.25): what this server can do, as the asker's version can say it.
+
+use kmip::{
+    Operation, ProtocolVersion, RngParameters,
+    ops::{
+        self, Answer,
+        query::{self, CapabilityInformation},
+    },
+    tables::{ObjectType, QueryFunction},
+    ttlv::Enumeration,
+};
+use policy::Permitted;
+
+use super::Turn;
+use crate::refusal::{self, Outcome};
+
+const VENDOR: &str = "kcm";
+/// Unspecified, in the enumerations of §9.1.3.2.37 and following.
+const UNSPECIFIED: Enumeration = Enumeration(1);
+/// §9.1.3.2.44: Key Material Shredded. Its wrapped bytes are wiped, and its wrapping key is another's.
+const KEY_MATERIAL_SHREDDED: Enumeration = Enumeration(3);
+
+pub(super) fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: &query::Request) -> Outcome<()> {
+    if request.functions.is_empty() {
+        return Err(refusal::fail(kmip::ResultReason::InvalidMessage, "Query names no Query Function"));
+    }
+    let mut answer = query::Answer::empty();
+    for function in &request.functions {
+        if !turn.version.knows(function.since()) {
+            let message = format!("Query Function {function} is not of KMIP {}", turn.version);
+            return Err(refusal::invalid_field(message));
+        }
+        fill(&mut answer, *function, turn.version);
+    }
+    turn.success(&Answer::Query(answer));
+    Ok(())
+}
+
+fn fill(answer: &mut query::Answer<'_>, function: QueryFunction, version: ProtocolVersion) {
+    match function {
+        QueryFunction::QueryOperations => answer.operations = operations(version),
+        QueryFunction::QueryObjects => answer.object_types = vec![ObjectType::SymmetricKey, ObjectType::SecretData],
+        QueryFunction::QueryServerInformation => answer.vendor_identification = Some(VENDOR),
+        QueryFunction::QueryRngs => {
+            answer.rng_parameters = vec![RngParameters {
+                rng_algorithm: UNSPECIFIED,
+                cryptographic_algorithm: None,
+                cryptographic_length: None,
+                hashing_algorithm: None,
+                drbg_algorithm: None,
+                recommended_curve: None,
+                fips186_variation: None,
+                prediction_resistance: None,
+            }];
+        }
+        QueryFunction::QueryCapabilities => answer.capability_information = vec![capabilities()],
+        // We have none of these; an empty list says so.
+        QueryFunction::QueryApplicationNamespaces
+        | QueryFunction::QueryExtensionList
+        | QueryFunction::QueryExtensionMap
+        | QueryFunction::QueryAttestationTypes
+        | QueryFunction::QueryValidations
+        | QueryFunction::QueryProfiles
+        | QueryFunction::QueryClientRegistrationMethods => {}
+    }
+}
+
+fn operations(version: ProtocolVersion) -> Vec<Operation> {
+    ops::SERVED.iter().copied().filter(|operation| version.knows(operation.since())).collect()
+}
+
+fn capabilities() -> CapabilityInformation {
+    CapabilityInformation {
+        streaming_capability: Some(false),
+        asynchronous_capability: Some(false),
+        attestation_capability: Some(false),
+        batch_undo_capability: Some(false),
+        batch_continue_capability: Some(true),
+        destroy_action: Some(KEY_MATERIAL_SHREDDED),
+        ..CapabilityInformation::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_of_later_versions_are_not_named_to_older_clients() {
+        let old = operations(ProtocolVersion::V1_0);
+        assert!(old.contains(&Operation::Get));
+        assert!(!old.contains(&Operation::Encrypt) && !old.contains(&Operation::DiscoverVersions));
+        assert_eq!(operations(ProtocolVersion::V1_4).len(), ops::SERVED.len());
+    }
+}

@@ -1,0 +1,120 @@
+//! What the connections of a region share.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use custody::{clock::Clock, keyring::Keyring};
+use orbital::names::{System, TenantId};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::{
+    audit::Log,
+    caller::{AnchorTable, CallerRule},
+    connections::Connections,
+    listener::Limits,
+    policies::Policies,
+    telemetry::Meters,
+    tls::Tls,
+};
+
+/// Locks that keep two creations of one name apart.
+const NAMING_LOCKS: usize = 64;
+
+/// What a server is made of.
+pub struct Parts {
+    pub keyring: Arc<Keyring>,
+    pub policies: Arc<Policies>,
+    pub anchors: Arc<AnchorTable>,
+    pub tls: Tls,
+    pub audit: Log,
+    pub clock: Arc<dyn Clock>,
+    pub limits: Limits,
+}
+
+/// One KMIP server. [`crate::serve`] runs it on a listener.
+pub struct Server {
+    parts: Parts,
+    connections: Arc<Connections>,
+    meters: ArcSwap<HashMap<TenantId, Arc<Meters>>>,
+    naming: Box<[Mutex<()>]>,
+}
+
+impl Server {
+    pub fn new(parts: Parts) -> Self {
+        let connections = Arc::new(Connections::new(parts.limits.connections_per_tenant));
+        let naming = std::iter::repeat_with(Mutex::default).take(NAMING_LOCKS).collect();
+        Self { parts, connections, meters: ArcSwap::default(), naming }
+    }
+
+    /// Puts a tenant's caller rules in force and closes its connections: each comes back under the new rules or not at all.
+    /// Answers the anchors that are not in force.
+    pub fn change_callers(&self, tenant: TenantId, rules: Vec<CallerRule>) -> Vec<crate::caller::AnchorFault> {
+        let faults = self.parts.anchors.set(tenant, rules);
+        self.close_tenant(&tenant);
+        faults
+    }
+
+    /// Closes a tenant's connections and drops its sessions, after a kill. Answers how many connections there were.
+    pub fn close_tenant(&self, tenant: &TenantId) -> usize {
+        self.parts.tls.drop_sessions();
+        self.connections.close_tenant(tenant)
+    }
+
+    /// The open connections.
+    pub fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.parts.keyring
+    }
+
+    pub(crate) fn policies(&self) -> &Policies {
+        &self.parts.policies
+    }
+
+    pub(crate) fn anchors(&self) -> &AnchorTable {
+        &self.parts.anchors
+    }
+
+    pub(crate) fn tls(&self) -> &Tls {
+        &self.parts.tls
+    }
+
+    pub(crate) fn audit(&self) -> &Log {
+        &self.parts.audit
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.parts.limits
+    }
+
+    /// Wall clock, milliseconds since 1970.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        self.parts.clock.now().wall_ms
+    }
+
+    /// The counters of a tenant.
+    pub(crate) fn meters(&self, tenant: &TenantId) -> Arc<Meters> {
+        if let Some(meters) = self.meters.load().get(tenant) {
+            return meters.clone();
+        }
+        let meters = Arc::new(Meters::new(tenant));
+        self.meters.rcu(|all| {
+            let mut next = HashMap::clone(all);
+            next.entry(*tenant).or_insert_with(|| meters.clone());
+            next
+        });
+        self.meters.load().get(tenant).cloned().unwrap_or(meters)
+    }
+
+    /// Held while a name is looked up and taken.
+    pub(crate) async fn naming(&self, tenant: &TenantId, system: &System) -> Option<MutexGuard<'_, ()>> {
+        let bytes = tenant.0.as_bytes().iter().chain(system.as_str().as_bytes());
+        let sum = bytes.fold(0usize, |sum, &byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        match self.naming.get(sum % NAMING_LOCKS) {
+            Some(lock) => Some(lock.lock().await),
+            None => None,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! One connection: reads requests, has them answered, writes the answers.
+//!
+//! Requests that have arrived together are answered together, in one write. Both buffers are wiped after each round: they hold
+//! plaintext and key material. The session holds no other state; nothing survives from one request to the next.
+
+use std::{sync::Arc, time::Duration};
+
+use kmip::{
+    Tag, WireError,
+    ttlv::{HEADER_BYTES, Limits, frame_len},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::{Instant, Sleep, sleep_until},
+};
+use zeroize::Zeroize;
+
+use crate::{caller::Caller, connections::Entered, dispatch, server::Server, telemetry::Meters};
+
+/// What a session's read buffer has room for without growing.
+const READ_BYTES: usize = 16 * 1024;
+/// Answers are written once they pass this, even if more requests wait.
+const WRITE_BYTES: usize = 256 * 1024;
+
+/// Why a session ended.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// The client closed, or the connection broke.
+    Gone,
+    Idle,
+    /// The tenant's connections were closed.
+    Closed,
+}
+
+/// Runs until either side ends it.
+pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    server: &Arc<Server>,
+    caller: &Caller,
+    entered: &Entered,
+) {
+    let mut session =
+        Session { server, caller, meters: server.meters(caller.tenant()), input: Input::new(), output: vec![] };
+    let end = session.rounds(&mut stream, entered).await;
+    tracing::debug!(?end, "a KMIP connection ended");
+    session.output.zeroize();
+    // The client may be gone, or not read: a polite end is worth one second.
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.shutdown()).await;
+}
+
+struct Session<'s> {
+    server: &'s Arc<Server>,
+    caller: &'s Caller,
+    meters: Arc<Meters>,
+    input: Input,
+    output: Vec<u8>,
+}
+
+impl Session<'_> {
+    async fn rounds<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S, entered: &Entered) -> End {
+        let limit = self.server.limits().idle_timeout;
+        let mut watch = std::pin::pin!(sleep_until(Instant::now() + limit));
+        let mut active = Instant::now();
+        loop {
+            if entered.is_closed() {
+                return End::Closed;
+            }
+            let read = tokio::select! {
+                biased;
+                () = entered.closed() => return End::Closed,
+                () = idle(&mut watch, active, limit) => return End::Idle,
+                read = self.input.fill(stream) => read,
+            };
+            if !matches!(read, Ok(1..)) {
+                return End::Gone;
+            }
+            match self.answer_all(stream, entered, limit).await {
+                Ok(true) => active = Instant::now(),
+                Ok(false) => {}
+                Err(end) => return end,
+            }
+        }
+    }
+
+    /// Answers every whole request in the buffer. `true` if there was one.
+    async fn answer_all<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        entered: &Entered,
+        limit: Duration,
+    ) -> Result<bool, End> {
+        let mut any = false;
+        loop {
+            match self.input.frame() {
+                Frame::Part => break,
+                Frame::Whole(frame) => {
+                    any = true;
+                    dispatch::answer(self.server, self.caller, &self.meters, frame, &mut self.output).await;
+                    self.input.done();
+                }
+                Frame::Bad(error) => {
+                    dispatch::refuse_frame(self.server, self.caller, &self.meters, &error, &mut self.output).await;
+                    self.write(stream, limit).await?;
+                    return Err(End::Gone);
+                }
+            }
+            if entered.is_closed() {
+                self.write(stream, limit).await?;
+                return Err(End::Closed);
+            }
+            if self.output.len() > WRITE_BYTES {
+                self.write(stream, limit).await?;
+            }
+        }
+        self.input.wipe();
+        if any {
+            self.write(stream, limit).await?;
+        }
+        Ok(any)
+    }
+
+    async fn write<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, limit: Duration) -> Result<(), End> {
+        let send = async {
+            stream.write_all(&self.output).await?;
+            stream.flush().await
+        };
+        let sent = tokio::time::timeout(limit, send).await;
+        self.output.fill(0);
+        self.output.clear();
+        if self.output.capacity() > 2 * WRITE_BYTES {
+            self.output = vec![];
+        }
+        match sent {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(End::Idle),
+        }
+    }
+}
+
+/// Ends once the session has been without a request for `limit`. The timer is set anew only when it rings, not for each request.
+async fn idle(watch: &mut std::pin::Pin<&mut Sleep>, active: Instant, limit: Duration) {
+    loop {
+        watch.as_mut().await;
+        let due = active + limit;
+        if Instant::now() >= due {
+            return;
+        }
+        watch.as_mut().reset(due);
+    }
+}
+
+/// A frame at the front of the input.
+enum Frame<'a> {
+    Part,
+    Whole(&'a [u8]),
+    Bad(WireError),
+}
+
+/// Bytes that have arrived, and how far they are used up.
+struct Input {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Length of the frame at the front, once its header has been read.
+    frame: Option<usize>,
+}
+
+impl Input {
+    fn new() -> Self {
+        Self { bytes: vec![0; READ_BYTES], start: 0, end: 0, frame: None }
+    }
+
+    /// Reads more. Room beyond [`READ_BYTES`] is made only for a frame whose announced length passed the limit.
+    async fn fill<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> std::io::Result<usize> {
+        if self.end == self.bytes.len() || self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            let kept = self.end - self.start;
+            if let Some(moved) = self.bytes.get_mut(kept..self.end) {
+                moved.fill(0);
+            }
+            (self.start, self.end) = (0, kept);
+        }
+        let wanted = self.frame.unwrap_or(0).max(READ_BYTES);
+        if self.bytes.len() < wanted {
+            // Not `resize`: it would leave the old bytes behind, unwiped.
+            let mut larger = vec![0; wanted];
+            if let (Some(to), Some(from)) = (larger.get_mut(..self.end), self.bytes.get(..self.end)) {
+                to.copy_from_slice(from);
+            }
+            self.bytes.zeroize();
+            self.bytes = larger;
+        }
+        let read = stream.read(self.bytes.get_mut(self.end..).unwrap_or_default()).await?;
+        self.end += read;
+        Ok(read)
+    }
+
+    fn frame(&mut self) -> Frame<'_> {
+        let waiting = self.bytes.get(self.start..self.end).unwrap_or_default();
+        let Some(header) = waiting.first_chunk::<HEADER_BYTES>() else { return Frame::Part };
+        match frame_len(header, Tag::REQUEST_MESSAGE, &Limits::REQUEST) {
+            Err(error) => Frame::Bad(error),
+            Ok(length) => {
+                self.frame = Some(length);
+                waiting.get(..length).map_or(Frame::Part, Frame::Whole)
+            }
+        }
+    }
+
+    /// The frame at the front has been answered.
+    fn done(&mut self) {
+        let length = self.frame.take().unwrap_or(0);
+        if let Some(used) = self.bytes.get_mut(self.start..self.start + length) {
+            used.fill(0);
+        }
+        self.start = (self.start + length).min(self.end);
+    }
+
+    /// Gives back room that a large frame took, once nothing waits in it.
+    fn wipe(&mut self) {
+        if self.start == self.end && self.bytes.len() > READ_BYTES {
+            self.bytes.zeroize();
+            *self = Self::new();
+        }
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
