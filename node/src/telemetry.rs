@@ -3,7 +3,6 @@
 //! `kcm run` calls [`start_log`], [`start_tls`] and [`start_metrics`] once, before anything else. A line outside a [`correlated`] span has
 //! no correlation id: it belongs to nobody's click.
 
-mod gauges;
 mod log;
 mod meters;
 
@@ -11,7 +10,6 @@ use orbital::names::Correlation;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tracing::Span;
 
-pub use gauges::{show_l1, show_lease, show_load};
 pub use log::{Style, start_log};
 pub use meters::{Described, METRICS, Shape, UPKEEP_PERIOD, keep, start_metrics};
 

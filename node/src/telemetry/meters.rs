@@ -40,7 +40,7 @@ const fn described(name: &'static str, shape: Shape, labels: &'static [&'static 
 }
 
 /// Every metric, with the labels that it may have.
-pub const METRICS: [Described; 25] = [
+pub const METRICS: [Described; 24] = [
     described(
         "orbital_oldest_unacknowledged_seconds",
         Shape::Gauge,
@@ -141,7 +141,6 @@ pub const METRICS: [Described; 25] = [
         &["tenant", "operation"],
         "Time that a KMIP operation took within the server.",
     ),
-    described("kmip_connections", Shape::Gauge, &[], "KMIP connections that are open."),
     described(
         "kmip_connections_turned_away_total",
         Shape::Counter,
@@ -188,7 +187,7 @@ pub async fn keep(handle: PrometheusHandle) {
 }
 
 /// A recorder with the help of each metric.
-pub(super) fn recorder() -> Result<(PrometheusRecorder, PrometheusHandle), TelemetryError> {
+fn recorder() -> Result<(PrometheusRecorder, PrometheusHandle), TelemetryError> {
     let seconds = Matcher::Full("kmip_operation_seconds".to_owned());
     let recorder = PrometheusBuilder::new().set_buckets_for_metric(seconds, &OPERATION_SECONDS)?.build_recorder();
     for metric in METRICS {
