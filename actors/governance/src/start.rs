@@ -13,7 +13,7 @@ use orbital::{
 };
 use policy::Evaluator;
 use ractor::{Actor, ActorCell, ActorRef};
-use tokio::{runtime::Handle, sync::oneshot, task::JoinHandle};
+use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
     clock::Clock,
@@ -54,7 +54,6 @@ pub struct Options {
 pub struct Governance {
     shared: Arc<Shared>,
     root: ActorRef<supervisor::Msg>,
-    ended: JoinHandle<()>,
 }
 
 impl Governance {
@@ -62,7 +61,7 @@ impl Governance {
     pub async fn start(options: Options) -> Result<Self, Fault> {
         let critical = options.critical.clone();
         let shared = Arc::new(shared(options)?);
-        let (root, ended) =
+        let (root, _task) =
             Actor::spawn(None, Supervisor, ()).await.map_err(|e| Fault::Start(format!("the supervisor: {e}")))?;
         if shared.root.set(root.clone()).is_err() {
             return Err(Fault::Start("the supervisor was started twice".to_owned()));
@@ -79,7 +78,7 @@ impl Governance {
             start(&root, TenantActor::child(Arc::clone(&shared), id, Some(loaded))).await?;
         }
         start(&root, DeskActor::child(Arc::clone(&shared))).await?;
-        Ok(Self { shared, root, ended })
+        Ok(Self { shared, root })
     }
 
     /// The one door.
@@ -109,16 +108,15 @@ impl Governance {
     }
 
     /// Ends every actor. What is durable stays; whoever waits for a decision gets a fault.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         self.root.stop(Some("governance is asked to end".to_owned()));
         self.ended().await;
     }
 
     /// Returns when governance has ended: by [`Governance::stop`], or since a part fell too often. The process should end, too.
-    pub async fn ended(self) {
-        if let Err(e) = self.ended.await {
-            tracing::error!("the supervisor's task ended badly: {e}");
-        }
+    pub async fn ended(&self) {
+        // Without a time limit there is nothing that could fail.
+        let _waited = self.root.wait(None).await;
     }
 }
 

@@ -20,3 +20,6 @@ pub(crate) use decision::Decision;
 pub(crate) use found::found;
 pub(crate) use load::load;
 pub(crate) use state::{Grant, Proposal, Tenant};
+
+#[cfg(test)]
+mod tests;

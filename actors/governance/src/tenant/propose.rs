@@ -6,7 +6,6 @@ use orbital::{
     change::{Action, Change, ChangeKind},
     directive::Directive,
     names::{Deployment, Group, Person, Region},
-    quorum::Verify,
     sign::Signed,
     trust::TrustRoot,
     vote::{Role, Vote},
@@ -123,10 +122,6 @@ pub(crate) fn check_change(tenant: &Tenant, facts: &Facts<'_>, change: &Change) 
         return Err(Refusal::StaleEpoch { kind, found: change.epoch, expected });
     }
     check_regions(tenant.chain.current(), change)?;
-    let rule = tenant.chain.current().rule(kind).map_err(Refusal::BadTrust)?;
-    if rule.verify == Verify::User {
-        return Err(Refusal::NeedsPasskey(kind));
-    }
     check_action(tenant, facts, &change.action)
 }
 

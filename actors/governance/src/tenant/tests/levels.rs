@@ -1,0 +1,232 @@
+//! Levelling and leases: what a region that lacks something is owed, and who gets a renewal.
+
+use std::collections::BTreeSet;
+
+use orbital::{
+    certificate::certify,
+    chain::Chain,
+    directive::LeaseGrant,
+    report::{Observed, Stops},
+};
+
+use super::*;
+use crate::tenant::{lease::renewal, level::Levelled};
+
+/// A region that is level with the tenant, and knows these kills besides.
+pub(super) fn observed(bench: &Bench, more: impl IntoIterator<Item = Digest>) -> Observed {
+    let desired = super::super::level::desired(&bench.tenant, &region("us-east"));
+    Observed {
+        trust_version: bench.tenant.chain.version(),
+        trust: bench.tenant.chain.digest(),
+        epoch: desired.epoch,
+        generation: 1,
+        kills: desired.kills.into_iter().chain(more).collect(),
+        restored: desired.restored,
+        linked: desired.linked,
+        l1: L1State::Enabled,
+        stops: Stops::default(),
+        lease_left: Some(60),
+        keys: 3,
+        lease_nonce: Some("AAAAAAAAAAAAAAAAAAAAAA".into()),
+    }
+}
+
+fn step(bench: &mut Bench, observed: Option<&Observed>) -> Levelled {
+    let facts = Facts { now_ms: bench.now_ms, evaluator: &bench.evaluator, seen: &bench.seen };
+    bench.levels.step(&bench.tenant, &facts, &bench.pending, &region("us-east"), observed)
+}
+
+fn names(levelled: &Levelled) -> Vec<&'static str> {
+    levelled.decision.owe.iter().map(|o| o.directive.name()).collect()
+}
+
+/// A tenant with a history: link, two versions, a kill and its restore, another version. All acknowledged.
+fn history() -> Bench {
+    let mut bench = Bench::new();
+    bench.linked();
+    bench.acknowledge_all("link");
+    for system in ["one", "two"] {
+        let action = bench.register(system);
+        let id = bench.propose(action, "alice").unwrap();
+        bench.approve(&id, "bob").unwrap();
+        bench.acknowledge_all("trust");
+    }
+    let kill = bench.killed();
+    bench.acknowledge_all("kill");
+    let restore = bench.propose(Action::RestoreL1 { kills: [kill].into() }, "alice").unwrap();
+    for who in ["bob", "carol", "dave"] {
+        bench.approve(&restore, who).unwrap();
+    }
+    bench.acknowledge_all("restore");
+    let action = bench.register("three");
+    let id = bench.propose(action, "alice").unwrap();
+    bench.approve(&id, "bob").unwrap();
+    bench.acknowledge_all("trust");
+    bench
+}
+
+/// Takes directives as a region does, and refuses what a region would refuse.
+struct Regional {
+    chain: Chain,
+    epoch: u64,
+    linked: Option<Digest>,
+    kills: BTreeSet<Digest>,
+    restored: BTreeSet<Digest>,
+}
+
+impl Regional {
+    fn take(known: Option<Self>, directive: &Directive) -> Self {
+        let Directive::Provision { genesis, links } = directive else {
+            return known.expect("a tenant is provisioned first").follow(directive);
+        };
+        let chain = genesis.found().unwrap();
+        let mut founded = Self { chain, epoch: 0, linked: None, kills: BTreeSet::new(), restored: BTreeSet::new() };
+        links.iter().for_each(|link| founded.extend(link));
+        founded
+    }
+
+    fn extend(&mut self, link: &orbital::certificate::Certificate) {
+        let (chain, certified) = self.chain.extend(link).unwrap();
+        (self.chain, self.epoch) = (chain, certified.change().epoch);
+    }
+
+    fn follow(mut self, directive: &Directive) -> Self {
+        let (Directive::Link(w) | Directive::Restore(w) | Directive::Trust(w) | Directive::Kill(w)) = directive else {
+            panic!("{} moves nothing", directive.name())
+        };
+        w.links.iter().for_each(|link| self.extend(link));
+        let certified = certify(&w.certificate, &self.chain, NOW).unwrap();
+        let change = certified.change();
+        assert!(change.kind().is_stop() || change.epoch > self.epoch, "epochs grow");
+        match &change.action {
+            Action::LinkL1 { .. } => self.linked = Some(certified.digest()),
+            Action::RevokeL1 {} => _ = self.kills.insert(certified.digest()),
+            Action::RestoreL1 { kills } => self.restored.extend(kills),
+            _ => {
+                return {
+                    self.extend(&w.certificate);
+                    self
+                };
+            }
+        }
+        if !change.kind().is_stop() {
+            self.epoch = change.epoch;
+        }
+        self
+    }
+}
+
+#[test]
+fn a_region_that_lost_its_store_gets_the_whole_history_in_order() {
+    let mut bench = history();
+    // Stops first, in a transaction of their own.
+    let levelled = step(&mut bench, None);
+    assert_eq!((levelled.level, names(&levelled), levelled.decision.reserved), (false, vec!["kill"], true));
+    bench.commit(levelled.decision);
+    let kill = bench.newest("us-east", "kill");
+    let levelled = step(&mut bench, None);
+    assert_eq!(names(&levelled), ["provision", "link", "trust", "restore", "trust"]);
+    assert!(!levelled.decision.reserved);
+    let sent: Vec<_> = levelled.decision.owe.iter().map(|o| o.directive.clone()).collect();
+    bench.commit(levelled.decision);
+    assert_eq!(bench.replayed(), bench.tenant);
+    assert!(names(&step(&mut bench, None)).is_empty(), "nothing is owed twice");
+    let region = sent.iter().fold(None, |known, directive| Some(Regional::take(known, directive))).unwrap();
+    assert_eq!(region.chain.digest(), bench.tenant.chain.digest());
+    assert_eq!((region.epoch, region.linked), (bench.tenant.epoch, bench.tenant.link));
+    assert_eq!(region.restored, bench.tenant.restored);
+    drop(kill);
+}
+
+#[test]
+fn a_region_that_is_level_is_left_alone() {
+    let mut bench = history();
+    let seen = observed(&bench, [Digest([3; 32])]);
+    let levelled = step(&mut bench, Some(&seen));
+    assert!(levelled.level && levelled.decision.is_empty());
+}
+
+#[test]
+fn a_region_that_is_behind_gets_what_came_after() {
+    let mut bench = history();
+    let mut seen = observed(&bench, []);
+    (seen.trust_version, seen.epoch) = (2, 2);
+    seen.restored.clear();
+    let levelled = step(&mut bench, Some(&seen));
+    assert_eq!(names(&levelled), ["trust", "restore", "trust"]);
+}
+
+#[test]
+fn what_a_region_refuses_is_tried_again_later_and_later() {
+    let mut bench = history();
+    let mut seen = observed(&bench, []);
+    seen.kills.clear();
+    let mut owed_at = Vec::new();
+    for second in 0..30_u64 {
+        bench.now_ms = (NOW + second) * 1_000;
+        let levelled = step(&mut bench, Some(&seen));
+        if names(&levelled) == ["kill"] {
+            owed_at.push(second);
+            bench.commit(levelled.decision);
+            let kill = bench.newest("us-east", "kill");
+            bench.acknowledge("us-east", &kill, Outcome::Refused);
+        }
+    }
+    assert_eq!(owed_at, [0, 1, 3, 7, 12, 17, 22, 27]);
+}
+
+#[test]
+fn an_older_version_is_active_once_a_newer_one_is_acknowledged() {
+    let mut bench = Bench::new();
+    let mut ids = Vec::new();
+    for system in ["one", "two"] {
+        let action = bench.register(system);
+        let id = bench.propose(action, "alice").unwrap();
+        bench.approve(&id, "bob").unwrap();
+        ids.push(id);
+    }
+    bench.acknowledge_all("trust");
+    assert_eq!(ids.iter().map(|id| bench.tenant.proposals[id].state).collect::<Vec<_>>(), [State::Active; 2]);
+    assert_eq!(bench.replayed(), bench.tenant);
+}
+
+#[test]
+fn a_lease_is_renewed_for_a_region_that_asks_and_is_level() {
+    let mut bench = history();
+    bench.linked_again();
+    let key = bench.world.lease_key();
+    let good = observed(&bench, []);
+    let renewed = |seen: &Observed| renewal(&bench.tenant, &region("us-east"), seen, key).unwrap();
+    let Some(Directive::Lease(signed)) = renewed(&good) else { panic!("no renewal") };
+    signed.verify(Kind::Lease, &key.public()).unwrap();
+    let grant = LeaseGrant::read(&signed).unwrap();
+    assert_eq!((grant.seconds, grant.region, Some(grant.nonce)), (3_600, region("us-east"), good.lease_nonce.clone()));
+    assert_eq!((grant.kills, grant.restored), (good.kills.clone(), good.restored.clone()));
+    let refused = [
+        Observed { lease_nonce: None, ..good.clone() },
+        Observed { epoch: good.epoch - 1, ..good.clone() },
+        Observed { trust: Digest([1; 32]), ..good.clone() },
+        Observed { kills: BTreeSet::new(), ..good.clone() },
+        Observed { restored: BTreeSet::new(), ..good.clone() },
+    ];
+    for (at, seen) in refused.iter().enumerate() {
+        assert!(renewed(seen).is_none(), "{at}");
+    }
+    let other = orbital::testing::secret("a witness", "lease");
+    assert!(
+        renewal(&bench.tenant, &region("us-east"), &good, &other).unwrap().is_none(),
+        "another holds the lease key"
+    );
+    let more = Observed { kills: good.kills.iter().copied().chain([Digest([8; 32])]).collect(), ..good.clone() };
+    assert!(renewed(&more).is_some(), "a region may know of more stops than we do");
+}
+
+impl Bench {
+    /// A history of which the last step reaches all regions.
+    fn linked_again(&mut self) {
+        let action = self.register("four");
+        let id = self.propose(action, "alice").unwrap();
+        self.approve(&id, "bob").unwrap();
+        self.acknowledge_all("trust");
+    }
+}

@@ -1,0 +1,274 @@
+//! Every refusal of the decisions, each by the one thing that is wrong.
+
+use orbital::{
+    change::Change,
+    names::{Deployment, Group},
+    quorum::Need,
+    testing::{actor, person, secret},
+    vote::Vote,
+};
+
+use super::*;
+
+fn code<T>(result: Result<T, Error>) -> &'static str {
+    match result {
+        Ok(_) => "taken",
+        Err(e) => {
+            assert!(e.to_string().len() > 40, "a refusal says what, where, why and what to do: {e}");
+            e.code()
+        }
+    }
+}
+
+/// The code of a proposal whose change was altered before it was signed.
+fn altered(bench: &mut Bench, action: Action, who: &str, alter: impl FnOnce(&mut Change)) -> &'static str {
+    let mut change = bench.world.change(action);
+    alter(&mut change);
+    code(bench.propose_change(&change, who))
+}
+
+#[test]
+fn a_change_for_another_place_or_time() {
+    let mut b = Bench::new();
+    let link = || link_l1("k");
+    assert_eq!(
+        code(b.propose_signed(b"{}".to_vec(), b.world.propose(&b.world.change(link()).to_bytes().unwrap(), "alice"))),
+        "malformed-change"
+    );
+    assert_eq!(
+        altered(&mut b, link(), "alice", |c| c.deployment = Deployment::new("other").unwrap()),
+        "other-deployment"
+    );
+    assert_eq!(altered(&mut b, link(), "alice", |c| c.epoch = 2), "stale-epoch");
+    assert_eq!(altered(&mut b, link(), "alice", |c| c.epoch = 0), "stale-epoch");
+    assert_eq!(altered(&mut b, link(), "alice", |c| _ = c.regions.insert(region("mars"))), "unknown-region");
+    assert_eq!(altered(&mut b, link(), "alice", |c| c.regions.clear()), "regions-missing");
+    let action = b.register("billing");
+    assert_eq!(altered(&mut b, action, "alice", |c| _ = c.regions.pop_first()), "regions-missing");
+    assert_eq!(altered(&mut b, Action::RevokeL1 {}, "carol", |c| _ = c.regions.pop_first()), "taken");
+    let mut ahead = b.world.change(link());
+    ahead.trust_version = 9;
+    let trust = orbital::trust::TrustRoot { version: 9, ..b.world.trust().clone() };
+    let bytes = ahead.to_bytes().unwrap();
+    let statement = Vote::propose(&bytes, &trust, b.world.expires, &b.world.signer("alice")).unwrap();
+    assert_eq!(code(b.propose_signed(bytes, statement)), "ahead-trust");
+}
+
+#[test]
+fn a_statement_for_another_change() {
+    let mut b = Bench::new();
+    let (one, two) = (b.world.change(link_l1("k")), b.world.change(link_l1("k")));
+    let statement = b.world.propose(&two.to_bytes().unwrap(), "alice");
+    assert_eq!(code(b.propose_signed(one.to_bytes().unwrap(), statement.clone())), "other-change");
+    let approval = b.world.answer(Role::Approve, &statement, "bob");
+    assert_eq!(code(b.propose_signed(two.to_bytes().unwrap(), approval)), "malformed-vote");
+    let mut other_root = b.world.trust().clone();
+    other_root.name = orbital::names::TenantName::new("else").unwrap();
+    let bytes = one.to_bytes().unwrap();
+    let statement = Vote::propose(&bytes, &other_root, b.world.expires, &b.world.signer("alice")).unwrap();
+    assert_eq!(code(b.propose_signed(bytes, statement)), "other-change");
+}
+
+#[test]
+fn a_stale_grant_is_refused_and_a_stale_stop_is_not() {
+    let mut b = Bench::new();
+    let (old_link, old_stop) = (b.world.change(link_l1("k")), b.world.change(Action::RevokeL1 {}));
+    let signed =
+        |change: &Change, who: &str| (change.to_bytes().unwrap(), b.world.propose(&change.to_bytes().unwrap(), who));
+    let (link, stop) = (signed(&old_link, "alice"), signed(&old_stop, "carol"));
+    let action = b.register("billing");
+    let id = b.propose(action, "alice").unwrap();
+    b.approve(&id, "bob").unwrap();
+    assert_eq!(code(b.propose_signed(link.0, link.1)), "stale-trust");
+    let id = b.propose_signed(stop.0, stop.1).unwrap();
+    assert_eq!(b.approve(&id, "dave").unwrap(), State::Applying);
+}
+
+#[test]
+fn a_signer_who_is_not_there_or_did_not_sign() {
+    let mut b = Bench::new();
+    let change = b.world.change(link_l1("k")).to_bytes().unwrap();
+    let stranger = secret("elsewhere", "mallory");
+    let mut signer = b.world.signer("alice");
+    signer.secret = &stranger;
+    let statement = Vote::propose(&change, b.world.trust(), b.world.expires, &signer).unwrap();
+    assert_eq!(code(b.propose_signed(change.clone(), statement)), "bad-signature");
+    let mut signer = b.world.signer("alice");
+    signer.person = person("mallory");
+    let statement = Vote::propose(&change, b.world.trust(), b.world.expires, &signer).unwrap();
+    assert_eq!(code(b.propose_signed(change, statement)), "unknown-signer");
+}
+
+#[test]
+fn too_late_and_too_long() {
+    let mut b = Bench::new();
+    b.world.expires = NOW - 1;
+    assert_eq!(code(b.propose(link_l1("k"), "alice")), "expired");
+    b.world.expires = NOW + 3 * 24 * 3_600;
+    assert_eq!(code(b.propose(link_l1("k"), "alice")), "expires-too-late");
+    b.world.expires = NOW + 60;
+    let id = b.propose(link_l1("k"), "alice").unwrap();
+    assert_eq!(b.expire(&id), State::Open, "not before its time");
+    b.now_ms += 61_000;
+    assert_eq!(code(b.approve(&id, "bob")), "expired");
+    assert_eq!(b.expire(&id), State::Expired);
+    assert_eq!(code(b.approve(&id, "bob")), "proposal-closed");
+}
+
+#[test]
+fn what_the_tenants_state_does_not_allow() {
+    let mut b = Bench::new();
+    assert_eq!(code(b.propose(Action::RestoreL1 { kills: [].into() }, "alice")), "nothing-to-restore");
+    assert_eq!(code(b.propose(Action::RestoreL1 { kills: [Digest([1; 32])].into() }, "alice")), "unknown-kill");
+    b.linked();
+    assert_eq!(code(b.propose(link_l1("k2"), "alice")), "already-linked");
+    let next = b.world.next(|root| root.name = orbital::names::TenantName::new("else").unwrap());
+    assert_eq!(code(b.propose(Action::ChangeCallers { next }, "alice")), "not-successor");
+    let next = b.world.next(|root| _ = root.rules.pop_first());
+    assert_eq!(code(b.propose(Action::ChangeQuorum { next }, "erin")), "bad-trust");
+    let action = b.register("billing");
+    let open = b.propose(action, "alice").unwrap();
+    b.killed();
+    assert_eq!(code(b.approve(&open, "bob")), "tenant-killed");
+    let action = b.register("billing");
+    assert_eq!(code(b.propose(action, "alice")), "tenant-killed");
+    let next = b.world.next(|root| _ = root.actors.remove(&person("grace")));
+    assert_eq!(
+        code(b.propose(Action::ChangeActors { next }, "erin")),
+        "bad-trust",
+        "a rule must survive any one person"
+    );
+    let next =
+        b.world.next(|root| _ = root.actors.insert(person("zoe"), actor(&["Audit"], secret("t", "zoe").public())));
+    assert_eq!(code(b.propose(Action::ChangeActors { next }, "erin")), "taken", "people may change on a killed tenant");
+    assert_eq!(code(b.propose(Action::RevokeL1 {}, "carol")), "taken", "and stops always");
+}
+
+#[test]
+fn a_kill_that_only_a_region_knows_counts() {
+    let mut b = Bench::new();
+    let direct = Digest([9; 32]);
+    let observed = levels::observed(&b, [direct]);
+    b.seen.insert(region("us-east"), Seen { observed: Some(observed), at_ms: Some(1), version: Some(1) });
+    assert_eq!(code(b.propose(link_l1("k"), "alice")), "tenant-killed");
+    assert_eq!(code(b.propose(Action::RestoreL1 { kills: [direct].into() }, "alice")), "taken");
+}
+
+#[test]
+fn answers_that_do_not_count() {
+    let mut b = Bench::new();
+    let unknown = ProposalId::new("nothing").unwrap();
+    let id = b.propose(link_l1("k"), "alice").unwrap();
+    let statement = b.tenant.proposals[&id].statement.clone();
+    let vote = b.world.answer(Role::Approve, &statement, "bob");
+    assert_eq!(code(b.answer_signed(&unknown, Role::Approve, vote.clone())), "unknown-proposal");
+    assert_eq!(code(b.answer_signed(&id, Role::Reject, vote.clone())), "malformed-vote");
+    assert_eq!(code(b.answer_signed(&id, Role::Propose, vote)), "wrong-role");
+    assert_eq!(code(b.approve(&id, "alice")), "proposer-approves");
+    assert_eq!(code(b.answer(&id, Role::Reject, "alice")), "proposer-rejects");
+    assert_eq!(code(b.approve(&id, "judy")), "not-demanded");
+    assert_eq!(code(b.answer(&id, Role::Reject, "judy")), "not-demanded");
+    assert_eq!(code(b.answer(&id, Role::Confirm, "alice")), "confirm-unasked");
+    assert_eq!(code(b.withdraw(&id, "bob")), "not-the-proposer");
+    let other = b.propose(Action::RevokeL1 {}, "carol").unwrap();
+    let vote = b.world.answer(Role::Approve, &b.tenant.proposals[&other].statement, "bob");
+    assert_eq!(code(b.answer_signed(&id, Role::Approve, vote)), "other-proposal");
+    let mut tampered = b.world.answer(Role::Approve, &statement, "bob");
+    tampered.signature.0[5] ^= 1;
+    assert_eq!(code(b.answer_signed(&id, Role::Approve, tampered)), "bad-signature");
+    assert_eq!(b.approve(&id, "frank").unwrap(), State::Open, "of the proposer's group: taken, and not enough");
+    assert_eq!(code(b.approve(&id, "frank")), "double-answer");
+    assert_eq!(code(b.answer(&id, Role::Reject, "frank")), "double-answer");
+    assert_eq!(b.tenant.proposals[&id].missing, [Group::new("Compliance_Legal").unwrap()]);
+    assert_eq!(b.answer(&id, Role::Reject, "grace").unwrap(), State::Rejected, "one rejection ends it");
+    assert_eq!(code(b.withdraw(&id, "alice")), "proposal-closed");
+}
+
+#[test]
+fn an_approver_removed_meanwhile_does_not_count_for_a_stop() {
+    let mut b = Bench::new();
+    let stop = b.propose(Action::RevokeL1 {}, "carol").unwrap();
+    // dave leaves; somebody else takes the seat, since the rule must survive any one person.
+    let zoe = secret("test/acme", "zoe");
+    let next = b.world.next(|root| {
+        root.actors.remove(&person("dave"));
+        root.actors.insert(person("zoe"), actor(&["Senior_Leadership"], zoe.public()));
+    });
+    let id = b.propose(Action::ChangeActors { next }, "erin").unwrap();
+    for who in ["alice", "carol", "heidi", "bob", "judy", "dave"] {
+        if b.tenant.proposals[&id].state == State::Open {
+            b.approve(&id, who).unwrap();
+        }
+    }
+    assert_eq!(b.tenant.proposals[&id].state, State::Applying);
+    assert_eq!(b.tenant.proposals[&stop].state, State::Open);
+    assert_eq!(code(b.approve(&stop, "dave")), "unknown-signer");
+    assert_eq!(b.approve(&stop, "heidi").unwrap(), State::Applying);
+}
+
+#[test]
+fn the_proposer_confirms_last_where_the_rule_asks() {
+    let mut b = Bench::of(|root| root.rules.get_mut(&orbital::change::ChangeKind::RevokeL1).unwrap().confirm = true);
+    let id = b.propose(Action::RevokeL1 {}, "carol").unwrap();
+    assert_eq!(code(b.answer(&id, Role::Confirm, "carol")), "confirm-too-early");
+    assert_eq!(b.approve(&id, "dave").unwrap(), State::Open);
+    assert!(crate::tenant::view::proposal(&b.tenant.proposals[&id], &b.facts()).needs_confirmation);
+    assert_eq!(code(b.answer(&id, Role::Confirm, "heidi")), "not-the-proposer");
+    assert_eq!(b.answer(&id, Role::Confirm, "carol").unwrap(), State::Applying);
+}
+
+#[test]
+fn a_proposal_is_made_once_and_there_are_limits() {
+    let mut b = Bench::new();
+    let change = b.world.change(link_l1("k"));
+    let bytes = change.to_bytes().unwrap();
+    let statement = b.world.propose(&bytes, "alice");
+    let id = b.propose_signed(bytes.clone(), statement.clone()).unwrap();
+    let records = b.records.len();
+    assert_eq!(b.propose_signed(bytes, statement).unwrap(), id, "a repeated call finds what the first made");
+    assert_eq!(b.records.len(), records);
+    assert_eq!(code(b.propose_change(&change, "bob")), "already-proposed");
+    for _ in 1..crate::tenant::propose::PROPOSALS_OPEN_MAX {
+        b.propose(link_l1("k"), "alice").unwrap();
+    }
+    assert_eq!(code(b.propose(link_l1("k"), "alice")), "too-many-open");
+    for _ in 0..crate::tenant::propose::STOPS_OPEN_PER_PERSON_MAX {
+        b.propose(Action::RevokeL1 {}, "carol").unwrap();
+    }
+    assert_eq!(code(b.propose(Action::RevokeL1 {}, "carol")), "too-many-open");
+    assert_eq!(code(b.propose(Action::RevokeL1 {}, "dave")), "taken", "nobody uses up another's stops");
+}
+
+#[test]
+fn cedar_may_refuse_earlier() {
+    let mut b = Bench::new();
+    let default = Bundle::default_bundle().unwrap();
+    let forbid = "@id(\"no-links\") forbid(principal is Person, action == Action::\"propose:LinkL1\", resource);";
+    let policies = format!("{}\n{forbid}\n", default.policies_text());
+    let stricter = Bundle::parse_strict(default.schema_text(), &policies, default.entities_text()).unwrap();
+    b.evaluator = Evaluator::new(stricter);
+    assert_eq!(code(b.propose(link_l1("k"), "alice")), "policy-denies");
+    assert_eq!(code(b.propose(Action::RevokeL1 {}, "carol")), "taken");
+}
+
+#[test]
+fn only_a_link_is_probed() {
+    let mut b = Bench::new();
+    let stop = b.propose(Action::RevokeL1 {}, "carol").unwrap();
+    assert_eq!(code(super::super::answer::probe_again(&b.tenant, &b.facts(), &stop)), "nothing-to-probe");
+}
+
+#[test]
+fn a_weaker_rule_needs_the_old_one_too() {
+    let mut b = Bench::new();
+    let kind = orbital::change::ChangeKind::RevokeL1;
+    let next = b.world.next(|root| {
+        let need = |group: &str| Need { group: Group::new(group).unwrap(), count: 1 };
+        root.rules.get_mut(&kind).unwrap().need = vec![need("Security_Ops"), need("Super_Admin")];
+    });
+    let id = b.propose(Action::ChangeQuorum { next }, "erin").unwrap();
+    assert_eq!(b.approve(&id, "alice").unwrap(), State::Open, "the rule of ChangeQuorum alone is not enough");
+    assert_eq!(b.tenant.proposals[&id].missing.len(), 2);
+    assert_eq!(b.approve(&id, "carol").unwrap(), State::Open);
+    assert_eq!(b.approve(&id, "dave").unwrap(), State::Applying);
+}
