@@ -4,7 +4,13 @@
 //! together. A job first checks, then writes: if it refuses it has written nothing, and the others of its batch are not touched.
 //! After a failed commit the database is opened anew, as its state in memory can no longer be relied on.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use parking_lot::RwLock;
 use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
@@ -21,16 +27,19 @@ const QUEUE_JOBS_MAX: usize = 4096;
 pub(super) struct Base {
     path: PathBuf,
     database: RwLock<Option<Database>>,
+    /// Closed for good.
+    ended: AtomicBool,
 }
 
 impl Base {
     pub(super) fn open(path: PathBuf) -> Result<Arc<Self>, Error> {
         let database = Database::create(&path).map_err(failed("open"))?;
-        Ok(Arc::new(Self { path, database: RwLock::new(Some(database)) }))
+        Ok(Arc::new(Self { path, database: RwLock::new(Some(database)), ended: AtomicBool::new(false) }))
     }
 
     /// Reads one consistent view.
     pub(super) fn read<T>(&self, look: impl FnOnce(&ReadTransaction) -> Result<T, Error>) -> Result<T, Error> {
+        self.open_again();
         let database = self.database.read();
         let database = database.as_ref().ok_or_else(closed)?;
         look(&database.begin_read().map_err(failed("read"))?)
@@ -48,18 +57,30 @@ impl Base {
 
     /// Closes the database for good: its file can be opened by another process.
     pub(super) fn close(&self) {
+        self.ended.store(true, Ordering::SeqCst);
         *self.database.write() = None;
+    }
+
+    /// A store that could not be opened after a failed commit (the disk was full) is tried again by whoever needs it.
+    fn open_again(&self) {
+        if self.database.read().is_none() {
+            self.reopen();
+        }
     }
 
     fn reopen(&self) {
         let mut database = self.database.write();
         *database = None;
+        if self.ended.load(Ordering::SeqCst) {
+            return;
+        }
         *database = Database::open(&self.path)
             .inspect_err(|why| tracing::error!(path = %self.path.display(), %why, "the store cannot be opened again"))
             .ok();
     }
 
     fn commit(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), Error> {
+        self.open_again();
         let database = self.database.read();
         let database = database.as_ref().ok_or_else(closed)?;
         let mut transaction = database.begin_write().map_err(failed("write"))?;
