@@ -297,13 +297,15 @@ print("agreed")
 
 /// Whether the foreign reader agrees about every line; none if there is no python3 here.
 fn foreign_agrees(lines: &[Vec<u8>]) -> Option<bool> {
-    let python = Command::new("python3").args(["-c", FOREIGN]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let mut python = python.ok()?;
+    let mut python = Command::new("python3");
+    python.args(["-c", FOREIGN]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut python = python.spawn().ok()?;
     let mut input = python.stdin.take().unwrap();
-    // A reader that gave up closes its end; what it found wrong stands on its error output.
+    // A reader that gave up closes its end.
     _ = input.write_all(&lines.join(&b'\n'));
     drop(input);
     let output = python.wait_with_output().unwrap();
+    println!("{}", String::from_utf8_lossy(&output.stderr));
     Some(output.status.success() && output.stdout.starts_with(b"agreed"))
 }
 

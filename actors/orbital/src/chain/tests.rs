@@ -65,6 +65,21 @@ fn a_genesis_is_version_one_and_signed_for_that() {
 }
 
 #[test]
+fn a_key_that_cannot_be_checked_founds_nothing() {
+    let world = World::founded("test", "acme", |root| {
+        let mut passkey = actor(&[], secret("passkey", "heidi").public()).keys.pop_first().unwrap().1;
+        passkey.algorithm = Algorithm::Webauthn;
+        let heidi = root.actors.get_mut(&person("heidi")).unwrap();
+        heidi.keys.insert(crate::names::KeyName::new("passkey").unwrap(), passkey);
+    });
+    let mut genesis = world.genesis();
+    genesis.found().unwrap();
+    let by_passkey = secret("passkey", "heidi").sign(Kind::Trust, &genesis.root);
+    genesis.signatures.insert(person("heidi"), by_passkey);
+    assert!(matches!(genesis.found(), Err(BadGenesis::Signature(p, _)) if p == person("heidi")));
+}
+
+#[test]
 fn a_chain_grows_by_one_version_and_keeps_every_digest() {
     let mut world = World::new();
     let next = world.next(|root| _ = root.systems.insert(billing()));
