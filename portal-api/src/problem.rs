@@ -7,14 +7,14 @@ use std::fmt;
 use governance::{Fault, Refusal};
 use http::{HeaderValue, StatusCode, header};
 use orbital::names::Correlation;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use warp::reply::{Reply, Response};
 
 /// What a problem's `type` begins with.
 const TYPE: &str = "urn:kcm:problem:";
 
 /// One finding inside a request body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// JSON pointer (RFC 6901) to the member that is wrong; empty for the body as a whole.
     pub pointer: String,
@@ -22,37 +22,38 @@ pub struct Finding {
 }
 
 /// An error as the caller gets it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// `urn:kcm:problem:` and the code.
-    #[serde(rename = "type")]
-    pub kind: String,
-    pub title: String,
+    pub title: &'static str,
     pub status: u16,
     pub detail: String,
-    /// `urn:kcm:correlation:` and the request's correlation id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance: Option<String>,
     /// Stable, for programs.
-    pub code: String,
+    pub code: &'static str,
     /// What to do next.
     pub fix: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Finding>,
 }
 
+/// The members of RFC 9457 and ours, as they are written.
+#[derive(Serialize)]
+struct Written<'p> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'p str,
+    status: u16,
+    detail: &'p str,
+    /// The request that went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    code: &'p str,
+    fix: &'p str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'p [Finding],
+}
+
 impl Problem {
-    pub fn new(status: u16, code: &str, title: &str) -> Self {
-        Self {
-            kind: format!("{TYPE}{code}"),
-            title: title.to_owned(),
-            status,
-            detail: String::new(),
-            instance: None,
-            code: code.to_owned(),
-            fix: String::new(),
-            errors: Vec::new(),
-        }
+    pub fn new(status: u16, code: &'static str, title: &'static str) -> Self {
+        Self { title, status, detail: String::new(), code, fix: String::new(), errors: Vec::new() }
     }
 
     /// Why.
@@ -90,10 +91,19 @@ impl Problem {
     }
 
     /// The answer's bytes; `instance` names the request.
-    pub fn render(mut self, correlation: Option<&Correlation>) -> Response {
-        self.instance = correlation.map(|id| format!("urn:kcm:correlation:{id}"));
+    pub fn render(self, correlation: Option<&Correlation>) -> Response {
+        let written = Written {
+            kind: format!("{TYPE}{}", self.code),
+            title: self.title,
+            status: self.status,
+            detail: &self.detail,
+            instance: correlation.map(|id| format!("urn:kcm:correlation:{id}")),
+            code: self.code,
+            fix: &self.fix,
+            errors: &self.errors,
+        };
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let body = serde_json::to_vec(&written).unwrap_or_default();
         let mut response = body.into_response();
         *response.status_mut() = status;
         let kind = HeaderValue::from_static("application/problem+json");
@@ -173,8 +183,7 @@ fn refused(refusal: &Refusal) -> Problem {
 const NOT_FOUND: &str = "There is no such thing";
 
 fn failed(fault: &Fault) -> Problem {
-    let base = Problem::fault("nothing was decided", fault);
-    Problem { code: fault.code().to_owned(), kind: format!("{TYPE}{}", fault.code()), ..base }
+    Problem { code: fault.code(), ..Problem::fault("nothing was decided", fault) }
 }
 
 #[cfg(test)]
@@ -184,12 +193,12 @@ mod tests {
     #[test]
     fn refusals_and_faults_keep_their_code_and_say_what_to_do() {
         let unknown = Problem::from(governance::Error::from(Refusal::UnknownTenant("acme".into())));
-        assert_eq!((unknown.status, unknown.code.as_str()), (404, "unknown-tenant"));
+        assert_eq!((unknown.status, unknown.code), (404, "unknown-tenant"));
         assert!(unknown.detail.contains("acme") && !unknown.fix.is_empty());
         let own = Problem::from(governance::Error::from(Refusal::NothingToRestore));
-        assert_eq!((own.status, own.kind.as_str()), (422, "urn:kcm:problem:nothing-to-restore"));
+        assert_eq!((own.status, own.code), (422, "nothing-to-restore"));
         let fault = Problem::from(governance::Error::from(Fault::Gone { what: "the desk" }));
-        assert_eq!((fault.status, fault.code.as_str()), (503, "gone"));
+        assert_eq!((fault.status, fault.code), (503, "gone"));
     }
 
     #[test]
