@@ -1,0 +1,31 @@
+//! The first screen of `kcm --help`: commands in groups, as people look for them. A test holds it against the commands that exist.
+
+/// clap's template; `{options}` are the global ones.
+pub(crate) const TEMPLATE: &str = "\
+{about}
+
+Usage: kcm [OPTIONS] <COMMAND>
+
+Start        demo         three regions, portal, KMIP and sample data on this machine
+             run          run the node that a topology file describes
+             topology     check
+Govern       tenant       genesis, sign, provision, list, show, trust, pin
+             key          list, link, probe, restore
+             system       register, list
+             caller       add, remove, list
+             actor        keygen, list, add, remove, join, leave
+             quorum       show, set
+             proposal     list, show, approve, reject, confirm, withdraw, watch
+Emergency    revoke       simulate, propose, watch, sign, deliver
+Databases    kmip         client
+Evidence     audit        list, verify
+Run          region       list
+             status       whether everything is in order
+
+Options:
+{options}
+
+Exit codes: 0 done · 2 usage · 3 proposal created, waits for approval · 4 denied
+5 timed out or unconfirmed · 6 not healthy · 10 plan has changes
+`kcm <COMMAND> --help` says more, with an example.
+";

@@ -1,0 +1,149 @@
+//! `kcm key`: references to the customer's L1 keys. The key itself never leaves the customer's KMS.
+
+use std::collections::BTreeSet;
+
+use clap::Subcommand;
+use orbital::{
+    change::{Action, L1Ref},
+    names::{Digest, KeyRef, Region, System},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Global,
+    compose::{self, Subject, Wish},
+    context::{Context, Pins},
+    exit::{Failure, Report},
+    http::Portal,
+    show,
+    table::Table,
+    wire,
+};
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum KeyCommand {
+    /// List a tenant's L1 keys and what each region sees of them
+    #[command(after_help = "Example: kcm key list --tenant acme")]
+    List {
+        /// Pinned name, or id
+        #[arg(long, value_name = "TENANT")]
+        tenant: String,
+    },
+    /// Propose to tie the tenant's keys to a key at the customer's KMS; each region tries it first
+    #[command(
+        after_help = "Example: kcm --as alice key link --tenant acme --provider acme-aws --ref arn:aws:kms:eu-central-1:1:key/2"
+    )]
+    Link {
+        /// Pinned name, or id
+        #[arg(long, value_name = "TENANT")]
+        tenant: String,
+        /// The provider's name in the topology
+        #[arg(long, value_name = "NAME")]
+        provider: System,
+        /// The key's ARN or URI; no alias
+        #[arg(long = "ref", visible_alias = "arn", value_name = "KEYREF")]
+        l1: KeyRef,
+        /// Only these regions [default: all of the tenant's]
+        #[arg(long, value_name = "REGION")]
+        region: Vec<Region>,
+        /// Why, for those who approve
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Let the regions whose try of a proposed key failed try again
+    #[command(after_help = "Example: kcm key probe 0F3K")]
+    Probe {
+        /// The proposal
+        proposal: String,
+    },
+    /// Propose to lift kills, so that the tenant can be used again
+    #[command(after_help = "Example: kcm --as alice key restore --tenant acme --reason \"drill is over\"")]
+    Restore {
+        /// Pinned name, or id
+        #[arg(long, value_name = "TENANT")]
+        tenant: String,
+        /// Only these kills [default: all that are in force]
+        #[arg(long, value_name = "DIGEST")]
+        kill: Vec<Digest>,
+        /// Why, for those who approve
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+}
+
+pub(crate) async fn perform(global: &Global, command: KeyCommand) -> Result<Report, Failure> {
+    match command {
+        KeyCommand::List { tenant } => list(global, &tenant).await,
+        KeyCommand::Link { tenant, provider, l1, region, reason } => {
+            let subject = Subject::of(global, &tenant).await?;
+            let action = Action::LinkL1 { l1: L1Ref { provider, key: l1 } };
+            let regions = Some(region).filter(|r| !r.is_empty()).map(BTreeSet::from_iter);
+            compose::propose(global, &subject, Wish { action, regions, reason: &reason }).await
+        }
+        KeyCommand::Probe { proposal } => probe(global, &proposal).await,
+        KeyCommand::Restore { tenant, kill, reason } => {
+            let subject = Subject::of(global, &tenant).await?;
+            let kills = kills(&subject.tenant, kill)?;
+            let action = Action::RestoreL1 { kills };
+            compose::propose(global, &subject, Wish { action, regions: None, reason: &reason }).await
+        }
+    }
+}
+
+fn kills(tenant: &wire::Tenant, given: Vec<Digest>) -> Result<BTreeSet<Digest>, Failure> {
+    let in_force: BTreeSet<Digest> = tenant.kills.difference(&tenant.restored).copied().collect();
+    let kills = if given.is_empty() { in_force } else { BTreeSet::from_iter(given) };
+    if kills.is_empty() {
+        return Err(Failure::usage("there is nothing to restore").because("no kill of this tenant is in force"));
+    }
+    Ok(kills)
+}
+
+async fn probe(global: &Global, id: &str) -> Result<Report, Failure> {
+    let portal = Portal::of(&Context::need(global)?)?;
+    let path = format!("/v1/proposals/{id}/probe");
+    let answer = portal.post(&path, &json!({})).await?;
+    let proposal: wire::Proposal = portal.read(&path, answer.body.clone())?;
+    Ok(Report::new(answer.body, show::summary(&proposal)))
+}
+
+async fn list(global: &Global, tenant: &str) -> Result<Report, Failure> {
+    let portal = Portal::of(&Context::need(global)?)?;
+    let id = Pins::read(global)?.tenant(tenant)?;
+    let items = portal.list(&format!("/v1/tenants/{id}/keys")).await?;
+    let mut table = Table::new(&["key", "provider", "standing", "region", "l1", "keys", "stops", "why"]);
+    for item in &items {
+        let text = |pointer: &str| item.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned();
+        let (key, provider, standing) = (text("/l1/key"), text("/l1/provider"), text("/standing"));
+        for (region, seen) in item.get("regions").and_then(Value::as_object).into_iter().flatten() {
+            let of = |name: &str| seen.get(name).map(cell).unwrap_or_default();
+            table.row([
+                key.clone(),
+                provider.clone(),
+                standing.clone(),
+                region.clone(),
+                of("l1"),
+                of("keys"),
+                seen.get("stops").map(stops).unwrap_or_default(),
+                of("why"),
+            ]);
+        }
+    }
+    Ok(Report::new(json!({ "items": items }), table.render()))
+}
+
+/// A value as a cell.
+pub(crate) fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The names of the stops that are set.
+pub(crate) fn stops(value: &Value) -> String {
+    let set = value.as_object().into_iter().flatten().filter(|(_, on)| **on == Value::Bool(true));
+    let names = set.map(|(name, _)| name.replace('_', " ")).collect::<Vec<_>>().join(", ");
+    if names.is_empty() { "-".to_owned() } else { names }
+}

@@ -1,0 +1,239 @@
+//! `kcm`: the command line. One file a group of commands; this one names them and turns their ends into exit codes.
+//!
+//! What a person signs is made, shown and signed here, on that person's machine; the portal gets signatures, never keys. A tenant's
+//! trust chain is verified from its pinned genesis before anything is signed under it.
+
+mod actor;
+mod audit;
+mod caller;
+mod compose;
+pub mod context;
+mod duration;
+pub mod exit;
+mod files;
+pub mod genesis;
+mod help;
+mod http;
+mod key;
+mod plain;
+mod proposal;
+mod quorum;
+mod random;
+mod region;
+mod revoke;
+pub mod screen;
+mod show;
+mod status;
+mod stop;
+mod system;
+mod table;
+mod tenant;
+mod trust;
+mod watch;
+mod wire;
+
+use std::{future::Future, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use orbital::{canon::Text, names::Person};
+
+pub use trust::TrustFile;
+
+use exit::{Exit, Failure, Report};
+use screen::Screen;
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    #[default]
+    Table,
+    Json,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Global {
+    /// How results are written
+    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Format,
+    /// The person who signs
+    #[arg(id = "as", long = "as", global = true, value_name = "PERSON", env = "KCM_AS")]
+    pub person: Option<Person>,
+    /// That person's key file, where the context does not name it
+    #[arg(id = "key-file", long = "key", global = true, value_name = "FILE", env = "KCM_KEY")]
+    pub key: Option<PathBuf>,
+    /// Where portal and keys are, as `kcm demo` writes it [default: kcm-demo/demo.json]
+    #[arg(short, long, global = true, value_name = "FILE", env = "KCM_CONTEXT")]
+    pub context: Option<PathBuf>,
+    /// Wait for every region's answer, then exit, such as 30s
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration::parse)]
+    pub wait: Option<Duration>,
+    /// Sign without asking
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+}
+
+/// Sovereign keys: governance, regional KMIP, and a kill switch you can watch.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "kcm", version, help_template = help::TEMPLATE, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The groups of commands, in the order of the help.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run three regions, portal, KMIP and sample data on this machine
+    Demo(DemoArgs),
+    /// Run the node that a topology file describes
+    Run(RunArgs),
+    /// Check topology files
+    #[command(subcommand)]
+    Topology(TopologyCommand),
+    /// Found, pin and show tenants
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
+    /// Link, restore and list keys at the customer's KMS
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Register and list systems: applications and databases
+    #[command(subcommand)]
+    System(system::SystemCommand),
+    /// Say which client certificates use which system
+    #[command(subcommand)]
+    Caller(caller::CallerCommand),
+    /// Make signing keys; change people and groups
+    #[command(subcommand)]
+    Actor(actor::ActorCommand),
+    /// Show and change who must sign what
+    #[command(subcommand)]
+    Quorum(quorum::QuorumCommand),
+    /// Read, approve, reject and watch proposals
+    #[command(subcommand)]
+    Proposal(proposal::ProposalCommand),
+    /// Stop a tenant in every region
+    #[command(subcommand)]
+    Revoke(revoke::RevokeCommand),
+    /// The same callers, under the name of the protocol
+    #[command(subcommand)]
+    Kmip(caller::KmipCommand),
+    /// Read the audit chain and verify it
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Show regions, their lanes and load
+    #[command(subcommand)]
+    Region(region::RegionCommand),
+    /// Show whether everything is in order
+    Status,
+}
+
+/// `kcm demo`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example: kcm demo --script kill-switch")]
+pub struct DemoArgs {
+    /// The folder that everything is written to
+    #[arg(long, value_name = "DIR", default_value = "./kcm-demo")]
+    pub dir: PathBuf,
+    /// Use the AWS KMS endpoint at this address as a second customer's KMS
+    #[arg(long, value_name = "URL")]
+    pub aws: Option<String>,
+    /// Play a story unattended, and exit 0 only if each step was observed
+    #[arg(long, value_name = "STORY")]
+    pub script: Option<Story>,
+}
+
+/// A story that the demo can play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Story {
+    KillSwitch,
+}
+
+/// `kcm run`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example: kcm run --node fra-1 topology.toml")]
+pub struct RunArgs {
+    /// The node of the topology that this process is
+    #[arg(long, value_name = "NAME")]
+    pub node: String,
+    /// The topology file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// `kcm topology`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum TopologyCommand {
+    /// Say everything that is wrong with a topology file
+    #[command(after_help = "Example: kcm topology check topology.toml")]
+    Check {
+        /// The topology file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+/// The commands that are the node itself, which the binary hands in.
+#[derive(Clone, Copy)]
+pub struct Start {
+    pub demo: fn(&Global, DemoArgs) -> Result<Report, Failure>,
+    pub run: fn(&Global, RunArgs) -> Result<Report, Failure>,
+    pub topology: fn(&Global, TopologyCommand) -> Result<Report, Failure>,
+}
+
+/// Runs what the command line says and turns its end into an exit code.
+pub fn execute(cli: Cli, start: Start) -> ExitCode {
+    let screen = Screen::of(&cli.global);
+    let exit = match perform(cli, start) {
+        Ok(report) => {
+            screen.report(&report);
+            report.exit
+        }
+        Err(failure) => {
+            screen.failure(&failure);
+            failure.exit
+        }
+    };
+    ExitCode::from(exit.code())
+}
+
+fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Demo(args) => (start.demo)(global, args),
+        Command::Run(args) => (start.run)(global, args),
+        Command::Topology(command) => (start.topology)(global, command),
+        Command::Tenant(command) => block_on(tenant::perform(global, command)),
+        Command::Key(command) => block_on(key::perform(global, command)),
+        Command::System(command) => block_on(system::perform(global, command)),
+        Command::Caller(command) | Command::Kmip(caller::KmipCommand::Client(command)) => {
+            block_on(caller::perform(global, command))
+        }
+        Command::Actor(command) => block_on(actor::perform(global, command)),
+        Command::Quorum(command) => block_on(quorum::perform(global, command)),
+        Command::Proposal(command) => block_on(proposal::perform(global, command)),
+        Command::Revoke(command) => block_on(revoke::perform(global, command)),
+        Command::Audit(command) => block_on(audit::perform(global, command)),
+        Command::Region(command) => block_on(region::perform(global, command)),
+        Command::Status => block_on(status::perform(global)),
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<Report, Failure>>) -> Result<Report, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| {
+        Failure::new(Exit::NotHealthy, "the command could not start").because(e).fix("check the limit of open files")
+    })?;
+    runtime.block_on(work)
+}
+
+/// Free text that goes into a signed statement.
+pub(crate) fn text(given: &str) -> Result<Text, Failure> {
+    Text::new(given)
+        .map_err(|e| Failure::usage("the text cannot be signed").because(e).fix("write plain text in one line"))
+}
+
+#[cfg(test)]
+mod tests;

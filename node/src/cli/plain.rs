@@ -1,0 +1,185 @@
+//! Plain sentences for what is about to be signed, made from the very bytes that are signed and from nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use orbital::{
+    change::{Action, Change, ChangeKind},
+    names::{Digest, Person},
+    quorum::Rule,
+    trust::{Actor, Anchor, CallerRule, TrustRoot},
+    vote::{Role, Vote},
+};
+
+/// A moment in UTC; `seconds` since the Unix epoch.
+pub(crate) fn time(seconds: u64) -> String {
+    let moment = i64::try_from(seconds).ok().and_then(|s| Timestamp::from_second(s).ok());
+    moment.map_or_else(|| format!("{seconds} s after 1970"), |m| m.to_string())
+}
+
+/// As [`time`], from milliseconds, with them.
+pub(crate) fn time_ms(ms: u64) -> String {
+    let moment = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    moment.map_or_else(|| format!("{ms} ms after 1970"), |m| m.to_string())
+}
+
+/// What the change does, under the trust root that it was made under, in sentences.
+pub(crate) fn change(change: &Change, digest: Digest, trust: &TrustRoot) -> Vec<String> {
+    let mut lines = vec![format!("Tenant {} ({}), deployment {}.", trust.name, change.tenant, change.deployment)];
+    lines.extend(action(&change.action, trust));
+    lines.push(format!("Regions: {}.", list(&change.regions)));
+    let reason = change.reason.as_str();
+    lines.push(if reason.is_empty() { "No reason is given.".into() } else { format!("Reason: \"{reason}\".") });
+    lines.push(format!("Made under trust version {}, epoch {}.", change.trust_version, change.epoch));
+    lines.push(format!("Digest of the change: {digest}."));
+    lines
+}
+
+/// What the signer says about it.
+pub(crate) fn vote(role: Role, person: &Person, expires: u64) -> String {
+    let says = match role {
+        Role::Propose => "proposes",
+        Role::Approve => "approves",
+        Role::Reject => "rejects",
+        Role::Confirm => "confirms, as its proposer,",
+        Role::Fire => "fires",
+    };
+    format!("{person} {says} exactly this. Approvals are collected until {}.", time(expires))
+}
+
+/// Who must sign a kind of change.
+pub(crate) fn rule(kind: ChangeKind, rule: &Rule) -> String {
+    let need = rule.need.iter().map(|n| format!("{} of {}", n.count, n.group)).collect::<Vec<_>>().join(" and ");
+    let confirm = if rule.confirm { ", then the proposer confirms" } else { "" };
+    format!("{kind} needs {need}{confirm}.")
+}
+
+/// A proposal's vote must speak of exactly these bytes: what is shown is what is signed.
+pub(crate) fn matches(vote: &Vote, change: &Change, bytes: &[u8]) -> bool {
+    vote.change == Change::digest_of(bytes)
+        && vote.kind == change.kind()
+        && vote.tenant == change.tenant
+        && vote.deployment == change.deployment
+        && vote.trust_version == change.trust_version
+        && vote.epoch == change.epoch
+}
+
+fn action(action: &Action, trust: &TrustRoot) -> Vec<String> {
+    match action {
+        Action::RevokeL1 {} => vec![
+            "REVOKE: every region locks this tenant at once. Nothing of it can be used until a RestoreL1 is approved."
+                .into(),
+            "Keys that clients fetched before stay with those clients until they next ask.".into(),
+        ],
+        Action::RestoreL1 { kills } => {
+            let kills = list(kills);
+            vec![format!("RESTORE: lifts the kills {kills}, and no other. The tenant can be used again.")]
+        }
+        Action::LinkL1 { l1 } => vec![
+            format!("LINK: the tenant's keys are wrapped by the key {} at provider {}.", l1.key, l1.provider),
+            "Whoever controls that key controls whether the tenant can be used.".into(),
+        ],
+        Action::RegisterSystem { system, next } => {
+            let mut lines = vec![format!("REGISTER: adds the system {system}, which gets keys of its own.")];
+            lines.extend(differences(trust, next));
+            lines
+        }
+        Action::ChangeCallers { next } | Action::ChangeActors { next } | Action::ChangeQuorum { next } => {
+            let what = match action {
+                Action::ChangeCallers { .. } => "CALLERS: changes which client certificates use which system",
+                Action::ChangeActors { .. } => "ACTORS: changes people, groups or keys",
+                _ => "QUORUM: changes who must sign what",
+            };
+            let mut lines = vec![format!("{what}. Trust version {} follows {}.", next.version, trust.version)];
+            lines.extend(differences(trust, next));
+            lines
+        }
+    }
+}
+
+/// Everything in which two versions of a trust root differ.
+pub(crate) fn differences(now: &TrustRoot, next: &TrustRoot) -> Vec<String> {
+    let mut lines = Vec::new();
+    people(&now.actors, &next.actors, &mut lines);
+    for kind in ChangeKind::ALL {
+        match (now.rules.get(&kind), next.rules.get(&kind)) {
+            (before, Some(after)) if before != Some(after) => lines.push(format!("  + {}", rule(kind, after))),
+            (Some(_), None) => lines.push(format!("  - the rule for {kind}")),
+            _ => {}
+        }
+    }
+    set(&now.systems, &next.systems, &mut lines, |s| format!("system {s}"));
+    set(&now.callers, &next.callers, &mut lines, caller);
+    set(&now.carried, &next.carried, &mut lines, |d| format!("certificates carried over: {d}"));
+    let others = [
+        ("name", now.name != next.name),
+        ("policy", now.policy != next.policy),
+        ("lease terms", now.lease != next.lease),
+        ("L1 terms", now.l1 != next.l1),
+        ("residency", now.residency != next.residency),
+        ("regions", now.regions != next.regions),
+        ("passkey terms", now.webauthn != next.webauthn),
+        ("recovery terms", now.recovery != next.recovery),
+    ];
+    lines.extend(others.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| format!("  ! the {what} changes")));
+    lines
+}
+
+fn people(now: &BTreeMap<Person, Actor>, next: &BTreeMap<Person, Actor>, lines: &mut Vec<String>) {
+    for (person, actor) in now {
+        if !next.contains_key(person) {
+            lines.push(format!("  - {person}, of {}", list(&actor.groups)));
+        }
+    }
+    for (person, actor) in next {
+        let Some(before) = now.get(person) else {
+            lines.push(format!("  + {person}, of {}", list(&actor.groups)));
+            lines.extend(actor.keys.iter().map(|(name, key)| format!("  + key {name} of {person}: {}", key.public)));
+            continue;
+        };
+        set(&before.groups, &actor.groups, lines, |group| format!("{person} in {group}"));
+        for (name, key) in &before.keys {
+            if actor.keys.get(name) != Some(key) {
+                lines.push(format!("  - key {name} of {person}: {}", key.public));
+            }
+        }
+        for (name, key) in &actor.keys {
+            if before.keys.get(name) != Some(key) {
+                lines.push(format!("  + key {name} of {person}: {}", key.public));
+            }
+        }
+        if before.subject != actor.subject {
+            lines.push(format!("  ! {person} stands for another subject at the identity provider"));
+        }
+    }
+}
+
+fn set<T: Ord>(now: &BTreeSet<T>, next: &BTreeSet<T>, lines: &mut Vec<String>, name: impl Fn(&T) -> String) {
+    lines.extend(now.difference(next).map(|t| format!("  - {}", name(t))));
+    lines.extend(next.difference(now).map(|t| format!("  + {}", name(t))));
+}
+
+/// One caller rule, for people.
+pub(crate) fn caller(rule: &CallerRule) -> String {
+    let anchor = match &rule.anchor {
+        Anchor::Ca { certificate } => format!("client CA {}", fingerprint(certificate)),
+        Anchor::Fingerprint { digest } => format!("client certificate {digest}"),
+    };
+    let name = rule.name.as_ref().map(|n| format!(" named {n}")).unwrap_or_default();
+    format!("{anchor}{name} uses system {}", rule.system)
+}
+
+/// SHA-256 of a certificate's DER, as every tool shows it, here in base64url.
+pub(crate) fn fingerprint(der: &[u8]) -> Digest {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
+    let mut bytes = [0; 32];
+    bytes.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+    Digest(bytes)
+}
+
+fn list<T: ToString>(items: &BTreeSet<T>) -> String {
+    if items.is_empty() {
+        return "none".into();
+    }
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,270 @@
+//! `kcm revoke`: the kill switch, through governance or straight to the regions.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use orbital::{
+    certificate::Certificate,
+    change::Action,
+    vote::{Role, Vote},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Global,
+    compose::{self, Subject, Wish},
+    context::{Context, Identity, Pins},
+    exit::{Exit, Failure, Report},
+    files,
+    http::Portal,
+    key::cell,
+    plain,
+    screen::Screen,
+    stop,
+    table::Table,
+    trust::TrustFile,
+    watch, wire,
+};
+use crate::stop_listener::StopFile;
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum RevokeCommand {
+    /// Say what a revocation now would reach, and when; changes nothing
+    #[command(after_help = "Example: kcm revoke simulate --tenant acme")]
+    Simulate {
+        /// Pinned name, or id
+        #[arg(long, value_name = "TENANT")]
+        tenant: String,
+    },
+    /// Propose the revocation; with its quorum, every region stops
+    #[command(after_help = "Example: kcm --as carol revoke propose --tenant acme --reason drill")]
+    Propose {
+        /// Pinned name, or id
+        #[arg(long, value_name = "TENANT")]
+        tenant: String,
+        /// Why, for those who approve
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Follow the tenant's newest revocation until every region has answered
+    #[command(after_help = "Example: kcm revoke watch --tenant acme --wait 30s")]
+    Watch {
+        /// Pinned name, or id
+        #[arg(long, value_name = "TENANT")]
+        tenant: String,
+    },
+    /// Sign a revocation as a file, without governance; the second person signs the same file
+    #[command(after_help = "Example: kcm --as carol revoke sign --tenant-file acme.chain.json --out kill.json
+         kcm --as dave revoke sign --out kill.json")]
+    Sign {
+        /// The tenant's trust chain, as `kcm tenant trust` wrote it; needed by the first signer
+        #[arg(long, value_name = "FILE")]
+        tenant_file: Option<PathBuf>,
+        /// The file that the stop is made in, or that the signature is added to
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Why; the first signer says it
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Send a signed revocation straight to regions' stop listeners
+    #[command(after_help = "Example: kcm revoke deliver kill.json --to fra-1.example:7443 --to zrh-1.example:7443")]
+    Deliver {
+        /// The file, with all signatures
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Stop listeners [default: those of the context]
+        #[arg(long, value_name = "HOST:PORT")]
+        to: Vec<String>,
+    },
+}
+
+pub(crate) async fn perform(global: &Global, command: RevokeCommand) -> Result<Report, Failure> {
+    match command {
+        RevokeCommand::Simulate { tenant } => simulate(global, &tenant).await,
+        RevokeCommand::Propose { tenant, reason } => {
+            let subject = Subject::of(global, &tenant).await?;
+            let wish = Wish { action: Action::RevokeL1 {}, regions: None, reason: &reason };
+            compose::propose(global, &subject, wish).await
+        }
+        RevokeCommand::Watch { tenant } => follow(global, &tenant).await,
+        RevokeCommand::Sign { tenant_file, out, reason } => match (tenant_file, out.exists()) {
+            (_, true) => second(global, &out),
+            (Some(chain), false) => first(global, &chain, &out, &reason),
+            (None, false) => Err(Failure::usage("there is nothing to sign yet")
+                .at(out.display())
+                .because("the file does not exist, and the first signer makes it from the tenant's trust chain")
+                .fix("add --tenant-file FILE, which `kcm tenant trust` writes")),
+        },
+        RevokeCommand::Deliver { file, to } => deliver(global, &file, to).await,
+    }
+}
+
+async fn simulate(global: &Global, tenant: &str) -> Result<Report, Failure> {
+    let portal = Portal::of(&Context::need(global)?)?;
+    let id = Pins::read(global)?.tenant(tenant)?;
+    let answer = portal.post(&format!("/v1/tenants/{id}/revocations:simulate"), &json!({})).await?;
+    let text = simulated(&answer.body);
+    Ok(Report::new(answer.body, text))
+}
+
+fn simulated(body: &Value) -> String {
+    let mut table = Table::new(&["region", "connected", "keys", "lease left", "locked after"]);
+    for region in body.get("regions").and_then(Value::as_array).into_iter().flatten() {
+        let of = |name: &str| region.get(name).map(cell).unwrap_or_default();
+        let lease = match region.get("lease_left_s") {
+            Some(Value::Number(seconds)) => format!("{seconds} s ({})", of("lease")),
+            _ => of("lease"),
+        };
+        let locked = match region.get("locked_ms") {
+            Some(Value::Number(ms)) => format!("{ms} ms"),
+            _ => "never by itself".into(),
+        };
+        table.row([of("region"), of("connected"), of("keys"), lease, locked]);
+    }
+    let nodes = match body.get("nodes_locked_ms") {
+        Some(Value::Number(ms)) => format!("{ms} ms after the last approval"),
+        _ => "not certain: a region without a limit is away".into(),
+    };
+    let clients = body.get("clients_locked_out_s").map(cell).unwrap_or_default();
+    let mut lines = vec![
+        table.render(),
+        format!("Our nodes locked:   {nodes}."),
+        format!("Clients locked out: {clients} s later at most, where they hold keys that they fetched before."),
+    ];
+    for goes_on in body.get("goes_on").and_then(Value::as_array).into_iter().flatten() {
+        lines.push(format!("Goes on: {}", cell(goes_on)));
+    }
+    lines.push("Nothing was changed.".into());
+    lines.join("\n")
+}
+
+async fn follow(global: &Global, tenant: &str) -> Result<Report, Failure> {
+    let subject = Subject::of(global, tenant).await?;
+    let path = format!("/v1/proposals?tenant={}&kind=RevokeL1&limit=1", subject.tenant.id);
+    let page: Value = subject.portal.get(&path).await?;
+    let newest: Option<wire::Proposal> = match page.pointer("/items/0") {
+        Some(item) => Some(subject.portal.read(&path, item.clone())?),
+        None => None,
+    };
+    let newest = newest.ok_or_else(|| {
+        Failure::usage(format!("no revocation of tenant {tenant} was proposed"))
+            .fix("propose one with `kcm revoke propose`")
+    })?;
+    watch::until_ended(Screen::of(global), &subject, &newest.id, global.wait).await
+}
+
+/// Begins a stop: change and proposal, by the first person.
+fn first(global: &Global, chain: &Path, out: &Path, reason: &str) -> Result<Report, Failure> {
+    let file: TrustFile = files::read_json("trust chain", chain)?;
+    pinned(global, file.tenant)?;
+    let chain = file.verify(None)?;
+    let identity = Identity::of(global)?;
+    // A stop's epoch decides nothing (PROTOCOL §4), and without governance nobody can say the present one.
+    let change = compose::change(&chain, 0, Action::RevokeL1 {}, None, reason)?;
+    let proposal = compose::sign_proposal(Screen::of(global), &identity, &chain, &change)?;
+    let certificate = Certificate { change, proposal, approvals: Vec::new(), confirmations: Vec::new() };
+    let stop = StopFile { genesis: file.genesis, links: file.links, certificate };
+    files::write_json("stop", out, &stop, false)?;
+    signed(&stop, out)
+}
+
+/// Adds the signature of another person.
+fn second(global: &Global, out: &Path) -> Result<Report, Failure> {
+    let mut stop: StopFile = files::read_json("stop", out)?;
+    let checked = stop::check(&stop, compose::now()).map_err(|f| f.at(out.display()))?;
+    pinned(global, checked.chain.tenant())?;
+    let identity = Identity::of(global)?;
+    let trust = checked.chain.current();
+    let by_proposer = identity.person == checked.proposed.person;
+    let confirms = by_proposer && trust.rule(checked.change.kind()).is_ok_and(|rule| rule.confirm);
+    if by_proposer && !confirms {
+        return Err(Failure::denied(format!("{} has signed this stop already, as its proposer", identity.person))
+            .at(out.display())
+            .because("a stop needs the signatures of two persons")
+            .fix("let another person sign it: --as PERSON"));
+    }
+    let role = if confirms { Role::Confirm } else { Role::Approve };
+    let signer = identity.signer(trust)?;
+    let mut sentences = plain::change(&checked.change, checked.digest, trust);
+    sentences.push(format!("Proposed by {}.", checked.proposed.person));
+    sentences.push(plain::vote(role, &identity.person, checked.proposed.expires));
+    Screen::of(global).agree(&sentences)?;
+    let vote = Vote::answer(role, &stop.certificate.proposal, &signer).map_err(compose::unsignable)?;
+    if confirms {
+        stop.certificate.confirmations = vec![vote];
+    } else {
+        stop.certificate.approvals.push(vote);
+    }
+    stop::check(&stop, compose::now()).map_err(|f| f.at(out.display()))?;
+    files::write_json("stop", out, &stop, true)?;
+    signed(&stop, out)
+}
+
+/// Where tenants are pinned, a file about another tenant under a known name is what it looks like: a trap.
+fn pinned(global: &Global, tenant: orbital::names::TenantId) -> Result<(), Failure> {
+    if !Pins::read(global)?.all().values().any(|pinned| *pinned == tenant) {
+        Screen::of(global).note(&format!("note: tenant {tenant} is not pinned here; compare this id before you sign"));
+    }
+    Ok(())
+}
+
+fn signed(stop: &StopFile, out: &Path) -> Result<Report, Failure> {
+    let checked = stop::check(stop, compose::now())?;
+    let next = match &checked.open {
+        None => format!("It is complete. Next: kcm revoke deliver {} --to HOST:PORT", out.display()),
+        Some(open) => format!("Still open: {open}. Next: kcm --as PERSON revoke sign --out {}", out.display()),
+    };
+    let json =
+        json!({ "file": out, "change": checked.digest, "complete": checked.open.is_none(), "open": checked.open });
+    let exit = if checked.open.is_none() { Exit::Done } else { Exit::Waits };
+    Ok(Report::new(json, format!("Stop {} is in {}.\n{next}", checked.digest, out.display())).ending(exit))
+}
+
+async fn deliver(global: &Global, path: &Path, to: Vec<String>) -> Result<Report, Failure> {
+    let stop: StopFile = files::read_json("stop", path)?;
+    let checked = stop::check(&stop, compose::now()).map_err(|f| f.at(path.display()))?;
+    if let Some(open) = &checked.open {
+        return Err(Failure::denied("the stop is not complete")
+            .at(path.display())
+            .because(open)
+            .fix(format!("let another person sign: kcm --as PERSON revoke sign --out {}", path.display())));
+    }
+    let listeners = listeners(global, to)?;
+    let sent = listeners.iter().map(|to| stop::deliver(&stop, to));
+    let answers = futures::future::join_all(sent).await;
+    let mut table = Table::new(&["to", "region", "outcome", "in region", "proof"]);
+    let (mut json, mut worst, mut failures) = (Vec::new(), Exit::Done, Vec::new());
+    for (to, answer) in listeners.iter().zip(answers) {
+        match answer {
+            Ok(done) => {
+                let took = wire::ms(Some(done.ack.took_us));
+                table.row([to.clone(), done.ack.region.to_string(), "applied".into(), took, "signed".into()]);
+                json.push(serde_json::to_value(&done).unwrap_or_default());
+            }
+            Err(failure) => {
+                table.row([to.as_str(), "-", "NOT STOPPED", "-", "-"]);
+                // A refusal says more than a silence.
+                worst = if worst == Exit::Denied { worst } else { failure.exit };
+                json.push(json!({ "to": to, "error": failure }));
+                failures.push(failure.to_string());
+            }
+        }
+    }
+    let text = std::iter::once(table.render()).chain(failures).collect::<Vec<_>>().join("\n");
+    Ok(Report::new(json!({ "change": checked.digest, "answers": json }), text).ending(worst))
+}
+
+fn listeners(global: &Global, given: Vec<String>) -> Result<Vec<String>, Failure> {
+    if !given.is_empty() {
+        return Ok(given);
+    }
+    let regions = Context::read(global)?.map(|c| c.file.regions).unwrap_or_default();
+    let known: Vec<_> = regions.into_iter().filter_map(|r| r.stop).map(|stop| stop.address).collect();
+    if known.is_empty() {
+        return Err(Failure::usage("no stop listener is named")
+            .because("the context names none either")
+            .fix("add --to HOST:PORT, once a region"));
+    }
+    Ok(known)
+}

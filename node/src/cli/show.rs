@@ -1,0 +1,143 @@
+//! A proposal for people: verified here, then told in plain sentences. What the portal says about signatures is not taken on trust.
+
+use orbital::{
+    chain::Chain,
+    change::Change,
+    report::{Outcome, SyncAck},
+    vote::{Role, Vote},
+};
+
+use super::{exit::Failure, plain, table::Table, wire};
+
+/// A proposal whose bytes, digest and proposer's signature were checked.
+pub(crate) struct Checked {
+    pub(crate) change: Change,
+    pub(crate) proposed: Vote,
+}
+
+/// Checks that the change shown is the one proposed, for this tenant, under this chain, by a person of it.
+pub(crate) fn check(proposal: &wire::Proposal, chain: &Chain) -> Result<Checked, Failure> {
+    let refuse = |why: &dyn std::fmt::Display| {
+        Failure::denied(format!("proposal {} is not what it says", proposal.id))
+            .because(why)
+            .fix("do not sign it; tell the proposer and the operator, and keep `kcm proposal show -o json` as evidence")
+    };
+    let change = Change::from_bytes(&proposal.change_bytes).map_err(|e| refuse(&e))?;
+    let proposed = Vote::read(Role::Propose, &proposal.proposal).map_err(|e| refuse(&e))?;
+    if Change::digest_of(&proposal.change_bytes) != proposal.digest {
+        return Err(refuse(&"the bytes of the change do not give the digest shown"));
+    }
+    if !plain::matches(&proposed, &change, &proposal.change_bytes) {
+        return Err(refuse(&"the proposer signed another change than the one shown"));
+    }
+    if change.tenant != chain.tenant() || proposal.tenant != chain.tenant() {
+        return Err(refuse(&"it is for another tenant"));
+    }
+    if chain.digest_of(proposed.trust_version) != Some(proposed.trust) {
+        return Err(refuse(&"it was made under a trust root that is not in the verified chain"));
+    }
+    let key = proposed.key_in(chain.current()).ok_or_else(|| {
+        refuse(&format!("{} or their key is not in trust version {}", proposed.person, chain.version()))
+    })?;
+    proposal.proposal.verify(Role::Propose.kind(), &key).map_err(|e| refuse(&e))?;
+    Ok(Checked { change, proposed })
+}
+
+/// The proposal in full.
+pub(crate) fn full(proposal: &wire::Proposal, chain: &Chain) -> String {
+    let mut lines = vec![summary(proposal)];
+    match check(proposal, chain) {
+        Ok(checked) => {
+            let sentences = plain::change(&checked.change, proposal.digest, chain.current());
+            lines.push(format!("Verified here against the tenant's chain:\n  {}", sentences.join("\n  ")));
+        }
+        Err(failure) => lines.push(format!("NOT VERIFIED: {}", failure.why)),
+    }
+    if !proposal.risk.is_empty() {
+        lines.push(format!("Risk: {}", proposal.risk));
+    }
+    lines.push(people(proposal));
+    if !proposal.probes.is_empty() {
+        lines.push(probes(proposal));
+    }
+    if !proposal.regions.is_empty() {
+        lines.push(regions(proposal, chain));
+    }
+    lines.join("\n")
+}
+
+/// The proposal in a line or two.
+pub(crate) fn summary(proposal: &wire::Proposal) -> String {
+    let why = proposal.why.as_ref().map(|w| format!(": {w}")).unwrap_or_default();
+    let mut text = format!("Proposal {} ({}) is {}{why}.", proposal.id, proposal.kind, proposal.state);
+    if !proposal.missing.is_empty() && !proposal.ended() {
+        let missing = proposal.missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let may = proposal.may_sign.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        text.push_str(&format!("\nMissing: {missing}. May sign: {}.", if may.is_empty() { "nobody" } else { &may }));
+    }
+    if proposal.needs_confirmation {
+        text.push_str(&format!("\n{} still has to confirm.", proposal.proposer));
+    }
+    text
+}
+
+fn people(proposal: &wire::Proposal) -> String {
+    let mut table = Table::new(&["person", "said", "at"]);
+    table.row([proposal.proposer.to_string(), "proposed".into(), plain::time_ms(proposal.created_ms)]);
+    let said =
+        [(&proposal.approvals, "approved"), (&proposal.rejections, "rejected"), (&proposal.confirmations, "confirmed")];
+    for (votes, word) in said {
+        for vote in votes {
+            table.row([vote.person.to_string(), word.into(), plain::time_ms(vote.at_ms)]);
+        }
+    }
+    format!("{}\nApprovals are collected until {}.", table.render(), plain::time(proposal.expires))
+}
+
+fn probes(proposal: &wire::Proposal) -> String {
+    let mut table = Table::new(&["region", "key", "why"]);
+    for (region, probe) in &proposal.probes {
+        table.row([region.clone(), probe.state.clone().unwrap_or_else(|| "not answered".into()), probe.why.clone()]);
+    }
+    table.render()
+}
+
+/// What each region made of it. The portal's word is compared with the region's own signature.
+pub(crate) fn regions(proposal: &wire::Proposal, chain: &Chain) -> String {
+    let mut table = Table::new(&["region", "state", "since approval", "in region", "proof", "why"]);
+    for (region, progress) in &proposal.regions {
+        table.row([
+            region.clone(),
+            state(progress),
+            wire::ms(progress.waited_us),
+            wire::ms(progress.took_us),
+            proof(region, progress, proposal, chain).into(),
+            progress.why.clone(),
+        ]);
+    }
+    table.render()
+}
+
+fn state(progress: &wire::Progress) -> String {
+    match (progress.confirmation.as_str(), progress.lease_ends_ms) {
+        ("waiting", Some(end)) => format!("unconfirmed; its lease ends {}", plain::time_ms(end)),
+        ("waiting", None) => "unconfirmed".into(),
+        (other, _) => other.into(),
+    }
+}
+
+/// Whether the region's own key signed that it applied exactly this change.
+pub(crate) fn proof(region: &str, progress: &wire::Progress, proposal: &wire::Proposal, chain: &Chain) -> &'static str {
+    let Some(ack) = &progress.ack else { return "-" };
+    let named = orbital::names::Region::new(region).ok();
+    let key = named.as_ref().and_then(|r| chain.current().regions.get(r)).map(|r| r.report_key);
+    let opened = key.and_then(|key| SyncAck::open(ack, &key).ok());
+    match opened {
+        Some(ack) if ack.tenant == chain.tenant() && ack.region.as_str() == region => {
+            let this = ack.change == Some(proposal.digest);
+            let agrees = (ack.outcome == Outcome::Applied) == (progress.confirmation == "applied");
+            if this && agrees { "signed" } else { "FOR ANOTHER" }
+        }
+        _ => "NOT SIGNED BY IT",
+    }
+}

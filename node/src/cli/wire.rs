@@ -1,0 +1,93 @@
+//! The portal's answers as the command line reads them: only what it uses. Members that are not listed are passed over, so that an older
+//! `kcm` understands a newer portal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use orbital::{
+    names::{Digest, Group, Person, TenantId},
+    sign::Signed,
+};
+use serde::Deserialize;
+
+/// A tenant, as listed.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Tenant {
+    pub(crate) id: TenantId,
+    pub(crate) name: String,
+    pub(crate) state: String,
+    pub(crate) trust_version: u64,
+    pub(crate) epoch: u64,
+    #[serde(default)]
+    pub(crate) kills: BTreeSet<Digest>,
+    #[serde(default)]
+    pub(crate) restored: BTreeSet<Digest>,
+}
+
+/// A proposal.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Proposal {
+    pub(crate) id: String,
+    pub(crate) tenant: TenantId,
+    pub(crate) kind: String,
+    pub(crate) state: String,
+    pub(crate) why: Option<String>,
+    #[serde(default)]
+    pub(crate) risk: String,
+    #[serde(with = "orbital::canon::bytes")]
+    pub(crate) change_bytes: Vec<u8>,
+    pub(crate) digest: Digest,
+    pub(crate) proposal: Signed,
+    pub(crate) proposer: Person,
+    pub(crate) approvals: Vec<Vote>,
+    pub(crate) rejections: Vec<Vote>,
+    pub(crate) confirmations: Vec<Vote>,
+    #[serde(default)]
+    pub(crate) missing: Vec<Group>,
+    #[serde(default)]
+    pub(crate) may_sign: BTreeSet<Person>,
+    #[serde(default)]
+    pub(crate) needs_confirmation: bool,
+    pub(crate) expires: u64,
+    pub(crate) created_ms: u64,
+    #[serde(default)]
+    pub(crate) probes: BTreeMap<String, Probe>,
+    #[serde(default)]
+    pub(crate) regions: BTreeMap<String, Progress>,
+}
+
+impl Proposal {
+    /// Nothing will happen to it any more by itself.
+    pub(crate) fn ended(&self) -> bool {
+        matches!(self.state.as_str(), "active" | "rejected" | "withdrawn" | "expired" | "failed")
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Vote {
+    pub(crate) person: Person,
+    pub(crate) at_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Probe {
+    pub(crate) state: Option<String>,
+    #[serde(default)]
+    pub(crate) why: String,
+}
+
+/// One region's answer.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Progress {
+    pub(crate) confirmation: String,
+    #[serde(default)]
+    pub(crate) why: String,
+    pub(crate) waited_us: Option<u64>,
+    pub(crate) took_us: Option<u64>,
+    pub(crate) lease_ends_ms: Option<u64>,
+    pub(crate) ack: Option<Signed>,
+}
+
+/// Microseconds as milliseconds, for people.
+pub(crate) fn ms(us: Option<u64>) -> String {
+    us.map_or_else(|| "-".to_owned(), |us| format!("{}.{} ms", us / 1_000, us % 1_000 / 100))
+}
