@@ -94,7 +94,7 @@ refusals! {
     UnknownKill(Digest) = "unknown-kill";
     #[error("RestoreL1 names no kill: it lifts the kills that it names and no other, so name at least one")]
     NothingToRestore = "nothing-to-restore";
-    #[error("the tenant is linked by change {0} already: there is one path to its keys, so LinkL1 is for tenants without a link")]
+    #[error("the tenant is linked to another L1 by change {0}: there is one path to its keys, so LinkL1 takes that L1 again or a tenant without a link")]
     AlreadyLinked(Digest) = "already-linked";
     #[error("{person} with key {key} is not in trust version {version}: removed, renamed or never enrolled; somebody else must sign")]
     UnknownSigner { person: Person, key: String, version: u64 } = "unknown-signer";

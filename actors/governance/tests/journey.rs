@@ -234,6 +234,7 @@ async fn a_region_that_lost_its_store_is_brought_back() {
     // A kill that it forgot is owed again, in the critical lane.
     house.until_settled().await;
     house.region("us-east", |r| r.tenants.values_mut().for_each(|held| held.kills.clear()));
+    house.clock.forward(10_000);
     house.hello("us-east", None);
     house.until("it is killed again", || house.everywhere(|held| held.kills.len() == 1)).await;
     let last = house.region("us-east", |r| r.got.iter().rev().find(|(_, d)| d.name() == "kill").unwrap().0);

@@ -301,16 +301,10 @@ impl State {
         };
         match report {
             Ok(Report::SyncAck(ack)) => match SyncAck::peek(&ack) {
-                Ok(read) => {
-                    let region = self.peer.region.clone();
-                    self.to_tenant(read.tenant, tenant::Msg::Acknowledged { region, ack, received_us });
-                }
+                Ok(read) => self.to_tenant(read.tenant, tenant::Report::Acknowledged { ack, received_us }),
                 Err(e) => self.refused(&e.to_string()),
             },
-            Ok(Report::Probed(probed)) => {
-                let region = self.peer.region.clone();
-                self.to_tenant(probed.tenant, tenant::Msg::Probed { region, probed });
-            }
+            Ok(Report::Probed(probed)) => self.to_tenant(probed.tenant, tenant::Report::Probed(probed)),
             Ok(Report::Hello { node: _, members, tenants, load }) => self.hello(Hello { members, load, tenants }),
             Err(e) => self.refused(&e.to_string()),
         }
@@ -320,18 +314,20 @@ impl State {
         let region = &self.peer.region;
         self.shared.board.hello(region, hello.clone(), self.shared.clock.unix_ms());
         for (id, actor) in self.shared.roster.tenants_of(region) {
-            let msg = tenant::Msg::Observed { region: region.clone(), observed: hello.tenants.remove(&id) };
-            if actor.cast(msg).is_err() {
-                tracing::debug!(tenant = %id, "a Hello for a tenant that is starting anew was dropped");
-            }
+            self.hand_over(id, &actor, tenant::Report::Observed(hello.tenants.remove(&id)));
         }
     }
 
-    fn to_tenant(&self, id: TenantId, msg: tenant::Msg) {
-        let Some(actor) = self.shared.roster.tenant(id) else {
-            return self.refused("a report about an unknown tenant");
-        };
-        if actor.cast(msg).is_err() {
+    fn to_tenant(&self, id: TenantId, report: tenant::Report) {
+        match self.shared.roster.tenant(id) {
+            Some(actor) => self.hand_over(id, &actor, report),
+            None => self.refused("a report about an unknown tenant"),
+        }
+    }
+
+    fn hand_over(&self, id: TenantId, actor: &ActorRef<tenant::Msg>, report: tenant::Report) {
+        let stop = self.lane == Lane::Critical;
+        if actor.cast(tenant::Msg::Report { region: self.peer.region.clone(), report, stop }).is_err() {
             tracing::debug!(tenant = %id, "a report for a tenant that is starting anew was dropped; the region repeats it");
         }
     }

@@ -23,9 +23,12 @@ use crate::change::{CatchUp, directive, links_after};
 
 /// First wait before a region is owed again what it lacks.
 const AGAIN_FIRST_MS: u64 = 1_000;
-/// Longest wait for a grant; a kill waits [`KILL_AGAIN_MAX_MS`] at most.
-const AGAIN_MAX_MS: u64 = 300_000;
+/// Longest wait for a grant, for the genesis (somebody may be pinning it), and for a kill.
+const AGAIN_MAX_MS: u64 = 60_000;
+const PROVISION_AGAIN_MAX_MS: u64 = 15_000;
 const KILL_AGAIN_MAX_MS: u64 = 5_000;
+/// How long a Hello may be on its way in the other lane: one that left before a kill came says nothing about that kill.
+const TAKEN_MS: u64 = 10_000;
 
 /// What governance wants a region to hold.
 pub(crate) fn desired(tenant: &Tenant, region: &Region) -> Desired {
@@ -77,6 +80,12 @@ pub(crate) struct Levelled {
 }
 
 impl Levels {
+    /// The region has acknowledged this change.
+    pub(crate) fn taken(&mut self, region: &Region, change: Digest, now_ms: u64) {
+        let again = Again { tries: 0, at_ms: now_ms.saturating_add(TAKEN_MS) };
+        self.kills.insert((region.clone(), change), again);
+    }
+
     /// Compares, and decides what is owed again.
     pub(crate) fn step(
         &mut self,
@@ -134,7 +143,7 @@ impl Levels {
         if pending.is_moving(region) || !again.due(facts.now_ms) {
             return Vec::new();
         }
-        again.tried(facts.now_ms, AGAIN_MAX_MS);
+        again.tried(facts.now_ms, if observed.is_some() { AGAIN_MAX_MS } else { PROVISION_AGAIN_MAX_MS });
         let link = gaps.iter().find_map(|g| if let Gap::Link(link) = g { Some(*link) } else { None });
         match observed {
             None => CatchUp::whole(tenant, region),

@@ -2,13 +2,16 @@
 
 mod actor;
 mod answer;
+mod commit;
 mod decision;
 mod found;
+mod hear;
 mod lease;
 mod level;
 mod load;
 mod pending;
 mod propose;
+mod queue;
 mod record;
 mod report;
 mod simulate;
@@ -19,6 +22,7 @@ pub(crate) use actor::{Msg, Outcome, Reply, TenantActor};
 pub(crate) use decision::Decision;
 pub(crate) use found::found;
 pub(crate) use load::load;
+pub(crate) use queue::Report;
 pub(crate) use state::{Grant, Proposal, Tenant};
 
 #[cfg(test)]

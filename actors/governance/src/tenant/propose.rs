@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use orbital::{
-    change::{Action, Change, ChangeKind},
+    change::{Action, Change, ChangeKind, L1Ref},
     directive::Directive,
     names::{Deployment, Group, Person, Region},
     sign::Signed,
@@ -143,7 +143,7 @@ fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(
         });
     }
     match action {
-        Action::LinkL1 { .. } => tenant.link.map_or(Ok(()), |link| Err(Refusal::AlreadyLinked(link))),
+        Action::LinkL1 { l1 } => check_unlinked(tenant, l1),
         Action::RestoreL1 { kills } if kills.is_empty() => Err(Refusal::NothingToRestore),
         Action::RestoreL1 { kills } => match kills.iter().find(|kill| !facts.knows_kill(tenant, kill)) {
             Some(unknown) => Err(Refusal::UnknownKill(*unknown)),
@@ -155,6 +155,17 @@ fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(
         | Action::ChangeActors { .. }
         | Action::ChangeQuorum { .. } => Ok(()),
     }
+}
+
+/// There is one path to a tenant's keys. The same L1 may be linked again, for a region that could not take the link in its time; another
+/// one only if no region ever took the first.
+fn check_unlinked(tenant: &Tenant, l1: &L1Ref) -> Result<(), Refusal> {
+    let Some((digest, grant)) = tenant.link.and_then(|digest| Some((digest, tenant.grant(digest)?))) else {
+        return Ok(());
+    };
+    let same = matches!(&grant.change.action, Action::LinkL1 { l1: known } if known == l1);
+    let refused = tenant.by_change(digest).is_some_and(|p| p.progress.values().all(|r| r.refused().is_some()));
+    if same || refused { Ok(()) } else { Err(Refusal::AlreadyLinked(digest)) }
 }
 
 fn check_regions(trust: &TrustRoot, change: &Change) -> Result<(), Refusal> {

@@ -176,6 +176,18 @@ fn what_a_region_refuses_is_tried_again_later_and_later() {
 }
 
 #[test]
+fn a_hello_that_left_before_a_kill_came_does_not_send_it_again() {
+    let mut bench = history();
+    let mut seen = observed(&bench, []);
+    seen.kills.clear();
+    let kill = *bench.tenant.kills.keys().next().unwrap();
+    bench.levels.taken(&region("us-east"), kill, bench.now_ms);
+    assert!(names(&step(&mut bench, Some(&seen))).is_empty());
+    bench.now_ms += 10_000;
+    assert_eq!(names(&step(&mut bench, Some(&seen))), ["kill"]);
+}
+
+#[test]
 fn an_older_version_is_active_once_a_newer_one_is_acknowledged() {
     let mut bench = Bench::new();
     let mut ids = Vec::new();

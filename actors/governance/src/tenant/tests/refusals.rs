@@ -122,6 +122,7 @@ fn what_the_tenants_state_does_not_allow() {
     assert_eq!(code(b.propose(Action::RestoreL1 { kills: [Digest([1; 32])].into() }, "alice")), "unknown-kill");
     b.linked();
     assert_eq!(code(b.propose(link_l1("k2"), "alice")), "already-linked");
+    assert_eq!(code(b.propose(link_l1("k"), "alice")), "taken", "for a region that could not take it in its time");
     let next = b.world.next(|root| root.name = orbital::names::TenantName::new("else").unwrap());
     assert_eq!(code(b.propose(Action::ChangeCallers { next }, "alice")), "not-successor");
     let next = b.world.next(|root| _ = root.rules.pop_first());
@@ -142,6 +143,18 @@ fn what_the_tenants_state_does_not_allow() {
         b.world.next(|root| _ = root.actors.insert(person("zoe"), actor(&["Audit"], secret("t", "zoe").public())));
     assert_eq!(code(b.propose(Action::ChangeActors { next }, "erin")), "taken", "people may change on a killed tenant");
     assert_eq!(code(b.propose(Action::RevokeL1 {}, "carol")), "taken", "and stops always");
+}
+
+#[test]
+fn a_link_that_no_region_took_does_not_bar_another() {
+    let mut b = Bench::new();
+    b.linked();
+    for at in ["eu-frankfurt", "ch-zurich", "us-east"] {
+        assert_eq!(code(b.propose(link_l1("k2"), "alice")), "already-linked");
+        let directive = b.newest(at, "link");
+        b.acknowledge(at, &directive, Outcome::Refused);
+    }
+    assert_eq!(code(b.propose(link_l1("k2"), "alice")), "taken");
 }
 
 #[test]

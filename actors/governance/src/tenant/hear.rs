@@ -1,0 +1,143 @@
+//! Hearing: what a tenant's actor does with one report of a region. The decisions are in `report`, `level` and `lease`.
+
+use orbital::{
+    lane::Lane,
+    names::{Correlation, Digest, ProposalId, Region},
+    report::{L1State, Observed, Outcome, Probed},
+    sign::Signed,
+};
+
+use super::{
+    actor::State,
+    decision::{Decision, Facts},
+    lease::renewal,
+    queue::Report,
+    report::{acknowledged, open_ack, probed},
+};
+use crate::{events::Happened, fleet::CourierMsg};
+
+impl State {
+    pub(super) async fn report(&mut self) {
+        match self.reports.take() {
+            Some((region, Report::Acknowledged { ack, received_us })) => {
+                self.acknowledged(region, ack, received_us).await
+            }
+            Some((region, Report::Probed(probed))) => self.probed(region, probed).await,
+            Some((region, Report::Observed(observed))) => self.observed(region, observed).await,
+            None => {}
+        }
+    }
+
+    async fn acknowledged(&mut self, region: Region, signed: Signed, received_us: u64) {
+        let ack = match open_ack(&self.tenant, &region, &signed) {
+            Ok(ack) => ack,
+            Err(why) => {
+                tracing::warn!(tenant = %self.tenant.id(), %region, "a SyncAck was refused: {why}");
+                return metrics::counter!("orbital_acks_refused_total", "region" => region.to_string()).increment(1);
+            }
+        };
+        let (directive, change) = (ack.directive, ack.change);
+        let proposal = change.and_then(|change| self.tenant.by_change(change)).map(|p| p.id.clone());
+        let waited_us = self.waited_us(proposal.as_ref(), received_us);
+        if ack.outcome == Outcome::Applied {
+            self.seen.entry(region.clone()).or_default().version = Some(ack.trust_version);
+            if let Some(change) = change.filter(|change| self.tenant.kills.contains_key(change)) {
+                self.levels.taken(&region, change, self.shared.clock.unix_ms());
+            }
+        }
+        let happened = Happened::Acknowledged {
+            tenant: self.tenant.id(),
+            region: region.clone(),
+            directive,
+            proposal: proposal.clone(),
+            outcome: ack.outcome,
+            why: ack.why.clone(),
+            waited_us,
+            took_us: ack.took_us,
+        };
+        let decided = acknowledged(&self.tenant, &self.facts(), &self.pending, (ack, signed), waited_us);
+        let known = decided.as_ref().is_ok_and(Decision::is_empty);
+        if known && !self.pending.of(&region, directive).is_empty() {
+            return; // A probe that the region took up: its report is the answer.
+        }
+        let correlation = self.correlation_of(proposal.as_ref());
+        if !known && self.by_itself("acknowledge", &directive, correlation.clone(), decided).await {
+            self.shared.events.tell(self.shared.clock.unix_ms(), correlation, happened);
+        }
+        if self.pending.of(&region, directive).is_empty() {
+            self.settled(&region, directive);
+        }
+    }
+
+    fn waited_us(&self, proposal: Option<&ProposalId>, received_us: u64) -> u64 {
+        let Some(id) = proposal else { return 0 };
+        let this_run = self.received_us.get(id).map(|since| received_us.saturating_sub(*since));
+        let decided = self.tenant.proposals.get(id).and_then(|p| p.received_ms);
+        let wall = || decided.map(|ms| self.shared.clock.unix_ms().saturating_sub(ms).saturating_mul(1_000));
+        this_run.or_else(wall).unwrap_or(0)
+    }
+
+    pub(super) fn correlation_of(&self, proposal: Option<&ProposalId>) -> Option<Correlation> {
+        proposal.and_then(|id| self.tenant.proposals.get(id)).map(|p| p.correlation.clone())
+    }
+
+    /// The courier need not send it again. Both lanes are told: the one without it does nothing.
+    fn settled(&self, region: &Region, directive: Digest) {
+        for lane in Lane::BOTH {
+            if let Some(port) = self.shared.ports.port(region, lane) {
+                port.cast(CourierMsg::Settled(directive));
+            }
+        }
+    }
+
+    async fn probed(&mut self, region: Region, report: Probed) {
+        let digests: Vec<_> = self.pending.probes(&region, report.change).into_iter().map(|(d, _)| d).collect();
+        let proposal = self.tenant.by_change(report.change).map(|p| p.id.clone());
+        let happened = proposal.clone().map(|proposal| Happened::Probed {
+            tenant: self.tenant.id(),
+            region: region.clone(),
+            proposal,
+            enabled: report.state == L1State::Enabled && report.why.is_empty(),
+            why: report.why.clone(),
+        });
+        let correlation = self.correlation_of(proposal.as_ref());
+        let change = report.change;
+        let decided = probed(&self.tenant, &self.facts(), &self.pending, &region, report);
+        if decided.as_ref().is_ok_and(Decision::is_empty) {
+            return;
+        }
+        if self.by_itself("take the probe of", &change, correlation.clone(), decided).await {
+            digests.into_iter().for_each(|digest| self.settled(&region, digest));
+            if let Some(happened) = happened {
+                self.shared.events.tell(self.shared.clock.unix_ms(), correlation, happened);
+            }
+        }
+    }
+
+    async fn observed(&mut self, region: Region, observed: Option<Observed>) {
+        let now_ms = self.shared.clock.unix_ms();
+        let seen = self.seen.entry(region.clone()).or_default();
+        seen.version = observed.as_ref().map(|o| o.trust_version).or(seen.version);
+        (seen.observed, seen.at_ms) = (observed, Some(now_ms));
+        let observed = seen.observed.clone();
+        let facts = Facts { now_ms, evaluator: &self.shared.evaluator, seen: &self.seen };
+        let levelled = self.levels.step(&self.tenant, &facts, &self.pending, &region, observed.as_ref());
+        self.shared.board.matches(&region, self.tenant.id(), levelled.level, now_ms);
+        self.by_itself("level", &region, None, Ok(levelled.decision)).await;
+        if let Some(observed) = observed {
+            self.renew(&region, &observed);
+        }
+    }
+
+    fn renew(&self, region: &Region, observed: &Observed) {
+        match renewal(&self.tenant, region, observed, &self.shared.lease_key) {
+            Ok(None) => {}
+            Ok(Some(lease)) => {
+                if let Some(port) = self.shared.ports.port(region, Lane::Ordinary) {
+                    port.cast(CourierMsg::Lease(lease));
+                }
+            }
+            Err(e) => tracing::error!(tenant = %self.tenant.id(), %region, "a lease could not be written: {e}"),
+        }
+    }
+}
