@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     task::JoinSet,
     time::timeout,
 };
@@ -45,6 +46,9 @@ pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
 pub const CONNECTIONS_MAX: usize = 16;
 /// Connections of one address at once; one more is closed.
 pub const CONNECTIONS_PER_SOURCE_MAX: usize = 8;
+/// Stops that are judged at once. Signatures cost time, and whoever sends bad ones may not take it from the critical lane, whose runtime this
+/// is: one thread at most.
+const JUDGED_AT_ONCE_MAX: usize = 1;
 /// From accept to the last byte of the request.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// To write the answer, and to let the sender read it.
@@ -52,7 +56,7 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of a refused request that are still read, so that the answer is not lost to a reset.
 const LINGER_BYTES_MAX: u64 = 4 << 20;
 /// How long they are read.
-const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Wait after a failed accept, such as one for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -191,6 +195,7 @@ impl Default for Limits {
 /// Takes stops until `shutdown` resolves.
 pub async fn serve(listener: TcpListener, sink: Arc<dyn StopSink>, limits: Limits, shutdown: impl Future<Output = ()>) {
     let seats = Seats::new(limits.connections, limits.per_source);
+    let judge = Arc::new(Judge { sink, turn: Semaphore::new(JUDGED_AT_ONCE_MAX) });
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
@@ -202,9 +207,9 @@ pub async fn serve(listener: TcpListener, sink: Arc<dyn StopSink>, limits: Limit
         };
         match accepted {
             Ok((stream, from, Some(seat))) => {
-                let sink = sink.clone();
+                let judge = judge.clone();
                 connections.spawn(async move {
-                    converse(stream, from, sink.as_ref(), limits).await;
+                    converse(stream, from, &judge, limits).await;
                     drop(seat);
                 });
             }
@@ -228,8 +233,8 @@ async fn accept(listener: &TcpListener, seats: &Seats) -> std::io::Result<(TcpSt
     Ok((stream, from, seats.take(room, from.ip())))
 }
 
-async fn converse(mut stream: TcpStream, from: SocketAddr, sink: &dyn StopSink, limits: Limits) {
-    let answer = match take(&mut stream, from, sink, limits).await {
+async fn converse(mut stream: TcpStream, from: SocketAddr, judge: &Judge, limits: Limits) {
+    let answer = match take(&mut stream, from, judge, limits).await {
         Ok(ack) => {
             count("answered");
             Answer::Ack(ack)
@@ -251,16 +256,29 @@ fn count(outcome: &'static str) {
     metrics::counter!("kcm_stop_requests_total", "outcome" => outcome).increment(1);
 }
 
-/// Reads one request and hands it on, if it is a stop.
-async fn take(stream: &mut TcpStream, from: SocketAddr, sink: &dyn StopSink, limits: Limits) -> Result<Signed, Failed> {
+/// Reads one request and has it judged.
+async fn take(stream: &mut TcpStream, from: SocketAddr, judge: &Judge, limits: Limits) -> Result<Signed, Failed> {
     let mut buffer = Vec::new();
     let read = timeout(limits.read, read_frame(stream, REQUEST_BYTES_MAX, &mut buffer)).await;
     read.map_err(|_| Failed::TooSlow(limits.read))??;
-    let file: StopFile = serde_json::from_slice(&buffer)?;
-    let (tenant, directive) = file.directive()?;
-    let bytes = directive.encode().map_err(NoStop::TooLarge)?;
-    tracing::warn!(%from, %tenant, directive = directive.name(), "stop listener: a stop was handed in without governance");
-    sink.stop(bytes).await.ok_or(Failed::NotDurable)
+    judge.judge(&buffer, from).await
+}
+
+/// Hands on what is a stop, one at a time.
+struct Judge {
+    sink: Arc<dyn StopSink>,
+    turn: Semaphore,
+}
+
+impl Judge {
+    async fn judge(&self, request: &[u8], from: SocketAddr) -> Result<Signed, Failed> {
+        let _turn = self.turn.acquire().await.map_err(std::io::Error::other)?;
+        let file: StopFile = serde_json::from_slice(request)?;
+        let (tenant, directive) = file.directive()?;
+        let bytes = directive.encode().map_err(NoStop::TooLarge)?;
+        tracing::warn!(%from, %tenant, directive = directive.name(), "stop listener: a stop was handed in without governance");
+        self.sink.stop(bytes).await.ok_or(Failed::NotDurable)
+    }
 }
 
 /// Reads a length and as many bytes into `buffer`, which grows with what arrives and not with what was announced.

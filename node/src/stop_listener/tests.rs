@@ -1,6 +1,13 @@
 //! The stop listener over real sockets: what it takes, what it refuses, what it survives.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Mutex};
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use orbital::{
     names::NodeName,
@@ -49,6 +56,27 @@ impl StopSink for Region {
         self.took.send(directive).unwrap();
         let answer = self.works.then_some(signed);
         Box::pin(async move { answer })
+    }
+}
+
+/// Counts how many stops are with it at once; each takes many turns of the runtime.
+#[derive(Default)]
+struct Crowded {
+    inside: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+impl StopSink for Crowded {
+    fn stop(&self, _: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>> {
+        let (inside, most) = (self.inside.clone(), self.most.clone());
+        Box::pin(async move {
+            most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            for _ in 0..5_000 {
+                tokio::task::yield_now().await;
+            }
+            inside.fetch_sub(1, Ordering::SeqCst);
+            None
+        })
     }
 }
 
@@ -199,7 +227,7 @@ async fn an_oversized_stop_is_refused_before_it_is_read() {
     let most = u32::try_from(REQUEST_BYTES_MAX).unwrap();
     for announced in [most + 1, u32::MAX] {
         let mut bytes = announced.to_be_bytes().to_vec();
-        bytes.resize(2 * REQUEST_BYTES_MAX, b' ');
+        bytes.resize(256 * 1024, b' ');
         let trouble = refusal(send(region.address, &bytes).await);
         assert!(trouble.why.contains("at most"), "{trouble:?}");
     }
@@ -259,6 +287,23 @@ async fn when_every_place_is_taken_a_stop_waits_for_the_silent_ones_to_be_let_go
     assert!(region.took.recv().await.is_some());
     assert!(held.iter().all(|s| s.peer_addr().unwrap().ip() == IpAddr::from([127, 0, 0, 1])));
     region.end().await;
+}
+
+#[tokio::test]
+async fn stops_are_judged_one_at_a_time() {
+    let sink = Crowded::default();
+    let most = sink.most.clone();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn(serve(listener, Arc::new(sink), Limits::default(), async { _ = stopped.await }));
+    let request = framed(&serde_json::to_vec(&file(World::new().kill())).unwrap());
+    let answers = (0..CONNECTIONS_PER_SOURCE_MAX).map(|_| send(address, &request));
+    let answers = futures::future::join_all(answers).await;
+    assert!(answers.into_iter().all(|a| refusal(a).why.contains("durable")));
+    assert_eq!(most.load(Ordering::SeqCst), 1);
+    drop(stop);
+    task.await.unwrap();
 }
 
 #[tokio::test]
