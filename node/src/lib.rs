@@ -1,4 +1,22 @@
 //! The node: composition roots of both planes, the cluster that joins them, and the `kcm` command line.
 
+pub mod cli;
 pub mod cluster;
+pub mod crypto;
 pub mod demo;
+mod fault;
+pub mod governance;
+pub mod health;
+pub mod keyfiles;
+pub mod kmip_client;
+mod region;
+pub mod run;
+pub mod soft;
+pub mod soft_l1;
+mod sources;
+mod start;
+pub mod stop_listener;
+pub mod telemetry;
+
+pub use fault::RunError;
+pub use start::START;

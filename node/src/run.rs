@@ -12,6 +12,20 @@ use crate::{cluster::tls::TlsFiles, crypto, fault::RunError, governance, health,
 /// Threads of the critical lane's own runtime: a kill waits for no thread of anything else.
 const CRITICAL_THREADS: usize = 2;
 
+/// Set by the demo: the process that started this one, and with which this one ends.
+pub const PARENT_ENV: &str = "KCM_PARENT";
+
+/// Ends this process when the demo that started it is gone, however that came about.
+pub fn end_with_parent() {
+    let Ok(parent) = std::env::var(PARENT_ENV) else { return };
+    // Where the kernel lacks it, Ctrl-C at the demo still ends us.
+    let _unsupported = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
+    let still = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().to_string());
+    if still.as_deref() != Some(parent.as_str()) {
+        std::process::exit(1);
+    }
+}
+
 /// Told to every part when the process is asked to end.
 #[derive(Clone)]
 pub struct Ending(watch::Receiver<bool>);

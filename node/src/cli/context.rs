@@ -63,6 +63,16 @@ pub struct ContextFile {
     pub regions: Vec<RegionPlace>,
     #[serde(default)]
     pub actors: Vec<KeyPlace>,
+    /// Tenants whose ids whoever wrote the context knows: pinned.
+    #[serde(default)]
+    pub tenants: Vec<TenantPlace>,
+}
+
+/// A tenant by name and id.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TenantPlace {
+    pub name: String,
+    pub id: TenantId,
 }
 
 /// A context that was read, and where.
@@ -196,13 +206,21 @@ pub struct Pins {
 
 impl Pins {
     pub fn read(global: &Global) -> Result<Self, Failure> {
-        let folder = Context::read(global)?.and_then(|c| c.path.parent().map(Path::to_owned));
-        let path = folder.map(|f| f.join(PINS));
-        let pins = match &path {
-            Some(path) if path.exists() => files::read_json("pin file", path)?,
-            _ => BTreeMap::new(),
-        };
-        Ok(Self { path, pins })
+        let Some(context) = Context::read(global)? else { return Ok(Self::default()) };
+        let path = context.path.parent().unwrap_or(Path::new("")).join(PINS);
+        let mut pins: BTreeMap<String, TenantId> =
+            if path.exists() { files::read_json("pin file", &path)? } else { BTreeMap::new() };
+        for tenant in context.file.tenants {
+            if let Some(other) = pins.insert(tenant.name.clone(), tenant.id)
+                && other != tenant.id
+            {
+                return Err(Failure::denied(format!("`{}` is pinned to two tenants", tenant.name))
+                    .at(path.display())
+                    .because(format!("the pin file says {other}, the context says {}", tenant.id))
+                    .fix("find out which of the two is meant, and take the other away"));
+            }
+        }
+        Ok(Self { path: Some(path), pins })
     }
 
     pub fn all(&self) -> &BTreeMap<String, TenantId> {

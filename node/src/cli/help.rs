@@ -9,6 +9,7 @@ Usage: kcm [OPTIONS] <COMMAND>
 Start        demo         three regions, portal, KMIP and sample data on this machine
              run          run the node that a topology file describes
              topology     check
+             soft-l1      state, disable, enable, deny, allow
 Govern       tenant       genesis, sign, provision, list, show, trust, pin
              key          list, link, probe, restore
              system       register, list

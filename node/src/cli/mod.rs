@@ -23,6 +23,7 @@ mod region;
 mod revoke;
 pub mod screen;
 mod show;
+mod soft_l1;
 mod status;
 mod stop;
 mod system;
@@ -93,6 +94,9 @@ pub enum Command {
     /// Check topology files
     #[command(subcommand)]
     Topology(TopologyCommand),
+    /// Act as the customer at the demo's soft KMS; development only
+    #[command(subcommand)]
+    SoftL1(soft_l1::SoftL1Command),
     /// Found, pin and show tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
@@ -205,6 +209,7 @@ fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
         Command::Demo(args) => (start.demo)(global, args),
         Command::Run(args) => (start.run)(global, args),
         Command::Topology(command) => (start.topology)(global, command),
+        Command::SoftL1(command) => block_on(soft_l1::perform(global, command)),
         Command::Tenant(command) => block_on(tenant::perform(global, command)),
         Command::Key(command) => block_on(key::perform(global, command)),
         Command::System(command) => block_on(system::perform(global, command)),

@@ -96,7 +96,3 @@ fn undelivered(why: &Undelivered, to: &str) -> Failure {
     };
     Failure::new(exit, what).at(to).because(why).fix(fix)
 }
-
-#[cfg(test)]
-#[path = "stop_tests.rs"]
-mod tests;

@@ -5,8 +5,22 @@
 
 pub mod people;
 pub mod pki;
+pub mod processes;
+mod screen;
+pub mod setup;
+mod story;
 
-use std::{io, path::PathBuf};
+use std::{
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use processes::Processes;
+use story::Teller;
+
+/// Between two looks at the cluster's state.
+const STATUS_EVERY: Duration = Duration::from_secs(2);
 
 /// A demo that cannot be set up or does not run.
 #[derive(Debug, thiserror::Error)]
@@ -15,10 +29,81 @@ pub enum DemoError {
     Pki(#[from] pki::PkiError),
     #[error("cannot write {0}: {1}. Choose a folder that you may write to with `--dir`")]
     Write(PathBuf, io::Error),
+    #[error("{0} is not empty and was not made by `kcm demo`: choose another folder with `--dir`")]
+    ForeignFolder(PathBuf),
+    #[error("no free port on 127.0.0.1: {0}")]
+    Port(io::Error),
+    #[error("the governance node has no lease key")]
+    NoLease,
+    #[error("the HPKE key cannot be used")]
+    Hpke,
+    #[error(transparent)]
+    KeyFile(#[from] crate::keyfiles::KeyFileError),
+    #[error(transparent)]
+    Policy(#[from] policy::PolicyError),
+    #[error("cannot start {what}: {why}")]
+    Start { what: String, why: io::Error },
+    #[error("{node} ended before it was ready. The last lines of {log}:\n{tail}")]
+    Ended { node: String, log: PathBuf, tail: String },
+    #[error("{node} is not ready after {seconds} s. The last lines of {log}:\n{tail}")]
+    NotReady { node: String, seconds: u64, log: PathBuf, tail: String },
+    #[error("`{command}` failed: {why}")]
+    Command { command: String, why: String },
+    #[error("the story was not observed: {0}")]
+    NotObserved(String),
+    #[error(transparent)]
+    Kmip(#[from] crate::kmip_client::KmipError),
     #[error("the system's random generator failed: {0}")]
     Random(String),
     #[error(transparent)]
     Name(#[from] orbital::names::BadName),
     #[error("the demo's trust root is not valid: {0}")]
     Trust(#[from] orbital::trust::BadTrust),
+}
+
+/// Runs the demo in `dir` until Ctrl-C, or until its story has been told.
+pub async fn run(dir: &Path, aws: Option<&str>, kill_switch: bool) -> Result<(), DemoError> {
+    let setup = setup::write(dir, aws)?;
+    println!("Starting {} processes…", setup.nodes.len());
+    let mut processes = Processes::start(&setup).await?;
+    let told = tokio::select! {
+        told = tell(&setup, &mut processes, kill_switch) => told,
+        _ = interrupted() => { println!("\nEnding…"); Ok(()) }
+    };
+    processes.stop().await;
+    told
+}
+
+async fn tell(setup: &setup::Setup, processes: &mut Processes, kill_switch: bool) -> Result<(), DemoError> {
+    screen::write_json(setup, processes)?;
+    Teller { setup, aloud: false }.found().await?;
+    let teller = Teller { setup, aloud: true };
+    if kill_switch {
+        return teller.kill_switch().await;
+    }
+    screen::welcome(setup);
+    let mut last = String::new();
+    loop {
+        if let Some(ended) = processes.ended() {
+            eprintln!("{ended}");
+            return Err(ended);
+        }
+        if let Some(status) = teller.status().await
+            && status != last
+        {
+            let clear = if std::io::stdout().is_terminal() && !last.is_empty() { "\n" } else { "" };
+            println!("{clear}{status}");
+            last = status;
+        }
+        tokio::time::sleep(STATUS_EVERY).await;
+    }
+}
+
+/// SIGINT or SIGTERM.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
 }

@@ -1,0 +1,304 @@
+//! Whole errands: found, propose, approve, revoke, with and without governance.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
+
+use orbital::{
+    change::Change,
+    directive::Directive,
+    report::{Outcome, SyncAck},
+    sign::{Kind, SecretKey, Signed},
+    testing,
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::{super::exit::Exit, house::House};
+use crate::stop_listener::{Limits, StopSink, serve};
+
+#[test]
+fn a_revocation_takes_two_persons_and_tells_who_is_silent() {
+    let house = House::furnished();
+    let simulated = house.kcm(&["revoke", "simulate", "--tenant", "acme"]).unwrap();
+    assert!(simulated.text.contains("us-east") && simulated.text.contains("Nothing was changed."), "{}", simulated.text);
+    let proposed = house.kcm(&["--as", "carol", "revoke", "propose", "--tenant", "acme", "--reason", "drill"]).unwrap();
+    assert_eq!(proposed.exit, Exit::Waits);
+    assert!(proposed.text.contains("May sign next: dave, heidi"), "{}", proposed.text);
+    let id = proposed.json["id"].as_str().unwrap().to_owned();
+
+    let shown = house.kcm(&["proposal", "show", &id]).unwrap().text;
+    assert!(shown.contains("Verified here") && shown.contains("REVOKE: every region locks this tenant"), "{shown}");
+    assert!(shown.contains("Reason: \"drill\"."), "{shown}");
+    let own = house.kcm(&["--as", "carol", "proposal", "approve", &id]).unwrap_err();
+    assert_eq!((own.exit, own.code.as_deref()), (Exit::Denied, Some("proposer-approves")));
+    let unasked = house.kcm(&["--as", "alice", "proposal", "approve", &id]).unwrap_err();
+    assert_eq!(unasked.exit, Exit::Denied, "{unasked}");
+
+    // No region is here: the wait ends, and says so.
+    let approved = house.kcm(&["--as", "dave", "proposal", "approve", &id, "--wait", "300ms"]).unwrap();
+    assert_eq!(approved.exit, Exit::Unconfirmed);
+    assert!(approved.text.contains("unconfirmed"), "{}", approved.text);
+    let watched = house.kcm(&["revoke", "watch", "--tenant", "acme", "--wait", "100ms"]).unwrap();
+    assert_eq!(watched.exit, Exit::Unconfirmed);
+    let restore = house.kcm(&["--as", "alice", "key", "restore", "--tenant", "acme"]).unwrap();
+    assert_eq!(restore.json["kind"], "RestoreL1");
+    assert_eq!(restore.json["change"]["action"]["kills"], json!([proposed.json["digest"]]));
+}
+
+#[test]
+fn a_proposal_is_rejected_withdrawn_and_listed() {
+    let house = House::furnished();
+    let arn = "arn:aws:kms:eu-central-1:1:key/1";
+    let link = ["--as", "alice", "key", "link", "--tenant", "acme", "--provider", "acme-aws", "--ref", arn];
+    let first = house.kcm(&link).unwrap();
+    let id = first.json["id"].as_str().unwrap();
+    assert!(house.kcm(&["key", "list", "--tenant", "acme"]).unwrap().text.contains("proposed"));
+    let rejected = house.kcm(&["--as", "bob", "proposal", "reject", id]).unwrap();
+    assert_eq!(rejected.json["rejections"][0]["person"], "bob");
+    let second = house.kcm(&link).unwrap();
+    let id = second.json["id"].as_str().unwrap();
+    let other = house.kcm(&["--as", "bob", "proposal", "withdraw", id]).unwrap_err();
+    assert_eq!(other.code.as_deref(), Some("not-the-proposer"));
+    assert_eq!(house.kcm(&["--as", "alice", "proposal", "withdraw", id]).unwrap().json["state"], "withdrawn");
+    let list = house.kcm(&["proposal", "list", "--tenant", "acme", "--state", "withdrawn"]).unwrap();
+    assert_eq!(list.json["items"].as_array().unwrap().len(), 1);
+    let ended = house.kcm(&["proposal", "watch", id]).unwrap();
+    assert_eq!(ended.exit, Exit::Denied);
+}
+
+#[test]
+fn people_rules_systems_and_callers_are_composed_here() {
+    let house = House::furnished();
+    let public = testing::secret("new", "zoe").public().to_string();
+    let cases: [(&str, &[&str], &str); 6] = [
+        ("erin", &["actor", "add", "zoe", "--group", "Audit", "--public-key", &public], "ChangeActors"),
+        ("erin", &["actor", "join", "judy", "--group", "Admin"], "ChangeActors"),
+        ("erin", &["actor", "remove", "heidi", "--key-name", "none"], ""),
+        ("erin", &["quorum", "set", "RotateL2", "--need", "Audit=1", "--need", "Admin=1"], "ChangeQuorum"),
+        ("alice", &["system", "register", "mongo-1"], "RegisterSystem"),
+        ("alice", &["system", "register", testing::SYSTEM], ""),
+    ];
+    for (who, words, kind) in cases {
+        let all: Vec<&str> = ["--as", who].into_iter().chain(words.iter().copied()).chain(["--tenant", "acme"]).collect();
+        match house.kcm(&all) {
+            Ok(report) => assert_eq!(report.json["kind"], kind, "{words:?}"),
+            Err(failure) => assert_eq!((failure.exit, kind), (Exit::Usage, ""), "{words:?}: {failure}"),
+        }
+    }
+    let ca = house.named("ca.pem");
+    let add = ["--as", "alice", "caller", "add", "--tenant", "acme", "--system", testing::SYSTEM, "--ca", &ca];
+    let added = house.kcm(&add).unwrap();
+    assert_eq!(added.json["kind"], "ChangeCallers");
+    // A rule that nobody could meet with one person gone never leaves this machine.
+    let alone = ["--as", "erin", "quorum", "set", "LinkL1", "--need", "Audit=2", "--tenant", "acme"];
+    assert_eq!(house.kcm(&alone).unwrap_err().exit, Exit::Usage);
+    let id = added.json["id"].as_str().unwrap();
+    let shown = house.kcm(&["proposal", "show", id]).unwrap().text;
+    assert!(shown.contains("+ client CA") && shown.contains("uses system orders"), "{shown}");
+}
+
+#[test]
+fn a_name_that_is_not_pinned_and_a_chain_of_another_tenant_sign_nothing() {
+    let house = House::furnished();
+    let unknown = house.kcm(&["--as", "carol", "revoke", "propose", "--tenant", "globex"]).unwrap_err();
+    assert!(unknown.what.contains("not pinned"), "{unknown}");
+    // Governance shows another tenant under an id that this context holds.
+    let other = testing::World::of("test", "globex").tenant().to_string();
+    house.kcm(&["tenant", "pin", "globex", &other]).unwrap();
+    assert_eq!(house.kcm(&["--as", "carol", "revoke", "propose", "--tenant", "globex"]).unwrap_err().exit, Exit::Usage);
+    let moved = house.kcm(&["tenant", "pin", "acme", &other]).unwrap_err();
+    assert_eq!(moved.exit, Exit::Denied);
+    let mut chain = super::super::TrustFile {
+        tenant: house.world.tenant(),
+        genesis: testing::World::of("test", "globex").genesis(),
+        links: Vec::new(),
+    };
+    assert!(chain.verify(Some(house.world.tenant())).unwrap_err().why.contains("founds tenant"));
+    chain.genesis.signatures.clear();
+    assert_eq!(chain.verify(None).unwrap_err().exit, Exit::Denied);
+}
+
+#[test]
+fn a_lying_portal_gets_no_signature() {
+    use super::super::{show, wire};
+    let house = House::furnished();
+    let proposed = house.kcm(&["--as", "carol", "revoke", "propose", "--tenant", "acme"]).unwrap();
+    let chain = house.world.chain();
+    let read = |value: &Value| serde_json::from_value::<wire::Proposal>(value.clone()).unwrap();
+    assert!(show::check(&read(&proposed.json), chain).is_ok());
+    let other = house.kcm(&["--as", "carol", "revoke", "propose", "--tenant", "acme", "--reason", "other"]).unwrap();
+    for member in ["change_bytes", "digest", "proposal"] {
+        let mut forged = proposed.json.clone();
+        forged[member] = other.json[member].clone();
+        let failure = show::check(&read(&forged), chain).err().unwrap();
+        assert_eq!(failure.exit, Exit::Denied, "{member}");
+    }
+    assert!(show::check(&read(&proposed.json), testing::World::of("test", "globex").chain()).is_err(), "another tenant");
+}
+
+#[test]
+fn evidence_counts_only_with_the_regions_own_signature() {
+    use super::super::{show, wire};
+    let house = House::furnished();
+    let proposed = house.kcm(&["--as", "carol", "revoke", "propose", "--tenant", "acme"]).unwrap().json;
+    let proof = |ack: Signed, confirmation: &str| {
+        let progress = wire::Progress {
+            confirmation: confirmation.to_owned(),
+            why: String::new(),
+            waited_us: None,
+            took_us: None,
+            lease_ends_ms: None,
+            ack: Some(ack),
+        };
+        let proposal: wire::Proposal = serde_json::from_value(proposed.clone()).unwrap();
+        show::proof("us-east", &progress, &proposal, house.world.chain())
+    };
+    let change = proposed["digest"].as_str().unwrap().parse().unwrap();
+    let key = house.world.report_key("us-east");
+    let good = ack(&house.world, Some(change), Outcome::Applied);
+    assert_eq!(proof(good.sign(key).unwrap(), "applied"), "signed");
+    assert_eq!(proof(good.sign(key).unwrap(), "refused"), "FOR ANOTHER");
+    assert_eq!(proof(good.sign(house.world.report_key("ch-zurich")).unwrap(), "applied"), "NOT SIGNED BY IT");
+    let older = ack(&house.world, Some(Kind::Change.digest(b"older")), Outcome::Applied);
+    assert_eq!(proof(older.sign(key).unwrap(), "applied"), "FOR ANOTHER");
+}
+
+fn ack(world: &testing::World, change: Option<orbital::names::Digest>, outcome: Outcome) -> SyncAck {
+    SyncAck {
+        domain: Kind::SyncAck.domain(),
+        deployment: world.deployment(),
+        tenant: world.tenant(),
+        region: testing::region("us-east"),
+        directive: Kind::Directive.digest(b""),
+        change,
+        outcome,
+        why: String::new(),
+        members: [].into(),
+        trust_version: 1,
+        epoch: 0,
+        generation: 1,
+        at_us: 1,
+        took_us: 1_500,
+    }
+}
+
+/// A region that stops whatever it is asked to stop, and signs with the key that a test gives it.
+struct Region {
+    answer: SyncAck,
+    key: SecretKey,
+    taken: Mutex<usize>,
+}
+
+impl StopSink for Region {
+    fn stop(&self, directive: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>> {
+        *self.taken.lock().unwrap() += 1;
+        let mut answer = self.answer.clone();
+        answer.directive = Directive::digest_of(&directive);
+        if let Ok(Directive::Kill(warrant)) = Directive::decode(&directive) {
+            answer.change = Some(Change::digest_of(&warrant.certificate.change));
+        }
+        let signed = answer.sign(&self.key).ok();
+        Box::pin(async move { signed })
+    }
+}
+
+#[test]
+fn a_stop_is_signed_by_two_and_delivered_without_governance() {
+    let house = House::furnished();
+    let (chain, out) = (house.named("chain.json"), house.named("kill.json"));
+    house.kcm(&["tenant", "trust", "acme", "--out", &chain]).unwrap();
+    let first = house.kcm(&["--as", "carol", "revoke", "sign", "--tenant-file", &chain, "--out", &out]).unwrap();
+    assert_eq!(first.exit, Exit::Waits);
+    let early = house.kcm(&["revoke", "deliver", &out, "--to", "localhost:1"]).unwrap_err();
+    assert_eq!((early.exit, early.what.as_str()), (Exit::Denied, "the stop is not complete"));
+    assert_eq!(house.kcm(&["--as", "carol", "revoke", "sign", "--out", &out]).unwrap_err().exit, Exit::Denied);
+    let second = house.kcm(&["--as", "dave", "revoke", "sign", "--out", &out]).unwrap();
+    assert_eq!((second.exit, &second.json["complete"]), (Exit::Done, &Value::Bool(true)));
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let region = |key: SecretKey| {
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let to = listener.local_addr().unwrap().to_string();
+        let answer = ack(&house.world, None, Outcome::Applied);
+        let region = Arc::new(Region { answer, key, taken: Mutex::new(0) });
+        runtime.spawn(serve(listener, region.clone(), Limits::default(), std::future::pending()));
+        (to, region)
+    };
+    let (honest, taken) = region(testing::secret("test/acme", "us-east"));
+    let done = house.kcm(&["revoke", "deliver", &out, "--to", &honest]).unwrap();
+    assert_eq!((done.exit, *taken.taken.lock().unwrap()), (Exit::Done, 1), "{}", done.text);
+    assert_eq!(done.json["answers"][0]["ack"]["region"], "us-east");
+    let (impostor, _) = region(testing::secret("test/acme", "ch-zurich"));
+    let unproved = house.kcm(&["revoke", "deliver", &out, "--to", &honest, "--to", &impostor]).unwrap();
+    assert_eq!(unproved.exit, Exit::Unconfirmed, "{}", unproved.text);
+    assert!(unproved.text.contains("NOT STOPPED"), "{}", unproved.text);
+    let silent = house.kcm(&["revoke", "deliver", &out, "--to", "localhost:1"]).unwrap();
+    assert_eq!(silent.exit, Exit::Unconfirmed);
+}
+
+#[test]
+fn a_stop_that_was_tampered_with_is_neither_signed_nor_sent() {
+    let house = House::furnished();
+    let (chain, out) = (house.named("chain.json"), house.named("kill.json"));
+    house.kcm(&["tenant", "trust", "acme", "--out", &chain]).unwrap();
+    house.kcm(&["--as", "carol", "revoke", "sign", "--tenant-file", &chain, "--out", &out]).unwrap();
+    let stop: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
+    let globex = serde_json::to_value(testing::World::of("test", "globex").genesis()).unwrap();
+    let restore = serde_json::to_value(house.world.restore([Kind::Change.digest(b"x")])).unwrap();
+    let link = serde_json::to_value(house.world.link("k")).unwrap();
+    for (member, other) in [("/genesis", &globex), ("/certificate", &restore), ("/certificate/change", &link["change"])] {
+        let mut forged = stop.clone();
+        *forged.pointer_mut(member).unwrap() = other.clone();
+        std::fs::write(&out, forged.to_string()).unwrap();
+        assert_eq!(house.kcm(&["--as", "dave", "revoke", "sign", "--out", &out]).unwrap_err().exit, Exit::Denied, "{member}");
+        assert_eq!(house.kcm(&["revoke", "deliver", &out, "--to", "localhost:1"]).unwrap_err().exit, Exit::Denied, "{member}");
+    }
+}
+
+#[test]
+fn a_genesis_is_made_signed_by_each_and_founds_a_tenant() {
+    let house = House::new();
+    let spec = spec(&house);
+    std::fs::write(house.path("acme.toml"), spec).unwrap();
+    let (toml, out) = (house.named("acme.toml"), house.named("acme.json"));
+    let made = house.kcm(&["tenant", "genesis", "--spec", &toml, "--out", &out]).unwrap();
+    assert_eq!(house.kcm(&["tenant", "provision", &out]).unwrap_err().exit, Exit::Denied, "nobody has signed");
+    for (name, _) in testing::PEOPLE {
+        house.kcm(&["--as", name, "tenant", "sign", &out]).unwrap();
+    }
+    let founded = house.kcm(&["tenant", "provision", &out]).unwrap();
+    assert_eq!(founded.json["id"], made.json["id"]);
+    assert!(house.kcm(&["tenant", "show", "acme"]).unwrap().text.contains("chain verified here"));
+    assert!(house.kcm(&["tenant", "list"]).unwrap().text.contains("acme"));
+    assert_eq!(house.kcm(&["audit", "verify"]).unwrap().json["sound"], true);
+    assert!(house.kcm(&["audit", "list"]).unwrap().text.contains("SEQUENCE"));
+    // No region is connected here, and both commands say so with their exit code.
+    assert_eq!(house.kcm(&["region", "list"]).unwrap().exit, Exit::NotHealthy);
+    let status = house.kcm(&["status"]).unwrap();
+    assert_eq!(status.exit, Exit::NotHealthy);
+    assert!(status.text.contains("NOT IN ORDER: region"), "{}", status.text);
+}
+
+/// The description of the same tenant as the seeded one, written as people write it.
+fn spec(house: &House) -> String {
+    let trust = house.world.trust();
+    let mut text = format!(
+        "deployment = \"test\"\nname = \"acme\"\nresidency = [\"DE\", \"CH\", \"US\"]\nsystems = [\"orders\"]\n\n[lease]\nkey = \"{}\"\n",
+        trust.lease.key
+    );
+    for (person, actor) in &trust.actors {
+        let groups = actor.groups.iter().map(|g| format!("\"{g}\"")).collect::<Vec<_>>().join(", ");
+        let key = actor.keys.values().next().unwrap().public;
+        text.push_str(&format!("\n[actors.{person}]\ngroups = [{groups}]\nkeys = {{ cli = \"{key}\" }}\n"));
+    }
+    for (name, region) in &trust.regions {
+        let (place, report, hpke) = (&region.jurisdiction, region.report_key, region.hpke_key);
+        text.push_str(&format!(
+            "\n[regions.{name}]\njurisdiction = \"{place}\"\nreport_key = \"{report}\"\nhpke_key = \"{hpke}\"\n"
+        ));
+    }
+    text
+}

@@ -1,0 +1,84 @@
+//! What the demo prints, and `demo.json`.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::{DemoError, people::PEOPLE, processes::Processes, setup::Setup};
+
+/// Writes `demo.json`: addresses, certificates and keys, for the command line and for tests.
+pub fn write_json(setup: &Setup, processes: &Processes) -> Result<(), DemoError> {
+    let regions: Vec<Value> = setup
+        .regions
+        .iter()
+        .map(|place| {
+            let clients: Vec<Value> = setup
+                .tenants
+                .iter()
+                .map(|t| json!({"tenant": t.name, "ca": setup.kmip_ca, "cert": t.client.cert, "key": t.client.key}))
+                .collect();
+            json!({
+                "name": place.region,
+                "node": place.node,
+                "pid": processes.pid(&place.node),
+                "kmip": {"address": localhost(place.kmip)},
+                "stop": {"address": localhost(place.stop)},
+                "health": {"url": format!("http://{}", place.health)},
+                "clients": clients,
+            })
+        })
+        .collect();
+    let actors: Vec<Value> =
+        PEOPLE.iter().map(|(name, groups)| json!({"name": name, "groups": groups, "key": setup.people.path(name)})).collect();
+    let l1: Vec<Value> = setup
+        .softs
+        .iter()
+        .map(|s| json!({
+            "tenant": s.tenant, "provider": format!("{}-soft", s.tenant), "node": s.node, "pid": processes.pid(&s.node),
+            "key": s.key, "address": localhost(s.address), "ca": s.ca, "admin": s.admin,
+        }))
+        .collect();
+    let demo = json!({
+        "portal": {"url": format!("https://localhost:{}", setup.rest.port()), "ca": setup.portal.ca, "cert": setup.portal.cert, "key": setup.portal.key},
+        "governance": {"pid": orbital::names::NodeName::new("gov-1").ok().and_then(|n| processes.pid(&n))},
+        "topology": setup.topology,
+        "tenants": setup.tenants.iter().map(|t| json!({"name": t.name, "id": t.id, "genesis": t.genesis})).collect::<Vec<_>>(),
+        "regions": regions,
+        "actors": actors,
+        "l1": l1,
+    });
+    let path = setup.dir.join("demo.json");
+    let text = serde_json::to_string_pretty(&demo).map_err(|e| DemoError::Write(path.clone(), e.into()))?;
+    fs::write(&path, text).map_err(|e| DemoError::Write(path, e))
+}
+
+/// Certificates name `localhost`.
+fn localhost(address: std::net::SocketAddr) -> String {
+    format!("localhost:{}", address.port())
+}
+
+/// The first screen.
+pub fn welcome(setup: &Setup) {
+    let dir = setup.dir.display();
+    println!("A sovereign cluster is running: one governance process, three regions, each customer's KMS a process of its own.\n");
+    println!("  portal   https://localhost:{}   client certificate {}", setup.rest.port(), setup.portal.cert.display());
+    for place in &setup.regions {
+        println!("  kmip     {:<14} {:<16} stops {:<16} health http://{}", place.region, localhost(place.kmip), localhost(place.stop), place.health);
+    }
+    for tenant in &setup.tenants {
+        println!("  tenant   {:<14} {}   client certificate {}", tenant.name, tenant.id, tenant.client.cert.display());
+    }
+    println!("  people   alice (Security_Ops) · bob (Compliance_Legal) · carol, dave (Senior_Leadership) · erin (Super_Admin), and their deputies");
+    println!("  files    {dir}: topology.toml, demo.json, certs/, keys/, log/\n");
+    println!("Try, in another terminal (KCM_CONTEXT={dir}/demo.json):");
+    println!("  kcm revoke simulate --tenant acme                          what a revocation would reach");
+    println!("  kcm --as carol revoke propose --tenant acme --reason drill one person alone stops nothing");
+    println!("  kcm --as dave proposal approve ID --wait 30s               the second person: every region stops");
+    println!("  kcm --as alice key restore --tenant acme                   the way back; bob, carol and dave approve");
+    println!("  kcm soft-l1 disable --tenant acme                          the customer stops it at their own KMS, alone");
+    println!("  kcm tenant trust acme --out acme.json                      then, with governance switched off:");
+    println!("  kcm --as carol revoke sign --tenant-file acme.json --out kill.json; kcm --as dave revoke sign --out kill.json");
+    println!("  kcm revoke deliver kill.json");
+    println!("  kcm audit verify · kcm status · kcm region list\n");
+    println!("Ctrl-C ends everything that was started.\n");
+}

@@ -1,0 +1,68 @@
+//! What the command line hands over to the node itself: `demo`, `run`, `topology`.
+
+use std::fs;
+
+use orbital::names::NodeName;
+
+use crate::{
+    cli::{
+        DemoArgs, Global, RunArgs, Start, Story, TopologyCommand,
+        exit::{Exit, Failure, Report},
+    },
+    demo,
+    run,
+    telemetry::{self, Plane, Style},
+};
+
+/// The log's filter, unless `KCM_LOG` says otherwise: our own words, and of others only what is wrong.
+const LOG_FILTER: &str = "info,ractor=warn,ractor_cluster=error,aws_config=warn,hyper=warn";
+
+/// For [`crate::cli::execute`].
+pub const START: Start = Start { demo: start_demo, run: start_run, topology };
+
+fn failed(what: &str, why: impl ToString) -> Failure {
+    Failure::new(Exit::NotHealthy, what).because(why.to_string())
+}
+
+fn start_demo(_: &Global, args: DemoArgs) -> Result<Report, Failure> {
+    telemetry::start_tls().map_err(|e| failed("the demo does not start", e))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| failed("the demo does not start", e))?;
+    let kill_switch = args.script == Some(Story::KillSwitch);
+    let ran = runtime.block_on(demo::run(&args.dir, args.aws.as_deref(), kill_switch));
+    ran.map_err(|e| failed("the demo ended", e).at(args.dir.display()).fix("look at the logs in its folder log/"))?;
+    Ok(Report::new(serde_json::json!({ "ended": true }), "Everything that was started has ended."))
+}
+
+fn start_run(_: &Global, args: RunArgs) -> Result<Report, Failure> {
+    let name = NodeName::new(&args.node).map_err(|e| Failure::usage("no such node").because(e))?;
+    run::end_with_parent();
+    let file = args.file.display().to_string();
+    let starting = |e: &dyn std::fmt::Display| failed("the node does not start", e).at(&file);
+    telemetry::start_tls().map_err(|e| starting(&e))?;
+    let model = run::read(&args.file).map_err(|e| starting(&e))?;
+    let plane = match model.node(&name).map(|role| role.plane()) {
+        Ok(topology::Plane::Governance) => Plane::Governance,
+        Ok(_) => Plane::Execution,
+        Err(e) => return Err(Failure::usage("no such node").at(&file).because(e)),
+    };
+    let filter = std::env::var("KCM_LOG").unwrap_or_else(|_| LOG_FILTER.to_owned());
+    telemetry::start_log(&name, plane, Style::Text, &filter).map_err(|e| starting(&e))?;
+    let metrics = telemetry::start_metrics().map_err(|e| starting(&e))?;
+    run::run(&args.file, &name, metrics).map_err(|e| {
+        tracing::error!("{e}");
+        failed("the node ended", e).at(&file)
+    })?;
+    Ok(Report::new(serde_json::json!({ "ended": true }), "The node has ended as it was asked to."))
+}
+
+fn topology(_: &Global, command: TopologyCommand) -> Result<Report, Failure> {
+    let TopologyCommand::Check { file } = command;
+    let text = fs::read_to_string(&file).map_err(|e| {
+        Failure::usage("the topology cannot be read").at(file.display()).because(e).fix("check the path, and who may read it")
+    })?;
+    let checked = topology::check(&file, &text);
+    let color = std::io::IsTerminal::is_terminal(&std::io::stdout());
+    let report = Report::new(checked.to_json(), checked.explain(color));
+    Ok(if checked.has_errors() { report.ending(Exit::Usage) } else { report })
+}
