@@ -13,7 +13,7 @@ use orbital::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Global, exit::Failure, files, random};
+use super::{Global, exit::Failure, files, random, soft_l1::SoftPlace};
 
 /// Where a context stands unless said otherwise.
 pub const CONTEXT_DEFAULT: &str = "kcm-demo/demo.json";
@@ -66,6 +66,9 @@ pub struct ContextFile {
     /// Tenants whose ids whoever wrote the context knows: pinned.
     #[serde(default)]
     pub tenants: Vec<TenantPlace>,
+    /// The customers' KMS, as far as they run on this machine.
+    #[serde(default)]
+    pub l1: Vec<serde_json::Value>,
 }
 
 /// A tenant by name and id.
@@ -116,6 +119,20 @@ impl Context {
                 .because("this command needs to know where the portal is and who you are")
                 .fix("give --context FILE, set KCM_CONTEXT, or start `kcm demo`, which writes one")
         })
+    }
+
+    /// The soft L1 that holds a tenant's key.
+    pub fn soft_l1(&self, tenant: &str) -> Result<SoftPlace, Failure> {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let mut places = self.file.l1.iter().filter_map(|l1| serde_json::from_value::<SoftPlace>(l1.clone()).ok());
+        let place = places.find(|place| place.tenant == tenant).ok_or_else(|| {
+            Failure::usage(format!("the context names no soft L1 of tenant {tenant}"))
+                .at(self.path.display())
+                .because("its member `l1` has none")
+                .fix("use the context that `kcm demo` wrote, or disable the key at the customer's own KMS")
+        })?;
+        let (ca, admin) = (beside(folder, &place.ca), beside(folder, &place.admin));
+        Ok(SoftPlace { ca, admin, ..place })
     }
 
     pub fn portal(&self) -> Result<&PortalAddress, Failure> {
