@@ -11,7 +11,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tracing::Span;
 
 pub use log::{Style, start_log};
-pub use meters::{Described, METRICS, Shape, UPKEEP_PERIOD, keep, start_metrics};
+pub use meters::{Described, METRICS, Shape, UPKEEP_PERIOD, start_metrics};
 
 /// Which plane a process is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub enum TelemetryError {
     LogTwice,
     #[error("this process counts already: start metrics once, before anything else")]
     MetricsTwice,
+    #[error("the thread that drains the histograms did not start: {0}; raise the limit of threads")]
+    NoThread(std::io::Error),
     #[error("the buckets of a histogram: {0}")]
     Buckets(#[from] metrics_exporter_prometheus::BuildError),
     #[error(

@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, 
 
 use super::TelemetryError;
 
-/// How often [`keep`] drains the histograms: what is recorded in between waits in memory.
+/// How often the histograms are drained: what is recorded in between waits in memory.
 pub const UPKEEP_PERIOD: Duration = Duration::from_secs(5);
 
 /// Upper bounds of a KMIP operation's latency, in seconds: from a cipher in memory to an unseal at a slow KMS.
@@ -167,23 +167,22 @@ pub const METRICS: [Described; 24] = [
     ),
 ];
 
-/// Starts the metrics of this process. Run [`keep`] beside it.
+/// Starts the metrics of this process, and a thread that keeps the histograms small.
 ///
 /// # Errors
-/// [`TelemetryError::MetricsTwice`] where the process counts already.
+/// [`TelemetryError::MetricsTwice`] where the process counts already, [`TelemetryError::NoThread`] where the system has no thread to give.
 pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
     let (recorder, handle) = recorder()?;
     metrics::set_global_recorder(recorder).map_err(|_| TelemetryError::MetricsTwice)?;
+    let kept = handle.clone();
+    let keep = move || {
+        loop {
+            std::thread::sleep(UPKEEP_PERIOD);
+            kept.run_upkeep();
+        }
+    };
+    std::thread::Builder::new().name("metrics".to_owned()).spawn(keep).map_err(TelemetryError::NoThread)?;
     Ok(handle)
-}
-
-/// Drains the histograms every [`UPKEEP_PERIOD`], for as long as it is polled.
-pub async fn keep(handle: PrometheusHandle) {
-    let mut ticks = tokio::time::interval(UPKEEP_PERIOD);
-    loop {
-        ticks.tick().await;
-        handle.run_upkeep();
-    }
 }
 
 /// A recorder with the help of each metric.
