@@ -306,7 +306,7 @@ fn soft(dir: &Path, tenant: &str, authorities: &Authorities, ports: &mut Ports) 
     for (region, _, home) in REGIONS {
         let principal = format!("{tenant}.{region}");
         let token = token()?;
-        let file = dir.join(home).join(format!("l1-{tenant}.json"));
+        let file = folder(dir, home)?.join(format!("l1-{tenant}.json"));
         write_json(&file, &Credentials { token: token.clone(), ca: store.join("ca.pem") })?;
         auth.insert(Region::new(region)?, L1Auth { credentials_file: Some(file), role_arn: None });
         principals.insert(principal, token);
@@ -333,7 +333,7 @@ fn aws_entry(dir: &Path, url: &str) -> Result<L1, DemoError> {
     );
     let mut auth = BTreeMap::new();
     for (region, _, home) in REGIONS {
-        let file = dir.join(home).join("aws.credentials");
+        let file = folder(dir, home)?.join("aws.credentials");
         write_private(&file, text.as_bytes()).map_err(|e| DemoError::Write(file.clone(), e))?;
         auth.insert(Region::new(region)?, L1Auth { credentials_file: Some(file), role_arn: None });
     }

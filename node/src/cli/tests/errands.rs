@@ -75,7 +75,7 @@ fn people_rules_systems_and_callers_are_composed_here() {
     let public = testing::secret("new", "zoe").public().to_string();
     let cases: [(&str, &[&str], &str); 6] = [
         ("erin", &["actor", "add", "zoe", "--group", "Audit", "--public-key", &public], "ChangeActors"),
-        ("erin", &["actor", "join", "judy", "--group", "Admin"], "ChangeActors"),
+        ("erin", &["actor", "join", "alice", "--group", "Audit"], "ChangeActors"),
         ("erin", &["actor", "remove", "heidi", "--key-name", "none"], ""),
         ("erin", &["quorum", "set", "RotateL2", "--need", "Audit=1", "--need", "Admin=1"], "ChangeQuorum"),
         ("alice", &["system", "register", "mongo-1"], "RegisterSystem"),
