@@ -21,5 +21,10 @@ mod refusal;
 mod session;
 mod telemetry;
 
+#[cfg(test)]
+mod rig;
+#[cfg(test)]
+mod tests;
+
 pub use listener::{Limits, serve};
 pub use server::{Parts, Server};

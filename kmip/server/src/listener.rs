@@ -7,7 +7,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::Instrument;
@@ -18,6 +18,9 @@ use crate::{
     server::Server,
     session, telemetry,
 };
+
+/// How long a listener that cannot accept, for want of descriptors, leaves the system alone.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a listener allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,14 +73,19 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>, shutdown: impl Fu
         let accepted = tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => accepted,
-            Some(_) = sessions.join_next(), if !sessions.is_empty() => continue,
+            Some(ended) = sessions.join_next(), if !sessions.is_empty() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a KMIP session fell; its connection is closed, the others go on");
+                }
+                continue;
+            }
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, or the peer is gone already: the listener itself is sound.
                 tracing::warn!(%error, "a KMIP connection could not be accepted");
-                tokio::task::yield_now().await;
+                sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
@@ -148,3 +156,6 @@ fn identify(stream: &TlsStream<TcpStream>, server: &Server) -> Result<Caller, No
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     server.anchors().current().identify(chain, UnixTime::now())
 }
+
+#[cfg(test)]
+mod tests;

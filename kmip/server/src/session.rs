@@ -22,6 +22,9 @@ const READ_BYTES: usize = 16 * 1024;
 /// Answers are written once they pass this, even if more requests wait.
 const WRITE_BYTES: usize = 256 * 1024;
 
+/// Room for what an answer has beyond the bytes of its request: a secret, and what stands around it.
+const ANSWER_BYTES: usize = 8 * 1024;
+
 /// Why a session ended.
 #[derive(Debug, PartialEq, Eq)]
 enum End {
@@ -95,6 +98,7 @@ impl Session<'_> {
                 Frame::Part => break,
                 Frame::Whole(frame) => {
                     any = true;
+                    make_room(&mut self.output, frame.len() + ANSWER_BYTES);
                     dispatch::answer(self.server, self.caller, &self.meters, frame, &mut self.output).await;
                     self.input.done();
                 }
@@ -147,6 +151,17 @@ async fn idle(watch: &mut std::pin::Pin<&mut Sleep>, active: Instant, limit: Dur
             return;
         }
         watch.as_mut().reset(due);
+    }
+}
+
+/// Lets `output` grow without leaving its bytes behind in freed memory.
+fn make_room(output: &mut Vec<u8>, more: usize) {
+    let needed = output.len() + more;
+    if output.capacity() < needed {
+        let mut larger = Vec::with_capacity(needed.next_power_of_two());
+        larger.extend_from_slice(output);
+        output.zeroize();
+        *output = larger;
     }
 }
 
@@ -229,5 +244,69 @@ impl Input {
 impl Drop for Input {
     fn drop(&mut self) {
         self.bytes.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(body: usize) -> Vec<u8> {
+        let mut frame = vec![0x42, 0x00, 0x78, 0x01];
+        frame.extend_from_slice(&u32::try_from(body).unwrap().to_be_bytes());
+        frame.resize(HEADER_BYTES + body, 0xAA);
+        frame
+    }
+
+    async fn feed(input: &mut Input, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            input.fill(&mut bytes).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_answered_is_wiped() {
+        let mut input = Input::new();
+        feed(&mut input, &[frame(64), frame(128)].concat()).await;
+        for length in [72, 136] {
+            assert!(matches!(input.frame(), Frame::Whole(frame) if frame.len() == length));
+            input.done();
+        }
+        assert!(matches!(input.frame(), Frame::Part));
+        assert!(input.bytes.iter().all(|&byte| byte == 0));
+        feed(&mut input, &frame(64)).await;
+        assert!(matches!(input.frame(), Frame::Whole(_)));
+    }
+
+    #[tokio::test]
+    async fn room_grows_only_for_an_announced_frame_and_is_given_back() {
+        let mut input = Input::new();
+        let large = frame(512 * 1024);
+        let mut rest = large.as_slice();
+        while !rest.is_empty() {
+            input.fill(&mut rest).await.unwrap();
+            let whole = matches!(input.frame(), Frame::Whole(_));
+            assert_eq!(whole, rest.is_empty());
+        }
+        assert_eq!(input.bytes.len(), large.len());
+        input.done();
+        input.wipe();
+        assert_eq!(input.bytes.len(), READ_BYTES);
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_announces_too_much_makes_no_room() {
+        let mut input = Input::new();
+        feed(&mut input, &[0x42, 0x00, 0x78, 0x01, 0x7f, 0xff, 0xff, 0xf8]).await;
+        assert!(matches!(input.frame(), Frame::Bad(WireError::TooLarge { .. })));
+        assert_eq!(input.bytes.len(), READ_BYTES);
+    }
+
+    #[test]
+    fn the_output_keeps_its_bytes_when_it_grows() {
+        let mut output = b"an answer".to_vec();
+        make_room(&mut output, 10_000);
+        assert_eq!(output, b"an answer");
+        assert!(output.capacity() >= 10_009);
     }
 }

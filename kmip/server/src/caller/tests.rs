@@ -63,6 +63,18 @@ impl Authority {
         (certificate.der().clone(), key)
     }
 
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A server's certificate for `localhost`.
+    pub(crate) fn issue_server(&self) -> (CertificateDer<'static>, KeyPair) {
+        self.issue(|parameters| {
+            parameters.subject_alt_names.push(SanType::DnsName("localhost".try_into().unwrap()));
+            parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        })
+    }
+
     fn leaf(&self, shape: impl FnOnce(&mut CertificateParams)) -> CertificateDer<'static> {
         self.issue(shape).0
     }

@@ -61,7 +61,7 @@ pub(super) async fn perform(
 }
 
 /// The data of an operation in one part.
-pub(super) fn single_part<'a>(streams: bool, data: Option<&'a [u8]>) -> Outcome<&'a [u8]> {
+pub(super) fn single_part(streams: bool, data: Option<&[u8]>) -> Outcome<&[u8]> {
     if streams {
         return Err(unsupported(
             "an operation in several parts (Correlation Value, Init and Final Indicator); send it in one",
