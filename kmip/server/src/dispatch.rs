@@ -84,9 +84,9 @@ impl Batch<'_> {
         let header = &self.message.header;
         let time_ms = self.server.wall_ms();
         let mut writer = AnswerWriter::begin(out, header.version, seconds(time_ms));
-        let mut placeholder = None;
+        let mut implied_id = None;
         for item in &self.message.items {
-            let done = self.item(item, time_ms, &mut placeholder, &mut writer).await;
+            let done = self.item(item, time_ms, &mut implied_id, &mut writer).await;
             // §6.13: Stop is the default.
             if !done && header.batch_error_continuation != Some(BatchErrorContinuation::Continue) {
                 break;
@@ -100,7 +100,7 @@ impl Batch<'_> {
         &self,
         item: &RequestItem<'_>,
         time_ms: u64,
-        placeholder: &mut Option<ObjectId>,
+        implied_id: &mut Option<ObjectId>,
         writer: &mut AnswerWriter<'_>,
     ) -> bool {
         let started = Instant::now();
@@ -114,7 +114,7 @@ impl Batch<'_> {
             now_s: seconds(time_ms),
             head,
             key: &mut key,
-            placeholder,
+            implied_id,
             writer,
         };
         let mut outcome = self.execute(item, turn).await;

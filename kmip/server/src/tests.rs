@@ -365,7 +365,7 @@ async fn a_batch_stops_at_its_first_failure_unless_told_otherwise() {
 }
 
 #[tokio::test]
-async fn an_id_placeholder_names_what_the_batch_made() {
+async fn an_id_stands_for_what_the_batch_made() {
     let rig = Rig::new().await;
     let header = || RequestHeader { batch_order: Some(true), ..RequestHeader::of(V1_4) };
     let no_id = || Request::Get(ops::get::Request { unique_identifier: None, ..ops::get::Request::of("") });

@@ -1,3 +1,5 @@
+//! Attributes there and back, and what is refused on the way.
+
 use super::*;
 
 fn template(attributes: Vec<Attribute>) -> TemplateAttribute {

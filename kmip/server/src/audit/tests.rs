@@ -1,3 +1,5 @@
+//! The log against edits, crashes and full disks.
+
 use std::{
     io,
     sync::{Arc, atomic::AtomicBool},

@@ -1,3 +1,5 @@
+//! Certificates against anchors: every way to be a tenant's client, and every way not to be one.
+
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, SanType,

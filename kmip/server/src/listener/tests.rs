@@ -1,3 +1,5 @@
+//! Real connections: handshakes, resumption, closing, pipelining, limits.
+
 use std::{io, net::SocketAddr};
 
 use kmip::{

@@ -29,7 +29,7 @@ pub(super) fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: &locate::R
         located.map_err(|error| refusal::of_custody(&error))?
     };
     // §4.9: with exactly one found, it becomes the ID Placeholder.
-    *turn.placeholder = match located.ids.as_slice() {
+    *turn.implied_id = match located.ids.as_slice() {
         [only] => Some(*only),
         _ => None,
     };

@@ -47,7 +47,7 @@ pub(crate) struct Turn<'t, 'o> {
     /// The Unique Identifier, for the audit.
     pub(crate) key: &'t mut String,
     /// KMIP 1.4 §4: what a Create, Register or Locate of the same batch left.
-    pub(crate) placeholder: &'t mut Option<ObjectId>,
+    pub(crate) implied_id: &'t mut Option<ObjectId>,
     pub(crate) writer: &'t mut AnswerWriter<'o>,
 }
 
@@ -76,7 +76,7 @@ impl Turn<'_, '_> {
     /// to another is not found, as if it did not exist.
     fn object(&mut self, operation: Operation, unique_identifier: Option<&str>) -> Outcome<Allowed> {
         let id = match unique_identifier {
-            None => self.placeholder.ok_or_else(|| {
+            None => self.implied_id.ok_or_else(|| {
                 let why = "the request names no Unique Identifier, and nothing before it in the batch made or found one object";
                 refusal::fail(kmip::ResultReason::ItemNotFound, why)
             })?,
@@ -105,7 +105,7 @@ impl Turn<'_, '_> {
 
     /// Remembers a new object for the rest of the batch and the audit.
     fn made(&mut self, id: ObjectId) -> String {
-        *self.placeholder = Some(id);
+        *self.implied_id = Some(id);
         let text = id.to_string();
         self.key.clone_from(&text);
         text
