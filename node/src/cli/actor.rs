@@ -41,7 +41,7 @@ pub enum ActorCommand {
     #[command(after_help = "Example: kcm actor list --tenant acme")]
     List {
         /// Pinned name, or id
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
     },
     /// Propose to add a person, or another key for one
@@ -106,7 +106,7 @@ pub enum ActorCommand {
 #[derive(Clone, Debug, clap::Args)]
 pub struct At {
     /// Pinned name, or id
-    #[arg(long, value_name = "TENANT")]
+    #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
     pub tenant: String,
     /// Why, for those who approve
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -124,10 +124,11 @@ pub(crate) async fn perform(global: &Global, command: ActorCommand) -> Result<Re
             propose(global, &at, |next| remove(next, &who, key_name.as_ref())).await
         }
         ActorCommand::Join { who, group, at } => {
-            propose(global, &at, |next| Ok(known(next, &who)?.groups.extend(group))).await
+            propose(global, &at, |next| known(next, &who).map(|actor| actor.groups.extend(group))).await
         }
         ActorCommand::Leave { who, group, at } => {
-            propose(global, &at, |next| Ok(known(next, &who)?.groups.retain(|g| !group.contains(g)))).await
+            propose(global, &at, |next| known(next, &who).map(|actor| actor.groups.retain(|g| !group.contains(g))))
+                .await
         }
     }
 }

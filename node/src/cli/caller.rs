@@ -38,7 +38,7 @@ pub enum CallerCommand {
     #[command(after_help = "Example: kcm caller list --tenant acme")]
     List {
         /// Pinned name, or id
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
     },
 }
@@ -47,7 +47,7 @@ pub enum CallerCommand {
 #[derive(Clone, Debug, Args)]
 pub struct Rule {
     /// Pinned name, or id
-    #[arg(long, value_name = "TENANT")]
+    #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
     pub tenant: String,
     /// The system that these clients use
     #[arg(long, value_name = "NAME")]

@@ -26,7 +26,7 @@ pub enum KeyCommand {
     #[command(after_help = "Example: kcm key list --tenant acme")]
     List {
         /// Pinned name, or id
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
     },
     /// Propose to tie the tenant's keys to a key at the customer's KMS; each region tries it first
@@ -35,7 +35,7 @@ pub enum KeyCommand {
     )]
     Link {
         /// Pinned name, or id
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
         /// The provider's name in the topology
         #[arg(long, value_name = "NAME")]
@@ -60,7 +60,7 @@ pub enum KeyCommand {
     #[command(after_help = "Example: kcm --as alice key restore --tenant acme --reason \"drill is over\"")]
     Restore {
         /// Pinned name, or id
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
         /// Only these kills [default: all that are in force]
         #[arg(long, value_name = "DIGEST")]

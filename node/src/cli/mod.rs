@@ -58,13 +58,13 @@ pub struct Global {
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
     /// The person who signs
-    #[arg(id = "as", long = "as", global = true, value_name = "PERSON", env = "KCM_AS")]
+    #[arg(id = "as", long = "as", global = true, value_name = "PERSON", env = "KCM_AS", hide_env_values = true)]
     pub person: Option<Person>,
     /// That person's key file, where the context does not name it
-    #[arg(id = "key-file", long = "key", global = true, value_name = "FILE", env = "KCM_KEY")]
+    #[arg(id = "key-file", long = "key", global = true, value_name = "FILE", env = "KCM_KEY", hide_env_values = true)]
     pub key: Option<PathBuf>,
     /// Where portal and keys are, as `kcm demo` writes it [default: kcm-demo/demo.json]
-    #[arg(short, long, global = true, value_name = "FILE", env = "KCM_CONTEXT")]
+    #[arg(short, long, global = true, value_name = "FILE", env = "KCM_CONTEXT", hide_env_values = true)]
     pub context: Option<PathBuf>,
     /// Wait for every region's answer, then exit, such as 30s
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration::parse)]
@@ -72,11 +72,16 @@ pub struct Global {
     /// Sign without asking
     #[arg(short, long, global = true)]
     pub yes: bool,
+    /// Print help
+    #[arg(short, long, global = true, action = clap::ArgAction::HelpShort)]
+    pub help: Option<bool>,
 }
 
 /// Sovereign keys: governance, regional KMIP, and a kill switch you can watch.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "kcm", version, help_template = help::TEMPLATE, max_term_width = 100, arg_required_else_help = true)]
+// One screen for -h and --help: the same words, one line an option.
+#[command(disable_help_flag = true)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

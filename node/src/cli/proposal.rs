@@ -23,7 +23,7 @@ pub enum ProposalCommand {
     #[command(after_help = "Example: kcm proposal list --state open")]
     List {
         /// Only of this tenant: pinned name, or id
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: Option<String>,
         /// Only in this state, such as open
         #[arg(long, value_name = "STATE")]

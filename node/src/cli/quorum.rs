@@ -22,7 +22,7 @@ pub enum QuorumCommand {
     #[command(after_help = "Example: kcm quorum show --tenant acme")]
     Show {
         /// Pinned name, or id
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
     },
     /// Propose another rule for one kind of change
@@ -43,7 +43,7 @@ pub enum QuorumCommand {
         #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration::parse)]
         expires: std::time::Duration,
         /// Pinned name, or id
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
         /// Why, for those who approve
         #[arg(long, value_name = "TEXT", default_value = "")]

@@ -33,14 +33,14 @@ pub enum RevokeCommand {
     #[command(after_help = "Example: kcm revoke simulate --tenant acme")]
     Simulate {
         /// Pinned name, or id
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
     },
     /// Propose the revocation; with its quorum, every region stops
     #[command(after_help = "Example: kcm --as carol revoke propose --tenant acme --reason drill")]
     Propose {
         /// Pinned name, or id
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
         /// Why, for those who approve
         #[arg(long, value_name = "TEXT", default_value = "")]
@@ -50,7 +50,7 @@ pub enum RevokeCommand {
     #[command(after_help = "Example: kcm revoke watch --tenant acme --wait 30s")]
     Watch {
         /// Pinned name, or id
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
     },
     /// Sign a revocation as a file, without governance; the second person signs the same file

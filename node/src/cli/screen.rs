@@ -80,5 +80,5 @@ fn out(text: &str) {
 
 /// How long `--wait` goes on, for messages.
 pub(crate) fn spoken(wait: Duration) -> String {
-    if wait.as_millis() % 1_000 == 0 { format!("{} s", wait.as_secs()) } else { format!("{} ms", wait.as_millis()) }
+    if wait.subsec_millis() == 0 { format!("{} s", wait.as_secs()) } else { format!("{} ms", wait.as_millis()) }
 }

@@ -23,28 +23,28 @@ pub enum SoftL1Command {
     #[command(after_help = "Example: kcm soft-l1 state --tenant acme")]
     State {
         /// The tenant whose soft L1 it is
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
     },
     /// Disable the customer's key: each region stops the tenant by itself, without anybody's signature
     #[command(after_help = "Example: kcm soft-l1 disable --tenant acme")]
     Disable {
         /// The tenant whose soft L1 it is
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
     },
     /// Enable it again
     #[command(after_help = "Example: kcm soft-l1 enable --tenant acme")]
     Enable {
         /// The tenant whose soft L1 it is
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
     },
     /// Refuse the key to one region's principal
     #[command(after_help = "Example: kcm soft-l1 deny --tenant acme --principal acme.us-east")]
     Deny {
         /// The tenant whose soft L1 it is
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
         /// The principal, `TENANT.REGION`
         #[arg(long, value_name = "NAME")]
@@ -54,7 +54,7 @@ pub enum SoftL1Command {
     #[command(after_help = "Example: kcm soft-l1 allow --tenant acme --principal acme.us-east")]
     Allow {
         /// The tenant whose soft L1 it is
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
         /// The principal, `TENANT.REGION`
         #[arg(long, value_name = "NAME")]
@@ -82,7 +82,8 @@ pub(crate) async fn perform(global: &Global, wish: SoftL1Command) -> Result<Repo
         SoftL1Command::Allow { tenant, principal } => (tenant, Box::new(|key| Ask::Allow { key, principal })),
     };
     let soft = Context::need(global)?.soft_l1(&tenant)?;
-    let failed = |why: String| Failure::new(Exit::NotHealthy, "the soft L1 did not do it").at(&soft.address).because(why);
+    let failed =
+        |why: String| Failure::new(Exit::NotHealthy, "the soft L1 did not do it").at(&soft.address).because(why);
     let development = Development::proven(true, "the soft L1 of a demo").map_err(|e| failed(e.to_string()))?;
     let target = SoftTarget::new(&soft.address, &soft.ca, development).map_err(|e| failed(e.to_string()))?;
     let admin = fs::read_to_string(&soft.admin).map_err(|e| failed(format!("{}: {e}", soft.admin.display())))?;

@@ -19,7 +19,7 @@ pub enum SystemCommand {
         /// The system's name
         name: System,
         /// Pinned name, or id
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
         /// Why, for those who approve
         #[arg(long, value_name = "TEXT", default_value = "")]
@@ -29,7 +29,7 @@ pub enum SystemCommand {
     #[command(after_help = "Example: kcm system list --tenant acme")]
     List {
         /// Pinned name, or id
-        #[arg(long, value_name = "TENANT")]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
     },
 }

@@ -52,12 +52,14 @@ pub enum TenantCommand {
     #[command(after_help = "Example: kcm tenant show acme")]
     Show {
         /// Pinned name, or id
+        #[arg(value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
     },
     /// Write a tenant's verified trust chain to a file, for `kcm revoke sign` when governance is away
     #[command(after_help = "Example: kcm tenant trust acme --out acme.chain.json")]
     Trust {
         /// Pinned name, or id
+        #[arg(value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
         /// Where the chain goes
         #[arg(long, value_name = "FILE")]
@@ -69,6 +71,7 @@ pub enum TenantCommand {
         /// The name that you will use
         name: String,
         /// The tenant's id: the digest of its genesis
+        #[arg(value_name = "ID", allow_hyphen_values = true)]
         id: TenantId,
     },
 }

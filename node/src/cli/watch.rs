@@ -49,7 +49,10 @@ pub(crate) async fn until_ended(
         let until = [end, look_again].into_iter().flatten().min();
         let woken = match until {
             Some(until) => timeout_at(until, woken(subject, &mut events, id)).await,
-            None => Ok(woken(subject, &mut events, id).await),
+            None => {
+                woken(subject, &mut events, id).await;
+                Ok(())
+            }
         };
         if woken.is_err() && end.is_some_and(|end| Instant::now() >= end) {
             let why = format!("after {} it is {}", wait.map(spoken).unwrap_or_default(), proposal.state);

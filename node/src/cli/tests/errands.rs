@@ -23,7 +23,11 @@ use crate::stop_listener::{Limits, StopSink, serve};
 fn a_revocation_takes_two_persons_and_tells_who_is_silent() {
     let house = House::furnished();
     let simulated = house.kcm(&["revoke", "simulate", "--tenant", "acme"]).unwrap();
-    assert!(simulated.text.contains("us-east") && simulated.text.contains("Nothing was changed."), "{}", simulated.text);
+    assert!(
+        simulated.text.contains("us-east") && simulated.text.contains("Nothing was changed."),
+        "{}",
+        simulated.text
+    );
     let proposed = house.kcm(&["--as", "carol", "revoke", "propose", "--tenant", "acme", "--reason", "drill"]).unwrap();
     assert_eq!(proposed.exit, Exit::Waits);
     assert!(proposed.text.contains("May sign next: dave, heidi"), "{}", proposed.text);
@@ -82,7 +86,8 @@ fn people_rules_systems_and_callers_are_composed_here() {
         ("alice", &["system", "register", testing::SYSTEM], ""),
     ];
     for (who, words, kind) in cases {
-        let all: Vec<&str> = ["--as", who].into_iter().chain(words.iter().copied()).chain(["--tenant", "acme"]).collect();
+        let all: Vec<&str> =
+            ["--as", who].into_iter().chain(words.iter().copied()).chain(["--tenant", "acme"]).collect();
         match house.kcm(&all) {
             Ok(report) => assert_eq!(report.json["kind"], kind, "{words:?}"),
             Err(failure) => assert_eq!((failure.exit, kind), (Exit::Usage, ""), "{words:?}: {failure}"),
@@ -136,7 +141,10 @@ fn a_lying_portal_gets_no_signature() {
         let failure = show::check(&read(&forged), chain).err().unwrap();
         assert_eq!(failure.exit, Exit::Denied, "{member}");
     }
-    assert!(show::check(&read(&proposed.json), testing::World::of("test", "globex").chain()).is_err(), "another tenant");
+    assert!(
+        show::check(&read(&proposed.json), testing::World::of("test", "globex").chain()).is_err(),
+        "another tenant"
+    );
 }
 
 #[test]
@@ -249,12 +257,21 @@ fn a_stop_that_was_tampered_with_is_neither_signed_nor_sent() {
     let globex = serde_json::to_value(testing::World::of("test", "globex").genesis()).unwrap();
     let restore = serde_json::to_value(house.world.restore([Kind::Change.digest(b"x")])).unwrap();
     let link = serde_json::to_value(house.world.link("k")).unwrap();
-    for (member, other) in [("/genesis", &globex), ("/certificate", &restore), ("/certificate/change", &link["change"])] {
+    for (member, other) in [("/genesis", &globex), ("/certificate", &restore), ("/certificate/change", &link["change"])]
+    {
         let mut forged = stop.clone();
         *forged.pointer_mut(member).unwrap() = other.clone();
         std::fs::write(&out, forged.to_string()).unwrap();
-        assert_eq!(house.kcm(&["--as", "dave", "revoke", "sign", "--out", &out]).unwrap_err().exit, Exit::Denied, "{member}");
-        assert_eq!(house.kcm(&["revoke", "deliver", &out, "--to", "localhost:1"]).unwrap_err().exit, Exit::Denied, "{member}");
+        assert_eq!(
+            house.kcm(&["--as", "dave", "revoke", "sign", "--out", &out]).unwrap_err().exit,
+            Exit::Denied,
+            "{member}"
+        );
+        assert_eq!(
+            house.kcm(&["revoke", "deliver", &out, "--to", "localhost:1"]).unwrap_err().exit,
+            Exit::Denied,
+            "{member}"
+        );
     }
 }
 
