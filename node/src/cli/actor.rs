@@ -53,7 +53,7 @@ pub enum ActorCommand {
         #[arg(value_name = "WHO")]
         who: Person,
         /// The person's public key, as `kcm actor keygen` printed it
-        #[arg(long, value_name = "KEY")]
+        #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
         public_key: PublicKey,
         /// The key's name
         #[arg(long, value_name = "NAME", default_value = KEY_NAME)]

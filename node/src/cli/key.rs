@@ -15,7 +15,7 @@ use super::{
     context::{Context, Pins},
     exit::{Failure, Report},
     http::Portal,
-    show,
+    plain, show,
     table::Table,
     wire,
 };
@@ -63,7 +63,7 @@ pub enum KeyCommand {
         #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
         /// Only these kills [default: all that are in force]
-        #[arg(long, value_name = "DIGEST")]
+        #[arg(long, value_name = "DIGEST", allow_hyphen_values = true)]
         kill: Vec<Digest>,
         /// Why, for those who approve
         #[arg(long, value_name = "TEXT", default_value = "")]
@@ -111,7 +111,7 @@ async fn list(global: &Global, tenant: &str) -> Result<Report, Failure> {
     let portal = Portal::of(&Context::need(global)?)?;
     let id = Pins::read(global)?.tenant(tenant)?;
     let items = portal.list(&format!("/v1/tenants/{id}/keys")).await?;
-    let mut table = Table::new(&["key", "provider", "standing", "region", "l1", "keys", "stops", "why"]);
+    let mut table = Table::new(&["key", "provider", "standing", "region", "l1", "keys", "stops", "seen", "why"]);
     for item in &items {
         let text = |pointer: &str| item.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned();
         let (key, provider, standing) = (text("/l1/key"), text("/l1/provider"), text("/standing"));
@@ -125,6 +125,8 @@ async fn list(global: &Global, tenant: &str) -> Result<Report, Failure> {
                 of("l1"),
                 of("keys"),
                 seen.get("stops").map(stops).unwrap_or_default(),
+                // A region says what it holds every few seconds: right after a change this is still the state before it.
+                seen.get("observed_ms").and_then(Value::as_u64).map_or_else(|| "never".to_owned(), plain::time_ms),
                 of("why"),
             ]);
         }

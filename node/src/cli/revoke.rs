@@ -109,7 +109,7 @@ async fn simulate(global: &Global, tenant: &str) -> Result<Report, Failure> {
 }
 
 fn simulated(body: &Value) -> String {
-    let mut table = Table::new(&["region", "connected", "keys", "lease left", "locked after"]);
+    let mut table = Table::new(&["region", "connected", "keys", "lease left", "locked within (target)"]);
     for region in body.get("regions").and_then(Value::as_array).into_iter().flatten() {
         let of = |name: &str| region.get(name).map(cell).unwrap_or_default();
         let lease = match region.get("lease_left_s") {
@@ -123,7 +123,9 @@ fn simulated(body: &Value) -> String {
         table.row([of("region"), of("connected"), of("keys"), lease, locked]);
     }
     let nodes = match body.get("nodes_locked_ms") {
-        Some(Value::Number(ms)) => format!("{ms} ms after the last approval"),
+        Some(Value::Number(ms)) => {
+            format!("within {ms} ms of the last approval, by design; each revocation shows what was measured")
+        }
         _ => "not certain: a region without a limit is away".into(),
     };
     let clients = body.get("clients_locked_out_s").map(cell).unwrap_or_default();

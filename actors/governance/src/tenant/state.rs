@@ -326,9 +326,14 @@ impl Tenant {
     }
 }
 
-/// A proposal is called by its change's digest: the same change is never proposed twice.
+/// Characters of a change's digest in a proposal's id: 120 bits, so that nobody finds two changes of one id.
+const ID_CHARACTERS: usize = 20;
+
+/// A proposal is called by its change's digest: the same change is never proposed twice. It begins with a letter, since a digest may
+/// begin with a hyphen, which a command line takes for an option.
 pub(crate) fn id_of(change: Digest) -> Result<ProposalId, Unfit> {
-    ProposalId::new(change.to_string()).map_err(|e| e.to_string())
+    let short: String = change.to_string().chars().take(ID_CHARACTERS).collect();
+    ProposalId::new(format!("p{short}")).map_err(|e| e.to_string())
 }
 
 pub(crate) fn opened(

@@ -78,6 +78,25 @@ fn every_command_has_an_example_that_parses() {
     }
 }
 
+/// Ids and keys are base64url, and one in 64 begins with a hyphen.
+#[test]
+fn an_id_or_key_that_begins_with_a_hyphen_is_taken() {
+    let id = format!("-{}", "A".repeat(42));
+    let lines: [&[&str]; 5] = [
+        &["kcm", "tenant", "show", &id, "-o", "json"],
+        &["kcm", "tenant", "pin", "acme", &id],
+        &["kcm", "revoke", "propose", "--tenant", &id, "--reason", "drill"],
+        &["kcm", "key", "restore", "--tenant", &id, "--kill", &id],
+        &["kcm", "actor", "add", "zoe", "--tenant", "acme", "--group", "Audit", "--public-key", &id],
+    ];
+    for words in lines {
+        let parsed = Cli::try_parse_from(words);
+        assert!(parsed.is_ok(), "{words:?}: {}", parsed.unwrap_err());
+    }
+    let json = Cli::try_parse_from(["kcm", "tenant", "show", &id, "-o", "json"]).unwrap();
+    assert_eq!(json.global.output, super::super::Format::Json);
+}
+
 #[test]
 fn errors_say_what_where_why_and_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
