@@ -45,7 +45,7 @@ def client(options, version):
         cert=options.cert,
         key=options.key,
         ca=options.ca,
-        ssl_version="PROTOCOL_TLS_CLIENT" if options.newest_tls else "PROTOCOL_TLSv1_2",
+        ssl_version="PROTOCOL_TLS" if options.newest_tls else "PROTOCOL_TLSv1_2",
         config="none",
         kmip_version=VERSIONS[version],
     )
@@ -149,6 +149,7 @@ def ended(kmip, check, uid, version):
 def smoke(options, version):
     check = Checks(f"pykmip {version}")
     with client(options, version) as kmip:
+        check.equal("TLS", kmip.proxy.socket.version(), "TLSv1.3" if options.newest_tls else "TLSv1.2")
         server(kmip, check, version, options.pykmip_server)
         uid = created(kmip, check)
         if version >= "1.2":
