@@ -370,7 +370,12 @@ impl House {
         let open = || {
             REGIONS.iter().map(|(r, _)| (0..2).map(|l| self.ledger.owed_count(r, l).unwrap()).sum::<u64>()).sum::<u64>()
         };
-        self.until("nothing is owed", || open() == 0).await;
+        // Time passes with each look, so that what was lost on the way is sent again.
+        let settled = || {
+            self.clock.forward(50);
+            open() == 0
+        };
+        self.until("nothing is owed", settled).await;
     }
 
     pub(crate) async fn propose(&self, action: Action, who: &str) -> Result<ProposalView, governance::Error> {
