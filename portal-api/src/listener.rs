@@ -142,6 +142,7 @@ async fn answer<S: Routes>(
 ) -> Result<Response, Infallible> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let (id, refused) = identify(&request, peer.as_ref());
+    let caller = peer.as_ref().map(PeerId::to_string);
     let mut response = match (refused, peer) {
         (None, Some(peer)) => {
             request.extensions_mut().insert(peer);
@@ -166,7 +167,7 @@ async fn answer<S: Routes>(
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let status = response.status().as_u16();
     metrics::counter!("kcm_portal_requests_total", "status" => status.to_string()).increment(1);
-    tracing::info!(correlation = id.as_ref().map(Correlation::as_str), %method, path, status, "portal: answered");
+    tracing::info!(correlation = id.as_ref().map(Correlation::as_str), caller, %method, path, status, "portal: answered");
     Ok(response)
 }
 
