@@ -93,7 +93,14 @@ pub async fn run(
 
     let frame_key = Arc::new(keyfiles::read_ed25519(&place.node.frame_key)?);
     check_key(frame_key.public(), PublicKey(place.node.frame_public.0), &place.node.frame_key, "frame_public")?;
-    let common = Lanes { model, place: &place, steward: steward.clone(), frame_key, health: health.clone(), term: Arc::default() };
+    let common = Lanes {
+        model,
+        place: &place,
+        steward: steward.clone(),
+        frame_key,
+        health: health.clone(),
+        term: Arc::default(),
+    };
     let urgent = common.start(Which::Critical, &critical).await?;
     let ordinary = common.start(Which::Ordinary, &Handle::current()).await?;
     // The steward's probes go out over the ordinary lane.
@@ -140,7 +147,8 @@ async fn keys(model: &Model, place: &Place<'_>) -> Result<Keys, RunError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let slots = usize::try_from(place.part.locked_memory.bytes() / SLOT_BYTES).unwrap_or(usize::MAX);
     let slab = Slab::open(slots, Wanted::Best)?;
-    fs::create_dir_all(&place.node.store).map_err(|why| RunError::Unreadable { path: place.node.store.clone(), why })?;
+    fs::create_dir_all(&place.node.store)
+        .map_err(|why| RunError::Unreadable { path: place.node.store.clone(), why })?;
     let node_key = Arc::new(NodeKey::load_or_create(&place.node.store.join("node.key"))?);
     let owner = Owner { deployment: model.deployment.clone(), region: place.region.clone() };
     let shelf = Arc::new(Shelf::open(&place.node.store, owner, node_key.clone())?);
@@ -150,7 +158,9 @@ async fn keys(model: &Model, place: &Place<'_>) -> Result<Keys, RunError> {
     }
     let (keeper, verdict) = Keeper::load(table.clone(), shelf.clone(), &place.node.highwater, node_key, clock.clone())?;
     if let Verdict::Sealed(why) = verdict {
-        tracing::error!("sealed: {why}. Nobody is served until the holder of the lease key has confirmed each tenant's head");
+        tracing::error!(
+            "sealed: {why}. Nobody is served until the holder of the lease key has confirmed each tenant's head"
+        );
     }
     let unsealer = Arc::new(Unsealer::new(table.clone(), shelf.clone(), slab.clone()));
     let watch = Arc::new(Watch::default());
@@ -166,14 +176,16 @@ async fn keys(model: &Model, place: &Place<'_>) -> Result<Keys, RunError> {
         probe_every_ms: u64::try_from(probe_every.as_millis()).unwrap_or(u64::MAX),
     };
     let cache = KeyCache::start(None, parts, None).await.map_err(|e| RunError::Actor(e.to_string()))?;
-    let keyring =
-        Arc::new(Keyring::new(table.clone(), shelf, slab.clone(), unsealer, cache.clone(), clock.clone()));
+    let keyring = Arc::new(Keyring::new(table.clone(), shelf, slab.clone(), unsealer, cache.clone(), clock.clone()));
     Ok(Keys { table, slab, keeper: Arc::new(keeper), keyring, cache, watch, clock })
 }
 
 fn kmip(place: &Place<'_>, keys: &Keys, policies: Arc<Policies>) -> Result<Arc<Server>, RunError> {
     let kmip = place.node.kmip.as_ref().ok_or_else(|| {
-        RunError::Other(format!("node {} has no `kmip`: a node for edges alone is not part of this version", place.name))
+        RunError::Other(format!(
+            "node {} has no `kmip`: a node for edges alone is not part of this version",
+            place.name
+        ))
     })?;
     let (chain, key) = crate::cluster::tls::identity(&kmip.tls.cert, &kmip.tls.key)?;
     let log = audit::Log::open(&place.node.store.join("audit.jsonl")).map_err(|e| RunError::Audit(e.to_string()))?;
@@ -213,7 +225,11 @@ async fn steward(
             }
         }),
         clock: keys.clock.clone(),
-        lease_most_ms: place.part.autonomy.as_ref().map(|a| u64::try_from(a.serve_cached.duration().as_millis()).unwrap_or(u64::MAX)),
+        lease_most_ms: place
+            .part
+            .autonomy
+            .as_ref()
+            .map(|a| u64::try_from(a.serve_cached.duration().as_millis()).unwrap_or(u64::MAX)),
     };
     Ok(Steward::start(options).await?)
 }
@@ -236,7 +252,9 @@ struct Started {
 impl Lanes<'_> {
     async fn start(&self, lane: Which, runtime: &Handle) -> Result<Started, RunError> {
         let governance = self.model.governance().ok_or_else(|| {
-            RunError::Other("the topology has no [governance]: a region founded without it is not part of this version".to_owned())
+            RunError::Other(
+                "the topology has no [governance]: a region founded without it is not part of this version".to_owned(),
+            )
         })?;
         let options = receiver::Options {
             lane,

@@ -11,7 +11,9 @@ pub enum RunError {
     Topology(String),
     #[error(transparent)]
     UnknownNode(#[from] topology::UnknownNode),
-    #[error("cannot listen on {address} ({what}): {why}. Is another process there? Change the address in the topology file")]
+    #[error(
+        "cannot listen on {address} ({what}): {why}. Is another process there? Change the address in the topology file"
+    )]
     Listen { what: &'static str, address: SocketAddr, why: io::Error },
     #[error("`{0}` is no address that can be dialed: {1}")]
     Dial(String, String),
@@ -45,7 +47,9 @@ pub enum RunError {
     Runtime(io::Error),
     #[error("an actor does not start: {0}")]
     Actor(String),
-    #[error("{path} names keys that are not the ones in the topology: {what}. Put the right file there, or its public half into the file")]
+    #[error(
+        "{path} names keys that are not the ones in the topology: {what}. Put the right file there, or its public half into the file"
+    )]
     OtherKey { path: PathBuf, what: &'static str },
     #[error("{0}")]
     Other(String),

@@ -40,7 +40,10 @@ pub async fn run(
     if frame_key.public() != PublicKey(part.frame_public.0) {
         return Err(RunError::OtherKey { path: part.frame_key.clone(), what: "frame_public" });
     }
-    let lease = part.lease.as_ref().ok_or_else(|| RunError::Other("governance.lease is missing: without it no lease is renewed".into()))?;
+    let lease = part
+        .lease
+        .as_ref()
+        .ok_or_else(|| RunError::Other("governance.lease is missing: without it no lease is renewed".into()))?;
     let regions = model.regions.iter().flat_map(|(region, r)| {
         let peer = |(node, n): (&NodeName, &topology::CryptoNode)| Peer {
             region: region.clone(),
@@ -71,8 +74,13 @@ pub async fn run(
     };
     let rest = listen("REST", part.rest).await?;
     let desk = governance.desk();
-    let pem = |path: &std::path::Path| fs::read(path).map_err(|why| RunError::Unreadable { path: path.to_owned(), why });
-    let tls = portal_api::tls::server_config(&pem(&part.rest_tls.cert)?, &pem(&part.rest_tls.key)?, &pem(&part.rest_tls.ca)?)?;
+    let pem =
+        |path: &std::path::Path| fs::read(path).map_err(|why| RunError::Unreadable { path: path.to_owned(), why });
+    let tls = portal_api::tls::server_config(
+        &pem(&part.rest_tls.cert)?,
+        &pem(&part.rest_tls.key)?,
+        &pem(&part.rest_tls.ca)?,
+    )?;
     serve_health(part.health, Arc::new(State { governance: governance.clone() }), metrics, &ending).await?;
     tracing::info!(rest = %part.rest, orbital = %part.orbital, critical = %part.orbital_critical, "governance is up");
     portal_api::serve(rest, tls, desk, ending.wait()).await?;
@@ -147,7 +155,8 @@ struct State {
 
 impl Health for State {
     fn ready(&self) -> Readiness {
-        let away = self.governance.desk().regions().into_iter().filter(|r| !(r.critical.connected && r.ordinary.connected));
+        let away =
+            self.governance.desk().regions().into_iter().filter(|r| !(r.critical.connected && r.ordinary.connected));
         let reasons: Vec<Reason> = away
             .map(|r| Reason {
                 what: format!("region {} is not connected in both lanes", r.name),

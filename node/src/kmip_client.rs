@@ -75,7 +75,8 @@ pub struct KmipClient {
 /// TLS of a KMIP client from its PEM files.
 pub fn tls_config(ca: &Path, cert: &Path, key: &Path) -> Result<Arc<rustls::ClientConfig>, KmipError> {
     let (chain, key) = tls::identity(cert, key)?;
-    let config = rustls::ClientConfig::builder().with_root_certificates(tls::roots(ca)?).with_client_auth_cert(chain, key);
+    let config =
+        rustls::ClientConfig::builder().with_root_certificates(tls::roots(ca)?).with_client_auth_cert(chain, key);
     let unusable = |e: rustls::Error| tls::TlsError::Unusable { path: cert.to_owned(), why: e.to_string() };
     Ok(Arc::new(config.map_err(unusable)?))
 }
@@ -126,12 +127,16 @@ impl KmipClient {
     /// Creates an active AES-256 key and answers its id.
     pub async fn create_active(&mut self) -> Result<String, KmipError> {
         let attributes = vec![
-            Attribute::new(StandardAttribute::CryptographicAlgorithm, AttributeValue::Enumeration(CryptographicAlgorithm::Aes.code())),
+            Attribute::new(
+                StandardAttribute::CryptographicAlgorithm,
+                AttributeValue::Enumeration(CryptographicAlgorithm::Aes.code()),
+            ),
             Attribute::new(StandardAttribute::CryptographicLength, AttributeValue::Integer(256)),
             Attribute::new(StandardAttribute::CryptographicUsageMask, AttributeValue::Integer(MASK_ENCRYPT_DECRYPT)),
         ];
         let template_attribute = TemplateAttribute { attributes, ..TemplateAttribute::default() };
-        let create = Request::Create(ops::create::Request { object_type: ObjectType::SymmetricKey, template_attribute });
+        let create =
+            Request::Create(ops::create::Request { object_type: ObjectType::SymmetricKey, template_attribute });
         let id = self
             .perform(&create, |answer| match answer {
                 Answer::Create(answer) => Some(answer.unique_identifier.to_owned()),

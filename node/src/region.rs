@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Shows each tenant's callers and policies to the KMIP server.
-pub struct Callers {
+pub(crate) struct Callers {
     server: Arc<Server>,
     policies: Arc<Policies>,
     evaluator: Arc<Evaluator>,
@@ -35,7 +35,7 @@ pub struct Callers {
 }
 
 impl Callers {
-    pub fn new(server: Arc<Server>, policies: Arc<Policies>) -> Result<Self, RunError> {
+    pub(crate) fn new(server: Arc<Server>, policies: Arc<Policies>) -> Result<Self, RunError> {
         let bundle = Bundle::default_bundle()?;
         let default = bundle.digest();
         Ok(Self { server, policies, evaluator: Arc::new(Evaluator::new(bundle)), default })
@@ -71,14 +71,14 @@ impl steward::Callers for Callers {
 
 /// Brings what the key cache saw to the steward, once there is one.
 #[derive(Default)]
-pub struct Watch(OnceLock<Arc<Steward>>);
+pub(crate) struct Watch(OnceLock<Arc<Steward>>);
 
 impl Watch {
-    pub fn follow(&self, steward: Arc<Steward>) {
+    pub(crate) fn follow(&self, steward: Arc<Steward>) {
         let _first = self.0.set(steward);
     }
 
-    pub fn callback(self: Arc<Self>) -> key_cache::Watch {
+    pub(crate) fn callback(self: Arc<Self>) -> key_cache::Watch {
         Arc::new(move |seen| {
             // Nothing is linked before the steward has opened the tenants, and each tick tells again.
             let Some(steward) = self.0.get().cloned() else { return };
@@ -88,7 +88,7 @@ impl Watch {
 }
 
 /// Brings a lane's news to its receiver.
-pub struct Sink(pub ActorRef<receiver::Msg>);
+pub(crate) struct Sink(pub(crate) ActorRef<receiver::Msg>);
 
 impl Sink {
     fn tell(&self, msg: receiver::Msg) {
@@ -111,7 +111,7 @@ impl LaneSink for Sink {
 }
 
 /// A region's node as `/readyz`, `/metrics` and its Hello show it.
-pub struct RegionHealth {
+pub(crate) struct RegionHealth {
     steward: Arc<Steward>,
     keeper: Arc<Keeper>,
     slab: Arc<Slab>,
@@ -120,12 +120,12 @@ pub struct RegionHealth {
 }
 
 impl RegionHealth {
-    pub fn new(steward: Arc<Steward>, keeper: Arc<Keeper>, slab: Arc<Slab>, server: Arc<Server>) -> Self {
+    pub(crate) fn new(steward: Arc<Steward>, keeper: Arc<Keeper>, slab: Arc<Slab>, server: Arc<Server>) -> Self {
         Self { steward, keeper, slab, server, lanes: Default::default() }
     }
 
     /// A lane that stands.
-    pub fn watch(&self, which: Which, lane: Arc<Lane>, governance: NodeName) {
+    pub(crate) fn watch(&self, which: Which, lane: Arc<Lane>, governance: NodeName) {
         if let Some(slot) = self.lanes.get(usize::from(which.number())) {
             let _first = slot.set((lane, governance));
         }
@@ -139,13 +139,20 @@ impl RegionHealth {
     fn reasons(&self) -> Vec<(Status, Reason)> {
         let mut reasons = Vec::new();
         for which in Which::BOTH {
-            let up = self.lanes.get(usize::from(which.number())).and_then(OnceLock::get).is_some_and(|(lane, peer)| lane.is_up(peer));
+            let up = self
+                .lanes
+                .get(usize::from(which.number()))
+                .and_then(OnceLock::get)
+                .is_some_and(|(lane, peer)| lane.is_up(peer));
             if !up {
-                reasons.push((Status::Degraded, reason(
-                    format!("no {which} lane to governance"),
-                    "governance is down, or the network between us is",
-                    "keys are served until the lease of each tenant ends; the lane is dialed again by itself",
-                )));
+                reasons.push((
+                    Status::Degraded,
+                    reason(
+                        format!("no {which} lane to governance"),
+                        "governance is down, or the network between us is",
+                        "keys are served until the lease of each tenant ends; the lane is dialed again by itself",
+                    ),
+                ));
             }
         }
         for (tenant, l1) in self.steward.l1_states() {
@@ -165,7 +172,10 @@ impl RegionHealth {
             .collect();
         if l1 == L1State::Unreachable {
             let what = format!("the L1 of tenant {tenant} does not answer");
-            reasons.push((Status::Degraded, reason(what, "network, credentials or the customer's KMS", "cached keys serve on within l1_grace")));
+            reasons.push((
+                Status::Degraded,
+                reason(what, "network, credentials or the customer's KMS", "cached keys serve on within l1_grace"),
+            ));
         }
         reasons
     }
@@ -182,7 +192,9 @@ fn fix_of(stop: Stop) -> &'static str {
         Stop::L1Stop => "the customer enables the key again at their KMS",
         Stop::LeaseOver => "connect the region to the holder of the lease key: it renews by itself",
         Stop::L1Away => "make the customer's KMS reachable",
-        Stop::Sealed => "connect the region to the holder of the lease key: a head answering this node's nonce unseals it",
+        Stop::Sealed => {
+            "connect the region to the holder of the lease key: a head answering this node's nonce unseals it"
+        }
         Stop::Suspended => "a certified ResumeL1",
     }
 }
@@ -209,7 +221,8 @@ impl Health for RegionHealth {
             metrics::gauge!("custody_lease_left_seconds", "tenant" => tenant.to_string()).set(left);
             for state in L1_STATES {
                 let on = if state == l1 { 1.0 } else { 0.0 };
-                metrics::gauge!("custody_l1_state", "tenant" => tenant.to_string(), "state" => format!("{state:?}")).set(on);
+                metrics::gauge!("custody_l1_state", "tenant" => tenant.to_string(), "state" => format!("{state:?}"))
+                    .set(on);
             }
         }
     }

@@ -76,7 +76,8 @@ pub fn run(path: &Path, name: &NodeName, metrics: PrometheusHandle) -> Result<()
                 soft::run(name, listen, store, development, ending).await
             }
             NodeRole::Edge { .. } => Err(RunError::Other(
-                "edge nodes are not part of this version: point the clients at the region's own KMIP listener".to_owned(),
+                "edge nodes are not part of this version: point the clients at the region's own KMIP listener"
+                    .to_owned(),
             )),
         }
     });

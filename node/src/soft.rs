@@ -42,7 +42,13 @@ pub(crate) fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Run
 }
 
 /// Runs a soft L1 until it is asked to end.
-pub async fn run(name: &str, address: SocketAddr, store: &Path, development: bool, ending: Ending) -> Result<(), RunError> {
+pub async fn run(
+    name: &str,
+    address: SocketAddr,
+    store: &Path,
+    development: bool,
+    ending: Ending,
+) -> Result<(), RunError> {
     let l1 = |why: String| RunError::L1 { name: name.to_owned(), why };
     let development = Development::proven(development, "a soft L1").map_err(|e| l1(e.to_string()))?;
     let settings: Settings = read(&store.join("soft-l1.json"))?;

@@ -9,8 +9,7 @@ use crate::{
         DemoArgs, Global, RunArgs, Start, Story, TopologyCommand,
         exit::{Exit, Failure, Report},
     },
-    demo,
-    run,
+    demo, run,
     telemetry::{self, Plane, Style},
 };
 
@@ -59,7 +58,10 @@ fn start_run(_: &Global, args: RunArgs) -> Result<Report, Failure> {
 fn topology(_: &Global, command: TopologyCommand) -> Result<Report, Failure> {
     let TopologyCommand::Check { file } = command;
     let text = fs::read_to_string(&file).map_err(|e| {
-        Failure::usage("the topology cannot be read").at(file.display()).because(e).fix("check the path, and who may read it")
+        Failure::usage("the topology cannot be read")
+            .at(file.display())
+            .because(e)
+            .fix("check the path, and who may read it")
     })?;
     let checked = topology::check(&file, &text);
     let color = std::io::IsTerminal::is_terminal(&std::io::stdout());

@@ -104,6 +104,9 @@ impl rustls::server::ResolvesServerCert for NoCertificate {
 }
 
 /// A certificate chain and its key, for a listener that verifies its callers by itself.
-pub fn identity(cert: &Path, key_path: &Path) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+pub fn identity(
+    cert: &Path,
+    key_path: &Path,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
     Ok((certificates(cert)?, key(key_path)?))
 }

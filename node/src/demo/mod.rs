@@ -3,6 +3,7 @@
 //! The demo is a generated topology file and `kcm run` processes, nothing else: [`setup`] writes keys, certificates and the file,
 //! [`processes`] starts and ends what the file names, [`story`] plays the kill switch through the same REST calls that anybody makes.
 
+mod customers;
 pub mod people;
 pub mod pki;
 pub mod processes;
@@ -31,6 +32,8 @@ pub enum DemoError {
     Write(PathBuf, io::Error),
     #[error("{0} is not empty and was not made by `kcm demo`: choose another folder with `--dir`")]
     ForeignFolder(PathBuf),
+    #[error("the story uses the key of {tenant} from its first step on, and nobody has said which key at AWS it is. Name one: {env}=ARN", tenant = setup::AWS_TENANT, env = setup::AWS_KEY_ENV)]
+    NoAwsKey,
     #[error("no free port on 127.0.0.1: {0}")]
     Port(io::Error),
     #[error("the governance node has no lease key")]
@@ -63,6 +66,10 @@ pub enum DemoError {
 
 /// Runs the demo in `dir` until Ctrl-C, or until its story has been told.
 pub async fn run(dir: &Path, aws: Option<&str>, kill_switch: bool) -> Result<(), DemoError> {
+    let aws = aws.map(setup::AwsPlace::from_env);
+    if kill_switch && aws.as_ref().is_some_and(|aws| aws.key.is_none()) {
+        return Err(DemoError::NoAwsKey);
+    }
     let setup = setup::write(dir, aws)?;
     println!("Starting {} processes…", setup.nodes.len());
     let mut processes = Processes::start(&setup).await?;
@@ -84,9 +91,12 @@ async fn tell(setup: &setup::Setup, processes: &mut Processes, kill_switch: bool
     screen::welcome(setup);
     let mut last = String::new();
     loop {
-        if let Some(ended) = processes.ended() {
-            eprintln!("{ended}");
-            return Err(ended);
+        // Switching a node off is part of what one tries here: the others go on, and it can be started again.
+        while let Some((node, tail)) = processes.ended() {
+            let topology = setup.topology.display();
+            eprintln!(
+                "{node} has ended. The last lines of its log:\n{tail}\nStart it again: kcm run --node {node} {topology}"
+            );
         }
         if let Some(status) = teller.status().await
             && status != last
@@ -102,7 +112,8 @@ async fn tell(setup: &setup::Setup, processes: &mut Processes, kill_switch: bool
 /// SIGINT or SIGTERM.
 async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }

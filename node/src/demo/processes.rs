@@ -78,19 +78,19 @@ impl Processes {
         }
     }
 
-    /// The first node that has ended by itself, if one has.
-    pub fn ended(&mut self) -> Option<DemoError> {
-        let ended = |node: &mut Node| {
-            let over = matches!(node.child.try_wait(), Ok(Some(_)));
-            over.then(|| DemoError::Ended { node: node.name.clone(), tail: tail(&node.log), log: node.log.clone() })
-        };
-        self.nodes.iter_mut().find_map(ended)
+    /// A node that has ended since the last look, if one has: its name, and the last lines of its log.
+    pub fn ended(&mut self) -> Option<(String, String)> {
+        let at = self.nodes.iter_mut().position(|node| matches!(node.child.try_wait(), Ok(Some(_))))?;
+        let node = self.nodes.remove(at);
+        Some((node.name, tail(&node.log)))
     }
 
     /// Asks each to end, and kills what has not after a while.
     pub async fn stop(mut self) {
         for node in &self.nodes {
-            if let Some(pid) = node.child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
+            if let Some(pid) =
+                node.child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
+            {
                 // One that has ended by itself needs no signal.
                 let _gone = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
             }

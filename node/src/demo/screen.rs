@@ -4,10 +4,15 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::{DemoError, people::PEOPLE, processes::Processes, setup::Setup};
+use super::{
+    DemoError,
+    people::PEOPLE,
+    processes::Processes,
+    setup::{AWS_KEY_ENV, AWS_TENANT, AwsPlace, Setup},
+};
 
 /// Writes `demo.json`: addresses, certificates and keys, for the command line and for tests.
-pub fn write_json(setup: &Setup, processes: &Processes) -> Result<(), DemoError> {
+pub(crate) fn write_json(setup: &Setup, processes: &Processes) -> Result<(), DemoError> {
     let regions: Vec<Value> = setup
         .regions
         .iter()
@@ -28,8 +33,10 @@ pub fn write_json(setup: &Setup, processes: &Processes) -> Result<(), DemoError>
             })
         })
         .collect();
-    let actors: Vec<Value> =
-        PEOPLE.iter().map(|(name, groups)| json!({"name": name, "groups": groups, "key": setup.people.path(name)})).collect();
+    let actors: Vec<Value> = PEOPLE
+        .iter()
+        .map(|(name, groups)| json!({"name": name, "groups": groups, "key": setup.people.path(name)}))
+        .collect();
     let l1: Vec<Value> = setup
         .softs
         .iter()
@@ -37,6 +44,10 @@ pub fn write_json(setup: &Setup, processes: &Processes) -> Result<(), DemoError>
             "tenant": s.tenant, "provider": format!("{}-soft", s.tenant), "node": s.node, "pid": processes.pid(&s.node),
             "key": s.key, "address": localhost(s.address), "ca": s.ca, "admin": s.admin,
         }))
+        .chain(setup.aws.iter().map(|aws| json!({
+            "tenant": AWS_TENANT, "provider": format!("{AWS_TENANT}-aws"), "key": aws.key,
+            "endpoint": aws.endpoint, "region": aws.region,
+        })))
         .collect();
     let demo = json!({
         "portal": {"url": format!("https://localhost:{}", setup.rest.port()), "ca": setup.portal.ca, "cert": setup.portal.cert, "key": setup.portal.key},
@@ -58,27 +69,70 @@ fn localhost(address: std::net::SocketAddr) -> String {
 }
 
 /// The first screen.
-pub fn welcome(setup: &Setup) {
+pub(crate) fn welcome(setup: &Setup) {
     let dir = setup.dir.display();
-    println!("A sovereign cluster is running: one governance process, three regions, each customer's KMS a process of its own.\n");
+    println!(
+        "A sovereign cluster is running: one governance process, three regions, each customer's KMS a process of its own.\n"
+    );
     println!("  portal   https://localhost:{}   client certificate {}", setup.rest.port(), setup.portal.cert.display());
     for place in &setup.regions {
-        println!("  kmip     {:<14} {:<16} stops {:<16} health http://{}", place.region, localhost(place.kmip), localhost(place.stop), place.health);
+        println!(
+            "  kmip     {:<14} {:<16} stops {:<16} health http://{}",
+            place.region,
+            localhost(place.kmip),
+            localhost(place.stop),
+            place.health
+        );
     }
     for tenant in &setup.tenants {
-        println!("  tenant   {:<14} {}   client certificate {}", tenant.name, tenant.id, tenant.client.cert.display());
+        let linked = if tenant.key.is_some() { "" } else { "   (no key linked yet)" };
+        println!(
+            "  tenant   {:<14} {}   client certificate {}{linked}",
+            tenant.name,
+            tenant.id,
+            tenant.client.cert.display()
+        );
     }
-    println!("  people   alice (Security_Ops) · bob (Compliance_Legal) · carol, dave (Senior_Leadership) · erin (Super_Admin), and their deputies");
+    println!(
+        "  people   alice (Security_Ops) · bob (Compliance_Legal) · carol, dave (Senior_Leadership) · erin (Super_Admin), and their deputies"
+    );
     println!("  files    {dir}: topology.toml, demo.json, certs/, keys/, log/\n");
     println!("Try, in another terminal (KCM_CONTEXT={dir}/demo.json):");
     println!("  kcm revoke simulate --tenant acme                          what a revocation would reach");
     println!("  kcm --as carol revoke propose --tenant acme --reason drill one person alone stops nothing");
     println!("  kcm --as dave proposal approve ID --wait 30s               the second person: every region stops");
     println!("  kcm --as alice key restore --tenant acme                   the way back; bob, carol and dave approve");
-    println!("  kcm soft-l1 disable --tenant acme                          the customer stops it at their own KMS, alone");
+    match &setup.aws {
+        None => println!(
+            "  kcm soft-l1 disable --tenant acme                          the customer stops it at their own KMS, alone"
+        ),
+        Some(aws) => customer(aws),
+    }
     println!("  kcm tenant trust acme --out acme.json                      then, with governance switched off:");
-    println!("  kcm --as carol revoke sign --tenant-file acme.json --out kill.json; kcm --as dave revoke sign --out kill.json");
+    println!(
+        "  kcm --as carol revoke sign --tenant-file acme.json --out kill.json; kcm --as dave revoke sign --out kill.json"
+    );
     println!("  kcm revoke deliver kill.json");
     println!("  kcm audit verify · kcm status · kcm region list\n");
     println!("Ctrl-C ends everything that was started.\n");
+}
+
+/// What the customer does at AWS, as its own command line says it.
+fn customer(aws: &AwsPlace) {
+    let at = format!("aws --endpoint-url {} --region {} kms", aws.endpoint, aws.region);
+    let provider = format!("{AWS_TENANT}-aws");
+    let key = aws.key.as_deref().unwrap_or("ARN");
+    if aws.key.is_none() {
+        println!("  {at} create-key");
+        println!(
+            "  kcm --as alice key link --tenant {AWS_TENANT} --provider {provider} --ref ARN   the customer's key, once bob agrees"
+        );
+        println!(
+            "  kcm --as bob proposal approve ID --wait 30s                (or start the demo with {AWS_KEY_ENV}=ARN)"
+        );
+    }
+    println!("  {at} disable-key --key-id {key}");
+    println!(
+        "                                                             the customer stops it at their own KMS, alone"
+    );
 }

@@ -14,19 +14,17 @@ use orbital::{
     trust::{Anchor, CallerRule, RegionIdentity},
 };
 use topology::{
-    CryptoNode, Governance, IDENTITY, Kmip, L1, L1Auth, L1Provider, LOCKED_MEMORY_DEFAULT, LeaseKey, Mode, MutualTls,
-    Orbital, PublicKey, RegionPart, Residency, ServerTls, Span, Topology,
+    CryptoNode, Governance, IDENTITY, Kmip, LOCKED_MEMORY_DEFAULT, LeaseKey, MutualTls, Orbital, PublicKey, RegionPart,
+    Residency, ServerTls, Topology,
 };
 
 use super::{
     DemoError,
-    people::{Founding, Keyring, make_key, seed},
+    customers::{self, Customers, SoftPlace},
+    people::{Founding, Keyring, make_key},
     pki::{Authority, Files, write_private},
 };
-use crate::{
-    keyfiles::{HpkeKey, create_x25519},
-    soft::{Credentials, Settings},
-};
+use crate::keyfiles::{HpkeKey, create_x25519};
 
 /// Marks a folder as the demo's own: it may be emptied.
 const MARKER: &str = ".kcm-demo";
@@ -35,10 +33,12 @@ pub const DEPLOYMENT: &str = "kcm-demo";
 /// The regions: name, country, node.
 pub const REGIONS: [(&str, &str, &str); 3] =
     [("eu-frankfurt", "DE", "fra-1"), ("ch-zurich", "CH", "zrh-1"), ("us-east", "US", "iad-1")];
+/// The tenant whose KMS is at AWS with `kcm demo --aws`.
+pub const AWS_TENANT: &str = "acme";
+/// Names the key there that the demo links; without it the demo says how to link one.
+pub const AWS_KEY_ENV: &str = "KCM_DEMO_AWS_KEY";
 /// The tenants: name, their one system, their L1.
 pub const TENANTS: [(&str, &str); 2] = [("acme", "orders"), ("globex", "ledger")];
-/// How often a region asks for the state of an L1 key: short, so that one can watch a key being disabled.
-const PROBE: Span = Span::seconds(2);
 
 /// A tenant as the demo knows it.
 pub struct Tenant {
@@ -46,8 +46,10 @@ pub struct Tenant {
     pub id: TenantId,
     pub genesis: PathBuf,
     pub client: Files,
-    /// The key at the customer's KMS.
-    pub key: String,
+    /// The provider of the topology that reaches the customer's KMS.
+    pub provider: String,
+    /// The key there; none as long as nobody has said which.
+    pub key: Option<String>,
 }
 
 /// Everything that was written.
@@ -61,6 +63,8 @@ pub struct Setup {
     pub portal: Files,
     pub people: Keyring,
     pub softs: Vec<SoftPlace>,
+    /// The customer's KMS at AWS, where there is one.
+    pub aws: Option<AwsPlace>,
     /// CA of the KMIP listeners' own certificates.
     pub kmip_ca: PathBuf,
 }
@@ -74,21 +78,30 @@ pub struct Place {
     pub health: SocketAddr,
 }
 
-/// A soft L1 process.
-pub struct SoftPlace {
-    pub tenant: String,
-    pub node: NodeName,
-    pub address: SocketAddr,
-    pub ca: PathBuf,
-    pub admin: PathBuf,
-    pub key: String,
+/// One tenant's KMS at an AWS endpoint, in place of a soft one.
+#[derive(Clone, Debug)]
+pub struct AwsPlace {
+    pub endpoint: String,
+    /// AWS region of the key.
+    pub region: String,
+    /// The key's ARN, if it has been said.
+    pub key: Option<String>,
+}
+
+impl AwsPlace {
+    /// As with the AWS command line, the environment says the rest; `KCM_DEMO_AWS_KEY` names the key.
+    pub fn from_env(endpoint: &str) -> Self {
+        let region = std::env::var("AWS_REGION").unwrap_or_else(|_| "eu-west-1".to_owned());
+        let key = std::env::var(AWS_KEY_ENV).ok().filter(|key| !key.is_empty());
+        Self { endpoint: endpoint.to_owned(), region, key }
+    }
 }
 
 /// Free ports of loopback, held until all are known, so that no two are the same.
-struct Ports(Vec<TcpListener>);
+pub(super) struct Ports(Vec<TcpListener>);
 
 impl Ports {
-    fn next(&mut self) -> Result<SocketAddr, DemoError> {
+    pub(super) fn next(&mut self) -> Result<SocketAddr, DemoError> {
         let held = TcpListener::bind("127.0.0.1:0").map_err(DemoError::Port)?;
         let address = held.local_addr().map_err(DemoError::Port)?;
         self.0.push(held);
@@ -115,7 +128,7 @@ fn claim(dir: &Path) -> Result<PathBuf, DemoError> {
 }
 
 /// Writes everything below `dir`.
-pub fn write(dir: &Path, aws: Option<&str>) -> Result<Setup, DemoError> {
+pub fn write(dir: &Path, aws: Option<AwsPlace>) -> Result<Setup, DemoError> {
     let dir = claim(dir)?;
     let mut ports = Ports(Vec::new());
     let sub = |name: &str| -> Result<PathBuf, DemoError> {
@@ -129,16 +142,7 @@ pub fn write(dir: &Path, aws: Option<&str>) -> Result<Setup, DemoError> {
     let authorities = Authorities::new(&certs)?;
     let governance = governance(&dir, &authorities, &mut ports)?;
     let portal = authorities.rest.issue("portal-client", "demo", Some("spiffe://kcm-demo/person/demo"))?;
-    let mut softs = Vec::new();
-    let mut l1 = BTreeMap::new();
-    for (tenant, _) in TENANTS {
-        let (place, entry) = soft(&dir, tenant, &authorities, &mut ports)?;
-        softs.push(place);
-        l1.insert(format!("{tenant}-soft"), entry);
-    }
-    if let Some(url) = aws {
-        l1.insert("acme-aws".to_owned(), aws_entry(&dir, url)?);
-    }
+    let Customers { softs, l1, links } = customers::write(&dir, aws.as_ref(), &authorities.l1, &mut ports)?;
     let (mut regions, mut places, mut identities) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
     for (region, country, node) in REGIONS {
         let (part, place, identity) = self::region(&dir, (region, country, node), &authorities, l1.keys(), &mut ports)?;
@@ -149,7 +153,8 @@ pub fn write(dir: &Path, aws: Option<&str>) -> Result<Setup, DemoError> {
     let lease = governance.lease.as_ref().map(|l| orbital::sign::PublicKey(l.public.0)).ok_or(DemoError::NoLease)?;
     let tenants = TENANTS
         .into_iter()
-        .map(|(name, system)| tenant(&dir, name, system, &certs, &identities, &people, lease))
+        .zip(links)
+        .map(|(named, link)| tenant(&dir, named, link, &certs, &identities, &people, lease))
         .collect::<Result<Vec<_>, _>>()?;
     let topology = Topology {
         deployment: Deployment::new(DEPLOYMENT)?,
@@ -177,6 +182,7 @@ pub fn write(dir: &Path, aws: Option<&str>) -> Result<Setup, DemoError> {
         portal,
         people,
         softs,
+        aws,
         kmip_ca: authorities.kmip.ca_path(),
         dir,
     })
@@ -207,7 +213,7 @@ fn anywhere() -> Residency {
     Residency { allow, material_leaves: topology::MaterialLeaves::Never }
 }
 
-fn folder(dir: &Path, name: &str) -> Result<PathBuf, DemoError> {
+pub(super) fn folder(dir: &Path, name: &str) -> Result<PathBuf, DemoError> {
     let path = dir.join(name);
     fs::create_dir_all(&path).map_err(|e| DemoError::Write(path.clone(), e))?;
     Ok(path)
@@ -226,8 +232,16 @@ fn governance(dir: &Path, authorities: &Authorities, ports: &mut Ports) -> Resul
         health: ports.next()?,
         store: home.join("store"),
         ledger: topology::Ledger::default(),
-        rest_tls: mutual(&authorities.rest.issue("gov-1-rest", "localhost", Some("spiffe://kcm-demo/governance/gov-1"))?),
-        orbital_tls: mutual(&authorities.orbital.issue("gov-1-orbital", "gov-1", Some("spiffe://kcm-demo/governance/gov-1"))?),
+        rest_tls: mutual(&authorities.rest.issue(
+            "gov-1-rest",
+            "localhost",
+            Some("spiffe://kcm-demo/governance/gov-1"),
+        )?),
+        orbital_tls: mutual(&authorities.orbital.issue(
+            "gov-1-orbital",
+            "gov-1",
+            Some("spiffe://kcm-demo/governance/gov-1"),
+        )?),
         frame_key: home.join("frame.key"),
         frame_public: PublicKey(frame.public().0),
         lease: Some(LeaseKey { key: home.join("lease.key"), public: PublicKey(lease.public().0) }),
@@ -280,72 +294,20 @@ fn region<'a>(
         nodes: BTreeMap::from([(place.node.clone(), crypto)]),
         edges: BTreeMap::new(),
     };
-    let identity = RegionIdentity { jurisdiction: Jurisdiction::new(country)?, report_key: report.public(), hpke_key: hpke };
+    let identity =
+        RegionIdentity { jurisdiction: Jurisdiction::new(country)?, report_key: report.public(), hpke_key: hpke };
     Ok((part, place, identity))
 }
 
-fn token() -> Result<String, DemoError> {
-    Ok(orbital::names::Digest(seed()?).to_string())
-}
-
-fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), DemoError> {
+pub(super) fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), DemoError> {
     let text = serde_json::to_vec_pretty(value).map_err(|e| DemoError::Write(path.to_owned(), e.into()))?;
     write_private(path, &text).map_err(|e| DemoError::Write(path.to_owned(), e))
 }
 
-/// A customer's KMS: a process of its own, with a principal of its own for each region.
-fn soft(dir: &Path, tenant: &str, authorities: &Authorities, ports: &mut Ports) -> Result<(SoftPlace, L1), DemoError> {
-    let node = format!("l1-{tenant}");
-    let store = folder(dir, &node)?;
-    let (address, key) = (ports.next()?, format!("soft:{tenant}-root"));
-    let tls = authorities.l1.issue(&node, "localhost", None)?;
-    for (from, to) in [(&tls.cert, "server.pem"), (&tls.key, "server.key"), (&tls.ca, "ca.pem")] {
-        fs::copy(from, store.join(to)).map_err(|e| DemoError::Write(store.join(to), e))?;
-    }
-    let (mut principals, mut auth) = (BTreeMap::new(), BTreeMap::new());
-    for (region, _, home) in REGIONS {
-        let principal = format!("{tenant}.{region}");
-        let token = token()?;
-        let file = folder(dir, home)?.join(format!("l1-{tenant}.json"));
-        write_json(&file, &Credentials { token: token.clone(), ca: store.join("ca.pem") })?;
-        auth.insert(Region::new(region)?, L1Auth { credentials_file: Some(file), role_arn: None });
-        principals.insert(principal, token);
-    }
-    let admin = token()?;
-    let admin_path = store.join("admin.token");
-    write_private(&admin_path, admin.as_bytes()).map_err(|e| DemoError::Write(admin_path.clone(), e))?;
-    let allow = principals.keys().cloned().collect();
-    let settings = Settings { admin, principals, keys: BTreeMap::from([(key.clone(), allow)]) };
-    write_json(&store.join("soft-l1.json"), &settings)?;
-    let node = NodeName::new(&node)?;
-    let place = SoftPlace { tenant: tenant.to_owned(), node: node.clone(), address, ca: store.join("ca.pem"), admin: admin_path, key };
-    let provider = L1Provider::Soft { node, listen: address, store };
-    Ok((place, L1 { provider, mode: Mode::Byok, jurisdiction: Jurisdiction::new("DE")?, probe: PROBE, auth }))
-}
-
-/// An AWS-compatible endpoint: the credentials are those of the environment, as with the AWS command line.
-fn aws_entry(dir: &Path, url: &str) -> Result<L1, DemoError> {
-    let read = |name: &str| std::env::var(name).unwrap_or_else(|_| "test".to_owned());
-    let text = format!(
-        "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
-        read("AWS_ACCESS_KEY_ID"),
-        read("AWS_SECRET_ACCESS_KEY")
-    );
-    let mut auth = BTreeMap::new();
-    for (region, _, home) in REGIONS {
-        let file = folder(dir, home)?.join("aws.credentials");
-        write_private(&file, text.as_bytes()).map_err(|e| DemoError::Write(file.clone(), e))?;
-        auth.insert(Region::new(region)?, L1Auth { credentials_file: Some(file), role_arn: None });
-    }
-    let region = std::env::var("AWS_REGION").unwrap_or_else(|_| "eu-west-1".to_owned());
-    let provider = L1Provider::AwsKms { region, endpoint: Some(url.to_owned()) };
-    Ok(L1 { provider, mode: Mode::Byok, jurisdiction: Jurisdiction::new("DE")?, probe: PROBE, auth })
-}
-
 fn tenant(
     dir: &Path,
-    name: &str,
-    system: &str,
+    (name, system): (&str, &str),
+    (provider, key): (String, Option<String>),
     certs: &Path,
     regions: &BTreeMap<Region, RegionIdentity>,
     people: &Keyring,
@@ -353,11 +315,8 @@ fn tenant(
 ) -> Result<Tenant, DemoError> {
     let authority = Authority::new(certs, &format!("{name}-clients"))?;
     let client = authority.issue(&format!("{name}-client"), name, None)?;
-    let caller = CallerRule {
-        anchor: Anchor::Ca { certificate: authority.der() },
-        system: System::new(system)?,
-        name: None,
-    };
+    let caller =
+        CallerRule { anchor: Anchor::Ca { certificate: authority.der() }, system: System::new(system)?, name: None };
     let founding = Founding {
         deployment: &Deployment::new(DEPLOYMENT)?,
         name,
@@ -371,5 +330,5 @@ fn tenant(
     let id = TenantId(Kind::Trust.digest(&genesis.root));
     let path = dir.join(format!("{name}.genesis.json"));
     write_json(&path, &genesis)?;
-    Ok(Tenant { name: name.to_owned(), id, genesis: path, client, key: format!("soft:{name}-root") })
+    Ok(Tenant { name: name.to_owned(), id, genesis: path, client, provider, key })
 }

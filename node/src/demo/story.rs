@@ -17,10 +17,10 @@ use crate::kmip_client::{KmipClient, KmipError, Sealed, tls_config};
 const PATIENCE: &str = "30s";
 
 /// Runs `kcm` as a person would.
-pub struct Teller<'a> {
-    pub setup: &'a Setup,
+pub(crate) struct Teller<'a> {
+    pub(crate) setup: &'a Setup,
     /// Shows each command and what it prints.
-    pub aloud: bool,
+    pub(crate) aloud: bool,
 }
 
 /// A key of the story in one region.
@@ -37,7 +37,8 @@ impl Teller<'_> {
     /// Runs a command with `-o json`; exit codes 0 and 3 (proposal created) are success.
     async fn kcm(&self, person: Option<&str>, args: &[&str]) -> Result<Value, DemoError> {
         let mut shown = String::from("kcm");
-        let mut command = Command::new(std::env::current_exe().map_err(|why| DemoError::Start { what: "kcm".into(), why })?);
+        let mut command =
+            Command::new(std::env::current_exe().map_err(|why| DemoError::Start { what: "kcm".into(), why })?);
         if let Some(person) = person {
             command.args(["--as", person]);
             let _infallible = write!(shown, " --as {person}");
@@ -60,12 +61,24 @@ impl Teller<'_> {
     }
 
     /// Founds each tenant and links its key: what `kcm demo` has done before it says that it is ready.
-    pub async fn found(&self) -> Result<(), DemoError> {
+    pub(crate) async fn found(&self) -> Result<(), DemoError> {
         for tenant in &self.setup.tenants {
             let genesis = tenant.genesis.display().to_string();
             self.kcm(None, &["tenant", "provision", &genesis]).await?;
-            let provider = format!("{}-soft", tenant.name);
-            let link = ["key", "link", "--tenant", &tenant.name, "--provider", &provider, "--ref", &tenant.key, "--reason", "demo"];
+            // A key at AWS that nobody has named yet is linked later, by hand: the first screen says how.
+            let Some(key) = &tenant.key else { continue };
+            let link = [
+                "key",
+                "link",
+                "--tenant",
+                &tenant.name,
+                "--provider",
+                &tenant.provider,
+                "--ref",
+                key,
+                "--reason",
+                "demo",
+            ];
             let id = proposal_id(&self.kcm(Some("alice"), &link).await?)?;
             self.kcm(Some("bob"), &["proposal", "approve", &id, "--wait", PATIENCE]).await?;
         }
@@ -73,7 +86,7 @@ impl Teller<'_> {
     }
 
     /// `kcm demo --script kill-switch`.
-    pub async fn kill_switch(&self) -> Result<(), DemoError> {
+    pub(crate) async fn kill_switch(&self) -> Result<(), DemoError> {
         let (acme, globex) = match self.setup.tenants.as_slice() {
             [acme, globex, ..] => (acme, globex),
             _ => return Err(DemoError::NotObserved("the demo has two tenants".into())),
@@ -84,10 +97,15 @@ impl Teller<'_> {
 
         self.say("2. What would a revocation reach? Nothing changes.");
         let simulation = self.kcm(None, &["revoke", "simulate", "--tenant", &acme.name]).await?;
-        self.say(&format!("     {} regions would lock", simulation.get("regions").and_then(Value::as_object).map_or(0, serde_json::Map::len)));
+        self.say(&format!(
+            "     {} regions would lock",
+            simulation.get("regions").and_then(Value::as_array).map_or(0, Vec::len)
+        ));
 
         self.say("3. carol proposes the revocation. One person alone stops nothing.");
-        let id = self.propose("carol", &["revoke", "propose", "--tenant", &acme.name, "--reason", "the contract ends"]).await?;
+        let id = self
+            .propose("carol", &["revoke", "propose", "--tenant", &acme.name, "--reason", "the contract ends"])
+            .await?;
         self.still_works(acme, &ours).await?;
 
         self.say("4. dave approves: every region stops.");
@@ -102,7 +120,8 @@ impl Teller<'_> {
         self.kcm(None, &["audit", "verify"]).await?;
 
         self.say("7. The way back takes both rules: alice and bob for the link, carol and dave for the kill.");
-        let id = self.propose("alice", &["key", "restore", "--tenant", &acme.name, "--reason", "a new contract"]).await?;
+        let id =
+            self.propose("alice", &["key", "restore", "--tenant", &acme.name, "--reason", "a new contract"]).await?;
         for person in ["bob", "carol"] {
             self.kcm(Some(person), &["proposal", "approve", &id]).await?;
         }
@@ -122,12 +141,20 @@ impl Teller<'_> {
         let shown = self.kcm(None, &["proposal", "show", id]).await?;
         let regions = shown.get("regions").and_then(Value::as_object).cloned().unwrap_or_default();
         if regions.len() != self.setup.regions.len() {
-            return Err(DemoError::NotObserved(format!("{} of {} regions answered", regions.len(), self.setup.regions.len())));
+            return Err(DemoError::NotObserved(format!(
+                "{} of {} regions answered",
+                regions.len(),
+                self.setup.regions.len()
+            )));
         }
         for (region, progress) in &regions {
             let confirmation = progress.get("confirmation").and_then(Value::as_str).unwrap_or("waiting");
             let ms = |member| progress.get(member).and_then(Value::as_f64).unwrap_or(0.0) / 1_000.0;
-            self.say(&format!("     {region:<14} {confirmation:<8} {:>7.2} ms  (its own part {:.2} ms)", ms("waited_us"), ms("took_us")));
+            self.say(&format!(
+                "     {region:<14} {confirmation:<8} {:>7.2} ms  (its own part {:.2} ms)",
+                ms("waited_us"),
+                ms("took_us")
+            ));
             if confirmation != "applied" {
                 return Err(DemoError::NotObserved(format!("region {region} is {confirmation}")));
             }
@@ -157,7 +184,10 @@ impl Teller<'_> {
         for key in used {
             let mut client = self.connect(tenant, &key.address).await?;
             if client.decrypt(&key.id, &key.sealed).await? != PLAINTEXT {
-                return Err(DemoError::NotObserved(format!("{} in {} opened to something else", tenant.name, key.region)));
+                return Err(DemoError::NotObserved(format!(
+                    "{} in {} opened to something else",
+                    tenant.name, key.region
+                )));
             }
             self.say(&format!("     {:<14} {} opens its data", key.region, tenant.name));
         }
@@ -168,12 +198,18 @@ impl Teller<'_> {
     async fn refused(&self, tenant: &Tenant, used: &[Used]) -> Result<(), DemoError> {
         for key in used {
             let mut client = self.connect(tenant, &key.address).await?;
-            let answers = [client.decrypt(&key.id, &key.sealed).await.map(drop), client.create_active().await.map(drop)];
+            let answers =
+                [client.decrypt(&key.id, &key.sealed).await.map(drop), client.create_active().await.map(drop)];
             for answer in answers {
                 match answer {
                     Err(e) if e.reason() == Some(ResultReason::ItemNotFound) => {}
                     Err(e) => return Err(DemoError::NotObserved(format!("{} in {}: {e}", tenant.name, key.region))),
-                    Ok(()) => return Err(DemoError::NotObserved(format!("{} is still served in {}", tenant.name, key.region))),
+                    Ok(()) => {
+                        return Err(DemoError::NotObserved(format!(
+                            "{} is still served in {}",
+                            tenant.name, key.region
+                        )));
+                    }
                 }
             }
             self.say(&format!("     {:<14} {} is refused: Item Not Found", key.region, tenant.name));
@@ -188,7 +224,7 @@ impl Teller<'_> {
     }
 
     /// The state that the demo shows while it runs.
-    pub async fn status(&self) -> Option<String> {
+    pub(crate) async fn status(&self) -> Option<String> {
         let exe = std::env::current_exe().ok()?;
         let context = self.setup.dir.join("demo.json");
         let status = Command::new(exe).arg("--context").arg(context).arg("status").output();
