@@ -53,7 +53,6 @@ pub(crate) fn build(file: &file::File, base: &Base<'_>) -> Option<Topology> {
     let l1 = file.l1s().iter().map(|(name, l1)| Some((name.value.0.clone(), self::l1(&l1.value, base)?)));
     let residency = file.rules().iter().map(|(name, rule)| Some((name.value.0.clone(), residency(&rule.value)?)));
     let regions = file.regions().iter().map(|(name, part)| Some((name.value.clone(), region(&part.value, base)?)));
-    let pins = file.pin.iter().flat_map(|table| &table.value.entries);
     Some(Topology {
         deployment: of(&file.deployment)?,
         generation: of(&file.generation).unwrap_or(1),
@@ -64,7 +63,7 @@ pub(crate) fn build(file: &file::File, base: &Base<'_>) -> Option<Topology> {
         l1: l1.collect::<Option<BTreeMap<_, _>>>()?,
         residency: residency.collect::<Option<BTreeMap<_, _>>>()?,
         regions: regions.collect::<Option<BTreeMap<_, _>>>()?,
-        pins: pins.map(|(name, id)| (name.value.clone(), id.value)).collect(),
+        pins: file.pins().iter().map(|(name, id)| (name.value.clone(), id.value)).collect(),
     })
 }
 
@@ -123,6 +122,7 @@ fn l1(part: &file::L1, base: &Base<'_>) -> Option<model::L1> {
     });
     Some(model::L1 {
         provider,
+        tenants: part.tenants.as_ref()?.value.iter().map(|label| label.value.clone()).collect(),
         mode: of(&part.mode).unwrap_or(Mode::Byok),
         jurisdiction: of(&part.jurisdiction).or(by_aws)?,
         probe: of(&part.probe).unwrap_or(PROBE_DEFAULT),

@@ -71,6 +71,7 @@ shapes! {
     }
     L1 {
         required provider: Provider,
+        required tenants: Vec<At<TenantName>>,
         optional mode: Mode,
         optional region: String,
         optional endpoint: Endpoint,
@@ -170,6 +171,9 @@ impl File {
     }
     pub(crate) fn rules(&self) -> &[(At<Name>, At<Residency>)] {
         self.residency.as_ref().map_or(&[], |table| &table.value.entries)
+    }
+    pub(crate) fn pins(&self) -> &[(At<TenantName>, At<TenantId>)] {
+        self.pin.as_ref().map_or(&[], |table| &table.value.entries)
     }
     pub(crate) fn is_development(&self) -> bool {
         self.development.as_ref().is_some_and(|d| d.value)

@@ -1,7 +1,7 @@
 //! A topology in types: [`Topology`] is plain data that anyone may build and write; [`Model`] is one that passed every check.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     ops::Deref,
     path::{Path, PathBuf},
@@ -126,6 +126,8 @@ impl Default for Orbital {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct L1 {
     pub provider: L1Provider,
+    /// The tenants whose keys lie here, by their label in [`Topology::pins`]: nobody else gets the credentials below (PROTOCOL §1).
+    pub tenants: BTreeSet<TenantName>,
     pub mode: Mode,
     /// The country in which its keys lie.
     pub jurisdiction: Jurisdiction,
@@ -325,6 +327,12 @@ impl Model {
 
     pub fn l1_named(&self, name: &str) -> Option<&L1> {
         self.0.l1.get(name)
+    }
+
+    /// The pinned ids of the tenants whose keys lie at this L1; empty for an L1 that the topology does not have.
+    pub fn l1_tenants(&self, name: &str) -> BTreeSet<TenantId> {
+        let labels = self.l1_named(name).into_iter().flat_map(|l1| &l1.tenants);
+        labels.filter_map(|label| self.0.pins.get(label).copied()).collect()
     }
 
     /// All nodes, with what each is to run, ordered by name.

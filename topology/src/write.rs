@@ -135,6 +135,8 @@ fn governance(page: &mut Page, part: &Governance) {
 fn l1(page: &mut Page, name: &str, part: &L1) {
     page.header(&["l1", name]);
     page.text("provider", part.provider.kind().as_str());
+    let tenants: Vec<String> = part.tenants.iter().map(ToString::to_string).collect();
+    page.list("tenants", &tenants);
     page.text("mode", part.mode.as_str());
     page.text("jurisdiction", &part.jurisdiction);
     match &part.provider {

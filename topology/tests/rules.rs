@@ -197,3 +197,18 @@ fn files_are_checked_for_the_node_that_runs() {
     assert!(checked.check_files(None, &disk).len() > 10);
     assert!(checked.check_files(Some(&name("nobody")), &disk).is_empty());
 }
+
+/// The credentials of an L1 are for the tenants that it names and no others (PROTOCOL §1).
+#[test]
+fn an_l1_is_of_pinned_tenants() {
+    let model = check(Path::new("demo.toml"), &sample("demo.toml")).into_model().unwrap();
+    let pin = |label: &str| model.pins[&label.parse().unwrap()];
+    assert_eq!(model.l1_tenants("acme-aws"), [pin("acme")].into());
+    assert_eq!(model.l1_tenants("soft"), [pin("globex")].into());
+    assert!(model.l1_tenants("nowhere").is_empty());
+    assert_eq!(codes(&[("tenants  = [\"acme\"]\n", "")]), ["T0106"]);
+    assert_eq!(codes(&[("tenants  = [\"acme\"]", "tenants  = [\"acme\", \"globex\"]")]), ["T0103"]);
+    assert!(with(&[("[\"acme\"]", "[\"acmee\"]")]).findings[0].message.contains("did you mean `acme`?"));
+    // Nobody is a tenant too: such an L1 serves none.
+    assert_eq!(codes(&[("[\"acme\"]", "[]")]), [] as [&str; 0]);
+}

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use orbital::names::TenantName;
+
 use crate::{
     file::{File, L1, Provider},
     finding::{At, Code, Finding},
@@ -13,6 +15,7 @@ use crate::{
 pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
     let l1s: Vec<&str> = file.l1s().iter().map(|(name, _)| name.value.0.as_str()).collect();
     let rules: Vec<&str> = file.rules().iter().map(|(name, _)| name.value.0.as_str()).collect();
+    let pins: Vec<&str> = file.pins().iter().map(|(name, _)| name.value.as_str()).collect();
     let regions: Vec<&str> = file.regions().iter().map(|(name, _)| name.value.as_str()).collect();
     for (name, region) in file.regions() {
         let who = format!("region `{}`", name.value);
@@ -27,6 +30,9 @@ pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
         let who = format!("`auth` of L1 `{}`", name.value.0);
         for (used, _) in l1.value.auth.iter().flat_map(|table| &table.value.entries) {
             defined(&who, "region", "region", used, used.value.as_str(), &regions, findings);
+        }
+        for used in l1.value.tenants.iter().flat_map(|list| &list.value) {
+            pinned(&name.value.0, used, &pins, findings);
         }
         provider_fields(&name.value.0, l1, findings);
     }
@@ -52,6 +58,21 @@ fn defined<T>(
         _ => format!("Add `[{table}.{name}]`, or use one of: {}.", known.join(", ")),
     };
     findings.push(Finding::new(Code::Dangling, message, help).at(&used.place, "names nothing"));
+}
+
+/// An L1's credentials belong to tenants whose ids are known: a label without a pin is nobody.
+fn pinned(l1: &str, used: &At<TenantName>, known: &[&str], findings: &mut Vec<Finding>) {
+    let label = used.value.as_str();
+    if known.contains(&label) {
+        return;
+    }
+    let near = did_you_mean(label, known.iter().copied());
+    let message = format!("L1 `{l1}` names tenant `{label}`, which `[pin]` does not have{near}");
+    let help = match known {
+        [] => format!("Add `{label} = \"…\"` with the tenant's id to `[pin]`."),
+        _ => format!("Add `{label} = \"…\"` with the tenant's id to `[pin]`, or use one of: {}.", known.join(", ")),
+    };
+    findings.push(Finding::new(Code::Dangling, message, help).at(&used.place, "is nobody's pin"));
 }
 
 /// Each provider has fields of its own.
