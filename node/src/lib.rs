@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod crypto;
 pub mod demo;
 mod fault;
+mod files;
 pub mod governance;
 pub mod health;
 pub mod keyfiles;

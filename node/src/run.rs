@@ -7,7 +7,7 @@ use orbital::names::NodeName;
 use tokio::{net::TcpListener, sync::watch};
 use topology::{Model, NodeRole};
 
-use crate::{cluster::tls::TlsFiles, crypto, fault::RunError, governance, health, soft};
+use crate::{cluster::tls::TlsFiles, crypto, fault::RunError, files::Disk, governance, health, soft};
 
 /// Threads of the critical lane's own runtime: a kill waits for no thread of anything else.
 const CRITICAL_THREADS: usize = 2;
@@ -41,18 +41,23 @@ impl Ending {
     }
 }
 
-/// Reads and checks a topology; its findings, if any are errors, are the error.
-pub fn read(path: &Path) -> Result<Model, RunError> {
+/// Reads and checks a topology, and the files of one node; findings, if any are errors, are the error.
+pub fn read(path: &Path, node: Option<&NodeName>) -> Result<Model, RunError> {
     let text = fs::read_to_string(path).map_err(|why| RunError::Unreadable { path: path.to_owned(), why })?;
     let path = fs::canonicalize(path).map_err(|why| RunError::Unreadable { path: path.to_owned(), why })?;
-    let checked = topology::check(&path, &text);
+    let mut checked = topology::check(&path, &text);
+    if let Some(node) = node {
+        let found = checked.check_files(Some(node), &Disk);
+        checked.findings.extend(found);
+    }
+    let errors = checked.findings.iter().any(|finding| finding.severity() == topology::Severity::Error);
     let explained = checked.explain(false);
-    checked.into_model().ok_or(RunError::Topology(explained))
+    checked.into_model().filter(|_| !errors).ok_or(RunError::Topology(explained))
 }
 
 /// Runs one node until SIGINT or SIGTERM.
 pub fn run(path: &Path, name: &NodeName, metrics: PrometheusHandle) -> Result<(), RunError> {
-    let model = read(path)?;
+    let model = read(path, Some(name))?;
     // Refuses a name that the topology does not have, before anything starts.
     model.node(name)?;
     let critical = tokio::runtime::Builder::new_multi_thread()

@@ -9,7 +9,9 @@ use crate::{
         DemoArgs, Global, RunArgs, Start, Story, TopologyCommand,
         exit::{Exit, Failure, Report},
     },
-    demo, run,
+    demo,
+    files::Disk,
+    run,
     telemetry::{self, Plane, Style},
 };
 
@@ -39,7 +41,7 @@ fn start_run(_: &Global, args: RunArgs) -> Result<Report, Failure> {
     let file = args.file.display().to_string();
     let starting = |e: &dyn std::fmt::Display| failed("the node does not start", e).at(&file);
     telemetry::start_tls().map_err(|e| starting(&e))?;
-    let model = run::read(&args.file).map_err(|e| starting(&e))?;
+    let model = run::read(&args.file, Some(&name)).map_err(|e| starting(&e))?;
     let plane = match model.node(&name).map(|role| role.plane()) {
         Ok(topology::Plane::Governance) => Plane::Governance,
         Ok(_) => Plane::Execution,
@@ -56,15 +58,24 @@ fn start_run(_: &Global, args: RunArgs) -> Result<Report, Failure> {
 }
 
 fn topology(_: &Global, command: TopologyCommand) -> Result<Report, Failure> {
-    let TopologyCommand::Check { file } = command;
+    let TopologyCommand::Check { file, node } = command;
     let text = fs::read_to_string(&file).map_err(|e| {
         Failure::usage("the topology cannot be read")
             .at(file.display())
             .because(e)
             .fix("check the path, and who may read it")
     })?;
-    let checked = topology::check(&file, &text);
+    let mut checked = topology::check(&file, &text);
+    if let Some(node) = node {
+        let name = NodeName::new(&node).map_err(|e| Failure::usage("no such node").because(e))?;
+        if let Some(unknown) = checked.model().and_then(|model| model.node(&name).err()) {
+            return Err(Failure::usage("no such node").at(file.display()).because(unknown));
+        }
+        let found = checked.check_files(Some(&name), &Disk);
+        checked.findings.extend(found);
+    }
+    let errors = checked.findings.iter().any(|finding| finding.severity() == topology::Severity::Error);
     let color = std::io::IsTerminal::is_terminal(&std::io::stdout());
     let report = Report::new(checked.to_json(), checked.explain(color));
-    Ok(if checked.has_errors() { report.ending(Exit::Usage) } else { report })
+    Ok(if errors { report.ending(Exit::Usage) } else { report })
 }

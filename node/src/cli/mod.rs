@@ -176,11 +176,14 @@ pub struct RunArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum TopologyCommand {
     /// Say everything that is wrong with a topology file
-    #[command(after_help = "Example: kcm topology check topology.toml")]
+    #[command(after_help = "Example: kcm topology check topology.toml --node fra-1")]
     Check {
         /// The topology file
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// Look at the files of this node, too: they are on this machine
+        #[arg(long, value_name = "NAME")]
+        node: Option<String>,
     },
 }
 

@@ -12,7 +12,7 @@ pub mod setup;
 mod story;
 
 use std::{
-    io::{self, IsTerminal},
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -98,12 +98,8 @@ async fn tell(setup: &setup::Setup, processes: &mut Processes, kill_switch: bool
                 "{node} has ended. The last lines of its log:\n{tail}\nStart it again: kcm run --node {node} {topology}"
             );
         }
-        if let Some(status) = teller.status().await
-            && status != last
-        {
-            let clear = if std::io::stdout().is_terminal() && !last.is_empty() { "\n" } else { "" };
-            println!("{clear}{status}");
-            last = status;
+        if let Some(status) = teller.status().await {
+            last = screen::show_status(&last, status);
         }
         tokio::time::sleep(STATUS_EVERY).await;
     }

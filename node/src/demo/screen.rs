@@ -1,6 +1,9 @@
 //! What the demo prints, and `demo.json`.
 
-use std::fs;
+use std::{
+    fs,
+    io::{IsTerminal, Write},
+};
 
 use serde_json::{Value, json};
 
@@ -135,4 +138,37 @@ fn customer(aws: &AwsPlace) {
     println!(
         "                                                             the customer stops it at their own KMS, alone"
     );
+}
+
+/// Shows the cluster's state: in place on a terminal, elsewhere only when more than its times has changed. Answers what stands there.
+pub(crate) fn show_status(last: &str, now: String) -> String {
+    if std::io::stdout().is_terminal() {
+        let lines = last.lines().count();
+        // ANSI: up to where the last one began, and clear from there.
+        let back = if lines == 0 { String::new() } else { format!("\x1b[{lines}A\x1b[J") };
+        print!("{back}{now}");
+        let _closed = std::io::stdout().flush();
+        return now;
+    }
+    if without_times(&now) != without_times(last) {
+        println!("{now}");
+    }
+    now
+}
+
+fn without_times(status: &str) -> Vec<&str> {
+    status.split_whitespace().filter(|word| !(word.contains('T') && word.ends_with('Z'))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_the_same_when_only_its_times_differ() {
+        let at = |time: &str, keys: u8| format!("REGION KEYS HEARD\nch-zurich {keys} {time}\n");
+        let (early, late) = (at("2026-11-22T03:58:41.919Z", 1), at("2026-11-22T03:58:43.919Z", 1));
+        assert_eq!(without_times(&early), without_times(&late));
+        assert_ne!(without_times(&early), without_times(&at("2026-11-22T03:58:41.919Z", 2)));
+    }
 }
