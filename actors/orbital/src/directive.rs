@@ -58,7 +58,7 @@ pub enum Directive {
 /// What a directive needs; a frame's signature alone changes no tenant state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// The genesis, confirmed by a topology pin or `kcm region pin`.
+    /// The genesis, confirmed by a pin in the region's topology.
     PinnedGenesis,
     /// The proposer's signed statement that names this KeyRef.
     ProposersSignature,

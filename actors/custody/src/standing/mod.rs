@@ -109,7 +109,7 @@ pub enum Refusal {
     #[error("{0}")]
     Signature(#[from] BadSignature),
     #[error(
-        "tenant {0} is not pinned here: add its genesis fingerprint under [pin] in the topology, or run `kcm region pin {0}`"
+        "tenant {0} is not pinned here: add its genesis fingerprint under [pin] in the topology, and start the node again"
     )]
     NotPinned(TenantId),
     #[error("tenant {0} is known here already, with this genesis: a second Provision changes nothing")]

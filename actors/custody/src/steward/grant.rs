@@ -105,7 +105,7 @@ impl Steward {
     }
 
     async fn provision(&self, genesis: &Genesis, links: &[Certificate], digest: Digest) -> Result<(), Unmet> {
-        let standing = Standing::found(genesis, links, digest, &self.me, &self.pinned.load())?;
+        let standing = Standing::found(genesis, links, digest, &self.me, &self.pinned)?;
         let tenant = standing.tenant();
         if let Some(cell) = self.cell(&tenant) {
             let same = cell.standing.lock().was_provisioned_by(digest);

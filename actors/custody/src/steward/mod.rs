@@ -61,7 +61,8 @@ pub struct Steward {
     me: Identity,
     node: NodeName,
     report_key: SecretKey,
-    pinned: ArcSwap<BTreeSet<TenantId>>,
+    /// From the topology's `[pin]`.
+    pinned: BTreeSet<TenantId>,
     table: Arc<KeyTable>,
     keeper: Arc<Keeper>,
     cache: KeyCache,
@@ -163,15 +164,6 @@ impl Steward {
     /// What keeps a tenant from being served here.
     pub fn stops(&self, tenant: &TenantId) -> crate::key_table::Stops {
         self.table.gate(tenant).map(|gate| gate.stops()).unwrap_or_default()
-    }
-
-    /// Accepts the genesis of one more tenant from now on (`kcm region pin`, or the topology's `[pin]`).
-    pub fn pin(&self, tenant: TenantId) {
-        self.pinned.rcu(|pinned| {
-            let mut next = BTreeSet::clone(pinned);
-            next.insert(tenant);
-            next
-        });
     }
 }
 

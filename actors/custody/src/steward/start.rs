@@ -40,7 +40,7 @@ impl Steward {
             me: options.me,
             node: options.node,
             report_key: options.report_key,
-            pinned: ArcSwap::from_pointee(options.pinned),
+            pinned: options.pinned,
             table: options.table,
             keeper: options.keeper,
             cache: options.cache,
