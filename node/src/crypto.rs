@@ -169,7 +169,6 @@ async fn keys(model: &Model, place: &Place<'_>) -> Result<Keys, RunError> {
     let parts = key_cache::Parts {
         table: table.clone(),
         unsealer: unsealer.clone(),
-        slab: slab.clone(),
         clock: clock.clone(),
         providers: sources::connect(model, place.region, &place.part.l1).await?,
         watch: watch.clone().callback(),

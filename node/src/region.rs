@@ -219,10 +219,11 @@ impl Health for RegionHealth {
         for (tenant, l1) in self.steward.l1_states() {
             let left = self.keeper.lease_left_ms(&tenant).map_or(f64::INFINITY, |ms| as_f64(ms) / 1_000.0);
             metrics::gauge!("custody_lease_left_seconds", "tenant" => tenant.to_string()).set(left);
+            let open = self.server.connections().of(&tenant);
+            metrics::gauge!("kmip_connections", "tenant" => tenant.to_string()).set(as_f64(open));
             for state in L1_STATES {
                 let on = if state == l1 { 1.0 } else { 0.0 };
-                metrics::gauge!("custody_l1_state", "tenant" => tenant.to_string(), "state" => format!("{state:?}"))
-                    .set(on);
+                metrics::gauge!("custody_l1_state", "tenant" => tenant.to_string(), "state" => word(state)).set(on);
             }
         }
     }
@@ -237,6 +238,19 @@ const L1_STATES: [L1State; 7] = [
     L1State::PendingDeletion,
     L1State::Deleted,
 ];
+
+/// As reports and the portal spell it.
+const fn word(state: L1State) -> &'static str {
+    match state {
+        L1State::Pending => "PENDING",
+        L1State::Enabled => "ENABLED",
+        L1State::Disabled => "DISABLED",
+        L1State::Forbidden => "FORBIDDEN",
+        L1State::Unreachable => "UNREACHABLE",
+        L1State::PendingDeletion => "PENDING_DELETION",
+        L1State::Deleted => "DELETED",
+    }
+}
 
 /// Gauges are floating point; what is counted here stays far below 2^53.
 fn as_f64(count: impl TryInto<u32>) -> f64 {
@@ -258,6 +272,18 @@ impl Loads for RegionHealth {
     fn heard(&self, lane: Which) {
         if let Some((lane, peer)) = self.lanes.get(usize::from(lane.number())).and_then(OnceLock::get) {
             lane.heard(peer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_spell_the_states_of_an_l1_as_reports_do() {
+        for state in L1_STATES {
+            assert_eq!(serde_json::to_value(state).unwrap(), word(state));
         }
     }
 }

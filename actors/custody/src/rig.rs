@@ -163,7 +163,6 @@ impl World {
         let parts = Parts {
             table: table.clone(),
             unsealer: unsealer.clone(),
-            slab: slab.clone(),
             clock: clock.clone(),
             providers: Arc::new(move |_, name| (name.as_str() == "test").then(|| kms.clone() as Arc<dyn L1>)),
             // Whoever listens may have gone at the end of a test.

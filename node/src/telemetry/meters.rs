@@ -40,7 +40,7 @@ const fn described(name: &'static str, shape: Shape, labels: &'static [&'static 
 }
 
 /// Every metric, with the labels that it may have.
-pub const METRICS: [Described; 24] = [
+pub const METRICS: [Described; 22] = [
     described(
         "orbital_oldest_unacknowledged_seconds",
         Shape::Gauge,
@@ -100,28 +100,10 @@ pub const METRICS: [Described; 24] = [
         "custody_l1_state",
         Shape::Gauge,
         &["tenant", "state"],
-        "1 for the state in which the customer's key was last seen, 0 for the others.",
+        "1 for the state in which the customer's key was last seen, such as ENABLED, 0 for the others.",
     ),
     described("custody_locked_slots", Shape::Gauge, &["state"], "Slots of locked memory, used and in total."),
     described("custody_locked_bytes", Shape::Gauge, &[], "Bytes of locked memory."),
-    described(
-        "kcm_vault_slots_used",
-        Shape::Gauge,
-        &["mode"],
-        "Slots of locked memory in use, by the way in which the memory is locked.",
-    ),
-    described(
-        "kcm_vault_slots_total",
-        Shape::Gauge,
-        &["mode"],
-        "Slots of locked memory in total, by the way in which the memory is locked.",
-    ),
-    described(
-        "kcm_vault_locked_bytes",
-        Shape::Gauge,
-        &["mode"],
-        "Bytes of locked memory, by the way in which the memory is locked.",
-    ),
     described("custody_kills_total", Shape::Counter, &[], "Kills that took effect since the process started."),
     described(
         "custody_directive_faults_total",
@@ -141,6 +123,7 @@ pub const METRICS: [Described; 24] = [
         &["tenant", "operation"],
         "Time that a KMIP operation took within the server.",
     ),
+    described("kmip_connections", Shape::Gauge, &["tenant"], "KMIP connections that are open."),
     described(
         "kmip_connections_turned_away_total",
         Shape::Counter,

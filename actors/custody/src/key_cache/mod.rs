@@ -23,7 +23,7 @@ use crate::{
     l1::{self, L1},
     names::{Generation, KeyId, Version},
     unseal::{Link, Unsealer},
-    vault::{Secret, Slab},
+    vault::Secret,
 };
 
 /// How often the clock is looked at.
@@ -59,7 +59,6 @@ pub type Providers = Arc<dyn Fn(&TenantId, &System) -> Option<Arc<dyn L1>> + Sen
 pub struct Parts {
     pub table: Arc<KeyTable>,
     pub unsealer: Arc<Unsealer>,
-    pub slab: Arc<Slab>,
     pub clock: Arc<dyn Clock>,
     pub providers: Providers,
     pub watch: Watch,
@@ -241,10 +240,7 @@ impl Actor for Pen {
             }
             Msg::Probed(tenant, result) => cache.state.probed(tenant, result, now_ms),
             Msg::L1State(tenant, reply) => cache.answer_state(&tenant, reply),
-            Msg::Tick => {
-                cache.show();
-                cache.state.tick(now_ms)
-            }
+            Msg::Tick => cache.state.tick(now_ms),
         };
         effects.into_iter().for_each(|effect| cache.perform(effect, &me));
         Ok(())
@@ -340,18 +336,6 @@ impl Cache {
         // Whoever asked may have gone.
         drop(reply.send(self.state.l1_state(tenant)));
         Vec::new()
-    }
-
-    fn show(&self) {
-        let usage = self.parts.slab.usage();
-        for (name, value) in [
-            ("kcm_vault_slots_used", usage.slots_used),
-            ("kcm_vault_slots_total", usage.slots_total),
-            ("kcm_vault_locked_bytes", usage.locked_bytes),
-        ] {
-            let value = u32::try_from(value).unwrap_or(u32::MAX);
-            metrics::gauge!(name, "mode" => usage.mode.name()).set(value);
-        }
     }
 }
 

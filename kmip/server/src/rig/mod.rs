@@ -203,7 +203,6 @@ async fn keyring(
     let parts = CacheParts {
         table: table.clone(),
         unsealer: unsealer.clone(),
-        slab: slab.clone(),
         clock: clock.clone(),
         providers: Arc::new(move |_, _| Some(l1.clone())),
         watch: Arc::new(drop),
