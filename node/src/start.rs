@@ -6,7 +6,7 @@ use orbital::names::NodeName;
 
 use crate::{
     cli::{
-        DemoArgs, Global, RunArgs, Start, Story, TopologyCommand,
+        DemoArgs, Global, LogFormat, RunArgs, Start, Story, TopologyCommand,
         exit::{Exit, Failure, Report},
     },
     demo,
@@ -23,6 +23,13 @@ pub const START: Start = Start { demo: start_demo, run: start_run, topology };
 
 fn failed(what: &str, why: impl ToString) -> Failure {
     Failure::new(Exit::NotHealthy, what).because(why.to_string())
+}
+
+fn style(format: LogFormat) -> Style {
+    match format {
+        LogFormat::Text => Style::Text,
+        LogFormat::Json => Style::Json,
+    }
 }
 
 fn start_demo(_: &Global, args: DemoArgs) -> Result<Report, Failure> {
@@ -48,7 +55,7 @@ fn start_run(_: &Global, args: RunArgs) -> Result<Report, Failure> {
         Err(e) => return Err(Failure::usage("no such node").at(&file).because(e)),
     };
     let filter = std::env::var("KCM_LOG").unwrap_or_else(|_| LOG_FILTER.to_owned());
-    telemetry::start_log(&name, plane, Style::Text, &filter).map_err(|e| starting(&e))?;
+    telemetry::start_log(&name, plane, style(args.log_format), &filter).map_err(|e| starting(&e))?;
     let metrics = telemetry::start_metrics().map_err(|e| starting(&e))?;
     run::run(&args.file, &name, metrics).map_err(|e| {
         tracing::error!("{e}");
@@ -78,4 +85,27 @@ fn topology(_: &Global, command: TopologyCommand) -> Result<Report, Failure> {
     let color = std::io::IsTerminal::is_terminal(&std::io::stdout());
     let report = Report::new(checked.to_json(), checked.explain(color));
     Ok(if errors { report.ending(Exit::Usage) } else { report })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn asked(words: &str) -> Option<Style> {
+        match Cli::try_parse_from(words.split_whitespace()).ok()?.command {
+            Command::Run(args) => Some(style(args.log_format)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_log_is_json_when_asked() {
+        assert_eq!(asked("kcm run --node fra-1 topology.toml"), Some(Style::Text));
+        assert_eq!(asked("kcm run --node fra-1 --log-format text topology.toml"), Some(Style::Text));
+        assert_eq!(asked("kcm run --node fra-1 --log-format json topology.toml"), Some(Style::Json));
+        assert_eq!(asked("kcm run --node fra-1 --log-format xml topology.toml"), None);
+    }
 }

@@ -167,9 +167,21 @@ pub struct RunArgs {
     /// The node of the topology that this process is
     #[arg(long, value_name = "NAME")]
     pub node: String,
+    /// How log lines are written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
     /// The topology file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+}
+
+/// What a line of the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One object a line
+    Json,
 }
 
 /// `kcm topology`.

@@ -34,6 +34,14 @@ fn the_first_screen_is_golden_and_clap_finds_no_fault() {
 }
 
 #[test]
+fn what_run_takes_is_golden() {
+    let mut command = Cli::command();
+    command.build();
+    let run = command.find_subcommand_mut("run").unwrap().clone();
+    golden("run.txt", &run.term_width(100).render_help().to_string());
+}
+
+#[test]
 fn the_first_screen_names_every_command_and_no_other() {
     let listed: Vec<(String, String)> = super::super::help::TEMPLATE
         .lines()
