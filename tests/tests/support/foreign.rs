@@ -22,6 +22,8 @@ const COMMAND_TIMEOUT_S: u64 = 90;
 pub(crate) const WAIT: &str = "60s";
 /// Until a state that comes by itself, such as an L1 probe's, is there.
 pub(crate) const SEEN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Between two looks at a condition.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The last line of the demo's first screen.
 const READY: &str = "Ctrl-C ends everything";
 
@@ -261,6 +263,6 @@ pub(crate) fn until<T: std::fmt::Debug>(what: &str, mut ask: impl FnMut() -> T, 
             return answer;
         }
         assert!(since.elapsed() < SEEN_TIMEOUT, "{what}: not within {} s; last: {answer:?}", SEEN_TIMEOUT.as_secs());
-        thread::yield_now();
+        thread::sleep(LOOK_EVERY);
     }
 }
