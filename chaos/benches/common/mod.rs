@@ -1,0 +1,40 @@
+//! What the benches share: a region made of the product's own parts, processes that are asked, load over mutual TLS, statistics, paper.
+
+#![allow(dead_code, unreachable_pub, reason = "each bench takes the part that it needs")]
+
+pub mod child;
+pub mod echo;
+pub mod load;
+pub mod paper;
+pub mod pki;
+pub mod region;
+pub mod rest;
+pub mod stats;
+
+/// Whatever goes wrong ends a bench, with its reason.
+pub type Fault = Box<dyn std::error::Error + Send + Sync>;
+pub type Res<T> = Result<T, Fault>;
+
+/// `--name value` pairs of the command line. `--bench`, which cargo adds, is none.
+pub struct Args(Vec<String>);
+
+impl Args {
+    pub fn read() -> Self {
+        Self(std::env::args().skip(1).filter(|word| word != "--bench").collect())
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.windows(2).find_map(|pair| match pair {
+            [found, value] if found.strip_prefix("--") == Some(name) => Some(value.as_str()),
+            _ => None,
+        })
+    }
+
+    pub fn need(&self, name: &str) -> Res<&str> {
+        self.get(name).ok_or_else(|| format!("--{name} is missing").into())
+    }
+
+    pub fn number(&self, name: &str, otherwise: usize) -> Res<usize> {
+        Ok(self.get(name).map(str::parse).transpose()?.unwrap_or(otherwise))
+    }
+}

@@ -1,0 +1,359 @@
+//! One region's node in a folder of its own: what `node::crypto` composes, without the lanes. Directives are given to the steward itself.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use custody::{
+    clock::{Clock, SystemClock},
+    keeper::Keeper,
+    key_cache::{self, KeyCache},
+    key_table::KeyTable,
+    keyring::Keyring,
+    l1::{Development, L1, Soft, SoftOptions, soft_wire::Token},
+    mac::NodeKey,
+    names::ObjectId,
+    object::{ObjectMeta, State},
+    shelf::{Owner, Shelf},
+    standing::Identity,
+    steward::{self, Steward},
+    unseal::Unsealer,
+    vault::{self, Slab, Wanted},
+};
+use kmip::{
+    CryptographicParameters, ProtocolVersion,
+    ops::{Request, encrypt, get},
+    tables::{BlockCipherMode, CryptographicAlgorithm, KeyFormatType, ObjectType, PaddingMethod, UsageMask},
+};
+use kmip_server::{Limits, Parts, Server, audit, caller, policies::Policies, tls::Tls};
+use node::soft_l1;
+use orbital::{
+    directive::Directive,
+    names::{NodeName, Region as RegionName, System, TenantId},
+    report::{Outcome, SyncAck},
+    testing::{self, SYSTEM, World},
+    trust::{Anchor, CallerRule, TrustRoot},
+};
+use policy::{Bundle, DecisionCache, Evaluator};
+use tokio::net::TcpListener;
+
+use super::{Res, pki::Pki};
+
+pub const REGION: &str = "eu-frankfurt";
+/// The tenant's key at the soft L1.
+pub const L1_KEY: &str = "soft:acme";
+const TOKEN: &str = "bench-region";
+const VERSION: ProtocolVersion = ProtocolVersion::V1_4;
+/// As a node does where its topology says nothing else.
+const PROBE_EVERY_MS: u64 = 5_000;
+
+/// The bench's tenant: its callers are the clients of this authority. The same from every process.
+pub fn world(pki: &Pki) -> Res<World> {
+    let certificate = pki.ca()?.to_vec();
+    let system = System::new(SYSTEM)?;
+    let policy = Bundle::default_bundle()?.digest();
+    Ok(World::founded("bench", "acme", |root| {
+        root.policy = policy;
+        root.callers = BTreeSet::from([CallerRule { anchor: Anchor::Ca { certificate }, system, name: None }]);
+    }))
+}
+
+/// Serves the customer's KMS on a task of this process.
+pub async fn soft_l1(folder: &Path, pki: &Pki) -> Res<SocketAddr> {
+    let folder = folder.join("l1");
+    fs::create_dir_all(&folder)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let options = soft_l1::Options {
+        folder,
+        tls: pki.open()?,
+        admin: Token::new("bench-admin"),
+        principals: [("region".to_owned(), Token::new(TOKEN))].into(),
+        keys: vec![soft_l1::KeySpec { name: L1_KEY.to_owned(), allow: vec!["region".to_owned()] }],
+        connections_max: 32,
+        development: Development::proven(true, "a bench")?,
+    };
+    tokio::spawn(async move {
+        if let Err(why) = soft_l1::serve(listener, options, std::future::pending()).await {
+            eprintln!("the soft L1 ended: {why}");
+        }
+    });
+    Ok(address)
+}
+
+/// The clocks of a region: a bench that watches ciphers puts its own in.
+#[derive(Clone)]
+pub struct Clocks {
+    /// The key table's: read at each admission, borrow and finish.
+    pub table: Arc<dyn Clock>,
+    /// The KMIP server's: read once at the begin of each request.
+    pub server: Arc<dyn Clock>,
+}
+
+impl Default for Clocks {
+    fn default() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        Self { table: clock.clone(), server: clock }
+    }
+}
+
+/// What a region is started with.
+pub struct Wanting<'a> {
+    pub folder: &'a Path,
+    pub pki: &'a Pki,
+    pub l1: SocketAddr,
+    pub slots: usize,
+    pub clocks: Clocks,
+}
+
+/// A running region.
+pub struct Region {
+    pub world: World,
+    pub server: Arc<Server>,
+    pub steward: Arc<Steward>,
+    pub keyring: Arc<Keyring>,
+    pub slab: Arc<Slab>,
+    pub table: Arc<KeyTable>,
+}
+
+impl Region {
+    /// Starts it over its folder. A fresh one is provisioned and linked to the L1, by certified directives.
+    pub async fn start(wanting: Wanting<'_>) -> Res<Self> {
+        let Wanting { folder, pki, l1, slots, clocks } = wanting;
+        vault::harden_process()?;
+        let world = world(pki)?;
+        let slab = Slab::open(slots, Wanted::Best)?;
+        let (store, name) = (folder.join("store"), RegionName::new(REGION)?);
+        fs::create_dir_all(&store)?;
+        let node_key = Arc::new(NodeKey::load_or_create(&store.join("node.key"))?);
+        let owner = Owner { deployment: world.deployment(), region: name.clone() };
+        let shelf = Arc::new(Shelf::open(&store, owner, node_key.clone())?);
+        let table = Arc::new(KeyTable::new(clocks.table.clone()));
+        let high_water = folder.join("highwater");
+        let (keeper, _) = Keeper::load(table.clone(), shelf.clone(), &high_water, node_key, clocks.table.clone())?;
+        let keeper = Arc::new(keeper);
+        let unsealer = Arc::new(Unsealer::new(table.clone(), shelf.clone(), slab.clone()));
+        let cache = cache(&table, &unsealer, &slab, &clocks, pki, l1).await?;
+        let keyring = Arc::new(Keyring::new(
+            table.clone(),
+            shelf,
+            slab.clone(),
+            unsealer,
+            cache.clone(),
+            clocks.table.clone(),
+        ));
+        let policies = Arc::new(Policies::default());
+        let server = kmip_server(folder, pki, &keyring, &policies, &clocks)?;
+        let options = steward::Options {
+            me: identity(&world, name)?,
+            node: NodeName::new("bench-1")?,
+            report_key: testing::secret("bench/acme", REGION),
+            pinned: BTreeSet::from([world.tenant()]),
+            table: table.clone(),
+            keeper,
+            cache,
+            callers: Arc::new(Callers::new(server.clone(), policies)?),
+            probes: Arc::new(|_| ()),
+            clock: clocks.table.clone(),
+            lease_most_ms: None,
+        };
+        let known = !table.tenants().is_empty();
+        let steward = Steward::start(options).await?;
+        tokio::spawn(ticks(steward.clone()));
+        let region = Self { world, server, steward, keyring, slab, table };
+        if !known {
+            region.found().await?;
+        }
+        Ok(region)
+    }
+
+    async fn found(&self) -> Res<()> {
+        self.obey(&Directive::Provision { genesis: self.world.genesis(), links: Vec::new() }).await?;
+        self.obey(&Directive::Link(self.world.warrant(self.world.link(L1_KEY)))).await.map(drop)
+    }
+
+    /// Gives the steward a directive that it must apply.
+    pub async fn obey(&self, directive: &Directive) -> Res<SyncAck> {
+        applied(&self.steward, &directive.encode()?).await
+    }
+
+    pub fn tenant(&self) -> TenantId {
+        self.world.tenant()
+    }
+
+    /// A new AES-256 key of the tenant's system, active, durable.
+    pub async fn create(&self) -> Res<ObjectId> {
+        let (tenant, system) = (self.tenant(), System::new(SYSTEM)?);
+        let bits = UsageMask::ENCRYPT.with(UsageMask::DECRYPT);
+        let meta = ObjectMeta {
+            algorithm: Some(CryptographicAlgorithm::Aes.code()),
+            length_bits: Some(256),
+            usage_mask: u32::try_from(bits.0)?,
+            key_format: Some(KeyFormatType::Raw.code()),
+            extractable: true,
+            ..ObjectMeta::new(ObjectType::SymmetricKey.code(), State::Active, true)
+        };
+        let fill = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|e| custody::Error::Random(e.to_string()));
+        Ok(self.keyring.create_object(&tenant, &system, meta, 32, fill).await?)
+    }
+}
+
+/// Gives a steward the bytes of a directive, and demands that it was applied.
+pub async fn applied(steward: &Steward, directive: &[u8]) -> Res<SyncAck> {
+    let signed = steward.receive(directive, Instant::now()).await.ok_or("a directive was not performed; see the log")?;
+    let ack = SyncAck::peek(&signed)?;
+    if ack.outcome == Outcome::Applied { Ok(ack) } else { Err(format!("refused: {}", ack.why).into()) }
+}
+
+async fn cache(
+    table: &Arc<KeyTable>,
+    unsealer: &Arc<Unsealer>,
+    slab: &Arc<Slab>,
+    clocks: &Clocks,
+    pki: &Pki,
+    l1: SocketAddr,
+) -> Res<KeyCache> {
+    let address = format!("localhost:{}", l1.port());
+    let options = SoftOptions { address, ca: pki.ca_file(), token: Token::new(TOKEN) };
+    let soft: Arc<dyn L1> = Arc::new(Soft::connect(options, Development::proven(true, "a bench")?)?);
+    let parts = key_cache::Parts {
+        table: table.clone(),
+        unsealer: unsealer.clone(),
+        slab: slab.clone(),
+        clock: clocks.table.clone(),
+        providers: Arc::new(move |_, _| Some(soft.clone())),
+        watch: Arc::new(drop),
+        probe_every_ms: PROBE_EVERY_MS,
+    };
+    Ok(KeyCache::start(None, parts, None).await?)
+}
+
+fn kmip_server(
+    folder: &Path,
+    pki: &Pki,
+    keyring: &Arc<Keyring>,
+    policies: &Arc<Policies>,
+    clocks: &Clocks,
+) -> Res<Arc<Server>> {
+    let (chain, key) = pki.identity("server")?;
+    Ok(Arc::new(Server::new(Parts {
+        keyring: keyring.clone(),
+        policies: policies.clone(),
+        anchors: Arc::new(caller::AnchorTable::default()),
+        tls: Tls::new(chain, key)?,
+        audit: audit::Log::open(&folder.join("audit.jsonl"))?,
+        clock: clocks.server.clone(),
+        limits: Limits::default(),
+    })))
+}
+
+fn identity(world: &World, region: RegionName) -> Res<Identity> {
+    let named = world.trust().regions.get(&region).ok_or("the genesis does not name the region")?;
+    let (report_key, hpke_key) = (named.report_key, named.hpke_key);
+    Ok(Identity { deployment: world.deployment(), region, report_key, hpke_key })
+}
+
+/// As a node does: leases are looked at every second.
+async fn ticks(steward: Arc<Steward>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        let ending = steward.clone();
+        // A runtime that ends takes the task with it.
+        drop(tokio::task::spawn_blocking(move || ending.end_leases()).await);
+    }
+}
+
+/// Shows the tenant's callers and policies to the KMIP server.
+struct Callers {
+    server: Arc<Server>,
+    policies: Arc<Policies>,
+    evaluator: Arc<Evaluator>,
+}
+
+impl Callers {
+    fn new(server: Arc<Server>, policies: Arc<Policies>) -> Res<Self> {
+        Ok(Self { server, policies, evaluator: Arc::new(Evaluator::new(Bundle::default_bundle()?)) })
+    }
+}
+
+impl steward::Callers for Callers {
+    fn changed(&self, tenant: &TenantId, trust: &TrustRoot) {
+        let rule = |rule: &CallerRule| caller::CallerRule {
+            anchor: match &rule.anchor {
+                Anchor::Ca { certificate } => caller::Anchor::Ca(certificate.clone()),
+                Anchor::Fingerprint { digest } => caller::Anchor::Fingerprint(*digest),
+            },
+            system: rule.system.clone(),
+            name: rule.name.clone(),
+        };
+        self.policies.set(*tenant, Arc::new(DecisionCache::new(trust.version, self.evaluator.clone())));
+        for fault in self.server.change_callers(*tenant, trust.callers.iter().map(rule).collect()) {
+            tracing::error!(%tenant, "a caller rule is not in force: {fault}");
+        }
+    }
+
+    fn close(&self, tenant: &TenantId) {
+        self.server.close_tenant(tenant);
+    }
+}
+
+/// The requests that the benches ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    Get,
+    EncryptGcm,
+    EncryptCbc,
+}
+
+impl Ask {
+    pub const ALL: [Self; 3] = [Self::EncryptGcm, Self::EncryptCbc, Self::Get];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "Get",
+            Self::EncryptGcm => "Encrypt 1 KiB, AES-256-GCM",
+            Self::EncryptCbc => "Encrypt 1 KiB, AES-256-CBC",
+        }
+    }
+
+    /// The frame of a request for this key.
+    pub fn frame(self, key: &str) -> Vec<u8> {
+        let data = [0x5a; 1024];
+        let parameters = match self {
+            Self::Get => return kmip::client::request(VERSION, &Request::Get(get::Request::of(key))),
+            Self::EncryptGcm => CryptographicParameters {
+                block_cipher_mode: Some(BlockCipherMode::Gcm),
+                ..CryptographicParameters::default()
+            },
+            Self::EncryptCbc => CryptographicParameters {
+                block_cipher_mode: Some(BlockCipherMode::Cbc),
+                padding_method: Some(PaddingMethod::Pkcs5),
+                ..CryptographicParameters::default()
+            },
+        };
+        let request = encrypt::Request {
+            unique_identifier: Some(key),
+            cryptographic_parameters: Some(parameters),
+            data: Some(&data),
+            iv_counter_nonce: None,
+            correlation_value: None,
+            init_indicator: None,
+            final_indicator: None,
+            additional_data: None,
+        };
+        kmip::client::request(VERSION, &Request::Encrypt(request))
+    }
+
+    /// Reads an answer in full: `Err` for any failure.
+    pub fn check(self, answer: &[u8]) -> Res<()> {
+        let operation = if self == Self::Get { kmip::Operation::Get } else { kmip::Operation::Encrypt };
+        let read = kmip::client::read_one(answer, VERSION, operation)?;
+        read.map(drop).map_err(|failure| format!("{}: {failure:?}", self.name()).into())
+    }
+}

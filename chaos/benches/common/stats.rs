@@ -1,0 +1,27 @@
+//! Medians and percentiles.
+
+/// Nearest-rank percentile, `share` from 0 to 1. Sorts. 0 for nothing.
+pub fn percentile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let rank = (share * values.len() as f64).ceil().max(1.0);
+    // A rank is at most the number of values, far below 2^53.
+    values.iter().copied().nth(rank as usize - 1).unwrap_or(0.0)
+}
+
+pub fn median(values: &mut [f64]) -> f64 {
+    percentile(values, 0.5)
+}
+
+/// `median (lowest-highest)`.
+pub fn spread(values: &[f64], digits: usize) -> String {
+    let mut sorted = values.to_vec();
+    let middle = median(&mut sorted);
+    let (low, high) = (sorted.first().copied().unwrap_or(0.0), sorted.last().copied().unwrap_or(0.0));
+    format!("{middle:.digits$} ({low:.digits$}-{high:.digits$})")
+}
+
+/// p50, p99, p99.9 and the largest.
+pub fn tail(values: &[f64]) -> [f64; 4] {
+    let mut sorted = values.to_vec();
+    [0.5, 0.99, 0.999, 1.0].map(|share| percentile(&mut sorted, share))
+}
