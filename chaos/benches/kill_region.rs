@@ -57,7 +57,7 @@ fn main() -> Res<()> {
     if args.get("role") == Some("load") { load_role(&args) } else { bench(&args) }
 }
 
-/// One cipher: it started between `checked` and `finished`.
+/// One cipher: it started between `checked` and `finished`. Stamped with the generation of the check.
 #[derive(Clone, Copy)]
 struct Cipher {
     checked: Instant,
@@ -66,8 +66,8 @@ struct Cipher {
 }
 
 thread_local! {
-    /// Readings of the table's clock since this thread began its request, and when the last one was.
-    static READINGS: Cell<(u32, Option<Instant>)> = const { Cell::new((u32::MAX, None)) };
+    /// Readings of the table's clock since this thread began its request, and the last one: when, and in which generation.
+    static READINGS: Cell<(u32, Option<(Instant, u64)>)> = const { Cell::new((u32::MAX, None)) };
 }
 
 /// The clocks that note.
@@ -106,10 +106,9 @@ impl Clock for ServerClock {
 impl Notes {
     fn read(&self) {
         let (count, before) = READINGS.get();
-        let now = Instant::now();
-        READINGS.set((count.saturating_add(1), Some(now)));
-        if let (3, Some(checked)) = (count, before) {
-            let generation = self.gate.get().map_or(0, |gate| gate.generation().0);
+        let (now, here) = (Instant::now(), self.gate.get().map_or(0, |gate| gate.generation().0));
+        READINGS.set((count.saturating_add(1), Some((now, here))));
+        if let (3, Some((checked, generation))) = (count, before) {
             self.with(|ciphers| ciphers.push(Cipher { checked, finished: now, generation }));
         }
     }
@@ -153,11 +152,7 @@ fn bench(args: &Args) -> Res<()> {
     })?;
     let gate = region.table.gate(&region.tenant()).ok_or("the tenant has no gate")?;
     drop(notes.gate.set(gate));
-    let options = [
-        ("folder", folder.display().to_string()),
-        ("port", port.to_string()),
-        ("key", key.to_string()),
-    ];
+    let options = [("folder", folder.display().to_string()), ("port", port.to_string()), ("key", key.to_string())];
     let (_load, _) = Child::start("load", &options, &folder.join("load.log"))?;
     let ordinary = Ordinary::start(&main, region.steward.clone());
     let mut kill = Killing { region, ordinary, notes, main: &main, critical: &critical };
@@ -179,7 +174,8 @@ struct Ordinary {
 
 impl Ordinary {
     fn start(runtime: &Runtime, steward: Arc<Steward>) -> Self {
-        let (queue, mut arrived) = mpsc::unbounded_channel::<(Arc<[u8]>, Option<oneshot::Sender<Result<(), String>>>)>();
+        let (queue, mut arrived) =
+            mpsc::unbounded_channel::<(Arc<[u8]>, Option<oneshot::Sender<Result<(), String>>>)>();
         let waiting = Arc::new(AtomicUsize::new(0));
         let left = waiting.clone();
         runtime.spawn(async move {
@@ -261,7 +257,7 @@ impl Killing<'_> {
         let ciphers = self.notes.with(std::mem::take);
         let since = |at: Instant| at.saturating_duration_since(arrived).as_nanos() as f64 / 1_000.0;
         let last = |of: fn(&Cipher) -> Instant| ciphers.iter().map(|c| since(of(c))).fold(0.0, f64::max);
-        // Both by the clock and by the stamp: a generation that begins with this kill has no ciphers.
+        // Both by the clock and by the stamp: the generation that begins with this kill has no ciphers.
         let late = ciphers.iter().filter(|c| c.finished > acked || c.generation >= ack.generation);
         Ok(Shown {
             queued,

@@ -55,8 +55,7 @@ fn region_role(args: &Args) -> Res<()> {
     let runtime = runtime()?;
     let (pki, l1) = (Pki::of(folder), args.need("l1")?.parse()?);
     let (region, key, port) = runtime.block_on(async {
-        let region =
-            Region::start(Wanting { folder, pki: &pki, l1, slots: SLOTS, clocks: Clocks::default() }).await?;
+        let region = Region::start(Wanting { folder, pki: &pki, l1, slots: SLOTS, clocks: Clocks::default() }).await?;
         let key = region.create().await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
@@ -187,10 +186,8 @@ fn line(subject: &Subject, connections: usize, rounds: &[Round]) -> String {
     let cpu = each(&|round| round.region_cpu_us / round.echo_cpu_us);
     let throughput = each(&|round| round.region.per_second() / round.echo.per_second());
     let verdict = |met: bool| if met { "met" } else { "missed" };
-    let (cpu_met, rate_met) = (
-        stats::median(&mut cpu.clone()) <= CPU_TARGET,
-        stats::median(&mut throughput.clone()) >= THROUGHPUT_TARGET,
-    );
+    let (cpu_met, rate_met) =
+        (stats::median(&mut cpu.clone()) <= CPU_TARGET, stats::median(&mut throughput.clone()) >= THROUGHPUT_TARGET);
     format!(
         "| {} | {connections} | {:.1} | {:.1} | {} {} | {:.0} | {:.0} | {} {} | {:.0} / {:.0} | {:.0} / {:.0} |",
         subject.ask.name(),

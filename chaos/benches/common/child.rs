@@ -29,8 +29,7 @@ impl Child {
         for (name, value) in options {
             command.arg(format!("--{name}")).arg(value);
         }
-        let mut process =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(log)?).spawn()?;
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(log)?).spawn()?;
         let (input, output) = (process.stdin.take(), process.stdout.take());
         let (input, output) = input.zip(output).ok_or("a child without pipes")?;
         let mut child = Self { process, input, output: BufReader::new(output) };

@@ -14,10 +14,8 @@ that machine's, on loopback, with whatever else it was doing. Nothing here is as
 /// Prints a section and puts it into BENCH.md. `text` is Markdown.
 pub fn publish(bench: &str, title: &str, text: &str) -> Res<()> {
     let machine = machine();
-    let section = format!(
-        "## {title}\n\n`cargo bench --locked -p chaos --bench {bench}` · {machine}\n\n{}\n",
-        text.trim_end()
-    );
+    let section =
+        format!("## {title}\n\n`cargo bench --locked -p chaos --bench {bench}` · {machine}\n\n{}\n", text.trim_end());
     println!("\n{section}");
     let (begin, end) = (format!("<!-- begin {bench} -->\n"), format!("<!-- end {bench} -->\n"));
     let block = format!("{begin}{section}{end}");

@@ -139,14 +139,8 @@ impl Region {
         let keeper = Arc::new(keeper);
         let unsealer = Arc::new(Unsealer::new(table.clone(), shelf.clone(), slab.clone()));
         let cache = cache(&table, &unsealer, &slab, &clocks, pki, l1).await?;
-        let keyring = Arc::new(Keyring::new(
-            table.clone(),
-            shelf,
-            slab.clone(),
-            unsealer,
-            cache.clone(),
-            clocks.table.clone(),
-        ));
+        let keyring =
+            Arc::new(Keyring::new(table.clone(), shelf, slab.clone(), unsealer, cache.clone(), clocks.table.clone()));
         let policies = Arc::new(Policies::default());
         let server = kmip_server(folder, pki, &keyring, &policies, &clocks)?;
         let options = steward::Options {
@@ -205,7 +199,8 @@ impl Region {
 
 /// Gives a steward the bytes of a directive, and demands that it was applied.
 pub async fn applied(steward: &Steward, directive: &[u8]) -> Res<SyncAck> {
-    let signed = steward.receive(directive, Instant::now()).await.ok_or("a directive was not performed; see the log")?;
+    let signed =
+        steward.receive(directive, Instant::now()).await.ok_or("a directive was not performed; see the log")?;
     let ack = SyncAck::peek(&signed)?;
     if ack.outcome == Outcome::Applied { Ok(ack) } else { Err(format!("refused: {}", ack.why).into()) }
 }
