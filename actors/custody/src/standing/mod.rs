@@ -191,7 +191,8 @@ impl Standing {
         };
         let standing = founded.follow(&stored.links)?;
         standing.check_named(me)?;
-        Ok(Self { epoch: stored.epoch.max(standing.epoch), ..standing })
+        // The links have moved it already, once, when they came.
+        Ok(Self { epoch: stored.epoch, ..standing })
     }
 
     pub fn to_bytes(&self) -> Result<Vec<u8>, Refusal> {
@@ -269,7 +270,8 @@ impl Standing {
                 Err(e) => return Err(e.into()),
             };
             self.chain = longer;
-            self.epoch = self.epoch.max(certified.change().epoch);
+            // Never a refusal: a stop may travel with this link. And never a leap: no grant could follow one (PROTOCOL §4).
+            self.epoch = self.epoch.max(certified.change().epoch.min(self.epoch.saturating_add(EPOCH_STEP_MAX)));
             self.links.push(link.clone());
         }
         Ok(self)

@@ -214,6 +214,29 @@ fn links_travel_with_the_certificate() {
     assert_eq!((killed.trust().version, killed.is_killed()), (2, true));
 }
 
+/// A link is followed whatever its epoch, as a stop may need it; it moves the epoch no further than a grant may.
+#[test]
+fn a_link_that_leaps_holds_up_no_stop_and_ends_no_grants() {
+    let mut world = World::new();
+    let behind = linked(&world);
+    world.epoch = u64::MAX;
+    let system = System::new("billing").unwrap();
+    let next = world.next(|root| assert!(root.systems.insert(system.clone())));
+    let link = world.certificate(Action::RegisterSystem { system, next }, "alice", &["bob"]);
+    let leap = step(&world, &behind, &Directive::Trust(world.warrant(link.clone())));
+    assert!(matches!(leap, Err(Refusal::Epoch { .. })), "{leap:?}");
+    world.extend(&link);
+    let kill = world.kill();
+    let digest = Change::digest_of(&kill.change);
+    let killed = applied(&world, &behind, &Directive::Kill(Warrant { links: vec![link], ..world.warrant(kill) }));
+    assert!(killed.is_killed());
+    assert_eq!(killed.epoch(), 1 + EPOCH_STEP_MAX);
+    let reread = Standing::from_bytes(&killed.to_bytes().unwrap(), &here(&world)).unwrap();
+    assert_eq!(reread, killed, "a restart moves nothing");
+    world.epoch = killed.epoch() + 1;
+    assert!(!applied(&world, &killed, &Directive::Restore(world.warrant(world.restore([digest])))).is_killed());
+}
+
 #[test]
 fn new_callers_are_shown_to_the_listener() {
     let mut world = World::new();
