@@ -63,9 +63,13 @@ impl Steward {
         if let Some(most_ms) = self.lease_most_ms {
             self.keeper.shorten_lease(tenant, Length::Milliseconds(most_ms));
         }
-        let fenced = self.table.gate(tenant).is_some_and(|gate| gate.stops().holds(Stop::Killed));
-        match (standing.is_killed(), fenced) {
+        let stops = self.stops(tenant);
+        match (standing.is_killed(), stops.holds(Stop::Killed)) {
             (true, _) => drop(self.table.fence(tenant, Stop::Killed)),
+            // The store was put back, and the high-water file knows of a kill that the store has forgotten: it stays.
+            (false, true) if stops.holds(Stop::Sealed) => {
+                tracing::error!(%tenant, "killed, says the high-water file; the store knows no kill: a certified restore lifts it")
+            }
             // The restore was durable, the lift was not: the node stopped in between.
             (false, true) => self.keeper.lift(tenant, Stop::Killed).await?,
             (false, false) => {}
