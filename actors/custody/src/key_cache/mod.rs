@@ -105,6 +105,11 @@ impl KeyCache {
         self.shared.actor.load_full().map(|actor| ActorRef::clone(&actor))
     }
 
+    /// Whether this tenant can be linked to this provider here.
+    pub fn reaches(&self, tenant: &TenantId, provider: &System) -> Result<(), Error> {
+        self.provider(tenant, provider).map(|_| ())
+    }
+
     /// The tenant's L1 from now on: probed at once, unsealed from on demand.
     pub fn link(&self, tenant: TenantId, provider: System, key: KeyRef) -> Result<(), Error> {
         let link = Link { key, l1: self.provider(&tenant, &provider)?, l1_grace_ms: Some(L1_GRACE_MS) };

@@ -88,7 +88,9 @@ impl Standing {
         names_region(&certified, me)?;
         let change = Some(certified.digest());
         if next.linked.as_ref().is_some_and(|l| l.change == certified.digest()) {
-            return Ok(Judged { next, effects: Vec::new(), change });
+            // It may have become durable and no more before the world failed: in force again, but it lifts nothing twice.
+            let again = vec![Effect::Link(l1.clone()), Effect::Hold];
+            return Ok(Judged { effects: if next.is_killed() { Vec::new() } else { again }, next, change });
         }
         if next.is_killed() {
             return Err(Refusal::Killed);

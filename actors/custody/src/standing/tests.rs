@@ -163,6 +163,19 @@ fn a_link_never_lifts_a_kill() {
     assert_eq!(step(&world, &killed, &Directive::Hold { tenant: world.tenant() }), Err(Refusal::Killed));
 }
 
+/// The node may have failed between making it durable and putting it in force.
+#[test]
+fn a_link_that_comes_again_is_in_force_again_and_lifts_nothing() {
+    let world = World::new();
+    let link = Directive::Link(world.warrant(world.link("k")));
+    let standing = applied(&world, &founded(&world), &link);
+    let again = step(&world, &standing, &link).unwrap();
+    assert_eq!(again.next, standing);
+    assert!(matches!(again.effects.as_slice(), [Effect::Link(_), Effect::Hold]), "{:?}", again.effects);
+    let killed = applied(&world, &standing, &Directive::Kill(world.warrant(world.kill())));
+    assert_eq!(step(&world, &killed, &link).unwrap().effects, []);
+}
+
 #[test]
 fn a_replayed_or_leaping_grant_is_refused() {
     let mut world = World::new();

@@ -44,6 +44,12 @@ impl Steward {
 
     async fn put_in_force(&self, tenant: TenantId, cell: &Arc<Cell>, judged: &Judged) -> Result<(), Unmet> {
         for effect in &judged.effects {
+            if let Effect::Link(l1) = effect {
+                // Before anything is written: a link that cannot be in force must not look as if it were.
+                self.cache.reaches(&tenant, &l1.provider)?;
+            }
+        }
+        for effect in &judged.effects {
             match effect {
                 Effect::Persist => self.persist(tenant, cell, &judged.next).await?,
                 Effect::Kill => {}
