@@ -14,7 +14,8 @@ use super::{
     DemoError,
     people::seed,
     pki::{Authority, write_private},
-    setup::{AWS_TENANT, AwsPlace, Ports, REGIONS, TENANTS, folder},
+    ports::Ports,
+    setup::{AWS_TENANT, AwsPlace, REGIONS, TENANTS, folder},
 };
 use crate::soft::{Credentials, Settings};
 

@@ -6,6 +6,7 @@
 mod customers;
 pub mod people;
 pub mod pki;
+mod ports;
 pub mod processes;
 mod screen;
 pub mod setup;
@@ -92,7 +93,8 @@ async fn tell(setup: &setup::Setup, processes: &mut Processes, kill_switch: bool
     let mut last = String::new();
     loop {
         // Switching a node off is part of what one tries here: the others go on, and it can be started again.
-        while let Some((node, tail)) = processes.ended() {
+        while let Some((node, log)) = processes.ended() {
+            let tail = processes::tail(&log);
             let topology = setup.topology.display();
             eprintln!(
                 "{node} has ended. The last lines of its log:\n{tail}\nStart it again: kcm run --node {node} {topology}"

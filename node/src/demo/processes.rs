@@ -60,12 +60,13 @@ impl Processes {
     }
 
     async fn wait(&mut self, at: usize, address: SocketAddr, has_health: bool) -> Result<(), DemoError> {
-        let Some(node) = self.nodes.get_mut(at) else { return Ok(()) };
         let began = Instant::now();
         loop {
-            if let Ok(Some(_)) = node.child.try_wait() {
-                return Err(DemoError::Ended { node: node.name.clone(), tail: tail(&node.log), log: node.log.clone() });
+            // Whichever it is: governance is not ready as long as a region is away.
+            if let Some((node, log)) = self.ended() {
+                return Err(DemoError::Ended { node, tail: tail(&log), log });
             }
+            let Some(node) = self.nodes.get(at) else { return Ok(()) };
             let ready = if has_health { is_ready(address).await } else { TcpStream::connect(address).await.is_ok() };
             if ready {
                 return Ok(());
@@ -78,11 +79,11 @@ impl Processes {
         }
     }
 
-    /// A node that has ended since the last look, if one has: its name, and the last lines of its log.
-    pub fn ended(&mut self) -> Option<(String, String)> {
+    /// A node that has ended since the last look, if one has: its name and its log.
+    pub fn ended(&mut self) -> Option<(String, PathBuf)> {
         let at = self.nodes.iter_mut().position(|node| matches!(node.child.try_wait(), Ok(Some(_))))?;
         let node = self.nodes.remove(at);
-        Some((node.name, tail(&node.log)))
+        Some((node.name, node.log))
     }
 
     /// Asks each to end, and kills what has not after a while.
@@ -123,7 +124,8 @@ fn spawn(setup: &Setup, name: &NodeName) -> Result<Node, DemoError> {
     Ok(Node { name: name.to_string(), child, log })
 }
 
-fn tail(log: &Path) -> String {
+/// The last lines of a log.
+pub(super) fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default().join("\n")

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -23,6 +23,7 @@ use super::{
     customers::{self, Customers, SoftPlace},
     people::{Founding, Keyring, make_key},
     pki::{Authority, Files, write_private},
+    ports::{Guard, Ports},
 };
 use crate::keyfiles::{HpkeKey, create_x25519};
 
@@ -67,6 +68,8 @@ pub struct Setup {
     pub aws: Option<AwsPlace>,
     /// CA of the KMIP listeners' own certificates.
     pub kmip_ca: PathBuf,
+    /// Held as long as the demo runs: its ports are nobody else's.
+    pub ports: Guard,
 }
 
 /// A region's addresses.
@@ -97,18 +100,6 @@ impl AwsPlace {
     }
 }
 
-/// Free ports of loopback, held until all are known, so that no two are the same.
-pub(super) struct Ports(Vec<TcpListener>);
-
-impl Ports {
-    pub(super) fn next(&mut self) -> Result<SocketAddr, DemoError> {
-        let held = TcpListener::bind("127.0.0.1:0").map_err(DemoError::Port)?;
-        let address = held.local_addr().map_err(DemoError::Port)?;
-        self.0.push(held);
-        Ok(address)
-    }
-}
-
 /// Empties the folder if it is a demo's, refuses it if it is anything else's.
 fn claim(dir: &Path) -> Result<PathBuf, DemoError> {
     let failed = |e| DemoError::Write(dir.to_owned(), e);
@@ -130,7 +121,7 @@ fn claim(dir: &Path) -> Result<PathBuf, DemoError> {
 /// Writes everything below `dir`.
 pub fn write(dir: &Path, aws: Option<AwsPlace>) -> Result<Setup, DemoError> {
     let dir = claim(dir)?;
-    let mut ports = Ports(Vec::new());
+    let mut ports = Ports::take()?;
     let sub = |name: &str| -> Result<PathBuf, DemoError> {
         let path = dir.join(name);
         fs::create_dir_all(&path).map_err(|e| DemoError::Write(path.clone(), e))?;
@@ -184,6 +175,7 @@ pub fn write(dir: &Path, aws: Option<AwsPlace>) -> Result<Setup, DemoError> {
         softs,
         aws,
         kmip_ca: authorities.kmip.ca_path(),
+        ports: ports.free(),
         dir,
     })
 }
