@@ -2,9 +2,14 @@
 //!
 //! A stop: fence, drain (the table), tombstone, high-water file, and only then [`Entombed`], without which nothing is
 //! acknowledged. The database's row follows and may fail on a full disk: the tombstone counts at the next start. A lift goes the
-//! other way round: durable first, then the gate. The keeper decides nothing: `standing` has verified the certificate.
+//! other way round: durable first, then the gate. The two exclude each other: a stop keeps the lock from drain to mark, and a lift opens
+//! the gate under that lock, or not at all. The keeper decides nothing: `standing` has verified the certificate.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use orbital::names::{Digest, TenantId};
 use parking_lot::Mutex;
@@ -121,9 +126,11 @@ impl Keeper {
     /// ciphers and two fsyncs. On an error the tenant stays fenced and empty, nothing is acknowledged, and the call may be
     /// repeated. `kill` is the digest of a certified Kill. Call [`Keeper::settle`] afterwards.
     pub fn stop(&self, tenant: &TenantId, stop: Stop, kill: Option<Digest>) -> Result<Entombed, Error> {
+        // At once; whoever is lifting the same stop may take it back before the lock is had, so it is set again under the lock.
+        self.table.fence(tenant, stop);
+        let mut kept = self.kept.lock();
         let drained = self.table.kill(tenant, stop)?;
         let gate = self.table.gate(tenant).ok_or(Error::UnknownTenant(*tenant))?;
-        let mut kept = self.kept.lock();
         let kept = kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?;
         kept.row.generation = kept.row.generation.max(drained.generation());
         kept.row.stops |= Stops(stop.bit()).durable().0;
@@ -173,9 +180,27 @@ impl Keeper {
 
     /// Lifts one stop: durable first, then the gate. Whether it may be lifted was decided before.
     pub async fn lift(&self, tenant: &TenantId, stop: Stop) -> Result<(), Error> {
+        self.lift_if(tenant, stop, |_| true).await.map(|_| ())
+    }
+
+    /// Lifts the kill if each kill that is kept here is one of `restored`: asked where a stop enters its kill, so that one which comes
+    /// meanwhile is not lifted along. `false`: the tenant stays killed.
+    pub async fn unkill(&self, tenant: &TenantId, restored: &BTreeSet<Digest>) -> Result<bool, Error> {
+        self.lift_if(tenant, Stop::Killed, |row| row.kills.is_subset(restored)).await
+    }
+
+    async fn lift_if(
+        &self,
+        tenant: &TenantId,
+        stop: Stop,
+        may: impl FnOnce(&TenantRow) -> bool + Send,
+    ) -> Result<bool, Error> {
         let row = {
             let mut kept = self.kept.lock();
             let kept = kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?;
+            if !may(&kept.row) {
+                return Ok(false);
+            }
             kept.row.stops = Stops(kept.row.stops).without(stop).0;
             kept.row.clone()
         };
@@ -183,10 +208,11 @@ impl Keeper {
         self.remember_without(tenant, Some(stop))?;
         // A stop of the same kind that came in the meantime has put its bit back and raised the generation.
         let kept = self.kept.lock();
-        if kept.get(tenant).is_some_and(|kept| !Stops(kept.row.stops).holds(stop)) {
+        let lifted = kept.get(tenant).is_some_and(|kept| !Stops(kept.row.stops).holds(stop));
+        if lifted {
             self.table.lift(tenant, stop);
         }
-        Ok(())
+        Ok(lifted)
     }
 
     fn remember(&self, tenant: &TenantId) -> Result<(), Error> {
@@ -290,3 +316,6 @@ impl Keeper {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,17 +81,12 @@ impl Steward {
         Ok(())
     }
 
-    /// Lifts the kill unless another came between.
+    /// Lifts the kill unless another has come.
     async fn unkill(&self, tenant: TenantId, cell: &Arc<Cell>) -> Result<(), Unmet> {
-        if cell.standing.lock().is_killed() {
-            return Ok(());
+        let restored = cell.standing.lock().restored().clone();
+        if self.keeper.unkill(&tenant, &restored).await? {
+            tracing::warn!(%tenant, "restored: every known kill is named by a certified restore");
         }
-        self.keeper.lift(&tenant, Stop::Killed).await?;
-        if cell.standing.lock().is_killed() {
-            self.table.fence(&tenant, Stop::Killed);
-            return Ok(());
-        }
-        tracing::warn!(%tenant, "restored: every known kill is named by a certified restore");
         Ok(())
     }
 

@@ -1,0 +1,72 @@
+//! Stops, lifts and heads side by side: whatever the interleaving, what was acknowledged holds, in the gate and at rest.
+
+use super::*;
+use crate::{
+    clock::hand::HandClock,
+    rig::{OTHER, TENANT, World},
+};
+
+const FIRST: Digest = Digest([3; 32]);
+const SECOND: Digest = Digest([4; 32]);
+
+struct Run {
+    table: Arc<KeyTable>,
+    shelf: Arc<Shelf>,
+    keeper: Arc<Keeper>,
+}
+
+/// A run over the world's folder; both tenants are provisioned if they are not.
+async fn start(world: &World) -> Run {
+    let clock: Arc<dyn Clock> = Arc::new(HandClock::default());
+    let (table, shelf) = (Arc::new(KeyTable::new(clock.clone())), world.shelf());
+    let file = world.path("highwater");
+    let (keeper, _) = Keeper::load(table.clone(), shelf.clone(), &file, world.key(), clock).unwrap();
+    for tenant in [TENANT, OTHER] {
+        if keeper.row(&tenant).is_none() {
+            keeper.provision(tenant, TenantRow::default(), Length::Unlimited).await.unwrap();
+        }
+    }
+    Run { table, shelf, keeper: Arc::new(keeper) }
+}
+
+impl Run {
+    fn holds(&self, stop: Stop) -> bool {
+        self.table.gate(&TENANT).unwrap().stops().holds(stop)
+    }
+}
+
+#[tokio::test]
+async fn a_kill_is_lifted_only_by_a_restore_of_every_kill_that_is_kept() {
+    let world = World::new();
+    let run = start(&world).await;
+    run.keeper.stop(&TENANT, Stop::Killed, Some(FIRST)).unwrap();
+    // The second kill is durable here before whoever restores the first could have heard of it.
+    run.keeper.stop(&TENANT, Stop::Killed, Some(SECOND)).unwrap();
+    assert!(!run.keeper.unkill(&TENANT, &BTreeSet::from([FIRST])).await.unwrap());
+    assert!(run.holds(Stop::Killed));
+    assert!(run.keeper.unkill(&TENANT, &BTreeSet::from([FIRST, SECOND])).await.unwrap());
+    assert!(!run.holds(Stop::Killed));
+}
+
+/// A stop that arrives while one of its kind is being lifted: whichever ends last, gate and row say the same, and a stop that ended has
+/// not been undone by a lift that began before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_not_undone_by_a_lift_that_was_under_way() {
+    let world = World::new();
+    let run = start(&world).await;
+    for _ in 0..30 {
+        run.keeper.stop(&TENANT, Stop::L1Stop, None).unwrap();
+        let (told, tell) = (run.keeper.clone(), run.keeper.clone());
+        let lifting = tokio::spawn(async move { told.lift(&TENANT, Stop::L1Stop).await });
+        // The lift has begun: its row is changed, the gate is not yet.
+        while run.keeper.row(&TENANT).unwrap().stops != 0 {
+            tokio::task::yield_now().await;
+        }
+        let stopping = tokio::task::spawn_blocking(move || tell.stop(&TENANT, Stop::L1Stop, None).map(|_| ()));
+        stopping.await.unwrap().unwrap();
+        assert!(run.holds(Stop::L1Stop), "acknowledged, and the gate is open");
+        lifting.await.unwrap().unwrap();
+        assert!(run.holds(Stop::L1Stop), "the lift that began before the stop has undone it");
+        run.keeper.lift(&TENANT, Stop::L1Stop).await.unwrap();
+    }
+}
