@@ -59,6 +59,8 @@ pub struct Keeper {
     high_water: HighWater,
     clock: Arc<dyn Clock>,
     kept: Mutex<BTreeMap<TenantId, Kept>>,
+    /// Held from the copy of a row until it is durable: an older copy never overwrites a newer one. No stop waits for it.
+    writing: tokio::sync::Mutex<()>,
 }
 
 impl Keeper {
@@ -91,7 +93,8 @@ impl Keeper {
             table.open(tenant, opening);
             kept.insert(tenant, Kept { row, lease });
         }
-        Ok((Self { table, shelf, high_water, clock, kept: Mutex::new(kept) }, verdict))
+        let (kept, writing) = (Mutex::new(kept), tokio::sync::Mutex::default());
+        Ok((Self { table, shelf, high_water, clock, kept, writing }, verdict))
     }
 
     /// What is kept of a tenant: its certified head among it.
@@ -124,7 +127,7 @@ impl Keeper {
 
     /// Stops a tenant: fence, drain, tombstone, high-water mark. Synchronous, as nothing may come before it; it waits for running
     /// ciphers and two fsyncs. On an error the tenant stays fenced and empty, nothing is acknowledged, and the call may be
-    /// repeated. `kill` is the digest of a certified Kill. Call [`Keeper::settle`] afterwards.
+    /// repeated. `kill` is the digest of a certified Kill.
     pub fn stop(&self, tenant: &TenantId, stop: Stop, kill: Option<Digest>) -> Result<Entombed, Error> {
         // At once; whoever is lifting the same stop may take it back before the lock is had, so it is set again under the lock.
         self.table.fence(tenant, stop);
@@ -153,28 +156,36 @@ impl Keeper {
         self.remember(tenant)
     }
 
-    /// Brings the database's row up to what is kept. A failure (a full disk) loses nothing: the tombstone says as much.
-    pub async fn settle(&self, tenant: &TenantId) -> Result<(), Error> {
-        let row = self.row(tenant).ok_or(Error::UnknownTenant(*tenant))?;
-        self.shelf.put_tenant(*tenant, &row).await
+    /// Changes what is kept of a tenant and makes its row durable, in the order of the changes. What a stop adds meanwhile is in its
+    /// tombstone.
+    async fn store<T>(&self, tenant: &TenantId, change: impl FnOnce(&mut Kept) -> T + Send) -> Result<T, Error>
+    where
+        T: Send,
+    {
+        let _in_turn = self.writing.lock().await;
+        let (answer, row) = {
+            let mut kept = self.kept.lock();
+            let kept = kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?;
+            (change(kept), kept.row.clone())
+        };
+        self.shelf.put_tenant(*tenant, &row).await?;
+        Ok(answer)
     }
 
     /// A new certified head: `change` sets head, trust version, epoch and kills on the row. Durable (row, tombstone, high-water
     /// mark), then the gate's epoch. Counters never go back, stops are not touched here.
     pub async fn advance(&self, tenant: &TenantId, change: impl FnOnce(&mut TenantRow) + Send) -> Result<(), Error> {
-        let row = {
-            let mut kept = self.kept.lock();
-            let kept = kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?;
+        let set = |kept: &mut Kept| {
             let before = kept.row.clone();
             change(&mut kept.row);
             kept.row.trust_version = kept.row.trust_version.max(before.trust_version);
             kept.row.epoch = kept.row.epoch.max(before.epoch);
             (kept.row.generation, kept.row.stops) = (before.generation, before.stops);
-            kept.row.clone()
+            kept.row.epoch
         };
-        self.shelf.put_tenant(*tenant, &row).await?;
+        let epoch = self.store(tenant, set).await?;
         self.remember(tenant)?;
-        self.table.raise_epoch(tenant, row.epoch);
+        self.table.raise_epoch(tenant, epoch);
         Ok(())
     }
 
@@ -195,16 +206,16 @@ impl Keeper {
         stop: Stop,
         may: impl FnOnce(&TenantRow) -> bool + Send,
     ) -> Result<bool, Error> {
-        let row = {
-            let mut kept = self.kept.lock();
-            let kept = kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?;
-            if !may(&kept.row) {
-                return Ok(false);
+        let set = |kept: &mut Kept| {
+            let lifts = may(&kept.row);
+            if lifts {
+                kept.row.stops = Stops(kept.row.stops).without(stop).0;
             }
-            kept.row.stops = Stops(kept.row.stops).without(stop).0;
-            kept.row.clone()
+            lifts
         };
-        self.shelf.put_tenant(*tenant, &row).await?;
+        if !self.store(tenant, set).await? {
+            return Ok(false);
+        }
         self.remember_without(tenant, Some(stop))?;
         // A stop of the same kind that came in the meantime has put its bit back and raised the generation.
         let kept = self.kept.lock();
@@ -302,16 +313,8 @@ impl Keeper {
     /// Writes down what is left of every lease. Call every [`crate::lease::STORE_EVERY_MS`] or more often.
     pub async fn store_leases(&self) -> Result<(), Error> {
         let now = self.clock.now();
-        let rows: Vec<(TenantId, TenantRow)> = {
-            let mut kept = self.kept.lock();
-            let store = |(tenant, kept): (&TenantId, &mut Kept)| {
-                kept.row.lease = Some(kept.lease.stored(now));
-                (*tenant, kept.row.clone())
-            };
-            kept.iter_mut().map(store).collect()
-        };
-        for (tenant, row) in rows {
-            self.shelf.put_tenant(tenant, &row).await?;
+        for tenant in self.tenants() {
+            self.store(&tenant, |kept| kept.row.lease = Some(kept.lease.stored(now))).await?;
         }
         Ok(())
     }

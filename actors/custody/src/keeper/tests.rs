@@ -70,3 +70,16 @@ async fn a_stop_is_not_undone_by_a_lift_that_was_under_way() {
         run.keeper.lift(&TENANT, Stop::L1Stop).await.unwrap();
     }
 }
+
+/// Leases are stored tenant by tenant: the copy of a row must not be older than what another has made durable meanwhile.
+#[tokio::test]
+async fn storing_the_leases_puts_back_no_older_head() {
+    let world = World::new();
+    let run = start(&world).await;
+    let set = |row: &mut TenantRow| (row.head, row.trust_version) = (b"the second version".to_vec(), 2);
+    // The row that comes last is changed while the first is being written.
+    let (stored, advanced) = tokio::join!(run.keeper.store_leases(), run.keeper.advance(&OTHER, set));
+    stored.and(advanced).unwrap();
+    let row = run.shelf.tenants().unwrap().remove(&OTHER).unwrap();
+    assert_eq!((row.head.as_slice(), row.trust_version), (b"the second version".as_slice(), 2));
+}
