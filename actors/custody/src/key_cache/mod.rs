@@ -236,8 +236,9 @@ impl Actor for Pen {
             Msg::Linked(tenant, link) => cache.state.linked(tenant, link, now_ms),
             Msg::Unlinked(tenant) => cache.state.unlinked(&tenant),
             Msg::L2Unsealed(tenant, came) => {
+                let heard = matches!(came.secret, Ok(Some(_)));
                 let result = cache.insert(&tenant, KeyId::L2, None, came);
-                cache.state.l2_unsealed(tenant, result, now_ms)
+                cache.state.l2_unsealed(tenant, result, heard, now_ms)
             }
             Msg::L3Unsealed(tenant, system, came) => {
                 let result = cache.insert(&tenant, KeyId::L3(system.clone()), Some(system.clone()), came);

@@ -140,8 +140,14 @@ impl<R> State<R> {
         vec![Effect::UnsealL2 { tenant: id, link: tenant.link.clone() }]
     }
 
-    /// The L2 is in the table, or why not.
-    pub(super) fn l2_unsealed(&mut self, id: TenantId, result: Result<(), Error>, now_ms: u64) -> Vec<Effect<R>> {
+    /// The L2 is in the table, or why not. `heard`: the customer's KMS has opened it; else it was there, which says nothing of the KMS.
+    pub(super) fn l2_unsealed(
+        &mut self,
+        id: TenantId,
+        result: Result<(), Error>,
+        heard: bool,
+        now_ms: u64,
+    ) -> Vec<Effect<R>> {
         let Some(tenant) = self.tenants.get_mut(&id) else { return Vec::new() };
         tenant.asking_l2 = false;
         if let Err(why) = result {
@@ -150,7 +156,9 @@ impl<R> State<R> {
             effects.extend(self.heard(id, Err(why), now_ms));
             return effects;
         }
-        tenant.heard_ms = now_ms;
+        if heard {
+            tenant.heard_ms = now_ms;
+        }
         let next = tenant.systems.iter_mut().filter(|(_, waiting)| !waiting.asking_l3);
         next.map(|(system, waiting)| {
             waiting.asking_l3 = true;

@@ -63,7 +63,7 @@ fn all_who_wait_share_one_call() {
     assert_eq!(words(state.unseal(TENANT, system("a"), 1)), ["L2"]);
     assert!(words(state.unseal(TENANT, system("a"), 2)).is_empty());
     assert!(words(state.unseal(TENANT, system("b"), 3)).is_empty());
-    assert_eq!(words(state.l2_unsealed(TENANT, Ok(()), 1)), ["L3 a", "L3 b"]);
+    assert_eq!(words(state.l2_unsealed(TENANT, Ok(()), true, 1)), ["L3 a", "L3 b"]);
     assert!(words(state.unseal(TENANT, system("a"), 4)).is_empty());
     assert_eq!(words(state.l3_unsealed(TENANT, &system("a"), &Ok(()))), ["1 ok", "2 ok", "4 ok"]);
     assert_eq!(words(state.l3_unsealed(TENANT, &system("b"), &Err(Error::Unavailable))), ["3 no"]);
@@ -75,7 +75,7 @@ fn a_refusal_answers_all_fences_and_is_told() {
     let mut state = linked();
     state.unseal(TENANT, system("a"), 1);
     state.unseal(TENANT, system("b"), 2);
-    assert_eq!(words(state.l2_unsealed(TENANT, Err(stopped()), 1)), ["1 no", "2 no", "fence", "tell DISABLED"]);
+    assert_eq!(words(state.l2_unsealed(TENANT, Err(stopped()), false, 1)), ["1 no", "2 no", "fence", "tell DISABLED"]);
     assert_eq!(state.l1_state(&TENANT), Some(l1::State::Disabled));
     assert_eq!(words(state.probed(TENANT, Err(unreachable()), 2)), ["tell UNREACHABLE"]);
     assert_eq!(state.l1_state(&TENANT), Some(l1::State::Disabled), "silence does not soften a stop");
@@ -85,7 +85,7 @@ fn a_refusal_answers_all_fences_and_is_told() {
 fn a_fault_of_our_own_says_nothing_about_the_kms() {
     let mut state = linked();
     state.unseal(TENANT, system("a"), 1);
-    assert_eq!(words(state.l2_unsealed(TENANT, Err(Error::VaultFull { used: 1, total: 1 }), 1)), ["1 no"]);
+    assert_eq!(words(state.l2_unsealed(TENANT, Err(Error::VaultFull { used: 1, total: 1 }), false, 1)), ["1 no"]);
     assert_eq!(state.l1_state(&TENANT), None);
 }
 
@@ -103,13 +103,23 @@ fn grace_ends_once_and_an_answer_brings_the_tenant_back() {
     assert_eq!(words(state.tick(u64::MAX)), ["probe"], "unlimited grace never ends");
 }
 
+/// Nobody on this side of the KMS can lengthen the grace: neither by asking for keys that are cached nor by sending Hold.
+#[test]
+fn a_key_that_was_in_the_table_is_no_word_of_the_kms() {
+    let mut state = linked();
+    state.probed(TENANT, Err(unreachable()), 0);
+    assert_eq!(words(state.hold(TENANT)), ["L2"]);
+    state.l2_unsealed(TENANT, Ok(()), false, 9_000);
+    assert_eq!(words(state.tick(10_001)), ["probe", "away"]);
+}
+
 #[test]
 fn without_a_link_everyone_is_told_so() {
     let mut state = linked();
     state.unseal(TENANT, system("a"), 1);
     assert_eq!(words(state.unlinked(&TENANT)), ["1 no"]);
     assert_eq!(words(state.unseal(TENANT, system("a"), 2)), ["2 no"]);
-    assert!(words(state.l2_unsealed(TENANT, Ok(()), 1)).is_empty());
+    assert!(words(state.l2_unsealed(TENANT, Ok(()), true, 1)).is_empty());
 }
 
 #[test]
@@ -139,15 +149,15 @@ proptest! {
         for (step, n) in steps {
             match step {
                 0..=2 => { asked += 1; take(state.unseal(TENANT, name(n), asked), &mut l2, &mut l3); }
-                3 if l2 > 0 => { l2 -= 1; take(state.l2_unsealed(TENANT, Ok(()), 1), &mut l2, &mut l3); }
-                4 if l2 > 0 => { l2 -= 1; take(state.l2_unsealed(TENANT, Err(unreachable()), 1), &mut l2, &mut l3); }
+                3 if l2 > 0 => { l2 -= 1; take(state.l2_unsealed(TENANT, Ok(()), true, 1), &mut l2, &mut l3); }
+                4 if l2 > 0 => { l2 -= 1; take(state.l2_unsealed(TENANT, Err(unreachable()), false, 1), &mut l2, &mut l3); }
                 5 => if let Some(system) = l3.pop() { take(state.l3_unsealed(TENANT, &system, &Ok(())), &mut l2, &mut l3); },
                 _ => {}
             }
             prop_assert!(l2 <= 1, "two calls to one L1 at once");
         }
         while l2 > 0 || !l3.is_empty() {
-            if l2 > 0 { l2 -= 1; take(state.l2_unsealed(TENANT, Ok(()), 1), &mut l2, &mut l3); }
+            if l2 > 0 { l2 -= 1; take(state.l2_unsealed(TENANT, Ok(()), true, 1), &mut l2, &mut l3); }
             if let Some(system) = l3.pop() { take(state.l3_unsealed(TENANT, &system, &Ok(())), &mut l2, &mut l3); }
         }
         answered.sort_unstable();
