@@ -69,11 +69,14 @@ impl Standing {
         names_region(&certified, me)?;
         let change = Some(certified.digest());
         if kills.is_subset(&next.restored) {
-            return Ok(Judged { next, effects: Vec::new(), change });
+            // It may have become durable and no more before the world failed: a kill that is still there is looked at again.
+            let again = if next.is_killed() { Vec::new() } else { vec![Effect::Unkill] };
+            return Ok(Judged { effects: again, next, change });
         }
         next.epoch = next.grant_epoch(&certified)?;
         next.restored.extend(kills.iter().copied());
         let mut effects = vec![Effect::Persist];
+        effects.extend(next.callers_effect(self));
         if !next.is_killed() {
             effects.push(Effect::Unkill);
         }
@@ -97,7 +100,9 @@ impl Standing {
         }
         next.epoch = next.grant_epoch(&certified)?;
         next.linked = Some(Linked { l1: l1.clone(), change: certified.digest(), epoch: next.epoch });
-        let effects = vec![Effect::Persist, Effect::LiftL1Stop, Effect::Link(l1.clone()), Effect::Hold];
+        let mut effects = vec![Effect::Persist];
+        effects.extend(next.callers_effect(self));
+        effects.extend([Effect::LiftL1Stop, Effect::Link(l1.clone()), Effect::Hold]);
         Ok(Judged { next, effects, change })
     }
 
@@ -109,7 +114,10 @@ impl Standing {
         let followed = self.clone().follow(&warrant.links)?;
         let change = Some(orbital::change::Change::digest_of(&warrant.certificate.change));
         if followed.has_link(&warrant.certificate) {
-            return Ok(Judged { effects: followed.trust_effects(self), next: followed, change });
+            // A kill may have brought it as a link: it is known, and not durable yet.
+            let mut effects = vec![Effect::Persist];
+            effects.extend(followed.callers_effect(self));
+            return Ok(Judged { effects, next: followed, change });
         }
         // Its own certificate, under the version that it follows; then what may be done to a killed tenant.
         let certified = certify(&warrant.certificate, &followed.chain, now)?;
@@ -124,20 +132,14 @@ impl Standing {
         let epoch = followed.grant_epoch(&certified)?;
         let mut next = followed.follow(std::slice::from_ref(&warrant.certificate))?;
         next.epoch = epoch;
-        let effects = next.trust_effects(self);
+        let mut effects = vec![Effect::Persist];
+        effects.extend(next.callers_effect(self));
         Ok(Judged { next, effects, change })
     }
 
-    /// What a longer chain makes necessary.
-    fn trust_effects(&self, before: &Self) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        if self.trust().version != before.trust().version {
-            effects.push(Effect::Persist);
-        }
-        if self.trust().callers != before.trust().callers {
-            effects.push(Effect::Callers);
-        }
-        effects
+    /// What a longer chain makes necessary once it is durable, whichever directive brought its links.
+    fn callers_effect(&self, before: &Self) -> Option<Effect> {
+        (self.trust().callers != before.trust().callers).then_some(Effect::Callers)
     }
 
     fn hold(&self) -> Result<Judged, Refusal> {

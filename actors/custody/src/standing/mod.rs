@@ -251,6 +251,7 @@ impl Standing {
         joined.kills.extend(self.kills.iter().chain(&next.kills));
         joined.restored.extend(self.restored.iter().chain(&next.restored));
         joined.epoch = self.epoch.max(next.epoch);
+        joined.linked = self.linked.iter().chain(&next.linked).max_by_key(|linked| linked.epoch).cloned();
         joined
     }
 

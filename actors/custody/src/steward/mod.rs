@@ -127,7 +127,8 @@ impl Steward {
     /// Signs the answer with the region's report key.
     fn acknowledge(&self, directive: Digest, met: Met, arrived: Instant) -> Option<Signed> {
         let gate = self.table.gate(&met.tenant);
-        let trust_version = self.cell(&met.tenant).map_or(0, |cell| cell.standing.lock().trust().version);
+        // What a restart would still know: a kill's links are durable only with the directive that is about them.
+        let trust_version = self.keeper.row(&met.tenant).map_or(0, |row| row.trust_version);
         let ack = SyncAck {
             domain: Kind::SyncAck.domain(),
             deployment: self.me.deployment.clone(),

@@ -37,7 +37,12 @@ impl Steward {
             let mut current = cell.standing.lock();
             *current = current.joined(&judged.next);
         }
-        self.callers.close(&tenant);
+        if judged.next.trust().callers == standing.trust().callers {
+            self.callers.close(&tenant);
+        } else {
+            // The kill came ahead of the directive that brings these callers, which will find its link here already.
+            self.callers.changed(&tenant, judged.next.trust());
+        }
         Ok(change)
     }
 

@@ -33,12 +33,14 @@ struct House {
     clock: Arc<crate::clock::hand::HandClock>,
 }
 
-/// Counts how often a tenant's connections were closed.
+/// Counts how often a tenant's connections were closed, and keeps how many callers it may have.
 #[derive(Default)]
-struct Listener(AtomicUsize);
+struct Listener(AtomicUsize, AtomicUsize);
 
 impl Callers for Listener {
-    fn changed(&self, _: &TenantId, _: &TrustRoot) {}
+    fn changed(&self, _: &TenantId, trust: &TrustRoot) {
+        self.1.store(trust.callers.len(), Ordering::SeqCst);
+    }
     fn close(&self, _: &TenantId) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
@@ -447,4 +449,50 @@ async fn a_kill_that_cannot_be_written_is_not_acknowledged_and_fences() {
     assert!(!house.is_entombed(&digest));
     run.applied(&kill).await;
     assert!(house.is_entombed(&digest));
+}
+
+/// A kill overtakes the ordinary lane, with the links that the region lacks. What they change is in force by it, and durable by the
+/// directive that comes after and finds its link known.
+#[tokio::test]
+async fn callers_that_a_kill_brought_along_are_in_force() {
+    let mut house = House::new();
+    let run = house.served().await;
+    let callers = |run: &Run| run.listener.1.load(Ordering::SeqCst);
+    assert_ne!(callers(&run), 0);
+    house.world.epoch = 2;
+    let next = house.world.next(|root| root.callers.clear());
+    let link = house.world.certificate(Action::ChangeCallers { next }, "alice", &["bob"]);
+    let change = Directive::Callers(house.world.warrant(link.clone()));
+    house.world.extend(&link);
+    let (kill, digest) = house.kill();
+    let Directive::Kill(warrant) = kill else { panic!("a kill") };
+    let ack = run.applied(&Directive::Kill(Warrant { links: vec![link], ..warrant })).await;
+    assert_eq!((callers(&run), ack.trust_version), (0, 1), "in force, and not said to be durable");
+    assert_eq!(run.applied(&change).await.trust_version, 2);
+    run.stop().await;
+    let run = house.start().await;
+    assert_eq!((run.held().trust_version, callers(&run)), (2, 0));
+    run.applied(&house.restore(3, digest)).await;
+    assert!(run.is_served());
+}
+
+/// The disk failed between the restore's head and its lift: the same directive sent again finishes it.
+#[tokio::test]
+async fn a_restore_that_was_cut_short_is_finished_when_it_comes_again() {
+    let mut house = House::new();
+    let run = house.served().await;
+    let (kill, digest) = house.kill();
+    run.applied(&kill).await;
+    let restore = house.restore(2, digest);
+    let (tombstone, aside) = (house.tombstone(), house.rig.path("aside"));
+    fs::rename(&tombstone, &aside).unwrap();
+    fs::create_dir(&tombstone).unwrap();
+    assert!(run.send(&restore).await.is_none());
+    fs::remove_dir(&tombstone).unwrap();
+    fs::rename(&aside, &tombstone).unwrap();
+    assert!(run.stops().holds(Stop::Killed));
+    run.applied(&restore).await;
+    assert!(run.is_served());
+    run.stop().await;
+    assert!(house.start().await.is_served());
 }
