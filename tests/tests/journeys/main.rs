@@ -1,0 +1,26 @@
+//! Journeys: whole stories over real processes and sockets. Each starts a `kcm demo` of its own in an empty folder on free ports, drives
+//! it with the command line, KMIP clients and raw connections, kills what the story kills, and leaves no process behind.
+
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod kmip;
+#[cfg(test)]
+mod rest;
+#[cfg(test)]
+mod usurper;
+
+#[cfg(test)]
+mod journey_doors;
+#[cfg(test)]
+mod journey_forged;
+#[cfg(test)]
+mod journey_kill_switch;
+#[cfg(test)]
+mod journey_l1;
+#[cfg(test)]
+mod journey_lease;
+#[cfg(test)]
+mod journey_restart;
+#[cfg(test)]
+mod journey_without_governance;
