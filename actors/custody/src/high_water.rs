@@ -132,11 +132,12 @@ impl HighWater {
         inner.pair.write(&self.key, &content)
     }
 
-    /// Makes room for a new tenant and writes its first mark. May need disk space, as no stop ever does.
-    pub fn provision(&self, tenant: TenantId, mark: Mark) -> Result<(), Error> {
+    /// Makes room for a new tenant and writes its first mark, joined with what the file says of it. May need disk space, as no stop ever
+    /// does.
+    pub fn provision(&self, tenant: TenantId, mark: Mark) -> Result<Mark, Error> {
         let mut inner = self.inner.lock();
         let mut marks = inner.marks.clone();
-        marks.entry(tenant).and_modify(|known| *known = known.joined(mark)).or_insert(mark);
+        let first = *marks.entry(tenant).and_modify(|known| *known = known.joined(mark)).or_insert(mark);
         let content = encode(&marks);
         if content.len() > inner.pair.capacity() {
             inner.pair = create(&self.path, &self.key, &marks, inner.pair.sequence())?;
@@ -144,7 +145,7 @@ impl HighWater {
             inner.pair.write(&self.key, &content)?;
         }
         inner.marks = marks;
-        Ok(())
+        Ok(first)
     }
 
     /// Raises a tenant's mark, in place and synced. Counters never go back; stops are those of the newer mark.

@@ -112,10 +112,12 @@ impl Keeper {
         let now = self.clock.now();
         let mut lease = Lease::provisioned(lease, now);
         row.lease = Some(lease.stored(now));
-        self.shelf.provision(tenant, row.clone()).await?;
-        self.high_water.provision(tenant, row.mark())?;
+        let mut row = self.shelf.provision(tenant, row).await?;
+        // A tenant that this node has known before, in a store that is gone: what was acknowledged then still counts.
+        let mark = self.high_water.provision(tenant, row.mark())?;
+        (row.generation, row.stops) = (mark.generation, mark.stops.durable().0);
         let opening = Opening {
-            stops: Stops(row.stops),
+            stops: mark.stops,
             epoch: row.epoch,
             generation: row.generation,
             lease_until_ms: lease.until_ms(),

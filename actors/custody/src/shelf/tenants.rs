@@ -80,7 +80,8 @@ impl TenantRow {
 }
 
 impl Shelf {
-    /// Every tenant, rows joined with their tombstones. A row that fails its tag is an error: the node must not guess.
+    /// Every tenant, rows joined with their tombstones. A row that fails its tag is an error: the node must not guess. A tombstone without
+    /// a row is a provisioning that was cut short; what it says counts when the tenant is provisioned again.
     pub fn tenants(&self) -> Result<BTreeMap<TenantId, TenantRow>, Error> {
         let mut tenants = self.base.read(|view| {
             let table = view.open_table(TENANTS).map_err(failed("read"))?;
@@ -93,16 +94,19 @@ impl Shelf {
             Ok(tenants)
         })?;
         for tenant in self.tombstones.tenants()? {
-            let Some(tombstone) = self.tombstones.read(&self.key, &tenant)? else { continue };
-            let row: TenantRow = tenants.remove(&tenant).unwrap_or_default();
-            tenants.insert(tenant, row.with_tombstone(tombstone));
+            let Some(row) = tenants.remove(&tenant) else { continue };
+            let tombstone = self.tombstones.read(&self.key, &tenant)?;
+            tenants.insert(tenant, tombstone.into_iter().fold(row, TenantRow::with_tombstone));
         }
         Ok(tenants)
     }
 
-    /// A new tenant: its tombstone's space first, then its row. Refused if the tenant is known.
-    pub async fn provision(&self, tenant: TenantId, row: TenantRow) -> Result<(), Error> {
+    /// A new tenant: its tombstone's space first, then its row. Refused if the tenant is known. Answers the row, with what a tombstone
+    /// that was there already adds.
+    pub async fn provision(&self, tenant: TenantId, row: TenantRow) -> Result<TenantRow, Error> {
         self.tombstones.reserve(&self.key, &tenant, &row.tombstone())?;
+        let tombstone = self.tombstones.read(&self.key, &tenant)?;
+        let row = tombstone.into_iter().fold(row, TenantRow::with_tombstone);
         let stored = self.encode(&tenant, &row)?;
         self.writer
             .write(move |transaction| {
@@ -111,7 +115,8 @@ impl Shelf {
                 }
                 put(transaction, &tenant, &stored)
             })
-            .await
+            .await?;
+        Ok(row)
     }
 
     /// Replaces a tenant's row, durable before it returns.

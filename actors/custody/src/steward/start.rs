@@ -67,7 +67,7 @@ impl Steward {
         match (standing.is_killed(), stops.holds(Stop::Killed)) {
             (true, _) => drop(self.table.fence(tenant, Stop::Killed)),
             // The store was put back, and the high-water file knows of a kill that the store has forgotten: it stays.
-            (false, true) if stops.holds(Stop::Sealed) => {
+            (false, true) if stops.holds(Stop::Sealed) || row.kills.is_empty() => {
                 tracing::error!(%tenant, "killed, says the high-water file; the store knows no kill: a certified restore lifts it")
             }
             // The restore was durable, the lift was not: the node stopped in between.

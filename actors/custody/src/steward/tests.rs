@@ -385,6 +385,9 @@ async fn a_kill_outlives_a_store_that_was_put_back() {
     let run = house.start().await;
     run.applied(&house.lease(&run.held())).await;
     assert!(!run.is_served(), "a lease lifts no kill");
+    run.stop().await;
+    let run = house.start().await;
+    assert!(!run.is_served(), "nor does a start after it");
     run.applied(&house.restore(2, digest)).await;
     assert!(run.is_served());
 }
@@ -495,4 +498,44 @@ async fn a_restore_that_was_cut_short_is_finished_when_it_comes_again() {
     assert!(run.is_served());
     run.stop().await;
     assert!(house.start().await.is_served());
+}
+
+/// The node stopped between a new tenant's tombstone and its row: it starts, and the tenant can be founded again.
+#[tokio::test]
+async fn a_provisioning_that_was_cut_short_holds_up_no_start() {
+    let house = House::new();
+    let run = house.start().await;
+    run.stop().await;
+    house.copy_store("store", "backup");
+    let run = house.start().await;
+    run.applied(&house.provision()).await;
+    run.stop().await;
+    let tombstone = fs::read(house.tombstone()).unwrap();
+    house.copy_store("backup", "store");
+    fs::write(house.tombstone(), tombstone).unwrap();
+    fs::remove_file(house.rig.path("highwater")).unwrap();
+    let run = house.start().await;
+    run.steward.store_leases().await;
+    run.applied(&house.provision()).await;
+    assert!(run.is_served());
+}
+
+/// A store from before the tenant was founded is put back: founding it again forgets nothing that was acknowledged.
+#[tokio::test]
+async fn a_tenant_that_is_founded_again_is_still_killed_and_sealed() {
+    let house = House::new();
+    let run = house.start().await;
+    run.stop().await;
+    house.copy_store("store", "backup");
+    let run = house.served().await;
+    run.applied(&house.kill().0).await;
+    run.stop().await;
+    fs::remove_file(house.tombstone()).unwrap();
+    house.copy_store("backup", "store");
+    let run = house.start().await;
+    run.applied(&house.provision()).await;
+    assert!(run.stops().holds(Stop::Killed) && run.stops().holds(Stop::Sealed) && !run.is_served());
+    run.stop().await;
+    let run = house.start().await;
+    assert!(run.stops().holds(Stop::Killed) && !run.is_served());
 }
