@@ -245,7 +245,9 @@ impl KeyTable {
         tenant.gate.check(Purpose::Process, self.clock.boottime_ms())?;
         let held =
             Held { secret: Some(entry.secret), system: entry.system, meta: entry.meta, revision: entry.revision };
-        slots.insert(entry.key, Arc::new(RwLock::new(held)));
+        let before = slots.insert(entry.key, Arc::new(RwLock::new(held)));
+        // Still under the shard's lock: a kill finds the slot here, or its borrows ended and its bytes zero.
+        zeroize(before);
         Ok(())
     }
 
@@ -262,9 +264,9 @@ impl KeyTable {
     /// Takes one key out and zeroizes it. Waits for its borrows.
     pub fn remove(&self, tenant: &TenantId, key: &KeyId) -> bool {
         let tenants = self.tenants.load();
-        let shard = tenants.get(tenant).and_then(|tenant| self.shard(tenant, key));
-        let slot = shard.and_then(|shard| shard.write().remove(key));
-        slot.is_some_and(|slot| slot.write().secret.take().is_some())
+        let Some(shard) = tenants.get(tenant).and_then(|tenant| self.shard(tenant, key)) else { return false };
+        let mut slots = shard.write();
+        zeroize(slots.remove(key))
     }
 
     /// Closes the gate: one atomic store, outside every lock and mailbox. From here on nothing begins and nothing leaves.
@@ -333,9 +335,12 @@ fn drain(tenant: &Tenant) -> usize {
     let mut keys = 0;
     for shard in &tenant.shards {
         let slots = std::mem::take(&mut *shard.write());
-        for slot in slots.into_values() {
-            keys += usize::from(slot.write().secret.take().is_some());
-        }
+        keys += slots.into_values().filter(|slot| zeroize(Some(slot.clone()))).count();
     }
     keys
+}
+
+/// Waits for the slot's borrows, then zeroizes its key. `true`: there was one.
+fn zeroize(slot: Option<Slot>) -> bool {
+    slot.is_some_and(|slot| slot.write().secret.take().is_some())
 }

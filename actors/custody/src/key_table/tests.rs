@@ -257,3 +257,47 @@ fn no_seal_succeeds_between_a_kill_and_its_restore() {
     }
     assert!(sealed_while_killed.try_recv().is_err());
 }
+
+/// A kill waits for every borrow of the tenant, also for one whose slot has been replaced or taken out meanwhile.
+#[test]
+fn a_slot_that_leaves_the_table_is_waited_for() {
+    for replace in [true, false] {
+        let rig = Rig::new();
+        let borrow = rig.borrow(Purpose::Process).unwrap();
+        let (rig, ended) = (&rig, &AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let leaving = scope.spawn(move || {
+                let now = rig.table.gate(&TENANT).unwrap().generation();
+                if replace { _ = rig.insert(now) } else { _ = rig.table.remove(&TENANT, &rig.key) }
+            });
+            // The slot has left, or waits for the borrow with its shard locked.
+            let shard = rig.table.tenants.load_full();
+            let shard = rig.table.shard(&shard[&TENANT], &rig.key).unwrap();
+            let held = borrow.secret().unwrap() as *const Secret as usize;
+            let there = |slots: &HashMap<KeyId, Slot>| {
+                slots.get(&rig.key).is_some_and(|slot| {
+                    slot.try_read().is_some_and(|held_now| {
+                        held_now.secret.as_ref().is_some_and(|secret| secret as *const Secret as usize == held)
+                    })
+                })
+            };
+            while shard.try_read().is_some_and(|slots| there(&slots)) && !leaving.is_finished() {
+                std::thread::yield_now();
+            }
+            let kill = scope.spawn(move || {
+                rig.table.kill(&TENANT, Stop::Killed).unwrap();
+                assert!(ended.load(Ordering::SeqCst), "drained while a borrow lives");
+            });
+            while !rig.table.gate(&TENANT).unwrap().stops().holds(Stop::Killed) {
+                std::thread::yield_now();
+            }
+            // Long enough for a kill that does not wait to be done.
+            for _ in 0..10_000 {
+                std::thread::yield_now();
+            }
+            ended.store(true, Ordering::SeqCst);
+            drop(borrow);
+            kill.join().unwrap();
+        });
+    }
+}
