@@ -25,6 +25,7 @@ use custody::{
     shelf::{Owner, Shelf},
     standing::Identity,
     steward::{self, Steward},
+    supervisor::Supervisor,
     unseal::Unsealer,
     vault::{self, Slab, Wanted},
 };
@@ -35,7 +36,7 @@ use orbital::{
     names::{NodeName, Region},
     sign::{PublicKey, SecretKey, Signed},
 };
-use ractor::ActorRef;
+use ractor::{ActorCell, ActorRef};
 use tokio::runtime::Handle;
 use topology::{CryptoNode, Model, RegionPart};
 
@@ -82,7 +83,8 @@ pub async fn run(
     let identity = identity(model, &place)?;
     let report_key = keyfiles::read_ed25519(&place.node.report_key)?;
     check_key(report_key.public(), identity.report_key, &place.node.report_key, "report_public")?;
-    let keys = keys(model, &place).await?;
+    let supervisor = Supervisor::start().await.map_err(|e| RunError::Actor(e.to_string()))?;
+    let keys = keys(model, &place, &supervisor).await?;
     let policies = Arc::new(Policies::default());
     let server = kmip(&place, &keys, policies.clone())?;
     let callers = Arc::new(Callers::new(server.clone(), policies)?);
@@ -100,6 +102,7 @@ pub async fn run(
         frame_key,
         health: health.clone(),
         term: Arc::default(),
+        supervisor: supervisor.cell(),
     };
     let urgent = common.start(Which::Critical, &critical).await?;
     let ordinary = common.start(Which::Ordinary, &Handle::current()).await?;
@@ -113,6 +116,17 @@ pub async fn run(
     serve_health(place.node.health, health, metrics, &ending).await?;
     tokio::spawn(ticks(steward));
     tracing::info!(region = %place.region, stop = %place.node.stop, "region is up");
+    let serving = serve_kmip(&place, server, &ending);
+    let ended = tokio::select! {
+        served = serving => served,
+        () = supervisor.fell() => Err(RunError::Actor("a part of this region has fallen; see the log above. Start the node again".to_owned())),
+    };
+    ordinary.lane.stop().await;
+    urgent.lane.stop().await;
+    ended
+}
+
+async fn serve_kmip(place: &Place<'_>, server: Arc<Server>, ending: &Ending) -> Result<(), RunError> {
     match &place.node.kmip {
         Some(kmip) => {
             let listener = listen("KMIP", kmip.listen).await?;
@@ -121,8 +135,6 @@ pub async fn run(
         }
         None => ending.wait().await,
     }
-    ordinary.lane.stop().await;
-    urgent.lane.stop().await;
     Ok(())
 }
 
@@ -143,7 +155,7 @@ fn check_key(found: PublicKey, expected: PublicKey, path: &Path, what: &'static 
 }
 
 /// Locked memory, the shelf and what it remembers, the providers and the pen.
-async fn keys(model: &Model, place: &Place<'_>) -> Result<Keys, RunError> {
+async fn keys(model: &Model, place: &Place<'_>, supervisor: &Supervisor) -> Result<Keys, RunError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let slots = usize::try_from(place.part.locked_memory.bytes() / SLOT_BYTES).unwrap_or(usize::MAX);
     let slab = Slab::open(slots, Wanted::Best)?;
@@ -174,7 +186,7 @@ async fn keys(model: &Model, place: &Place<'_>) -> Result<Keys, RunError> {
         watch: watch.clone().callback(),
         probe_every_ms: u64::try_from(probe_every.as_millis()).unwrap_or(u64::MAX),
     };
-    let cache = KeyCache::start(None, parts, None).await.map_err(|e| RunError::Actor(e.to_string()))?;
+    let cache = supervisor.key_cache(parts).await.map_err(|e| RunError::Actor(e.to_string()))?;
     let keyring = Arc::new(Keyring::new(table.clone(), shelf, slab.clone(), unsealer, cache.clone(), clock.clone()));
     Ok(Keys { table, slab, keeper: Arc::new(keeper), keyring, cache, watch, clock })
 }
@@ -241,6 +253,7 @@ struct Lanes<'a> {
     frame_key: Arc<SecretKey>,
     health: Arc<RegionHealth>,
     term: Arc<AtomicU64>,
+    supervisor: ActorCell,
 }
 
 struct Started {
@@ -285,9 +298,9 @@ impl Lanes<'_> {
                 tls: tls_files(&self.place.node.orbital_tls).client()?,
             }],
         };
-        let health = self.health.clone();
+        let (health, supervisor) = (self.health.clone(), self.supervisor.clone());
         let started = runtime.spawn(async move {
-            let receiver = Receiver::start(options).await.map_err(|e| RunError::Actor(e.to_string()))?;
+            let receiver = Receiver::start(options, supervisor).await.map_err(|e| RunError::Actor(e.to_string()))?;
             let lane = Arc::new(Lane::start(link, Arc::new(Sink(receiver.clone()))).await?);
             Ok::<_, RunError>(Started { lane, receiver })
         });

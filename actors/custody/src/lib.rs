@@ -26,6 +26,7 @@ pub mod seal;
 pub mod shelf;
 pub mod standing;
 pub mod steward;
+pub mod supervisor;
 pub mod unseal;
 pub mod vault;
 

@@ -21,7 +21,7 @@ use orbital::{
     sign::SecretKey,
     wire::Wire,
 };
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 
 use crate::steward::Steward;
 
@@ -78,9 +78,9 @@ pub struct State {
 }
 
 impl Receiver {
-    /// Starts the receiver in the runtime that this is called in.
-    pub async fn start(options: Options) -> Result<ActorRef<Msg>, ractor::SpawnErr> {
-        let (receiver, _) = Actor::spawn(None, Self(options), ()).await?;
+    /// Starts the receiver in the runtime that this is called in, under the region's supervisor.
+    pub async fn start(options: Options, supervisor: ActorCell) -> Result<ActorRef<Msg>, ractor::SpawnErr> {
+        let (receiver, _) = Actor::spawn_linked(None, Self(options), (), supervisor).await?;
         Ok(receiver)
     }
 

@@ -40,7 +40,7 @@ const fn described(name: &'static str, shape: Shape, labels: &'static [&'static 
 }
 
 /// Every metric, with the labels that it may have.
-pub const METRICS: [Described; 22] = [
+pub const METRICS: [Described; 23] = [
     described(
         "orbital_oldest_unacknowledged_seconds",
         Shape::Gauge,
@@ -84,6 +84,12 @@ pub const METRICS: [Described; 22] = [
         "Acknowledgements that proved nothing and were not taken.",
     ),
     described("governance_proposals", Shape::Gauge, &["state"], "Proposals by state."),
+    described(
+        "custody_restarts_total",
+        Shape::Counter,
+        &[],
+        "Times that the region's key cache fell and was put up anew.",
+    ),
     described(
         "governance_restarts_total",
         Shape::Counter,
