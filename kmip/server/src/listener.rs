@@ -1,6 +1,6 @@
 //! Takes connections: limits, handshake, and who it is; then a session.
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls::pki_types::UnixTime;
 use tokio::{
@@ -94,27 +94,27 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>, shutdown: impl Fu
             continue;
         };
         let (server, handshakes) = (server.clone(), handshakes.clone());
-        let span = tracing::info_span!("kmip", %peer);
-        sessions.spawn(
-            async move {
-                let _permit = permit;
-                connection(stream, &server, &handshakes).await;
-            }
-            .instrument(span),
-        );
+        sessions.spawn(async move {
+            let _permit = permit;
+            connection(stream, peer, &server, &handshakes).await;
+        });
     }
     sessions.shutdown().await;
 }
 
-async fn connection(stream: TcpStream, server: &Arc<Server>, handshakes: &Semaphore) {
-    match handshake(stream, server, handshakes).await {
+async fn connection(stream: TcpStream, peer: SocketAddr, server: &Arc<Server>, handshakes: &Semaphore) {
+    let span = tracing::info_span!("kmip", %peer);
+    match handshake(stream, server, handshakes).instrument(span.clone()).await {
         Ok((stream, caller, entered)) => {
-            tracing::debug!(tenant = %caller.tenant(), client = caller.label(), "a KMIP client is connected");
-            session::run(stream, server, &caller, &entered).await;
+            // Below the level that is logged by default, a span is none: entering one at each poll costs as much as a cipher.
+            let session =
+                tracing::debug_span!(parent: &span, "session", tenant = %caller.tenant(), client = caller.label());
+            session.in_scope(|| tracing::debug!("a KMIP client is connected"));
+            session::run(stream, server, &caller, &entered).instrument(session).await;
         }
         Err(turned) => {
             telemetry::turned_away("handshake");
-            tracing::info!(%turned, "a KMIP connection was turned away");
+            span.in_scope(|| tracing::info!(%turned, "a KMIP connection was turned away"));
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The lines of the log: records and seals.
 
-use std::io::Write;
-
 use aws_lc_rs::digest::{Context, SHA256};
 use orbital::names::Digest;
 use serde::{Deserialize, Serialize};
@@ -27,30 +25,50 @@ pub struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// Appends the line. Every text but the key is of an alphabet that JSON takes as it is.
+    /// Appends the line. Every text but the key is of an alphabet that JSON takes as it is. Every operation writes one: no formatting
+    /// machinery, and what the caller contributes is made once a connection.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let Self { time_ms, caller, operation, outcome, epoch, .. } = self;
-        let (tenant, client, system) = (caller.tenant(), caller.label(), caller.system());
-        let before = out.len();
-        let written = write!(
-            out,
-            r#"{{"t":{time_ms},"tenant":"{tenant}","client":"{client}","system":"{system}","op":"{operation}","key":"#
-        )
-        .and_then(|()| write_text(out, self.key))
-        .and_then(|()| writeln!(out, r#","outcome":"{outcome}","epoch":{epoch}}}"#));
-        // Writing to memory does not fail.
-        if written.is_err() {
-            out.truncate(before);
-        }
+        out.extend_from_slice(br#"{"t":"#);
+        write_number(out, self.time_ms);
+        out.push(b',');
+        out.extend_from_slice(self.caller.record().as_bytes());
+        out.extend_from_slice(br#","op":""#);
+        out.extend_from_slice(self.operation.as_bytes());
+        out.extend_from_slice(br#"","key":"#);
+        write_text(out, self.key);
+        out.extend_from_slice(br#","outcome":""#);
+        out.extend_from_slice(self.outcome.as_bytes());
+        out.extend_from_slice(br#"","epoch":"#);
+        write_number(out, self.epoch);
+        out.extend_from_slice(b"}\n");
     }
 }
 
-fn write_text(out: &mut Vec<u8>, text: &str) -> std::io::Result<()> {
+fn write_text(out: &mut Vec<u8>, text: &str) {
     if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') && text.len() <= KEY_TEXT_MAX {
-        return write!(out, r#""{text}""#);
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
     }
     let short: String = text.chars().take(KEY_TEXT_MAX).collect();
-    serde_json::to_writer(out, &short).map_err(Into::into)
+    out.extend_from_slice(serde_json::Value::String(short).to_string().as_bytes());
+}
+
+fn write_number(out: &mut Vec<u8>, number: u64) {
+    let start = out.len();
+    let mut rest = number;
+    loop {
+        // A digit fits a byte.
+        out.push(b'0' + u8::try_from(rest % 10).unwrap_or_default());
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if let Some(digits) = out.get_mut(start..) {
+        digits.reverse();
+    }
 }
 
 /// The last line of a batch.
@@ -78,5 +96,29 @@ impl Seal {
 
     pub(super) fn line(&self) -> String {
         format!(r#"{{"seal":{},"records":{},"chain":"{}"}}{}"#, self.seal, self.records, self.chain, '\n')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_are_written_as_decimals(number: u64) {
+            let mut out = vec![b'x'];
+            write_number(&mut out, number);
+            prop_assert_eq!(out, format!("x{number}").into_bytes());
+        }
+
+        #[test]
+        fn any_text_reads_back_as_its_beginning(text: String) {
+            let mut out = vec![];
+            write_text(&mut out, &text);
+            let read: String = serde_json::from_slice(&out).unwrap();
+            prop_assert_eq!(read, text.chars().take(KEY_TEXT_MAX).collect::<String>());
+        }
     }
 }

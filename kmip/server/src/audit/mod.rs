@@ -29,9 +29,9 @@ use writer::Shared;
 /// A batch is written this long after its first record.
 pub const FLUSH_AFTER: Duration = Duration::from_millis(25);
 /// A batch is written once it has this many records.
-pub const FLUSH_RECORDS: usize = 512;
+pub const FLUSH_RECORDS: usize = 4_096;
 /// Most records that are not yet on the disk.
-pub const RECORDS_MAX: usize = 1_024;
+pub const RECORDS_MAX: usize = 8_192;
 
 /// A log that cannot be opened.
 #[derive(Debug, thiserror::Error)]

@@ -143,7 +143,7 @@ impl Anchors {
         let (tenant, ways) = found;
         let way = choose(ways, leaf)?;
         let label = way.name.as_ref().map_or_else(|| fingerprint.to_string(), ToString::to_string);
-        Ok(Caller { tenant, system: way.system.clone(), label: label.into(), fingerprint })
+        Ok(Caller::found(tenant, way.system.clone(), label.into(), fingerprint))
     }
 
     /// The tenant whose authority verifies the chain. Each tenant's authorities are tried by themselves, so that one which stands

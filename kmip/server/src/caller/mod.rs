@@ -22,9 +22,18 @@ pub struct Caller {
     system: System,
     label: Box<str>,
     fingerprint: Digest,
+    /// Its members of an audit line.
+    record: Box<str>,
 }
 
 impl Caller {
+    /// For [`Anchors::identify`] alone.
+    fn found(tenant: TenantId, system: System, label: Box<str>, fingerprint: Digest) -> Self {
+        // Each text is of an alphabet that JSON takes as it is.
+        let record = format!(r#""tenant":"{tenant}","client":"{label}","system":"{system}""#).into();
+        Self { tenant, system, label, fingerprint, record }
+    }
+
     pub fn tenant(&self) -> &TenantId {
         &self.tenant
     }
@@ -36,6 +45,11 @@ impl Caller {
     /// The name by which the trust root narrows the anchor, else the certificate's fingerprint: what policy and audit call this client.
     pub fn label(&self) -> &str {
         &self.label
+    }
+
+    /// `"tenant":…,"client":…,"system":…`, as an audit line has them.
+    pub(crate) fn record(&self) -> &str {
+        &self.record
     }
 
     /// SHA-256 of the certificate's DER.

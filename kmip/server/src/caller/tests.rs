@@ -18,7 +18,7 @@ pub(crate) fn system(name: &str) -> System {
 
 /// A caller without a certificate, for tests of what comes after it.
 pub(crate) fn caller_of(tenant: TenantId, name: &str) -> Caller {
-    Caller { tenant, system: system(name), label: "client".into(), fingerprint: Digest([9; 32]) }
+    Caller::found(tenant, system(name), "client".into(), Digest([9; 32]))
 }
 
 pub(crate) fn caller() -> Caller {
