@@ -5,6 +5,10 @@
 #[cfg(test)]
 mod support;
 
+#[path = "support/wire.rs"]
+#[cfg(test)]
+mod wire;
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -12,16 +16,17 @@ mod tests {
         net::{TcpListener, TcpStream},
         path::{Path, PathBuf},
         process::{Child, Command, Stdio},
-        sync::OnceLock,
         time::Duration,
     };
 
     use kmip::ResultReason;
-    use node::kmip_client::{KmipClient, KmipError, Sealed, tls_config};
+    use node::kmip_client::Sealed;
     use serde_json::Value;
-    use tokio::runtime::Runtime;
 
-    use super::support::{Demo, Ran, bounded, kcm_path, script, until, venv};
+    use super::{
+        support::{Demo, Ran, bounded, kcm_path, script, until, venv},
+        wire::{connect, runtime},
+    };
 
     const REGION: &str = "eu-central-1";
     const PLAINTEXT: &[u8] = b"only as long as the customer's KMS agrees";
@@ -91,20 +96,6 @@ mod tests {
         ask().unwrap_or(false)
     }
 
-    fn runtime() -> &'static Runtime {
-        static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-        RUNTIME.get_or_init(|| {
-            // A process has one provider; the tests of this file share it.
-            let _first = rustls::crypto::aws_lc_rs::default_provider().install_default();
-            Runtime::new().unwrap()
-        })
-    }
-
-    async fn connect(demo: &Demo, region: usize, tenant: &str) -> Result<KmipClient, KmipError> {
-        let client = demo.client(region, tenant);
-        KmipClient::connect(&client.address, tls_config(&client.ca, &client.cert, &client.key)?).await
-    }
-
     /// A key of one region and what it sealed.
     struct Used {
         region: usize,
@@ -115,7 +106,7 @@ mod tests {
     fn use_everywhere(demo: &Demo, tenant: &str) -> Vec<Used> {
         let in_region = |region| {
             runtime().block_on(async {
-                let mut client = connect(demo, region, tenant).await.unwrap();
+                let mut client = connect(&demo.client(region, tenant)).await.unwrap();
                 let id = client.create_active().await.unwrap();
                 let sealed = client.encrypt(&id, PLAINTEXT).await.unwrap();
                 Used { region, id, sealed }
@@ -128,7 +119,7 @@ mod tests {
     fn reasons(demo: &Demo, tenant: &str, used: &[Used]) -> Vec<Option<ResultReason>> {
         let reason = |used: &Used| {
             runtime().block_on(async {
-                let mut client = connect(demo, used.region, tenant).await.unwrap();
+                let mut client = connect(&demo.client(used.region, tenant)).await.unwrap();
                 match client.decrypt(&used.id, &used.sealed).await {
                     Ok(plain) => {
                         assert_eq!(plain, PLAINTEXT);
@@ -231,7 +222,7 @@ mod tests {
         demo.kcm("alice", &["key", "probe", &id]).ends_with(0);
         probed(&id, "UNREACHABLE");
         let unlinked = runtime().block_on(async {
-            let mut client = connect(&demo, 0, "acme").await.unwrap();
+            let mut client = connect(&demo.client(0, "acme")).await.unwrap();
             client.create_active().await.map(drop).unwrap_err().to_string()
         });
         assert!(unlinked.contains("link"), "{unlinked}");

@@ -21,7 +21,7 @@ const COMMAND_TIMEOUT_S: u64 = 90;
 /// How long a command waits for every region's answer.
 pub(crate) const WAIT: &str = "60s";
 /// Until a state that comes by itself, such as an L1 probe's, is there.
-pub(crate) const SEEN_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const SEEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two looks at a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The last line of the demo's first screen.
@@ -123,6 +123,8 @@ pub(crate) struct Demo {
     pub(crate) json: Value,
     /// Open as long as the demo runs, so that it can print.
     lines: mpsc::Receiver<String>,
+    /// Nodes that were started again by hand.
+    again: Vec<Child>,
     _folder: tempfile::TempDir,
 }
 
@@ -147,7 +149,7 @@ impl Demo {
             .unwrap();
         let lines = reading(process.stdout.take().unwrap());
         let errors = reading(process.stderr.take().unwrap());
-        let mut demo = Self { process, json: Value::Null, dir, lines, _folder: folder };
+        let mut demo = Self { process, json: Value::Null, dir, lines, again: Vec::new(), _folder: folder };
         let since = Instant::now();
         loop {
             let left = START_TIMEOUT.saturating_sub(since.elapsed());
@@ -216,14 +218,80 @@ impl Demo {
         Client { address, ca: path("ca"), cert: path("cert"), key: path("key") }
     }
 
-    /// The log of a node: shown when a test fails.
+    /// The log of a node, of all its runs: shown when a test fails.
     pub(crate) fn log(&self, node: &str) -> String {
-        fs::read_to_string(self.dir.join("log").join(format!("{node}.log"))).unwrap_or_default()
+        let read = |name: String| fs::read_to_string(self.dir.join("log").join(name)).unwrap_or_default();
+        read(format!("{node}.log")) + &read(format!("{node}.again.log"))
+    }
+
+    /// Waits until a node's log says this.
+    #[track_caller]
+    pub(crate) fn logs(&self, node: &str, word: &str) {
+        let what = format!("the log of {node} says `{word}`");
+        until(&what, || self.log(node), |log| log.contains(word));
+    }
+
+    /// Ends a node that the demo started, at once.
+    pub(crate) fn kill(&mut self, node: &str) {
+        let region = |region: &&Value| region["node"] == node;
+        let region = self.json["regions"].as_array().unwrap().iter().find(region);
+        let pid = region.unwrap_or(&self.json["governance"])["pid"].as_u64().unwrap().to_string();
+        assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+        // Not a zombie: its first thread is one while the others still hold files. The demo takes notice of it in its next look.
+        let entry = PathBuf::from(format!("/proc/{pid}"));
+        until("a killed node is gone", || entry.exists(), |there| !there);
+    }
+
+    /// `kcm run` of a node under a topology, bounded: for one that is expected to refuse.
+    pub(crate) fn try_run(&self, node: &str, topology: &Path) -> Ran {
+        Ran::of(&bounded(&kcm_path()).args(["run", "--node", node]).arg(topology).output().unwrap())
+    }
+
+    /// Starts a node again by hand.
+    pub(crate) fn run(&mut self, node: &str) {
+        let log = self.dir.join("log").join(format!("{node}.again.log"));
+        let log = fs::File::options().append(true).create(true).open(log).unwrap();
+        let child = Command::new(kcm_path())
+            .args(["run", "--node", node])
+            .arg(self.dir.join("topology.toml"))
+            .env("KCM_PARENT", std::process::id().to_string())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.again.push(child);
+    }
+
+    /// Ends the node that was started last by hand.
+    pub(crate) fn end_last(&mut self) {
+        let mut child = self.again.pop().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// The portal answers.
+    #[track_caller]
+    pub(crate) fn governed(&self) {
+        until("the portal answers", || self.json("alice", &["tenant", "list"]), |ran| ran.code == 0);
+    }
+
+    /// A file beside the topology, made from it.
+    pub(crate) fn topology_with(&self, name: &str, from: &str, to: &str) -> PathBuf {
+        let text = fs::read_to_string(self.dir.join("topology.toml")).unwrap();
+        assert!(text.contains(from), "no `{from}` in the topology");
+        let path = self.dir.join(name);
+        fs::write(&path, text.replace(from, to)).unwrap();
+        path
     }
 }
 
 impl Drop for Demo {
     fn drop(&mut self) {
+        for child in &mut self.again {
+            let _gone = child.kill();
+            let _reaped = child.wait();
+        }
         // Its nodes end with it: SIGTERM lets it end them in order, and a demo that is gone takes them along anyway.
         let _asked = Command::new("kill").arg(self.process.id().to_string()).status();
         let since = Instant::now();
