@@ -144,7 +144,7 @@ refusals! {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    #[error("nothing was decided, since the ledger did not take it: {0}")]
+    #[error("the ledger did not take it: {0}")]
     Ledger(#[from] ledger::LedgerError),
     #[error("{what} is restarting or gone: try again; if it stays so, read the log of this node")]
     Gone { what: &'static str },
