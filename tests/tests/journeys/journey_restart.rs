@@ -1,12 +1,18 @@
 //! Killed processes: a region that is gone right after its SyncAck comes back killed; one that is merely gone comes back and serves.
 
+use std::sync::{Arc, Mutex};
+
 use kmip::ResultReason;
+use node::kmip_client::KmipClient;
 
 use crate::{
-    demo::{Demo, eventually},
+    demo::{Demo, eventually, until},
     kmip::Used,
     rest::Events,
 };
+
+/// Keys that are created before the process is killed.
+const ACKNOWLEDGED_MIN: usize = 8;
 
 /// Waits until the key opens its data again.
 async fn served_again(demo: &Demo, key: &Used) {
@@ -41,16 +47,31 @@ async fn what_was_acknowledged_survives_a_crash() {
     demo.run("zrh-1");
     served_again(&demo, &before).await;
 
-    // Creates until the process is killed under them: each that was answered is there afterwards.
-    let mut acknowledged = Vec::new();
-    for _ in 0..8 {
-        acknowledged.push(demo.use_in("acme", "zrh-1").await);
-    }
+    // The process is killed under a client that creates one key after the other: each that was answered is there afterwards.
+    let acknowledged = creating(demo.connect("acme", "zrh-1").await.unwrap());
+    until("some keys are created", || (acknowledged.lock().unwrap().len() >= ACKNOWLEDGED_MIN).then_some(()));
     demo.kill_9("zrh-1");
     demo.run("zrh-1");
     served_again(&demo, &before).await;
-    demo.served(&acknowledged).await;
+    let mut client = demo.connect("acme", "zrh-1").await.unwrap();
+    let acknowledged = acknowledged.lock().unwrap().clone();
+    for id in &acknowledged {
+        let sealed = client.encrypt(id, b"x").await;
+        assert!(sealed.is_ok(), "a created and activated key is lost: {sealed:?}");
+    }
     demo.end();
+}
+
+/// Creates and activates keys until the connection ends: those that both were answered for.
+fn creating(mut client: KmipClient) -> Arc<Mutex<Vec<String>>> {
+    let made = Arc::new(Mutex::new(Vec::new()));
+    let to = made.clone();
+    tokio::spawn(async move {
+        while let Ok(id) = client.create_active().await {
+            to.lock().unwrap().push(id);
+        }
+    });
+    made
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
