@@ -80,8 +80,12 @@ impl<R> State<R> {
         Self { tenants: HashMap::new(), probe_every_ms }
     }
 
-    /// The tenant's L1 from now on. Whoever waits for another one is told to try again.
+    /// The tenant's L1 from now on. Whoever waits for another one is told to try again. A link to the same key, which anyone can have
+    /// repeated, is no word of the KMS: silence goes on counting.
     pub(super) fn linked(&mut self, tenant: TenantId, link: Link, now_ms: u64) -> Vec<Effect<R>> {
+        let before = self.tenants.get(&tenant);
+        let heard_ms = before.filter(|before| before.link.key == link.key).map_or(now_ms, |before| before.heard_ms);
+        let away = before.is_some_and(|before| before.away);
         let mut effects = self.unlinked(&tenant);
         let fresh = Tenant {
             link,
@@ -89,9 +93,9 @@ impl<R> State<R> {
             systems: BTreeMap::new(),
             probing: false,
             probed_ms: None,
-            heard_ms: now_ms,
+            heard_ms,
             state: None,
-            away: false,
+            away,
         };
         self.tenants.insert(tenant, fresh);
         effects.extend(self.tick(now_ms));

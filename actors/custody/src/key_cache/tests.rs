@@ -114,6 +114,18 @@ fn a_key_that_was_in_the_table_is_no_word_of_the_kms() {
 }
 
 #[test]
+fn a_link_that_is_repeated_is_no_word_of_the_kms() {
+    let mut state = linked();
+    state.probed(TENANT, Err(unreachable()), 0);
+    state.linked(TENANT, link(), 9_000);
+    state.probed(TENANT, Err(unreachable()), 9_000);
+    assert_eq!(words(state.tick(10_001)), ["away"]);
+    let other = Link { key: KeyRef::new("arn:other").unwrap(), ..link() };
+    assert_eq!(words(state.linked(TENANT, other, 11_000)), ["probe"]);
+    assert_eq!(words(state.probed(TENANT, Ok(()), 12_000)), ["back", "tell ENABLED"], "what silence caused is lifted");
+}
+
+#[test]
 fn without_a_link_everyone_is_told_so() {
     let mut state = linked();
     state.unseal(TENANT, system("a"), 1);
