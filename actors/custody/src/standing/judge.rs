@@ -75,6 +75,9 @@ impl Standing {
         }
         next.epoch = next.grant_epoch(&certified)?;
         next.restored.extend(kills.iter().copied());
+        if next.restored.len() > KILLS_MAX {
+            return Err(Refusal::TooManyRestored);
+        }
         let mut effects = vec![Effect::Persist];
         effects.extend(next.callers_effect(self));
         if !next.is_killed() {

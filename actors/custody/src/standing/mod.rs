@@ -140,6 +140,8 @@ pub enum Refusal {
     ProbeElsewhere,
     #[error("this region remembers at most {KILLS_MAX} kills of one tenant; terminate the tenant instead")]
     TooManyKills,
+    #[error("this region remembers at most {KILLS_MAX} restored kills of one tenant; terminate the tenant instead")]
+    TooManyRestored,
     #[error("the statement does not read: {0}")]
     Malformed(#[from] orbital::canon::Malformed),
 }

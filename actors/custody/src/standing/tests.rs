@@ -338,3 +338,45 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_restore_that_comes_again_looks_at_the_kill_again() {
+    let mut world = World::new();
+    let kill = world.kill();
+    let digest = Change::digest_of(&kill.change);
+    let killed = applied(&world, &linked(&world), &Directive::Kill(world.warrant(kill)));
+    world.epoch = 2;
+    let restore = Directive::Restore(world.warrant(world.restore([digest])));
+    let restored = applied(&world, &killed, &restore);
+    assert_eq!(step(&world, &restored, &restore).unwrap().effects, [Effect::Unkill]);
+    let again = applied(&world, &restored, &Directive::Kill(world.warrant(world.kill())));
+    assert_eq!(step(&world, &again, &restore).unwrap().effects, [], "another kill has come");
+}
+
+/// What a tenant's people restore is said in each Hello, together with every other tenant's: it has a bound.
+#[test]
+fn a_restore_of_kills_without_end_is_refused() {
+    let mut world = World::new();
+    let standing = linked(&world);
+    world.epoch = 2;
+    let named = |count: usize| (0..count).map(|n| Kind::Leaf.digest(&n.to_be_bytes()));
+    let most = Directive::Restore(world.warrant(world.restore(named(KILLS_MAX))));
+    assert!(step(&world, &standing, &most).is_ok());
+    let more = Directive::Restore(world.warrant(world.restore(named(KILLS_MAX + 1))));
+    assert_eq!(step(&world, &standing, &more), Err(Refusal::TooManyRestored));
+}
+
+/// A kill that is judged beside a link brings a longer chain: neither takes anything from the other.
+#[test]
+fn a_link_beside_a_longer_chain_is_kept() {
+    let mut world = World::new();
+    let before = founded(&world);
+    let linked = applied(&world, &before, &Directive::Link(world.warrant(world.link("k"))));
+    world.epoch = 2;
+    let next = world.next(|root| root.callers.clear());
+    let longer = world.certificate(Action::ChangeCallers { next }, "alice", &["bob"]);
+    let longer = applied(&world, &before, &Directive::Callers(world.warrant(longer)));
+    for joined in [linked.joined(&longer), longer.joined(&linked)] {
+        assert_eq!((joined.trust().version, joined.linked()), (2, linked.linked()));
+    }
+}
