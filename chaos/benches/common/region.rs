@@ -219,7 +219,6 @@ async fn cache(
     let parts = key_cache::Parts {
         table: table.clone(),
         unsealer: unsealer.clone(),
-        slab: slab.clone(),
         clock: clocks.table.clone(),
         providers: Arc::new(move |_, _| Some(soft.clone())),
         watch: Arc::new(drop),
