@@ -2,7 +2,7 @@
 //!
 //! Checked at the server, not at the client: the region's two clocks are the bench's, and note when the key table is asked. A KMIP
 //! request reads the server's clock once, then the table's at the admission, twice at the borrow, and once at the finish, all on one
-//! thread without an await between them. The third reading is the check under the slot's lock, right before the cipher, the fourth comes
+//! thread without an await between them; and that runtime's threads do nothing else. The third reading is the check under the slot's lock, right before the cipher, the fourth comes
 //! right after it. So a cipher started between the two, and nothing is added to the product's own path.
 
 mod common;
@@ -138,6 +138,7 @@ fn bench(args: &Args) -> Res<()> {
     let folder = folder.path();
     let pki = Pki::create(folder)?;
     let main = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let kmip = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let critical = tokio::runtime::Builder::new_multi_thread().worker_threads(CRITICAL_THREADS).enable_all().build()?;
     let notes = Arc::new(Notes::default());
     let clocks = Clocks { table: Arc::new(TableClock(notes.clone())), server: Arc::new(ServerClock(notes.clone())) };
@@ -147,7 +148,7 @@ fn bench(args: &Args) -> Res<()> {
         let key = region.create().await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
-        tokio::spawn(kmip_server::serve(listener, region.server.clone(), std::future::pending()));
+        kmip.spawn(kmip_server::serve(listener, region.server.clone(), std::future::pending()));
         Ok::<_, Fault>((region, key, port))
     })?;
     let gate = region.table.gate(&region.tenant()).ok_or("the tenant has no gate")?;

@@ -138,7 +138,7 @@ impl Region {
         let (keeper, _) = Keeper::load(table.clone(), shelf.clone(), &high_water, node_key, clocks.table.clone())?;
         let keeper = Arc::new(keeper);
         let unsealer = Arc::new(Unsealer::new(table.clone(), shelf.clone(), slab.clone()));
-        let cache = cache(&table, &unsealer, &slab, &clocks, pki, l1).await?;
+        let cache = cache(&table, &unsealer, &clocks, pki, l1).await?;
         let keyring =
             Arc::new(Keyring::new(table.clone(), shelf, slab.clone(), unsealer, cache.clone(), clocks.table.clone()));
         let policies = Arc::new(Policies::default());
@@ -208,7 +208,6 @@ pub async fn applied(steward: &Steward, directive: &[u8]) -> Res<SyncAck> {
 async fn cache(
     table: &Arc<KeyTable>,
     unsealer: &Arc<Unsealer>,
-    slab: &Arc<Slab>,
     clocks: &Clocks,
     pki: &Pki,
     l1: SocketAddr,
