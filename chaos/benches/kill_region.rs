@@ -167,16 +167,18 @@ fn bench(args: &Args) -> Res<()> {
     publish(&shown)
 }
 
+/// A directive's bytes, and who waits for it to be done.
+type Queued = (Arc<[u8]>, Option<oneshot::Sender<Result<(), String>>>);
+
 /// The ordinary path: one directive at a time, in the order of arrival, as the ordinary lane's receiver hands them over.
 struct Ordinary {
-    queue: mpsc::UnboundedSender<(Arc<[u8]>, Option<oneshot::Sender<Result<(), String>>>)>,
+    queue: mpsc::UnboundedSender<Queued>,
     waiting: Arc<AtomicUsize>,
 }
 
 impl Ordinary {
     fn start(runtime: &Runtime, steward: Arc<Steward>) -> Self {
-        let (queue, mut arrived) =
-            mpsc::unbounded_channel::<(Arc<[u8]>, Option<oneshot::Sender<Result<(), String>>>)>();
+        let (queue, mut arrived) = mpsc::unbounded_channel::<Queued>();
         let waiting = Arc::new(AtomicUsize::new(0));
         let left = waiting.clone();
         runtime.spawn(async move {

@@ -4,8 +4,9 @@
 pub fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let rank = (share * values.len() as f64).ceil().max(1.0);
-    // A rank is at most the number of values, far below 2^53.
-    values.iter().copied().nth(rank as usize - 1).unwrap_or(0.0)
+    // The first value whose rank, counted from 1, reaches the one asked for.
+    let mut ranked = (1u32..).map(f64::from).zip(values.iter().copied());
+    ranked.find(|(at, _)| *at >= rank).map_or(0.0, |(_, value)| value)
 }
 
 pub fn median(values: &mut [f64]) -> f64 {
