@@ -152,6 +152,12 @@ impl Keeper {
         Ok(Entombed { stop: drained.stop(), generation: drained.generation(), keys: drained.keys() })
     }
 
+    /// The stop is set and was written down: one whose files failed must be tried again.
+    pub fn is_durable(&self, tenant: &TenantId, stop: Stop) -> bool {
+        self.row(tenant).is_some_and(|row| Stops(row.stops).holds(stop))
+            && self.high_water.mark(tenant).is_some_and(|mark| mark.stops.holds(stop))
+    }
+
     /// A certified kill that a restore named before it came: known from now on, durable, without a stop.
     pub fn note(&self, tenant: &TenantId, kill: Digest) -> Result<(), Error> {
         self.kept.lock().get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?.row.kills.insert(kill);
@@ -306,10 +312,8 @@ impl Keeper {
             let kept = self.kept.lock();
             kept.iter().filter(|(_, kept)| kept.lease.is_over(now)).map(|(tenant, _)| *tenant).collect()
         };
-        let fenced =
-            |tenant: &TenantId| self.table.gate(tenant).is_some_and(|gate| gate.stops().holds(Stop::LeaseOver));
         let stop = |tenant: TenantId| (tenant, self.stop(&tenant, Stop::LeaseOver, None));
-        over.into_iter().filter(|tenant| !fenced(tenant)).map(stop).collect()
+        over.into_iter().filter(|tenant| !self.is_durable(tenant, Stop::LeaseOver)).map(stop).collect()
     }
 
     /// Writes down what is left of every lease. Call every [`crate::lease::STORE_EVERY_MS`] or more often.

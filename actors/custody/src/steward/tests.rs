@@ -539,3 +539,23 @@ async fn a_tenant_that_is_founded_again_is_still_killed_and_sealed() {
     let run = house.start().await;
     assert!(run.stops().holds(Stop::Killed) && !run.is_served());
 }
+
+/// The customer's no met a disk that failed: it is written down when the KMS says it again.
+#[tokio::test]
+async fn a_no_that_could_not_be_written_is_written_when_it_comes_again() {
+    let house = House::new();
+    let run = house.served().await;
+    run.stop().await;
+    *house.rig.kms.mood.lock() = Mood::Stopped(l1::Stop::Disabled);
+    let mut run = house.start().await;
+    let (tombstone, aside) = (house.tombstone(), house.rig.path("aside"));
+    fs::rename(&tombstone, &aside).unwrap();
+    fs::create_dir(&tombstone).unwrap();
+    run.hears(l1::State::Disabled).await;
+    fs::remove_dir(&tombstone).unwrap();
+    fs::rename(&aside, &tombstone).unwrap();
+    run.steward.l1_seen(Observed::L1 { tenant: run.tenant, state: l1::State::Disabled }).await;
+    run.stop().await;
+    *house.rig.kms.mood.lock() = Mood::Away;
+    assert!(house.start().await.stops().holds(Stop::L1Stop));
+}

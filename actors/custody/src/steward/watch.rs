@@ -69,7 +69,7 @@ impl Steward {
     }
 
     async fn l1_refuses(self: &Arc<Self>, tenant: TenantId) -> Result<(), Error> {
-        if self.keeper.row(&tenant).is_some_and(|row| crate::key_table::Stops(row.stops).holds(Stop::L1Stop)) {
+        if self.keeper.is_durable(&tenant, Stop::L1Stop) {
             return Ok(());
         }
         let steward = self.clone();
