@@ -130,7 +130,8 @@ impl Steward {
 
     pub(super) fn admit(&self, standing: Standing) {
         let tenant = standing.tenant();
-        let cell = Arc::new(Cell { standing: Mutex::new(standing), l1: Mutex::new(L1State::Pending) });
+        let (l1, l1_turn) = (Mutex::new(L1State::Pending), tokio::sync::Mutex::default());
+        let cell = Arc::new(Cell { standing: Mutex::new(standing), l1, l1_turn });
         self.tenants.rcu(|tenants| {
             let mut next = BTreeMap::clone(tenants);
             next.insert(tenant, cell.clone());

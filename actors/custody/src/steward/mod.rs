@@ -54,6 +54,8 @@ pub type Probes = Arc<dyn Fn(Probed) + Send + Sync>;
 struct Cell {
     standing: Mutex<Standing>,
     l1: Mutex<L1State>,
+    /// What the customer's KMS said is acted upon one after the other.
+    l1_turn: tokio::sync::Mutex<()>,
 }
 
 /// The region's tenants.

@@ -559,3 +559,16 @@ async fn a_no_that_could_not_be_written_is_written_when_it_comes_again() {
     *house.rig.kms.mood.lock() = Mood::Away;
     assert!(house.start().await.stops().holds(Stop::L1Stop));
 }
+
+/// What the KMS was seen to say is brought by tasks that may overtake each other: the older yes lifts no newer no.
+#[tokio::test]
+async fn a_yes_that_comes_late_lifts_no_newer_no() {
+    let house = House::new();
+    let run = house.served().await;
+    run.stop().await;
+    *house.rig.kms.mood.lock() = Mood::Stopped(l1::Stop::Disabled);
+    let mut run = house.start().await;
+    run.hears(l1::State::Disabled).await;
+    run.steward.l1_seen(Observed::L1 { tenant: run.tenant, state: l1::State::Enabled }).await;
+    assert!(run.stops().holds(Stop::L1Stop));
+}

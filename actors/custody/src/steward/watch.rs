@@ -51,6 +51,7 @@ impl Steward {
 
     async fn l1_said(self: &Arc<Self>, tenant: TenantId, state: State) {
         let Some(cell) = self.cell(&tenant) else { return };
+        let _in_turn = cell.l1_turn.lock().await;
         let state = l1_state(state);
         let before = std::mem::replace(&mut *cell.l1.lock(), state);
         if before != state {
@@ -81,11 +82,12 @@ impl Steward {
         Ok(())
     }
 
-    /// Whether a re-enabled key resumes the tenant, the trust root says.
+    /// Whether a re-enabled key resumes the tenant, the trust root says. The cache is asked once more: this yes may be older than a no that
+    /// overtook it. A no that comes after this waits for its turn.
     async fn l1_allows(&self, tenant: TenantId, cell: &Cell) -> Result<(), Error> {
         let stopped = self.table.gate(&tenant).is_some_and(|gate| gate.stops().holds(Stop::L1Stop));
         let by_probe = cell.standing.lock().trust().l1.resume == L1Resume::Probe;
-        if stopped && by_probe {
+        if stopped && by_probe && self.cache.l1_state(tenant).await? == Some(State::Enabled) {
             self.keeper.lift(&tenant, Stop::L1Stop).await?;
             tracing::warn!(%tenant, "the customer's KMS allows the key again: resumed by the probe, as the trust root says");
         }
