@@ -39,5 +39,9 @@ fn machine() -> String {
     let kernel = read("/proc/sys/kernel/osrelease");
     let load = read("/proc/loadavg");
     let load = load.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
-    format!("{cores} cores of {model}, Linux {}, load average at the end {load}", kernel.trim())
+    // The 19th field of proc_pid_stat(5), counted behind the name, which is the second and may hold spaces.
+    let stat = read("/proc/self/stat");
+    let nice = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(16)).unwrap_or("0");
+    let nice = if nice == "0" { String::new() } else { format!(", run with `nice -n {nice}`") };
+    format!("{cores} cores of {model}, Linux {}, load average at the end {load}{nice}", kernel.trim())
 }

@@ -163,9 +163,11 @@ pub(super) fn spawn<D: Disk>(
 impl<D: Disk> Chain<D> {
     /// Writes until the disk takes it; `false` if the log is closed while the disk refuses.
     fn keep_writing(&mut self, shared: &Shared, bytes: &[u8], seal: Seal) -> bool {
+        let mut again = false;
         loop {
             // What a failed attempt left is taken back, so that a batch is in the file once.
-            match self.disk.cut(self.length).and_then(|()| self.disk.append(bytes)) {
+            let ready = if again { self.disk.cut(self.length) } else { Ok(()) };
+            match ready.and_then(|()| self.disk.append(bytes)) {
                 Ok(()) => {
                     self.length += bytes.len() as u64;
                     (self.seals, self.head) = (seal.seal, seal.chain);
@@ -173,6 +175,7 @@ impl<D: Disk> Chain<D> {
                     return true;
                 }
                 Err(error) => {
+                    again = true;
                     shared.refused(&error);
                     if shared.pause() {
                         let lost = bytes.len();
