@@ -22,6 +22,9 @@ const COMMAND_TIMEOUT_S: u64 = 90;
 pub(crate) const WAIT: &str = "60s";
 /// Until a state that comes by itself, such as an L1 probe's, is there.
 pub(crate) const SEEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Lines of a log that a failure shows, without those that say that all is well.
+const TAIL_LINES: usize = 60;
+const ROUTINE: [&str; 2] = ["portal: answered", "correlation=lease"];
 /// Between two looks at a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The last line of the demo's first screen.
@@ -121,8 +124,9 @@ pub(crate) struct Demo {
     process: Child,
     pub(crate) dir: PathBuf,
     pub(crate) json: Value,
-    /// Open as long as the demo runs, so that it can print.
+    /// Both are open as long as the demo runs: it must be able to print.
     lines: mpsc::Receiver<String>,
+    errors: mpsc::Receiver<String>,
     /// Nodes that were started again by hand.
     again: Vec<Child>,
     _folder: tempfile::TempDir,
@@ -149,14 +153,14 @@ impl Demo {
             .unwrap();
         let lines = reading(process.stdout.take().unwrap());
         let errors = reading(process.stderr.take().unwrap());
-        let mut demo = Self { process, json: Value::Null, dir, lines, again: Vec::new(), _folder: folder };
+        let mut demo = Self { process, json: Value::Null, dir, lines, errors, again: Vec::new(), _folder: folder };
         let since = Instant::now();
         loop {
             let left = START_TIMEOUT.saturating_sub(since.elapsed());
             match demo.lines.recv_timeout(left) {
                 Ok(line) if line.contains(READY) => break,
                 Ok(_) => {}
-                Err(_) => panic!("the demo did not come up: {}", errors.iter().collect::<Vec<_>>().join("\n")),
+                Err(_) => panic!("the demo did not come up: {}", demo.errors.iter().collect::<Vec<_>>().join("\n")),
             }
         }
         demo.json = serde_json::from_str(&fs::read_to_string(demo.context()).unwrap()).unwrap();
@@ -301,8 +305,9 @@ impl Drop for Demo {
         if thread::panicking() {
             for node in ["gov-1", "fra-1"] {
                 let log = self.log(node);
-                let lines: Vec<&str> = log.lines().collect();
-                println!("{node}:\n{}", lines[lines.len().saturating_sub(25)..].join("\n"));
+                let lines: Vec<&str> =
+                    log.lines().filter(|line| !ROUTINE.iter().any(|word| line.contains(word))).collect();
+                println!("{node}:\n{}", lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n"));
             }
         }
     }
