@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use arc_swap::ArcSwap;
 use orbital::{
     certificate::Certificate,
     chain::Genesis,
@@ -36,7 +37,7 @@ impl Steward {
         let tenant = super::tenant_of(directive);
         let cell = self.cell(&tenant).ok_or(Refusal::Unknown(tenant))?;
         let now = self.keeper.highest_wall_ms(&tenant) / 1_000;
-        let standing = cell.standing.lock().clone();
+        let standing = cell.standing.load_full();
         let judged = standing.step(directive, &self.me, now)?;
         self.put_in_force(tenant, &cell, &judged).await?;
         Ok(judged.change)
@@ -67,7 +68,7 @@ impl Steward {
 
     /// Makes a new standing durable, then current. A kill that came meanwhile stays: the sets only grow.
     async fn persist(&self, tenant: TenantId, cell: &Arc<Cell>, next: &Standing) -> Result<(), Unmet> {
-        let joined = cell.standing.lock().joined(next);
+        let joined = cell.standing.load().joined(next);
         let head = joined.to_bytes()?;
         let set = |row: &mut TenantRow| {
             row.head = head;
@@ -76,14 +77,13 @@ impl Steward {
             row.kills.extend(joined.kills().iter().copied());
         };
         self.keeper.advance(&tenant, set).await?;
-        let mut standing = cell.standing.lock();
-        *standing = standing.joined(next);
+        cell.standing.rcu(|standing| standing.joined(next));
         Ok(())
     }
 
     /// Lifts the kill unless another has come.
     async fn unkill(&self, tenant: TenantId, cell: &Arc<Cell>) -> Result<(), Unmet> {
-        let restored = cell.standing.lock().restored().clone();
+        let restored = cell.standing.load().restored().clone();
         if self.keeper.unkill(&tenant, &restored).await? {
             tracing::warn!(%tenant, "restored: every known kill is named by a certified restore");
         }
@@ -109,7 +109,7 @@ impl Steward {
         let standing = Standing::found(genesis, links, digest, &self.me, &self.pinned)?;
         let tenant = standing.tenant();
         if let Some(cell) = self.cell(&tenant) {
-            let same = cell.standing.lock().was_provisioned_by(digest);
+            let same = cell.standing.load().was_provisioned_by(digest);
             return if same { Ok(()) } else { Err(Refusal::Known(tenant).into()) };
         }
         let row = TenantRow {
@@ -131,7 +131,7 @@ impl Steward {
     pub(super) fn admit(&self, standing: Standing) {
         let tenant = standing.tenant();
         let (l1, l1_turn) = (Mutex::new(L1State::Pending), tokio::sync::Mutex::default());
-        let cell = Arc::new(Cell { standing: Mutex::new(standing), l1, l1_turn });
+        let cell = Arc::new(Cell { standing: ArcSwap::from_pointee(standing), l1, l1_turn });
         self.tenants.rcu(|tenants| {
             let mut next = BTreeMap::clone(tenants);
             next.insert(tenant, cell.clone());

@@ -32,7 +32,7 @@ impl Steward {
     fn observed(&self, tenant: &TenantId, cell: &Cell) -> Result<Observed, Error> {
         let nonce = self.keeper.draw_nonce(tenant)?;
         let gate = self.table.gate(tenant).ok_or(Error::UnknownTenant(*tenant))?;
-        let standing = cell.standing.lock();
+        let standing = cell.standing.load();
         Ok(Observed {
             trust_version: standing.trust().version,
             trust: standing.chain().digest(),

@@ -52,7 +52,8 @@ pub type Probes = Arc<dyn Fn(Probed) + Send + Sync>;
 
 /// One tenant, as this node works with it.
 struct Cell {
-    standing: Mutex<Standing>,
+    /// Read without a lock: a kill must not wait for whoever else reads it.
+    standing: ArcSwap<Standing>,
     l1: Mutex<L1State>,
     /// What the customer's KMS said is acted upon one after the other.
     l1_turn: tokio::sync::Mutex<()>,
@@ -156,7 +157,7 @@ impl Steward {
 
     /// The trust root in force.
     pub fn trust(&self, tenant: &TenantId) -> Option<TrustRoot> {
-        self.cell(tenant).map(|cell| cell.standing.lock().trust().clone())
+        self.cell(tenant).map(|cell| cell.standing.load().trust().clone())
     }
 
     /// Each tenant with the state of its L1: for health and metrics.

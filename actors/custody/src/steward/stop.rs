@@ -14,8 +14,8 @@ impl Steward {
         let tenant = warrant.tenant;
         let cell = self.cell(&tenant).ok_or(Refusal::Unknown(tenant))?;
         let now = self.clock.now().wall_ms / 1_000;
-        // Judged on a copy: verifying signatures under the lock would hold up whoever else looks at this tenant.
-        let standing = cell.standing.lock().clone();
+        // Nothing before the fence waits for a lock: its holder may be an ordinary directive whose thread is not running now.
+        let standing = cell.standing.load_full();
         let judged = standing.kill(warrant, &self.me, now)?;
         let change = judged.change;
         if change.is_some_and(|kill| self.is_done(&tenant, &kill)) {
@@ -32,11 +32,8 @@ impl Steward {
             // A kill that a restore named before it came: nothing to fence, but it is known from now on.
             self.keeper.note(&tenant, kill)?;
         }
-        {
-            // Whatever came between (a restore, another kill) is kept: the sets only grow.
-            let mut current = cell.standing.lock();
-            *current = current.joined(&judged.next);
-        }
+        // Whatever came between (a restore, another kill) is kept: the sets only grow.
+        cell.standing.rcu(|current| current.joined(&judged.next));
         if judged.next.trust().callers == standing.trust().callers {
             self.callers.close(&tenant);
         } else {
@@ -46,9 +43,10 @@ impl Steward {
         Ok(change)
     }
 
-    /// This very kill is durable already: the answer to it was lost, not its effect.
+    /// This very kill is durable already: the answer to it was lost, not its effect. The keeper, whose lock may be taken, is asked only
+    /// about a kill that is known.
     fn is_done(&self, tenant: &orbital::names::TenantId, kill: &Digest) -> bool {
-        self.keeper.row(tenant).is_some_and(|row| row.kills.contains(kill))
-            && self.cell(tenant).is_some_and(|cell| cell.standing.lock().kills().contains(kill))
+        self.cell(tenant).is_some_and(|cell| cell.standing.load().kills().contains(kill))
+            && self.keeper.row(tenant).is_some_and(|row| row.kills.contains(kill))
     }
 }

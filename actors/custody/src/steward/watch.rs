@@ -86,7 +86,7 @@ impl Steward {
     /// overtook it. A no that comes after this waits for its turn.
     async fn l1_allows(&self, tenant: TenantId, cell: &Cell) -> Result<(), Error> {
         let stopped = self.table.gate(&tenant).is_some_and(|gate| gate.stops().holds(Stop::L1Stop));
-        let by_probe = cell.standing.lock().trust().l1.resume == L1Resume::Probe;
+        let by_probe = cell.standing.load().trust().l1.resume == L1Resume::Probe;
         if stopped && by_probe && self.cache.l1_state(tenant).await? == Some(State::Enabled) {
             self.keeper.lift(&tenant, Stop::L1Stop).await?;
             tracing::warn!(%tenant, "the customer's KMS allows the key again: resumed by the probe, as the trust root says");
