@@ -22,6 +22,13 @@ use crate::{
     telemetry::Meters,
 };
 
+/// Longest answer to one message, in bytes, whatever Maximum Response Size a client names: what the longest request can be
+/// answered with, an Encrypt of all its bytes, fits twice. A session holds one such answer, and one item more while it is measured.
+pub(crate) const RESPONSE_BYTES_MAX: usize = 2 << 20;
+
+/// Most bytes that the item of an operation that changes something takes in an answer, its Unique Batch Item ID aside.
+const CHANGE_BYTES_MAX: usize = 256;
+
 /// Answers one frame into the end of `out`.
 pub(crate) async fn answer(server: &Server, caller: &Caller, meters: &Meters, frame: &[u8], out: &mut Vec<u8>) {
     match RequestMessage::read(frame, &Limits::REQUEST) {
@@ -118,10 +125,9 @@ impl Batch<'_> {
             writer,
         };
         let mut outcome = self.execute(item, turn).await;
-        if outcome.is_ok() && self.too_large(writer) {
+        if outcome.is_ok() && writer.len() > self.bytes_max() {
             writer.take_back(mark);
-            outcome =
-                Err(fail(ResultReason::ResponseTooLarge, "the answer is longer than Maximum Response Size allows"));
+            outcome = Err(self.too_large());
         }
         let operation = item.operation.and_then(Operation::from_code);
         let recorded = {
@@ -163,13 +169,30 @@ impl Batch<'_> {
         if header.batch_error_continuation == Some(BatchErrorContinuation::Undo) && self.message.items.len() > 1 {
             return Err(refusal::unsupported("Batch Error Continuation Option Undo; use Stop or Continue"));
         }
+        // What changes something is not begun unless its answer fits: a client must not read of a failure that was none.
+        let needed = operation
+            .filter(|&operation| changes(operation))
+            .map_or(0, |_| CHANGE_BYTES_MAX.saturating_add(item.unique_batch_item_id.map_or(0, <[u8]>::len)));
+        if turn.writer.len().saturating_add(needed) > self.bytes_max() {
+            return Err(self.too_large());
+        }
         let request = item.request(header.version).map_err(|error| refusal::of_wire(&error))?;
         ops::perform(turn, request, admission.epoch()).await
     }
 
-    fn too_large(&self, writer: &AnswerWriter<'_>) -> bool {
-        let max = self.message.header.maximum_response_size.and_then(|max| usize::try_from(max).ok());
-        max.is_some_and(|max| writer.len() > max)
+    /// KMIP 1.4 §6.3: a client may ask for less than the server's own limit, never for more.
+    fn bytes_max(&self) -> usize {
+        let asked = self.message.header.maximum_response_size.and_then(|max| usize::try_from(max).ok());
+        asked.map_or(RESPONSE_BYTES_MAX, |max| max.min(RESPONSE_BYTES_MAX))
+    }
+
+    fn too_large(&self) -> Failure {
+        let max = self.bytes_max();
+        let message = format!(
+            "the answer would be longer than {max} bytes; send fewer items in a batch, ask a Locate for fewer with Maximum Items, \
+             or raise Maximum Response Size (this server sends at most {RESPONSE_BYTES_MAX} bytes)"
+        );
+        fail(ResultReason::ResponseTooLarge, message)
     }
 }
 
@@ -185,4 +208,10 @@ fn purpose(operation: Operation) -> Purpose {
         Operation::Create | Operation::Register | Operation::Activate | Operation::Encrypt => Purpose::Protect,
         _ => Purpose::Process,
     }
+}
+
+/// Whether the operation leaves something behind besides its answer and its audit record.
+fn changes(operation: Operation) -> bool {
+    use Operation as O;
+    matches!(operation, O::Create | O::Register | O::Activate | O::Revoke | O::Destroy)
 }

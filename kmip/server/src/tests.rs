@@ -15,6 +15,7 @@ use kmip::{
 
 use crate::{
     caller::tests::{caller_of, tenant},
+    dispatch::RESPONSE_BYTES_MAX,
     rig::{Rig, START_S, V1_0, V1_2, V1_4},
 };
 
@@ -403,6 +404,56 @@ async fn an_answer_is_never_larger_than_the_client_takes() {
         Some(kmip::Operation::Encrypt.code()),
         "it keeps its operation"
     );
+}
+
+#[tokio::test]
+async fn an_answer_is_never_larger_than_the_server_s_own_limit() {
+    let rig = Rig::new().await;
+    // 60 KB of attributes, near the most that an object may have.
+    let comment = "c".repeat(60_000);
+    let id = rig.does(&create_with(&[(StandardAttribute::Comment, AttributeValue::Text(comment))])).await.unwrap().id();
+    let all = || {
+        Request::GetAttributes(ops::get_attributes::Request { unique_identifier: Some(&id), attribute_names: vec![] })
+    };
+    let requests: Vec<_> = (0..64).map(|_| all()).collect();
+    let continuation = Some(BatchErrorContinuation::Continue);
+    for asked in [None, Some(i32::MAX)] {
+        let header = || RequestHeader {
+            maximum_response_size: asked,
+            batch_error_continuation: continuation,
+            ..RequestHeader::of(V1_4)
+        };
+        let frame = rig.ask(&rig.caller, &client::batch(header(), &requests)).await;
+        let failures_bytes_max = 64 * 512;
+        assert!(frame.len() <= RESPONSE_BYTES_MAX + failures_bytes_max, "{asked:?}: {} bytes", frame.len());
+        let outcomes = rig.batch(header(), &requests).await;
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_none()).count(), 34, "{asked:?}: what fits is answered");
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, None | Some(ResultReason::ResponseTooLarge))));
+    }
+}
+
+#[tokio::test]
+async fn the_longest_request_can_be_answered() {
+    let rig = Rig::new().await;
+    let id = active_key(&rig).await;
+    let data = vec![7; ttlv::MESSAGE_BYTES_MAX - 1_024];
+    assert_eq!(rig.reason(&encrypt(&id, gcm(), &data)).await, None);
+}
+
+#[tokio::test]
+async fn nothing_is_changed_if_its_answer_cannot_be_sent() {
+    let rig = Rig::new().await;
+    let id = rig.does(&create()).await.unwrap().id();
+    let tight = || RequestHeader { maximum_response_size: Some(128), ..RequestHeader::of(V1_4) };
+    let too_large = Some(ResultReason::ResponseTooLarge);
+    for request in [activate(Some(&id)), revoke(&id, RevocationReasonCode::KeyCompromise), destroy(&id), create()] {
+        assert_eq!(rig.batch(tight(), std::slice::from_ref(&request)).await, [too_large], "{}", request.operation());
+    }
+    assert_eq!(rig.batch(tight(), &[register_key(vec![3; 32])]).await, [too_large]);
+    assert_eq!(state(&rig, &id).await, kmip::State::PreActive, "neither activated nor revoked nor destroyed");
+    let got = rig.does(&Request::Locate(ops::locate::Request::of(vec![]))).await.unwrap();
+    let Answer::Locate(located) = got.answer() else { panic!("another answer") };
+    assert_eq!(located.unique_identifiers, [id.as_str()], "nothing new");
 }
 
 #[tokio::test]
