@@ -1,8 +1,9 @@
 //! The stop listener: a kill without governance (PROTOCOL §4).
 //!
 //! Whoever holds a stop's certificate, gathered as a file by `kcm revoke sign`, hands it straight to a region. The signatures in it decide,
-//! not the sender: the port asks for no login, takes stops alone, and is bounded in everything that a stranger could ask of it. No address
-//! can take all places, and no silent one can keep a place for longer than [`READ_TIMEOUT`].
+//! not the sender: the port asks for no login, takes stops alone, and is bounded in everything that a stranger could ask of it. Nobody can
+//! keep a stop out: who says nothing is let go after [`HEAD_TIMEOUT`], who is slow after [`READ_TIMEOUT`], and when all places are taken the
+//! oldest request that is not whole gives way (`seats.rs`).
 //!
 //! ```text
 //! sender ──▶ u32 BE length · JSON {"genesis", "links", "certificate"}
@@ -42,13 +43,15 @@ use seats::{Seat, Seats};
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 /// Largest answer, in bytes of JSON.
 pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
-/// Connections at once; more wait in the kernel's queue.
-pub const CONNECTIONS_MAX: usize = 16;
-/// Connections of one address at once; one more is closed.
-pub const CONNECTIONS_PER_SOURCE_MAX: usize = 8;
+/// Connections at once; for one more, the oldest whose request is not whole gives way.
+pub const CONNECTIONS_MAX: usize = 32;
+/// Connections at once of one IPv4 address or one IPv6 /64 network; for one more, its own oldest gives way.
+pub const CONNECTIONS_PER_SOURCE_MAX: usize = 4;
 /// Stops that are judged at once. Signatures cost time, and whoever sends bad ones may not take it from the critical lane, whose runtime this
 /// is: one thread at most.
 const JUDGED_AT_ONCE_MAX: usize = 1;
+/// From accept to the length that a request begins with.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 /// From accept to the last byte of the request.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// To write the answer, and to let the sender read it.
@@ -139,8 +142,12 @@ pub struct Trouble {
 /// Why a connection brought no stop.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
+    #[error("the request did not begin within {0:?}")]
+    Silent(Duration),
     #[error("the request did not arrive whole within {0:?}")]
     TooSlow(Duration),
+    #[error("all places are taken, and the oldest request that is not whole gives way to a new one")]
+    GaveWay,
     #[error("{announced} bytes were announced, {arrived} arrived")]
     Truncated { announced: u64, arrived: u64 },
     #[error("{0} bytes were announced, and a stop has at most {REQUEST_BYTES_MAX}")]
@@ -158,7 +165,9 @@ enum Failed {
 impl Failed {
     fn trouble(&self) -> Trouble {
         let fix = match self {
-            Self::TooSlow(_) | Self::Truncated { .. } | Self::Broken(_) => "send the file again, in one go",
+            Self::Silent(_) | Self::TooSlow(_) | Self::GaveWay | Self::Truncated { .. } | Self::Broken(_) => {
+                "send the file again, in one go"
+            }
             Self::TooLarge(_) | Self::NoStop(NoStop::TooLarge(_) | NoStop::TooManyLinks(_)) => {
                 "leave out the links of trust versions that the region has acknowledged"
             }
@@ -177,6 +186,7 @@ impl Failed {
 pub struct Limits {
     pub connections: usize,
     pub per_source: usize,
+    pub head: Duration,
     pub read: Duration,
     pub write: Duration,
 }
@@ -186,6 +196,7 @@ impl Default for Limits {
         Self {
             connections: CONNECTIONS_MAX,
             per_source: CONNECTIONS_PER_SOURCE_MAX,
+            head: HEAD_TIMEOUT,
             read: READ_TIMEOUT,
             write: WRITE_TIMEOUT,
         }
@@ -208,14 +219,11 @@ pub async fn serve(listener: TcpListener, sink: Arc<dyn StopSink>, limits: Limit
         match accepted {
             Ok((stream, from, Some(seat))) => {
                 let judge = judge.clone();
-                connections.spawn(async move {
-                    converse(stream, from, &judge, limits).await;
-                    drop(seat);
-                });
+                connections.spawn(async move { converse(stream, from, seat, &judge, limits).await });
             }
             Ok((_closed, from, None)) => {
                 count("crowded");
-                tracing::warn!(%from, limit = limits.per_source, "stop listener: too many connections of one address");
+                tracing::warn!(%from, limit = limits.per_source, "stop listener: as many stops of one sender as may be are judged already");
             }
             Err(error) => {
                 tracing::warn!(%error, "stop listener: accept failed; check the limit of open files");
@@ -226,27 +234,61 @@ pub async fn serve(listener: TcpListener, sink: Arc<dyn StopSink>, limits: Limit
     connections.shutdown().await;
 }
 
-/// The next connection once there is room, and its seat if its address has not too many.
+/// The next connection once there is room, and its seat.
 async fn accept(listener: &TcpListener, seats: &Seats) -> std::io::Result<(TcpStream, SocketAddr, Option<Seat>)> {
-    let room = seats.room().await?;
+    seats.room().await;
     let (stream, from) = listener.accept().await?;
-    Ok((stream, from, seats.take(room, from.ip())))
+    Ok((stream, from, seats.take(from.ip())))
 }
 
-async fn converse(mut stream: TcpStream, from: SocketAddr, judge: &Judge, limits: Limits) {
-    let answer = match take(&mut stream, from, judge, limits).await {
+async fn converse(mut stream: TcpStream, from: SocketAddr, seat: Seat, judge: &Judge, limits: Limits) {
+    let received = tokio::select! {
+        biased;
+        () = seat.called() => Err(Failed::GaveWay),
+        received = receive(&mut stream, limits) => received,
+    };
+    let judged = match received {
+        Ok(request) if seat.keep() => judge.judge(&request, from).await,
+        Ok(_) => Err(Failed::GaveWay),
+        Err(why) => Err(why),
+    };
+    seat.yields();
+    let gone = matches!(judged, Err(Failed::GaveWay));
+    let answer = answer(judged, from);
+    if gone {
+        // Its place is another's: it is told, if that needs no waiting.
+        _ = framed(&answer).and_then(|bytes| stream.try_write(&bytes));
+        return;
+    }
+    tokio::select! {
+        biased;
+        () = part(&mut stream, &answer, from, limits) => {}
+        () = seat.called() => {}
+    }
+}
+
+fn answer(judged: Result<Signed, Failed>, from: SocketAddr) -> Answer {
+    match judged {
         Ok(ack) => {
             count("answered");
             Answer::Ack(ack)
         }
         Err(why) => {
-            count(if matches!(why, Failed::NotDurable) { "failed" } else { "refused" });
+            count(match why {
+                Failed::NotDurable => "failed",
+                Failed::GaveWay => "gave_way",
+                _ => "refused",
+            });
             tracing::warn!(%from, "stop listener: {why}");
             Answer::Error(why.trouble())
         }
-    };
-    match timeout(limits.write, say(&mut stream, &answer)).await {
-        Ok(Ok(())) => _ = timeout(LINGER_TIMEOUT, linger(&mut stream)).await,
+    }
+}
+
+/// Writes the answer and lets the sender read it.
+async fn part(stream: &mut TcpStream, answer: &Answer, from: SocketAddr, limits: Limits) {
+    match timeout(limits.write, say(stream, answer)).await {
+        Ok(Ok(())) => _ = timeout(LINGER_TIMEOUT, linger(stream)).await,
         Ok(Err(error)) => tracing::info!(%from, %error, "stop listener: the sender did not wait for its answer"),
         Err(_) => tracing::info!(%from, "stop listener: the sender did not read its answer"),
     }
@@ -256,12 +298,16 @@ fn count(outcome: &'static str) {
     metrics::counter!("kcm_stop_requests_total", "outcome" => outcome).increment(1);
 }
 
-/// Reads one request and has it judged.
-async fn take(stream: &mut TcpStream, from: SocketAddr, judge: &Judge, limits: Limits) -> Result<Signed, Failed> {
+/// Reads one request.
+async fn receive(stream: &mut TcpStream, limits: Limits) -> Result<Vec<u8>, Failed> {
     let mut buffer = Vec::new();
-    let read = timeout(limits.read, read_frame(stream, REQUEST_BYTES_MAX, &mut buffer)).await;
-    read.map_err(|_| Failed::TooSlow(limits.read))??;
-    judge.judge(&buffer, from).await
+    let whole = async {
+        let announced = timeout(limits.head, read_length(stream, REQUEST_BYTES_MAX)).await;
+        let announced = announced.map_err(|_| Failed::Silent(limits.head))??;
+        read_body(stream, announced, &mut buffer).await
+    };
+    timeout(limits.read, whole).await.map_err(|_| Failed::TooSlow(limits.read))??;
+    Ok(buffer)
 }
 
 /// Hands on what is a stop, one at a time.
@@ -281,22 +327,35 @@ impl Judge {
     }
 }
 
-/// Reads a length and as many bytes into `buffer`, which grows with what arrives and not with what was announced.
-async fn read_frame<R: AsyncRead + Unpin>(stream: &mut R, most: usize, buffer: &mut Vec<u8>) -> Result<(), Failed> {
+async fn read_length<R: AsyncRead + Unpin>(stream: &mut R, most: usize) -> Result<u64, Failed> {
     let announced = u64::from(stream.read_u32().await?);
     if usize::try_from(announced).map_or(true, |length| length > most) {
         return Err(Failed::TooLarge(announced));
     }
+    Ok(announced)
+}
+
+/// Reads `announced` bytes into `buffer`, which grows with what arrives and not with what was announced.
+async fn read_body<R: AsyncRead + Unpin>(stream: &mut R, announced: u64, buffer: &mut Vec<u8>) -> Result<(), Failed> {
     let arrived = stream.take(announced).read_to_end(buffer).await? as u64;
     if arrived == announced { Ok(()) } else { Err(Failed::Truncated { announced, arrived }) }
 }
 
-/// Writes a length and the value as JSON.
-async fn say<W: AsyncWrite + Unpin>(stream: &mut W, value: &impl Serialize) -> std::io::Result<()> {
+/// Reads a length of at most `most` and as many bytes.
+async fn read_frame<R: AsyncRead + Unpin>(stream: &mut R, most: usize, buffer: &mut Vec<u8>) -> Result<(), Failed> {
+    let announced = read_length(stream, most).await?;
+    read_body(stream, announced, buffer).await
+}
+
+/// A length and the value as JSON.
+fn framed(value: &impl Serialize) -> std::io::Result<Vec<u8>> {
     let body = serde_json::to_vec(value)?;
     let length = u32::try_from(body.len()).map_err(std::io::Error::other)?;
-    stream.write_all(&length.to_be_bytes()).await?;
-    stream.write_all(&body).await?;
+    Ok([&length.to_be_bytes(), body.as_slice()].concat())
+}
+
+async fn say<W: AsyncWrite + Unpin>(stream: &mut W, value: &impl Serialize) -> std::io::Result<()> {
+    stream.write_all(&framed(value)?).await?;
     stream.flush().await
 }
 

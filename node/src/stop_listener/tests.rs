@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    net::IpAddr,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -16,12 +15,21 @@ use orbital::{
 };
 use tokio::{
     net::TcpSocket,
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
 };
 
 use super::*;
 
 const REGION: &str = "eu-frankfurt";
+const HOUR: Duration = Duration::from_secs(3_600);
+/// Lets nobody go for being slow: what is taken here is taken because someone gave way.
+const PATIENT: Limits = Limits {
+    connections: CONNECTIONS_MAX,
+    per_source: CONNECTIONS_PER_SOURCE_MAX,
+    head: HOUR,
+    read: HOUR,
+    write: WRITE_TIMEOUT,
+};
 
 /// Answers as a region would, and remembers what reached it.
 struct Region {
@@ -80,6 +88,24 @@ impl StopSink for Crowded {
     }
 }
 
+/// Says when a stop is with it, and keeps it until it is let through.
+#[derive(Default)]
+struct Gate {
+    entered: Arc<Notify>,
+    open: Arc<Notify>,
+}
+
+impl StopSink for Gate {
+    fn stop(&self, _: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>> {
+        let (entered, open) = (self.entered.clone(), self.open.clone());
+        Box::pin(async move {
+            entered.notify_one();
+            open.notified().await;
+            None
+        })
+    }
+}
+
 struct Running {
     address: SocketAddr,
     took: mpsc::UnboundedReceiver<Directive>,
@@ -133,7 +159,7 @@ async fn read(stream: &mut TcpStream) -> Answer {
     serde_json::from_slice(&buffer).unwrap()
 }
 
-fn framed(body: &[u8]) -> Vec<u8> {
+fn prefixed(body: &[u8]) -> Vec<u8> {
     [&u32::try_from(body.len()).unwrap().to_be_bytes(), body].concat()
 }
 
@@ -180,11 +206,11 @@ async fn nothing_but_a_stop_reaches_the_region() {
     let mut region = healthy().await;
     for grant in [world.link("k"), world.restore([orbital::names::Digest([1; 32])])] {
         let body = serde_json::to_vec(&file(grant)).unwrap();
-        let why = refusal(send(region.address, &framed(&body)).await).why;
+        let why = refusal(send(region.address, &prefixed(&body)).await).why;
         assert!(why.contains("only stops"), "{why}");
     }
     let stranger = StopFile { genesis: World::of("test", "globex").genesis(), ..file(world.kill()) };
-    let why = refusal(send(region.address, &framed(&serde_json::to_vec(&stranger).unwrap())).await).why;
+    let why = refusal(send(region.address, &prefixed(&serde_json::to_vec(&stranger).unwrap())).await).why;
     assert!(why.contains("the genesis is of tenant"), "{why}");
     assert!(region.took.try_recv().is_err(), "the sink was asked");
     region.end().await;
@@ -199,12 +225,12 @@ async fn what_does_not_read_is_refused_in_words() {
     let mut less = whole.clone();
     less.as_object_mut().unwrap().remove("genesis");
     for body in [b"".to_vec(), b"{}".to_vec(), b"[".repeat(4_096), more.to_string().into(), less.to_string().into()] {
-        let trouble = refusal(send(region.address, &framed(&body)).await);
+        let trouble = refusal(send(region.address, &prefixed(&body)).await);
         assert!(trouble.why.contains("no JSON of genesis") && trouble.fix.contains("kcm revoke sign"), "{trouble:?}");
     }
     let mut broken = whole;
     broken["certificate"]["change"] = serde_json::json!("AAAA");
-    let trouble = refusal(send(region.address, &framed(broken.to_string().as_bytes())).await);
+    let trouble = refusal(send(region.address, &prefixed(broken.to_string().as_bytes())).await);
     assert!(trouble.why.contains("the change does not read"), "{trouble:?}");
     assert!(region.took.try_recv().is_err());
     region.end().await;
@@ -213,7 +239,7 @@ async fn what_does_not_read_is_refused_in_words() {
 #[tokio::test]
 async fn a_truncated_stop_is_refused() {
     let region = healthy().await;
-    let whole = framed(&serde_json::to_vec(&file(World::new().kill())).unwrap());
+    let whole = prefixed(&serde_json::to_vec(&file(World::new().kill())).unwrap());
     let trouble = refusal(send(region.address, &whole[..whole.len() - 1]).await);
     assert!(trouble.why.contains("bytes were announced"), "{trouble:?}");
     let trouble = refusal(send(region.address, &whole[..3]).await);
@@ -250,43 +276,84 @@ async fn a_slow_sender_is_let_go() {
     let read = Duration::from_millis(50);
     let region = region(Limits { read, ..Limits::default() }, REGION, true).await;
     let mut stream = TcpStream::connect(region.address).await.unwrap();
-    stream.write_all(&[0, 0, 1]).await.unwrap();
+    stream.write_all(&[0, 0, 1, 0, b'{']).await.unwrap();
     let trouble = refusal(self::read(&mut stream).await);
     assert!(trouble.why.contains("did not arrive whole"), "{trouble:?}");
     region.end().await;
 }
 
 #[tokio::test]
-async fn a_flood_of_one_address_does_not_keep_another_out() {
-    let mut region = healthy().await;
-    let mut held = Vec::new();
-    for _ in 0..CONNECTIONS_PER_SOURCE_MAX {
-        held.push(connect_from([127, 0, 0, 2], region.address).await);
-    }
-    // One more of the same address is closed without an answer.
-    let mut one_more = connect_from([127, 0, 0, 2], region.address).await;
-    assert_eq!(one_more.read(&mut [0; 1]).await.unwrap_or(0), 0);
-    deliver(&region.address.to_string(), &file(World::new().kill())).await.unwrap();
-    assert!(region.took.recv().await.is_some());
+async fn who_says_nothing_is_let_go() {
+    let limits = Limits { head: Duration::from_millis(50), read: HOUR, ..Limits::default() };
+    let region = region(limits, REGION, true).await;
+    let mut stream = TcpStream::connect(region.address).await.unwrap();
+    let trouble = refusal(self::read(&mut stream).await);
+    assert!(trouble.why.contains("did not begin"), "{trouble:?}");
     region.end().await;
-    drop(held);
+}
+
+/// Connections that will never bring a whole request: half of them silent, half after the first bytes of one.
+async fn hold(from: [u8; 4], to: SocketAddr) -> TcpStream {
+    let mut stream = connect_from(from, to).await;
+    if from[3].is_multiple_of(2) {
+        stream.write_all(&[0, 0, 64, 0, b'{']).await.unwrap();
+    }
+    stream
 }
 
 #[tokio::test]
-async fn when_every_place_is_taken_a_stop_waits_for_the_silent_ones_to_be_let_go() {
-    let limits = Limits { read: Duration::from_millis(200), ..Limits::default() };
-    let mut region = region(limits, REGION, true).await;
+async fn a_stop_is_taken_though_its_own_address_holds_all_its_places() {
+    let mut region = region(PATIENT, REGION, true).await;
     let mut held = Vec::new();
-    for last in 2..=3 {
-        for _ in 0..CONNECTIONS_PER_SOURCE_MAX {
-            held.push(connect_from([127, 0, 0, last], region.address).await);
-        }
+    for _ in 0..CONNECTIONS_PER_SOURCE_MAX {
+        held.push(hold([127, 0, 0, 1], region.address).await);
     }
-    assert_eq!(held.len(), CONNECTIONS_MAX);
     deliver(&region.address.to_string(), &file(World::new().kill())).await.unwrap();
     assert!(region.took.recv().await.is_some());
-    assert!(held.iter().all(|s| s.peer_addr().unwrap().ip() == IpAddr::from([127, 0, 0, 1])));
+    let trouble = refusal(read(&mut held[0]).await);
+    assert!(trouble.why.contains("gives way") && trouble.fix.contains("again"), "the oldest: {trouble:?}");
     region.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_is_taken_though_others_hold_every_place() {
+    let mut region = region(PATIENT, REGION, true).await;
+    let mut held = Vec::new();
+    for last in 2.. {
+        for _ in 0..CONNECTIONS_PER_SOURCE_MAX {
+            held.push(hold([127, 0, 0, last], region.address).await);
+        }
+        if held.len() >= CONNECTIONS_MAX {
+            break;
+        }
+    }
+    for _ in 0..3 {
+        deliver(&region.address.to_string(), &file(World::new().kill())).await.unwrap();
+        assert!(region.took.recv().await.is_some());
+    }
+    assert!(refusal(read(&mut held[0]).await).why.contains("gives way"), "the oldest of those that hold the most");
+    region.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_that_is_being_judged_gives_way_to_nobody() {
+    let sink = Gate::default();
+    let (entered, open) = (sink.entered.clone(), sink.open.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let limits = Limits { connections: 2, per_source: 2, ..PATIENT };
+    let task = tokio::spawn(serve(listener, Arc::new(sink), limits, async { _ = stopped.await }));
+    let request = prefixed(&serde_json::to_vec(&file(World::new().kill())).unwrap());
+    let judged = tokio::spawn(async move { send(address, &request).await });
+    entered.notified().await;
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let _newcomer = TcpStream::connect(address).await.unwrap();
+    assert!(refusal(read(&mut silent).await).why.contains("gives way"));
+    open.notify_one();
+    assert!(refusal(judged.await.unwrap()).why.contains("durable"), "it was judged to its end");
+    drop(stop);
+    task.await.unwrap();
 }
 
 #[tokio::test]
@@ -297,7 +364,7 @@ async fn stops_are_judged_one_at_a_time() {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(serve(listener, Arc::new(sink), Limits::default(), async { _ = stopped.await }));
-    let request = framed(&serde_json::to_vec(&file(World::new().kill())).unwrap());
+    let request = prefixed(&serde_json::to_vec(&file(World::new().kill())).unwrap());
     let answers = (0..CONNECTIONS_PER_SOURCE_MAX).map(|_| send(address, &request));
     let answers = futures::future::join_all(answers).await;
     assert!(answers.into_iter().all(|a| refusal(a).why.contains("durable")));

@@ -152,7 +152,7 @@ pub const METRICS: [Described; 23] = [
         "kcm_stop_requests_total",
         Shape::Counter,
         &["outcome"],
-        "Stops handed to the stop listener: answered by the region, refused, failed, or crowded out.",
+        "Connections to the stop listener: answered by the region, refused, failed, gave_way to another, or crowded out by stops of the same sender.",
     ),
 ];
 
