@@ -16,7 +16,7 @@ use orbital::{
     frame::{Expect, Frame, Head},
     inbox::{Inbox, Verdict},
     lane::Lane,
-    names::{Correlation, Deployment, NodeName},
+    names::{Correlation, Deployment, NodeName, TenantId},
     report::{Body, Load, Probed, Report},
     sign::SecretKey,
     wire::Wire,
@@ -27,8 +27,11 @@ use crate::steward::Steward;
 
 /// How often each lane says that it is there.
 const HEARTBEAT: Duration = Duration::from_millis(500);
-/// How often the ordinary lane says everything that the region holds.
+/// How often the ordinary lane says what the region holds.
 const HELLO: Duration = Duration::from_secs(2);
+/// Most groups of tenants that it says at once; the next time goes on after them. So a region of up to 2,048 tenants is heard whole each
+/// time and one of 100,000 in 100 s, and neither the lane nor governance has more than this to do for it at once.
+const HELLO_GROUPS_MAX: usize = 4;
 
 /// What a receiver is told.
 pub enum Msg {
@@ -75,6 +78,8 @@ pub struct State {
     wire: Option<Arc<dyn Wire>>,
     inbox: Inbox,
     expect: Expect,
+    /// The last tenant of the group that was said last; none before a round.
+    said_until: Option<TenantId>,
 }
 
 impl Receiver {
@@ -111,14 +116,17 @@ impl Receiver {
         }
     }
 
-    fn hello(&self, state: &State) {
-        if self.0.lane != Lane::Ordinary {
+    fn hello(&self, state: &mut State) {
+        if self.0.lane != Lane::Ordinary || state.wire.is_none() {
             return;
         }
-        match self.0.steward.hello(self.0.loads.load()) {
-            Ok(hello) => self.report(state, None, &hello),
-            Err(why) => tracing::error!("cannot say hello: {why}"),
-        }
+        let load = self.0.loads.load();
+        state.said_until = turn(state.said_until, |after| {
+            let hello = self.0.steward.hello(load.clone(), after);
+            let until = hello.span.until;
+            self.report(state, None, &Report::Hello(hello));
+            until
+        });
     }
 
     async fn frame(&self, bytes: &[u8], state: &mut State) {
@@ -149,6 +157,18 @@ impl Receiver {
     }
 }
 
+/// One turn of a round: says groups, the first one after this tenant, each from where the one before ended; none begins the next round.
+fn turn(after: Option<TenantId>, mut say: impl FnMut(Option<TenantId>) -> Option<TenantId>) -> Option<TenantId> {
+    let mut until = after;
+    for _ in 0..HELLO_GROUPS_MAX {
+        until = say(until);
+        if until.is_none() {
+            break;
+        }
+    }
+    until
+}
+
 impl Actor for Receiver {
     type Msg = Msg;
     type State = State;
@@ -167,7 +187,7 @@ impl Actor for Receiver {
             lane: options.lane,
             key: options.governance_key,
         };
-        Ok(State { wire: None, inbox: Inbox::new(options.lane), expect })
+        Ok(State { wire: None, inbox: Inbox::new(options.lane), expect, said_until: None })
     }
 
     async fn handle(&self, _: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -184,5 +204,41 @@ impl Actor for Receiver {
             Msg::Probed(probed) => self.report(state, None, &Report::Probed(probed)),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use orbital::names::Digest;
+
+    use super::*;
+
+    fn tenant(n: u8) -> TenantId {
+        TenantId(Digest([n; 32]))
+    }
+
+    /// The turns of a round of so many groups: after which tenant each group began.
+    fn turns(groups: u8) -> Vec<Vec<Option<TenantId>>> {
+        let (mut turns, mut after, mut left) = (Vec::new(), None, groups);
+        while left > 0 {
+            let mut said = Vec::new();
+            after = turn(after, |from| {
+                said.push(from);
+                left -= 1;
+                (left > 0).then(|| tenant(groups - left))
+            });
+            turns.push(said);
+        }
+        assert_eq!(after, None, "the next round begins anew");
+        turns
+    }
+
+    #[test]
+    fn a_round_of_many_groups_takes_several_turns_and_misses_none() {
+        assert_eq!(turns(1), [[None]]);
+        let whole = turns(10);
+        assert!(whole.iter().all(|said| said.len() <= HELLO_GROUPS_MAX));
+        let begun: Vec<_> = whole.into_iter().flatten().collect();
+        assert_eq!(begun, std::iter::once(None).chain((1..10).map(|n| Some(tenant(n)))).collect::<Vec<_>>());
     }
 }

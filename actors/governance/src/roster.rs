@@ -3,11 +3,14 @@
 //! A tenant's actor enters itself at each start, so whoever asks here after a restart finds the new one.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{PoisonError, RwLock},
 };
 
-use orbital::names::{ProposalId, Region, TenantId};
+use orbital::{
+    hello::Span,
+    names::{ProposalId, Region, TenantId},
+};
 use ractor::ActorRef;
 
 use crate::tenant;
@@ -22,7 +25,7 @@ pub(crate) struct Place {
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
-    tenants: RwLock<HashMap<TenantId, Place>>,
+    tenants: RwLock<BTreeMap<TenantId, Place>>,
     proposals: RwLock<HashMap<ProposalId, TenantId>>,
 }
 
@@ -44,10 +47,10 @@ impl Roster {
         let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
         tenants.iter().map(|(id, place)| (*id, place.actor.clone())).collect()
     }
-    /// The tenants whose trust root names this region.
-    pub(crate) fn tenants_of(&self, region: &Region) -> Vec<(TenantId, ActorRef<tenant::Msg>)> {
+    /// The tenants of a span whose trust root names this region.
+    pub(crate) fn tenants_of(&self, region: &Region, span: Span) -> Vec<(TenantId, ActorRef<tenant::Msg>)> {
         let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
-        let here = tenants.iter().filter(|(_, place)| place.regions.contains(region));
+        let here = span.of(&tenants).filter(|(_, place)| place.regions.contains(region));
         here.map(|(id, place)| (*id, place.actor.clone())).collect()
     }
     pub(crate) fn len(&self) -> usize {

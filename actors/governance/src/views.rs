@@ -205,7 +205,7 @@ pub struct RegionView {
     pub node: NodeName,
     pub critical: LaneView,
     pub ordinary: LaneView,
-    /// When it last said everything that it holds, Unix milliseconds.
+    /// When it last said what it holds of a group of its tenants, Unix milliseconds.
     pub hello_ms: Option<u64>,
     pub members: BTreeSet<NodeName>,
     pub load: Load,

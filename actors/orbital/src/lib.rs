@@ -1,7 +1,7 @@
 //! Orbital: the language that both planes speak, and the only way between them.
 //!
 //! `names`, `canon` and `sign` are the alphabet; `trust`, `quorum`, `change`, `vote`, `certificate` and `chain` say who may cause what;
-//! `directive`, `report`, `lane` and `frame` are what crosses; `outbox`, `inbox` and `reconcile` make it arrive.
+//! `directive`, `report`, `hello`, `lane` and `frame` are what crosses; `outbox`, `inbox` and `reconcile` make it arrive.
 
 pub mod canon;
 pub mod certificate;
@@ -10,6 +10,7 @@ pub mod change;
 pub mod codec;
 pub mod directive;
 pub mod frame;
+pub mod hello;
 pub mod inbox;
 pub mod lane;
 pub mod names;

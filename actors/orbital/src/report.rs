@@ -1,12 +1,13 @@
 //! Reports: what a region tells governance. A report never changes who may do what; the SyncAck alone is signed evidence.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     canon::{self, Malformed},
     codec::{self, BadBody},
+    hello::Hello,
     names::{Correlation, Deployment, Digest, NodeName, Region, TenantId},
     sign::{BadSignature, Kind, PublicKey, SecretKey, Signed},
 };
@@ -150,13 +151,8 @@ pub struct Load {
 /// Region to governance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
-    /// Everything that the region holds; sent at each connect and on each tick.
-    Hello {
-        node: NodeName,
-        members: BTreeSet<NodeName>,
-        tenants: BTreeMap<TenantId, Observed>,
-        load: Load,
-    },
+    /// A group of the tenants that the region holds; some are sent at each connect and on each tick, in turn.
+    Hello(Hello),
     SyncAck(Signed),
     Probed(Probed),
 }
@@ -166,7 +162,10 @@ impl Report {
         codec::encode_carried(self)
     }
     pub fn decode(bytes: &[u8]) -> Result<Self, BadBody> {
-        codec::decode(bytes)
+        match codec::decode(bytes)? {
+            Self::Hello(hello) => hello.checked().map(Self::Hello),
+            report => Ok(report),
+        }
     }
 }
 

@@ -1,10 +1,9 @@
-//! Hello: everything that this node holds, with a fresh nonce a tenant for the next renewal of its lease.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Hello: what this node holds, group by group, with a fresh nonce a tenant for the next renewal of its lease.
 
 use orbital::{
+    hello::Hello,
     names::{Digest, TenantId},
-    report::{Load, Observed, Report, Stops as Reported},
+    report::{Load, Observed, Stops as Reported},
 };
 
 use super::{Cell, Steward};
@@ -20,13 +19,23 @@ pub(super) fn read_nonce(text: &str) -> Option<Nonce> {
 }
 
 impl Steward {
-    /// Draws a nonce for each tenant and says where everything stands. `load` is what only the node knows.
-    pub fn hello(&self, load: Load) -> Result<Report, Error> {
-        let mut tenants = BTreeMap::new();
-        for (tenant, cell) in self.tenants.load().iter() {
-            tenants.insert(*tenant, self.observed(tenant, cell)?);
+    /// Draws a nonce for each tenant after this one, as many as fit a frame, and says where they stand; the span of the answer says how
+    /// far it came. `load` is what only the node knows.
+    pub fn hello(&self, load: Load, after: Option<TenantId>) -> Hello {
+        let hello = Hello::after(after, self.node.clone(), load, self.clock.now().boottime_ms);
+        let (tenants, span) = (self.tenants.load(), hello.span);
+        let hello = hello.fill(span.of(&tenants).map(|(tenant, cell)| (*tenant, self.said(tenant, cell))));
+        for tenant in &hello.unsaid {
+            tracing::error!(%tenant, "governance hears nothing of this tenant, so its lease is not renewed");
         }
-        Ok(Report::Hello { node: self.node.clone(), members: BTreeSet::from([self.node.clone()]), tenants, load })
+        hello
+    }
+
+    /// One tenant that cannot be said must not keep the others from being heard.
+    fn said(&self, tenant: &TenantId, cell: &Cell) -> Option<Observed> {
+        self.observed(tenant, cell)
+            .inspect_err(|why| tracing::error!(%tenant, "where the tenant stands cannot be told: {why}"))
+            .ok()
     }
 
     fn observed(&self, tenant: &TenantId, cell: &Cell) -> Result<Observed, Error> {

@@ -6,7 +6,8 @@ use orbital::{
     change::{Action, Change},
     directive::{LeaseGrant, Warrant},
     names::{KeyRef, System},
-    report::{Load, Observed as Held, Report},
+    hello::Span,
+    report::{Load, Observed as Held},
     testing::{World, region, secret},
 };
 use tokio::sync::mpsc;
@@ -201,8 +202,7 @@ impl Run {
     }
     fn held(&self) -> Held {
         let load = Load { locked_bytes: 0, slots_used: 0, slots_total: 0, memory: String::new(), connections: 0 };
-        let Report::Hello { mut tenants, .. } = self.steward.hello(load).unwrap() else { panic!("no Hello") };
-        tenants.remove(&self.tenant).unwrap()
+        self.steward.hello(load, None).tenants.remove(&self.tenant).unwrap()
     }
     /// Takes what the key cache saw to the steward until it was this.
     async fn hears(&mut self, awaited: l1::State) {
@@ -571,4 +571,22 @@ async fn a_yes_that_comes_late_lifts_no_newer_no() {
     run.hears(l1::State::Disabled).await;
     run.steward.l1_seen(Observed::L1 { tenant: run.tenant, state: l1::State::Enabled }).await;
     assert!(run.stops().holds(Stop::L1Stop));
+}
+
+#[tokio::test]
+async fn a_hello_speaks_of_its_span_and_one_tenant_that_cannot_be_said_silences_no_other() {
+    let house = House::new();
+    let run = house.served().await;
+    let whole = run.steward.hello(Load::default(), None);
+    assert_eq!((whole.span, whole.tenants.len(), whole.unsaid.len()), (Span::default(), 1, 0));
+    let rest = run.steward.hello(Load::default(), Some(run.tenant));
+    assert_eq!((rest.span, rest.tenants.len()), (Span { after: Some(run.tenant), until: None }, 0));
+    // Known to the steward alone: the keeper has no lease of it to draw a nonce for.
+    let other = World::founded("test", "other", |_| {});
+    let cell = run.steward.cell(&run.tenant).unwrap();
+    let cells = BTreeMap::from([(run.tenant, cell.clone()), (other.tenant(), cell)]);
+    run.steward.tenants.store(Arc::new(cells));
+    let both = run.steward.hello(Load::default(), None);
+    assert_eq!((both.tenants.keys().collect::<Vec<_>>(), both.unsaid), (vec![&run.tenant], [other.tenant()].into()));
+    run.stop().await;
 }

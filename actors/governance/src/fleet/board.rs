@@ -6,6 +6,7 @@ use std::{
 };
 
 use orbital::{
+    hello::Hello,
     lane::Lane,
     names::{NodeName, Region, TenantId},
     report::{Load, Observed},
@@ -13,24 +14,23 @@ use orbital::{
 
 use crate::views::{LaneView, RegionView};
 
-/// Everything that a region said of itself.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Hello {
-    pub(crate) members: BTreeSet<NodeName>,
-    pub(crate) load: Load,
-    pub(crate) tenants: BTreeMap<TenantId, Observed>,
-}
-
 #[derive(Debug)]
 struct Row {
     node: NodeName,
     critical: LaneView,
     ordinary: LaneView,
     hello_ms: Option<u64>,
-    hello: Hello,
+    members: BTreeSet<NodeName>,
+    load: Load,
+    /// Of each group of tenants what was said last.
+    tenants: BTreeMap<TenantId, Observed>,
     /// Since when a tenant differs from what it should be there.
     behind: BTreeMap<TenantId, u64>,
 }
+
+/// Most directives that wait in a region's ordinary lane when another tenant is owed its way back: a region that lost its store is brought
+/// back a part at a time, and a change that people wait for stands behind no more than this.
+pub(crate) const CATCH_UP_DEPTH_MAX: usize = 1_024;
 
 /// See the module.
 #[derive(Debug)]
@@ -45,7 +45,9 @@ impl Board {
             critical: LaneView::default(),
             ordinary: LaneView::default(),
             hello_ms: None,
-            hello: Hello::default(),
+            members: BTreeSet::new(),
+            load: Load::default(),
+            tenants: BTreeMap::new(),
             behind: BTreeMap::new(),
         };
         Self { rows: Mutex::new(regions.into_iter().map(|(region, node)| (region, row(node))).collect()) }
@@ -65,10 +67,16 @@ impl Board {
         }
     }
 
-    pub(crate) fn hello(&self, region: &Region, hello: Hello, at_ms: u64) {
+    /// A group of a region's tenants takes the place of what was said of its span before.
+    pub(crate) fn hello(&self, region: &Region, hello: &Hello, at_ms: u64) {
         if let Some(row) = self.rows().get_mut(region) {
             row.hello_ms = Some(at_ms);
-            row.hello = hello;
+            (row.members, row.load) = (hello.members.clone(), hello.load.clone());
+            let said: Vec<TenantId> = hello.span.of(&row.tenants).map(|(tenant, _)| *tenant).collect();
+            for tenant in said.iter().filter(|tenant| !hello.unsaid.contains(*tenant)) {
+                row.tenants.remove(tenant);
+            }
+            row.tenants.extend(hello.tenants.iter().map(|(tenant, observed)| (*tenant, observed.clone())));
         }
     }
 
@@ -98,6 +106,11 @@ impl Board {
         })
     }
 
+    /// A region has so much to do in its ordinary lane that nothing else is put there unless somebody asked for it.
+    pub(crate) fn is_crowded(&self, region: &Region) -> bool {
+        self.rows().get(region).is_some_and(|row| row.ordinary.depth >= CATCH_UP_DEPTH_MAX)
+    }
+
     pub(crate) fn views(&self) -> Vec<RegionView> {
         let view = |(name, row): (&Region, &Row)| RegionView {
             name: name.clone(),
@@ -105,10 +118,66 @@ impl Board {
             critical: row.critical.clone(),
             ordinary: row.ordinary.clone(),
             hello_ms: row.hello_ms,
-            members: row.hello.members.clone(),
-            load: row.hello.load.clone(),
-            tenants: row.hello.tenants.clone(),
+            members: row.members.clone(),
+            load: row.load.clone(),
+            tenants: row.tenants.clone(),
         };
         self.rows().iter().map(view).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use orbital::{
+        hello::Span,
+        names::Digest,
+        report::{L1State, Stops},
+        testing::region,
+    };
+
+    use super::*;
+
+    fn id(n: u8) -> TenantId {
+        TenantId(Digest([n; 32]))
+    }
+
+    fn observed(epoch: u64) -> Observed {
+        Observed {
+            trust_version: 1,
+            trust: Digest([0; 32]),
+            epoch,
+            generation: 0,
+            kills: BTreeSet::new(),
+            restored: BTreeSet::new(),
+            linked: None,
+            l1: L1State::Enabled,
+            stops: Stops::default(),
+            lease_left: None,
+            keys: 0,
+            lease_nonce: None,
+        }
+    }
+
+    #[test]
+    fn a_group_replaces_what_was_said_of_its_span_and_nothing_else() {
+        let (here, node) = (region("us-east"), NodeName::new("us-east-1").unwrap());
+        let board = Board::new([(here.clone(), node.clone())]);
+        let say = |after: Option<u8>, until: Option<u8>, epoch: u64, tenants: &[u8], unsaid: &[u8]| {
+            let said = Hello {
+                span: Span { after: after.map(id), until: until.map(id) },
+                tenants: tenants.iter().map(|n| (id(*n), observed(epoch))).collect(),
+                unsaid: unsaid.iter().copied().map(id).collect(),
+                ..Hello::after(None, node.clone(), Load::default(), 0)
+            };
+            board.hello(&here, &said, epoch);
+            let [view] = board.views().try_into().unwrap();
+            let known: Vec<_> = view.tenants.iter().map(|(tenant, o)| (tenant.0.0[0], o.epoch)).collect();
+            assert_eq!(view.hello_ms, Some(epoch));
+            known
+        };
+        assert_eq!(say(None, None, 1, &[1, 2, 3, 4], &[]), [(1, 1), (2, 1), (3, 1), (4, 1)]);
+        assert_eq!(say(Some(1), Some(3), 2, &[3], &[]), [(1, 1), (3, 2), (4, 1)]);
+        assert_eq!(say(Some(3), None, 3, &[5], &[4]), [(1, 1), (3, 2), (4, 1), (5, 3)]);
+        assert_eq!(say(None, None, 4, &[], &[]), []);
     }
 }

@@ -9,6 +9,7 @@ use ledger::{Ledger, Owed, READ_ROWS_MAX};
 use orbital::{
     directive::Directive,
     frame::{BadFrame, Expect, Frame, Head},
+    hello::Hello,
     lane::Lane,
     names::{Correlation, Digest, TenantId},
     outbox::{Effect, Event, Outbox, RETRY_FIRST_MS, Row},
@@ -16,7 +17,7 @@ use orbital::{
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use super::{Hello, Peer, Port};
+use super::{Peer, Port, renewals::Renewals};
 use crate::{events::Happened, shared::Shared, tenant};
 
 /// How often each lane says that it is there.
@@ -37,7 +38,7 @@ pub(crate) enum CourierMsg {
         bytes: Vec<u8>,
         received_us: u64,
     },
-    /// A renewal: sent once, since the next Hello asks again.
+    /// A renewal: sent once, in its turn, since the next Hello asks again.
     Lease(Directive),
     Tick,
     Beat,
@@ -60,6 +61,9 @@ pub(crate) struct State {
     rows: HashMap<u64, Arc<Owed>>,
     /// Of the region; a frame of an older one is of a run that is over.
     incarnation: u64,
+    /// When the newest Hello was said, by the clock of that run of the region; a link that is up anew counts anew.
+    said_ms: u64,
+    renewals: Renewals,
     connected: bool,
     ticks: u64,
 }
@@ -98,7 +102,7 @@ impl Actor for Courier {
             CourierMsg::LinkUp => state.link_up(),
             CourierMsg::LinkDown => state.link_down(),
             CourierMsg::Received { bytes, received_us } => state.received(&bytes, received_us),
-            CourierMsg::Lease(directive) => state.lease(&directive),
+            CourierMsg::Lease(directive) => state.lease(directive),
             CourierMsg::Tick => state.tick(),
             CourierMsg::Beat => state.send(0, Body::Heartbeat),
         }
@@ -130,7 +134,19 @@ impl State {
             key: peer.frame_public,
         };
         let outbox = Outbox::new(lane);
-        Self { shared, peer, lane, expect, outbox, rows: HashMap::new(), incarnation: 0, connected: false, ticks: 0 }
+        Self {
+            shared,
+            peer,
+            lane,
+            expect,
+            outbox,
+            rows: HashMap::new(),
+            incarnation: 0,
+            said_ms: 0,
+            renewals: Renewals::default(),
+            connected: false,
+            ticks: 0,
+        }
     }
 
     fn port<T>(&self, act: impl FnOnce(&Port) -> T) -> Option<T> {
@@ -146,6 +162,8 @@ impl State {
         });
         self.rows.insert(row.id, row);
         self.step(event);
+        let depth = self.outbox.depth();
+        self.shared.board.lane(&self.peer.region, self.lane, |lane| lane.depth = depth);
     }
 
     fn step(&mut self, event: Event) {
@@ -190,7 +208,20 @@ impl State {
         }
     }
 
-    fn lease(&mut self, directive: &Directive) {
+    fn lease(&mut self, directive: Directive) {
+        if !self.renewals.put(directive) {
+            tracing::warn!(region = %self.peer.region, "too many renewals wait; one was dropped, the region asks again");
+        }
+        self.renew();
+    }
+
+    fn renew(&mut self) {
+        while let Some(renewal) = self.renewals.next() {
+            self.send_lease(&renewal);
+        }
+    }
+
+    fn send_lease(&mut self, directive: &Directive) {
         let (correlation, encoded) = (Correlation::new("lease"), directive.encode());
         if let (Ok(correlation), Ok(directive)) = (correlation, encoded) {
             let decided_ms = self.shared.clock.unix_ms();
@@ -203,7 +234,7 @@ impl State {
             return;
         }
         if !self.connected {
-            self.connected = true;
+            (self.connected, self.said_ms) = (true, 0);
             self.tell(
                 None,
                 Happened::Connected { region: self.peer.region.clone(), node: self.peer.node.clone(), lane: self.lane },
@@ -230,6 +261,8 @@ impl State {
 
     fn tick(&mut self) {
         self.step(Event::Tick);
+        self.renewals.next_turn();
+        self.renew();
         self.show();
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(TICKS_PER_GAUGE) {
@@ -291,7 +324,9 @@ impl State {
     }
 
     fn opened(&mut self, frame: Frame, received_us: u64) {
-        self.incarnation = frame.head.incarnation;
+        if frame.head.incarnation > self.incarnation {
+            (self.incarnation, self.said_ms) = (frame.head.incarnation, 0);
+        }
         let now_ms = self.shared.clock.unix_ms();
         self.shared.board.lane(&self.peer.region, self.lane, |lane| lane.heard_ms = Some(now_ms));
         let report = match frame.body {
@@ -305,16 +340,21 @@ impl State {
                 Err(e) => self.refused(&e.to_string()),
             },
             Ok(Report::Probed(probed)) => self.to_tenant(probed.tenant, tenant::Report::Probed(probed)),
-            Ok(Report::Hello { node: _, members, tenants, load }) => self.hello(Hello { members, load, tenants }),
+            Ok(Report::Hello(hello)) if hello.said_ms < self.said_ms => self.refused("a Hello older than the last one"),
+            Ok(Report::Hello(hello)) => self.hello(hello),
             Err(e) => self.refused(&e.to_string()),
         }
     }
 
-    fn hello(&self, mut hello: Hello) {
+    /// Every tenant of the span hears what was said of it; the others hear nothing, which says nothing.
+    fn hello(&mut self, mut hello: Hello) {
+        self.said_ms = hello.said_ms;
         let region = &self.peer.region;
-        self.shared.board.hello(region, hello.clone(), self.shared.clock.unix_ms());
-        for (id, actor) in self.shared.roster.tenants_of(region) {
-            self.hand_over(id, &actor, tenant::Report::Observed(hello.tenants.remove(&id)));
+        self.shared.board.hello(region, &hello, self.shared.clock.unix_ms());
+        for (id, actor) in self.shared.roster.tenants_of(region, hello.span) {
+            if !hello.unsaid.contains(&id) {
+                self.hand_over(id, &actor, tenant::Report::Observed(hello.tenants.remove(&id)));
+            }
         }
     }
 

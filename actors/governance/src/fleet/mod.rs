@@ -2,6 +2,7 @@
 
 mod board;
 mod courier;
+mod renewals;
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +17,7 @@ use orbital::{
 };
 use ractor::ActorRef;
 
-pub(crate) use board::{Board, Hello};
+pub(crate) use board::Board;
 pub(crate) use courier::{Courier, CourierArgs, CourierMsg};
 
 /// A region's process as the topology names it.

@@ -121,7 +121,8 @@ impl State {
         (seen.observed, seen.at_ms) = (observed, Some(now_ms));
         let observed = seen.observed.clone();
         let facts = Facts { now_ms, evaluator: &self.shared.evaluator, seen: &self.seen };
-        let levelled = self.levels.step(&self.tenant, &facts, &self.pending, &region, observed.as_ref());
+        let crowded = self.shared.board.is_crowded(&region);
+        let levelled = self.levels.step(&self.tenant, &facts, &self.pending, &region, observed.as_ref(), crowded);
         self.shared.board.matches(&region, self.tenant.id(), levelled.level, now_ms);
         self.by_itself("level", &region, None, Ok(levelled.decision)).await;
         if let Some(observed) = observed {

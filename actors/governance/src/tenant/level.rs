@@ -86,7 +86,7 @@ impl Levels {
         self.kills.insert((region.clone(), change), again);
     }
 
-    /// Compares, and decides what is owed again.
+    /// Compares, and decides what is owed again; grants to a `crowded` region wait for a later Hello, kills do not.
     pub(crate) fn step(
         &mut self,
         tenant: &Tenant,
@@ -94,6 +94,7 @@ impl Levels {
         pending: &Pending,
         region: &Region,
         observed: Option<&Observed>,
+        crowded: bool,
     ) -> Levelled {
         let gaps = reconcile(&desired(tenant, region), observed);
         if gaps.is_empty() {
@@ -106,7 +107,7 @@ impl Levels {
             kills.iter().filter_map(|kill| self.kill(tenant, facts, pending, region, *kill)).collect();
         let reserved = !owed.is_empty();
         // A transaction that may use the reserve holds stops alone; the grants follow with the next Hello.
-        if !reserved && kills.len() < gaps.len() {
+        if !reserved && !crowded && kills.len() < gaps.len() {
             owed.extend(self.grants(tenant, facts, pending, region, observed, &gaps));
         }
         Levelled { level: false, decision: reconciled(region, owed, reserved) }

@@ -26,6 +26,7 @@ use orbital::{
     change::{Action, Change},
     directive::{Directive, LeaseGrant},
     frame::{Expect, Frame, Head as FrameHead},
+    hello::{Hello, Span},
     lane::Lane,
     names::{Correlation, Deployment, Digest, NodeName, ProposalId, Region, TenantId},
     report::{Body, L1State, Load, Observed, Outcome, Probed, Report, Stops, SyncAck},
@@ -161,6 +162,9 @@ pub(crate) struct FakeRegion {
     pub(crate) node: NodeName,
     key: SecretKey,
     pub(crate) tenants: BTreeMap<TenantId, Held>,
+    pub(crate) incarnation: u64,
+    /// Its own clock: when it says hello.
+    pub(crate) now_ms: u64,
     /// What a probe finds.
     pub(crate) l1: L1State,
     /// Takes frames and says nothing.
@@ -246,6 +250,8 @@ impl House {
                 node: node_of(name),
                 key: secret("frames", name),
                 tenants: BTreeMap::new(),
+                incarnation: 1,
+                now_ms: 1_000,
                 l1: L1State::Enabled,
                 mute: false,
                 got: Vec::new(),
@@ -418,9 +424,34 @@ impl House {
 
     /// A region says what it holds.
     pub(crate) fn hello(&self, name: &str, nonce: Option<&str>) {
-        let report = self.region(name, |r| hello_of(r, nonce));
-        let frame = self.region(name, |r| framed(r, Lane::Ordinary, &report));
+        self.hello_of_span(name, Span::default(), nonce);
+    }
+
+    /// A region says what it holds of a span alone.
+    pub(crate) fn hello_of_span(&self, name: &str, span: Span, nonce: Option<&str>) {
+        let report = self.region(name, |r| hello_of(r, span, nonce));
+        self.report(name, &report);
+    }
+
+    /// A region says that it holds its tenants, and nothing else of them.
+    pub(crate) fn unsaid(&self, name: &str) {
+        let Report::Hello(hello) = self.region(name, |r| hello_of(r, Span::default(), None)) else { return };
+        let unsaid = hello.tenants.keys().copied().collect();
+        self.report(name, &Report::Hello(Hello { unsaid, tenants: BTreeMap::new(), ..hello }));
+    }
+
+    /// A region reports this in its ordinary lane.
+    pub(crate) fn report(&self, name: &str, report: &Report) {
+        let frame = self.region(name, |r| framed(r, Lane::Ordinary, report));
         self.governance.received(&node_of(name), Lane::Ordinary, frame);
+    }
+
+    /// A report that says nothing: two Hellos in a row are one to a tenant, and with this between them they are two.
+    pub(crate) fn murmur(&self, name: &str) {
+        let (tenant, change) = (self.id(), Digest([0; 32]));
+        let probed =
+            Probed { tenant, change, state: L1State::Enabled, resolved: String::new(), why: String::new(), took_ms: 1 };
+        self.report(name, &Report::Probed(probed));
     }
 }
 
@@ -577,7 +608,7 @@ pub(crate) fn framed(region: &FakeRegion, lane: Lane, report: &Report) -> Vec<u8
         sender: region.node.clone(),
         receiver: gov(),
         lane,
-        incarnation: 1,
+        incarnation: region.incarnation,
         term: 1,
         sequence: 0,
         base: 0,
@@ -586,7 +617,7 @@ pub(crate) fn framed(region: &FakeRegion, lane: Lane, report: &Report) -> Vec<u8
     Frame { head, body }.seal(&region.key).unwrap()
 }
 
-fn hello_of(region: &FakeRegion, nonce: Option<&str>) -> Report {
+fn hello_of(region: &FakeRegion, span: Span, nonce: Option<&str>) -> Report {
     let observed = |held: &Held| Observed {
         trust_version: held.chain.version(),
         trust: held.chain.digest(),
@@ -601,10 +632,7 @@ fn hello_of(region: &FakeRegion, nonce: Option<&str>) -> Report {
         keys: 2,
         lease_nonce: nonce.map(ToOwned::to_owned),
     };
-    Report::Hello {
-        node: region.node.clone(),
-        members: BTreeSet::from([region.node.clone()]),
-        tenants: region.tenants.iter().map(|(id, held)| (*id, observed(held))).collect(),
-        load: Load::default(),
-    }
+    let hello = Hello::after(span.after, region.node.clone(), Load::default(), region.now_ms);
+    let held = span.of(&region.tenants).map(|(id, held)| (*id, observed(held))).collect();
+    Report::Hello(Hello { span, tenants: held, ..hello })
 }

@@ -7,8 +7,9 @@ use crate::{
     chain::Genesis,
     directive::{Directive, LINKS_PER_DIRECTIVE_MAX, Warrant},
     frame::{FRAME_BYTES_MAX, Frame, Head},
+    hello::{Hello, Span},
     lane::Lane,
-    names::{Correlation, Deployment, Digest, NAME_BYTES_MAX, NodeName},
+    names::{Correlation, Deployment, Digest, NAME_BYTES_MAX, NodeName, TenantId},
     report::{Body, L1State, Load, Observed, Probed, Report, Stops},
     sign::SecretKey,
     testing::World,
@@ -51,11 +52,12 @@ fn observed() -> Observed {
 }
 
 fn reports(world: &World) -> Vec<Report> {
-    let hello = Report::Hello {
-        node: NodeName::new("fra-1").unwrap(),
-        members: BTreeSet::from([NodeName::new("fra-1").unwrap()]),
+    let load = Load { memory: "memfd_secret".to_owned(), ..Load::default() };
+    let hello = Hello {
+        span: Span { after: Some(TenantId(Digest([0; 32]))), until: None },
         tenants: BTreeMap::from([(world.tenant(), observed())]),
-        load: Load { memory: "memfd_secret".to_owned(), ..Load::default() },
+        unsaid: BTreeSet::from([TenantId(Digest([255; 32]))]),
+        ..Hello::after(None, NodeName::new("fra-1").unwrap(), load, 7)
     };
     let probed = Probed {
         tenant: world.tenant(),
@@ -65,7 +67,7 @@ fn reports(world: &World) -> Vec<Report> {
         why: "refused".to_owned(),
         took_ms: 7,
     };
-    vec![hello, Report::SyncAck(world.kill().proposal), Report::Probed(probed)]
+    vec![Report::Hello(hello), Report::SyncAck(world.kill().proposal), Report::Probed(probed)]
 }
 
 fn bodies(world: &World) -> Vec<Body> {

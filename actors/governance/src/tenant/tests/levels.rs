@@ -32,8 +32,12 @@ pub(super) fn observed(bench: &Bench, more: impl IntoIterator<Item = Digest>) ->
 }
 
 fn step(bench: &mut Bench, observed: Option<&Observed>) -> Levelled {
+    step_where(bench, observed, false)
+}
+
+fn step_where(bench: &mut Bench, observed: Option<&Observed>, crowded: bool) -> Levelled {
     let facts = Facts { now_ms: bench.now_ms, evaluator: &bench.evaluator, seen: &bench.seen };
-    bench.levels.step(&bench.tenant, &facts, &bench.pending, &region("us-east"), observed)
+    bench.levels.step(&bench.tenant, &facts, &bench.pending, &region("us-east"), observed, crowded)
 }
 
 fn names(levelled: &Levelled) -> Vec<&'static str> {
@@ -242,4 +246,14 @@ impl Bench {
         self.approve(&id, "bob").unwrap();
         self.acknowledge_all("trust");
     }
+}
+
+#[test]
+fn a_crowded_region_is_owed_its_kills_alone_and_the_rest_later_without_a_wait() {
+    let mut bench = history();
+    let crowded = step_where(&mut bench, None, true);
+    assert!(names(&crowded).iter().all(|name| *name == "kill") && !crowded.level);
+    // As soon as there is room: nothing was tried, so nothing is waited for.
+    while names(&step_where(&mut bench, None, true)) == ["kill"] {}
+    assert_eq!(names(&step(&mut bench, None)).first(), Some(&"provision"));
 }
