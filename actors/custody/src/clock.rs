@@ -20,6 +20,8 @@ pub struct Now {
 pub trait Clock: Send + Sync {
     /// CLOCK_BOOTTIME in milliseconds. Called on every borrow: no system call where the kernel offers it in user space.
     fn boottime_ms(&self) -> u64;
+    /// Wall clock, milliseconds since 1970.
+    fn wall_ms(&self) -> u64;
     /// All clocks at once.
     fn now(&self) -> Now;
 }
@@ -52,13 +54,12 @@ impl Clock for SystemClock {
         let rest_ms = u64::try_from(at.tv_nsec / 1_000_000).unwrap_or(0);
         seconds.saturating_mul(1000).saturating_add(rest_ms)
     }
-    fn now(&self) -> Now {
+    fn wall_ms(&self) -> u64 {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now {
-            boottime_ms: self.boottime_ms(),
-            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
-            boot: self.boot,
-        }
+        u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)
+    }
+    fn now(&self) -> Now {
+        Now { boottime_ms: self.boottime_ms(), wall_ms: self.wall_ms(), boot: self.boot }
     }
 }
 
@@ -86,8 +87,11 @@ pub(crate) mod hand {
         fn boottime_ms(&self) -> u64 {
             self.boottime_ms.load(Ordering::SeqCst)
         }
+        fn wall_ms(&self) -> u64 {
+            self.wall_ms.load(Ordering::SeqCst)
+        }
         fn now(&self) -> Now {
-            Now { boottime_ms: self.boottime_ms(), wall_ms: self.wall_ms.load(Ordering::SeqCst), boot: 1 }
+            Now { boottime_ms: self.boottime_ms(), wall_ms: self.wall_ms(), boot: 1 }
         }
     }
 }

@@ -37,12 +37,14 @@ impl ObjectId {
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Written at every KMIP operation: sixteen formatted writes would cost more than the cipher.
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
         let mut bytes = [b'-'; 36];
-        let places = bytes.iter_mut().enumerate().filter(|(at, _)| !matches!(at, 8 | 13 | 18 | 23));
-        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-        for ((_, place), digit) in places.zip(digits) {
-            *place = DIGITS.get(usize::from(digit)).copied().unwrap_or_default();
+        let (groups, mut from) = ([0..8, 9..13, 14..18, 19..23, 24..36], self.0.iter());
+        for group in groups {
+            let (pairs, _) = bytes.get_mut(group).unwrap_or_default().as_chunks_mut::<2>();
+            for (pair, byte) in pairs.iter_mut().zip(&mut from) {
+                *pair = [digit(byte >> 4), digit(byte & 0xf)];
+            }
         }
         f.write_str(str::from_utf8(&bytes).map_err(|_| fmt::Error)?)
     }
@@ -61,20 +63,19 @@ pub struct BadObjectId;
 impl FromStr for ObjectId {
     type Err = BadObjectId;
     fn from_str(text: &str) -> Result<Self, BadObjectId> {
+        let text: &[u8; 36] = text.as_bytes().try_into().map_err(|_| BadObjectId)?;
+        if [text[8], text[13], text[18], text[23]] != [b'-'; 4] {
+            return Err(BadObjectId);
+        }
         let mut bytes = [0u8; 16];
         let mut filled = bytes.iter_mut();
-        let mut digits = text.bytes().enumerate();
-        while let Some((at, high)) = digits.next() {
-            if matches!(at, 8 | 13 | 18 | 23) {
-                if high != b'-' {
-                    return Err(BadObjectId);
-                }
-                continue;
+        for group in [0..8, 9..13, 14..18, 19..23, 24..36] {
+            let (pairs, _) = text.get(group).unwrap_or_default().as_chunks::<2>();
+            for ([high, low], byte) in pairs.iter().zip(&mut filled) {
+                *byte = hex(*high)? << 4 | hex(*low)?;
             }
-            let (_, low) = digits.next().ok_or(BadObjectId)?;
-            *filled.next().ok_or(BadObjectId)? = hex(high)? << 4 | hex(low)?;
         }
-        if filled.next().is_some() { Err(BadObjectId) } else { Ok(Self(bytes)) }
+        Ok(Self(bytes))
     }
 }
 

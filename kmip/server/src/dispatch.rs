@@ -29,11 +29,21 @@ pub(crate) const RESPONSE_BYTES_MAX: usize = 2 << 20;
 /// Most bytes that the item of an operation that changes something takes in an answer, its Unique Batch Item ID aside.
 const CHANGE_BYTES_MAX: usize = 256;
 
-/// Answers one frame into the end of `out`.
-pub(crate) async fn answer(server: &Server, caller: &Caller, meters: &Meters, frame: &[u8], out: &mut Vec<u8>) {
+/// Answers one frame into the end of `out`. When it was done.
+pub(crate) async fn answer(
+    server: &Server,
+    caller: &Caller,
+    meters: &Meters,
+    frame: &[u8],
+    out: &mut Vec<u8>,
+) -> Instant {
+    let began = Instant::now();
     match RequestMessage::read(frame, &Limits::REQUEST) {
-        Ok(message) => Batch { server, caller, meters, message: &message }.answer(out).await,
-        Err(refused) => whole(server, caller, meters, refused.version, &refused.error, out).await,
+        Ok(message) => Batch { server, caller, meters, message: &message }.answer(began, out).await,
+        Err(refused) => {
+            whole(server, caller, meters, refused.version, &refused.error, out).await;
+            Instant::now()
+        }
     }
 }
 
@@ -87,30 +97,35 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    async fn answer(&self, out: &mut Vec<u8>) {
+    async fn answer(&self, began: Instant, out: &mut Vec<u8>) -> Instant {
+        let mut at = began;
         let header = &self.message.header;
         let time_ms = self.server.wall_ms();
         let mut writer = AnswerWriter::begin(out, header.version, seconds(time_ms));
         let mut implied_id = None;
         for item in &self.message.items {
             let done = self.item(item, time_ms, &mut implied_id, &mut writer).await;
+            let ended = Instant::now();
+            let operation = item.operation.and_then(Operation::from_code);
+            self.meters.count(operation, done.err(), ended - at);
+            at = ended;
             // §6.13: Stop is the default.
-            if !done && header.batch_error_continuation != Some(BatchErrorContinuation::Continue) {
+            if done.is_err() && header.batch_error_continuation != Some(BatchErrorContinuation::Continue) {
                 break;
             }
         }
         writer.finish();
+        at
     }
 
-    /// Executes one item, writes its answer, counts and records it. Whether it succeeded.
+    /// Executes one item, writes its answer and records it.
     async fn item(
         &self,
         item: &RequestItem<'_>,
         time_ms: u64,
         implied_id: &mut Option<ObjectId>,
         writer: &mut AnswerWriter<'_>,
-    ) -> bool {
-        let started = Instant::now();
+    ) -> Result<(), ResultReason> {
         let head = ItemHead { operation: item.operation, unique_batch_item_id: item.unique_batch_item_id };
         let mark = writer.mark();
         let mut key = String::new();
@@ -147,13 +162,12 @@ impl Batch<'_> {
             outcome = Err(unrecorded());
         }
         let failed = outcome.err().map(|failure| refusal::in_version(failure, self.message.header.version));
-        self.meters.count(operation, failed.as_ref().map(|failure| failure.reason), started.elapsed());
         match failed {
             Some(failure) => {
                 writer.failure(head, &failure);
-                false
+                Err(failure.reason)
             }
-            None => true,
+            None => Ok(()),
         }
     }
 

@@ -3,12 +3,13 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use orbital::names::TenantId;
 use policy::{Decision, DecisionCache, Permitted, Question};
 
 /// One decision cache a tenant, set by the region when a certified head brings a bundle.
 #[derive(Debug, Default)]
-pub struct Policies(ArcSwap<HashMap<TenantId, Arc<DecisionCache>>>);
+pub struct Policies(ArcSwap<HashMap<TenantId, Arc<DecisionCache>, RandomState>>);
 
 impl Policies {
     /// Puts a tenant's policies in force.

@@ -91,7 +91,7 @@ impl Server {
 
     /// Wall clock, milliseconds since 1970.
     pub(crate) fn wall_ms(&self) -> u64 {
-        self.parts.clock.now().wall_ms
+        self.parts.clock.wall_ms()
     }
 
     /// The counters of a tenant.

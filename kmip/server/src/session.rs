@@ -3,7 +3,7 @@
 //! Requests that have arrived together are answered together, in one write. Both buffers are wiped after each round: they hold
 //! plaintext and key material. The session holds no other state; nothing survives from one request to the next.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use kmip::{
     Tag, WireError,
@@ -63,87 +63,101 @@ impl Session<'_> {
     async fn rounds<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S, entered: &Entered) -> End {
         let limit = self.server.limits().idle_timeout;
         let mut watch = std::pin::pin!(sleep_until(Instant::now() + limit));
+        let mut closed = std::pin::pin!(entered.closed());
         let mut active = Instant::now();
         loop {
             if entered.is_closed() {
                 return End::Closed;
             }
+            // Bytes that are there already come first: who is served without pause is asked about nothing else.
             let read = tokio::select! {
                 biased;
-                () = entered.closed() => return End::Closed,
-                () = idle(&mut watch, active, limit) => return End::Idle,
                 read = self.input.fill(stream) => read,
+                () = &mut closed => return End::Closed,
+                () = idle(&mut watch, active, limit) => return End::Idle,
             };
             if !matches!(read, Ok(1..)) {
                 return End::Gone;
             }
-            match self.answer_all(stream, entered, limit).await {
-                Ok(true) => active = Instant::now(),
-                Ok(false) => {}
+            match self.answer_all(stream, entered, &mut watch).await {
+                Ok(Some(answered)) => active = answered,
+                Ok(None) => {}
                 Err(end) => return end,
             }
         }
     }
 
-    /// Answers every whole request in the buffer. `true` if there was one.
+    /// Answers every whole request in the buffer. When the last one was done, if there was one.
     async fn answer_all<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
         entered: &Entered,
-        limit: Duration,
-    ) -> Result<bool, End> {
-        let mut any = false;
+        watch: &mut Pin<&mut Sleep>,
+    ) -> Result<Option<Instant>, End> {
+        let mut answered = None;
         loop {
             match self.input.frame() {
                 Frame::Part => break,
                 Frame::Whole(frame) => {
-                    any = true;
                     make_room(&mut self.output, frame.len() + ANSWER_BYTES);
-                    dispatch::answer(self.server, self.caller, &self.meters, frame, &mut self.output).await;
+                    let done = dispatch::answer(self.server, self.caller, &self.meters, frame, &mut self.output).await;
+                    answered = Some(Instant::from_std(done));
                     self.input.done();
                 }
                 Frame::Bad(error) => {
                     dispatch::refuse_frame(self.server, self.caller, &self.meters, &error, &mut self.output).await;
-                    self.write(stream, limit).await?;
+                    self.write(stream, Instant::now(), watch).await?;
                     return Err(End::Gone);
                 }
             }
+            let Some(answered) = answered else { continue };
             if entered.is_closed() {
-                self.write(stream, limit).await?;
+                self.write(stream, answered, watch).await?;
                 return Err(End::Closed);
             }
             if self.output.len() > WRITE_BYTES {
-                self.write(stream, limit).await?;
+                self.write(stream, answered, watch).await?;
             }
         }
         self.input.wipe();
-        if any {
-            self.write(stream, limit).await?;
+        if let Some(answered) = answered {
+            self.write(stream, answered, watch).await?;
         }
-        Ok(any)
+        Ok(answered)
     }
 
-    async fn write<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, limit: Duration) -> Result<(), End> {
+    /// Writes what was `answered` until then. A client has as long to take it as it may be idle.
+    async fn write<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        answered: Instant,
+        watch: &mut Pin<&mut Sleep>,
+    ) -> Result<(), End> {
+        let limit = self.server.limits().idle_timeout;
         let send = async {
             stream.write_all(&self.output).await?;
             stream.flush().await
         };
-        let sent = tokio::time::timeout(limit, send).await;
+        let sent = tokio::select! {
+            biased;
+            sent = send => Some(sent),
+            () = idle(watch, answered, limit) => None,
+        };
         self.output.fill(0);
         self.output.clear();
         if self.output.capacity() > 2 * WRITE_BYTES {
             self.output = vec![];
         }
         match sent {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(End::Idle),
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) => Err(End::Gone),
+            None => Err(End::Idle),
         }
     }
 }
 
 /// Ends once the session has been without a request for `limit`. The timer is set anew only when it rings, not for each request.
-async fn idle(watch: &mut std::pin::Pin<&mut Sleep>, active: Instant, limit: Duration) {
+async fn idle(watch: &mut Pin<&mut Sleep>, active: Instant, limit: Duration) {
     loop {
         watch.as_mut().await;
         let due = active + limit;

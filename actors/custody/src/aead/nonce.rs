@@ -1,8 +1,11 @@
 //! Nonces: random, 96 bits, drawn from the system in blocks.
 //!
 //! One draw from the kernel costs twice an AES-GCM of 1 KiB (measured), so each thread keeps a block of random bytes and hands
-//! out twelve at a time. A block belongs to one process: after a fork the child draws its own, as a repeated nonce would be the
-//! end of the key. Handed-out bytes are zeroed; nonces are public, but a buffer that forgets cannot repeat.
+//! out twelve at a time. Handed-out bytes are zeroed; nonces are public, but a buffer that forgets cannot repeat.
+//!
+//! A forked child that went on with its parent's block would repeat nonces, which is the end of a key. Nothing here forks without an
+//! exec: that takes `unsafe`, which stands in `vault/` alone (walls 4). Asking for the process's id at each draw instead is a system
+//! call, which costs as much as the cipher.
 
 use std::cell::RefCell;
 
@@ -14,11 +17,10 @@ const BLOCK_BYTES: usize = NONCE_BYTES * 128;
 struct Block {
     bytes: [u8; BLOCK_BYTES],
     used: usize,
-    process: u32,
 }
 
 thread_local! {
-    static BLOCK: RefCell<Block> = const { RefCell::new(Block { bytes: [0; BLOCK_BYTES], used: BLOCK_BYTES, process: 0 }) };
+    static BLOCK: RefCell<Block> = const { RefCell::new(Block { bytes: [0; BLOCK_BYTES], used: BLOCK_BYTES }) };
 }
 
 /// The nonce generator of this process.
@@ -28,14 +30,10 @@ pub struct Nonces;
 impl Nonces {
     /// A fresh nonce.
     pub fn draw() -> Result<[u8; NONCE_BYTES], Error> {
-        Self::draw_for(std::process::id())
-    }
-
-    fn draw_for(process: u32) -> Result<[u8; NONCE_BYTES], Error> {
         BLOCK.with_borrow_mut(|block| {
-            if block.used >= BLOCK_BYTES || block.process != process {
+            if block.used >= BLOCK_BYTES {
                 getrandom::fill(&mut block.bytes).map_err(|e| Error::Random(e.to_string()))?;
-                (block.used, block.process) = (0, process);
+                block.used = 0;
             }
             let end = block.used + NONCE_BYTES;
             let next = block.bytes.get_mut(block.used..end).ok_or(Error::Seal)?;
@@ -60,15 +58,6 @@ mod tests {
         let mut all = draws();
         all.extend(other.join().unwrap());
         assert_eq!(all.iter().collect::<HashSet<_>>().len(), 2000);
-    }
-
-    #[test]
-    fn a_forked_child_draws_its_own_block() {
-        Nonces::draw_for(1).unwrap();
-        let mine = BLOCK.with_borrow(|block| block.bytes);
-        Nonces::draw_for(2).unwrap();
-        let childs = BLOCK.with_borrow(|block| block.bytes);
-        assert_ne!(mine[NONCE_BYTES..], childs[NONCE_BYTES..]);
     }
 
     #[test]

@@ -147,11 +147,17 @@ impl Gate {
         self.lease_until_ms.load(Ordering::SeqCst)
     }
 
-    pub(super) fn check(&self, purpose: Purpose, now_ms: u64) -> Result<(), Refused> {
+    /// The stops alone, without a clock.
+    pub(super) fn check_stops(&self, purpose: Purpose) -> Result<(), Refused> {
         let closing = guards::closed(self.stops().0, purpose.closing());
-        if let Some(why) = Stops(closing).iter().next() {
-            return Err(Refused { why });
+        match Stops(closing).iter().next() {
+            Some(why) => Err(Refused { why }),
+            None => Ok(()),
         }
+    }
+
+    pub(super) fn check(&self, purpose: Purpose, now_ms: u64) -> Result<(), Refused> {
+        self.check_stops(purpose)?;
         let until_ms = self.lease_until_ms();
         if until_ms != LEASE_UNLIMITED && guards::past(until_ms, now_ms) {
             return Err(Refused { why: Stop::LeaseOver });

@@ -14,12 +14,13 @@
 //! A thread holds at most one borrow at a time, and none across an await: the guard is not `Send`.
 
 use std::{
-    collections::{HashMap, hash_map::RandomState},
+    collections::HashMap,
     hash::BuildHasher,
     sync::{Arc, atomic::Ordering},
 };
 
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use orbital::names::{System, TenantId};
 use parking_lot::{ArcRwLockReadGuard, Mutex, RawRwLock, RwLock};
 
@@ -73,9 +74,13 @@ pub struct Entry {
 
 type Slot = Arc<RwLock<Held>>;
 
+/// Looked up by every request: names here are digests and random ids, so that the hash only has to be quick. It is seeded anew in
+/// each process.
+type Quick<K, V> = HashMap<K, V, RandomState>;
+
 struct Tenant {
     gate: Arc<Gate>,
-    shards: Box<[RwLock<HashMap<KeyId, Slot>>]>,
+    shards: Box<[RwLock<Quick<KeyId, Slot>>]>,
 }
 
 /// The tenant's gate was open when this was made. A request keeps it for its length, to answer with one epoch.
@@ -165,7 +170,7 @@ impl Drained {
 
 /// All tenants of this node.
 pub struct KeyTable {
-    tenants: ArcSwap<HashMap<TenantId, Arc<Tenant>>>,
+    tenants: ArcSwap<Quick<TenantId, Arc<Tenant>>>,
     writing: Mutex<()>,
     hasher: RandomState,
     clock: Arc<dyn Clock>,
@@ -173,7 +178,7 @@ pub struct KeyTable {
 
 impl KeyTable {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { tenants: ArcSwap::default(), writing: Mutex::new(()), hasher: RandomState::new(), clock }
+        Self { tenants: ArcSwap::default(), writing: Mutex::new(()), hasher: RandomState::default(), clock }
     }
 
     /// Puts a tenant's gate into the table. A tenant that is there keeps its gate: `false`.
@@ -184,7 +189,7 @@ impl KeyTable {
             return false;
         }
         let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
-        let mut next = HashMap::clone(&tenants);
+        let mut next = Quick::clone(&tenants);
         next.insert(tenant, Arc::new(Tenant { gate: Arc::new(Gate::new(opening)), shards }));
         self.tenants.store(Arc::new(next));
         true
@@ -220,10 +225,11 @@ impl KeyTable {
     ) -> Result<Borrow, Unborrowed> {
         let tenants = self.tenants.load();
         let tenant = tenants.get(tenant).ok_or(Refused { why: Stop::Sealed })?;
-        tenant.gate.check(purpose, self.clock.boottime_ms())?;
+        tenant.gate.check_stops(purpose)?;
         let slot = self.shard(tenant, key).and_then(|shard| shard.read().get(key).cloned()).ok_or(Unborrowed::Miss)?;
         let held = slot.read_arc();
-        // Checked again under the lock: a kill that came in between has set the fence before it waits for this lock.
+        // Checked again under the lock, and now the lease too: a kill that came in between has set the fence before it waits for this
+        // lock.
         tenant.gate.check(purpose, self.clock.boottime_ms())?;
         if held.secret.is_none() || held.system.as_ref() != system {
             return Err(Unborrowed::Miss);
@@ -318,7 +324,7 @@ impl KeyTable {
         tenants.get(tenant).map_or(0, |tenant| tenant.shards.iter().map(|shard| shard.read().len()).sum())
     }
 
-    fn shard<'a>(&self, tenant: &'a Tenant, key: &KeyId) -> Option<&'a RwLock<HashMap<KeyId, Slot>>> {
+    fn shard<'a>(&self, tenant: &'a Tenant, key: &KeyId) -> Option<&'a RwLock<Quick<KeyId, Slot>>> {
         let shards = u64::try_from(SHARDS).ok()?;
         tenant.shards.get(usize::try_from(self.hasher.hash_one(key) % shards).ok()?)
     }

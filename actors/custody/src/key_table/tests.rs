@@ -274,7 +274,7 @@ fn a_slot_that_leaves_the_table_is_waited_for() {
             let shard = rig.table.tenants.load_full();
             let shard = rig.table.shard(&shard[&TENANT], &rig.key).unwrap();
             let held = borrow.secret().unwrap() as *const Secret as usize;
-            let there = |slots: &HashMap<KeyId, Slot>| {
+            let there = |slots: &Quick<KeyId, Slot>| {
                 slots.get(&rig.key).is_some_and(|slot| {
                     slot.try_read().is_some_and(|held_now| {
                         held_now.secret.as_ref().is_some_and(|secret| secret as *const Secret as usize == held)

@@ -5,8 +5,8 @@ use std::{fs, path::PathBuf, sync::atomic::AtomicUsize, sync::atomic::Ordering, 
 use orbital::{
     change::{Action, Change},
     directive::{LeaseGrant, Warrant},
-    names::{KeyRef, System},
     hello::Span,
+    names::{KeyRef, System},
     report::{Load, Observed as Held},
     testing::{World, region, secret},
 };

@@ -62,8 +62,11 @@ impl Clock for HandClock {
     fn boottime_ms(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }
+    fn wall_ms(&self) -> u64 {
+        self.boottime_ms()
+    }
     fn now(&self) -> Now {
-        Now { boottime_ms: self.boottime_ms(), wall_ms: self.boottime_ms(), boot: 1 }
+        Now { boottime_ms: self.boottime_ms(), wall_ms: self.wall_ms(), boot: 1 }
     }
 }
 
