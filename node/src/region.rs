@@ -188,6 +188,7 @@ fn reason(what: impl Into<String>, why: impl Into<String>, fix: impl Into<String
 fn fix_of(stop: Stop) -> &'static str {
     match stop {
         Stop::Killed => "a certified RestoreL1 that names every kill: `kcm key restore`",
+        Stop::KilledForGood => "nothing: more kills came than can be restored by name; found a new tenant",
         Stop::Blocked => "a certified UnblockTenant",
         Stop::L1Stop => "the customer enables the key again at their KMS",
         Stop::LeaseOver => "connect the region to the holder of the lease key: it renews by itself",

@@ -139,7 +139,10 @@ impl Keeper {
         let kept = kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?;
         kept.row.generation = kept.row.generation.max(drained.generation());
         kept.row.stops |= Stops(stop.bit()).durable().0;
-        kept.row.kills.extend(kill);
+        kill.into_iter().for_each(|kill| kept.row.know(kill));
+        if kept.row.is_killed_for_good() {
+            self.table.fence(tenant, Stop::KilledForGood);
+        }
         self.entomb(&drained, &kept.row, gate.stops())
     }
 
@@ -160,8 +163,13 @@ impl Keeper {
 
     /// A certified kill that a restore named before it came: known from now on, durable, without a stop.
     pub fn note(&self, tenant: &TenantId, kill: Digest) -> Result<(), Error> {
-        self.kept.lock().get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?.row.kills.insert(kill);
-        self.remember(tenant)
+        let for_good = {
+            let mut kept = self.kept.lock();
+            let row = &mut kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?.row;
+            row.know(kill);
+            row.is_killed_for_good()
+        };
+        if for_good { self.stop(tenant, Stop::Killed, Some(kill)).map(drop) } else { self.remember(tenant) }
     }
 
     /// Changes what is kept of a tenant and makes its row durable, in the order of the changes. What a stop adds meanwhile is in its
@@ -180,7 +188,7 @@ impl Keeper {
         Ok(answer)
     }
 
-    /// A new certified head: `change` sets head, trust version, epoch and kills on the row. Durable (row, tombstone, high-water
+    /// A new certified head: `change` sets head, trust version and epoch on the row; kills are those of the stops. Durable (row, tombstone, high-water
     /// mark), then the gate's epoch. Counters never go back, stops are not touched here.
     pub async fn advance(&self, tenant: &TenantId, change: impl FnOnce(&mut TenantRow) + Send) -> Result<(), Error> {
         let set = |kept: &mut Kept| {
@@ -205,7 +213,7 @@ impl Keeper {
     /// Lifts the kill if each kill that is kept here is one of `restored`: asked where a stop enters its kill, so that one which comes
     /// meanwhile is not lifted along. `false`: the tenant stays killed.
     pub async fn unkill(&self, tenant: &TenantId, restored: &BTreeSet<Digest>) -> Result<bool, Error> {
-        self.lift_if(tenant, Stop::Killed, |row| row.kills.is_subset(restored)).await
+        self.lift_if(tenant, Stop::Killed, |row| row.kills.is_subset(restored) && !row.is_killed_for_good()).await
     }
 
     async fn lift_if(

@@ -56,7 +56,7 @@ pub(crate) fn of_policy(decision: &Decision) -> Failure {
 /// The tenant's gate is closed.
 pub(crate) fn of_stop(refused: Refused) -> Failure {
     match refused.why {
-        Stop::Killed => not_found(),
+        Stop::Killed | Stop::KilledForGood => not_found(),
         Stop::Blocked => denied("the tenant is blocked; ask the operator of this service"),
         Stop::L1Stop => denied("the customer's own KMS refuses the tenant's key; ask who holds it"),
         Stop::Suspended => denied("the tenant is suspended: stored data can be decrypted, nothing new is protected"),

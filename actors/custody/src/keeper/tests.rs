@@ -1,9 +1,12 @@
 //! Stops, lifts and heads side by side: whatever the interleaving, what was acknowledged holds, in the gate and at rest.
 
+use orbital::sign::Kind;
+
 use super::*;
 use crate::{
     clock::hand::HandClock,
     rig::{OTHER, TENANT, World},
+    shelf::TOMBSTONE_KILLS_MAX,
 };
 
 const FIRST: Digest = Digest([3; 32]);
@@ -46,6 +49,20 @@ async fn a_kill_is_lifted_only_by_a_restore_of_every_kill_that_is_kept() {
     assert!(run.holds(Stop::Killed));
     assert!(run.keeper.unkill(&TENANT, &BTreeSet::from([FIRST, SECOND])).await.unwrap());
     assert!(!run.holds(Stop::Killed));
+}
+
+/// One kill more than the tombstone has room for is durable without its name, and lifted by no names.
+#[tokio::test]
+async fn a_kill_beyond_the_limit_is_lifted_by_nothing() {
+    let world = World::new();
+    let run = start(&world).await;
+    let names: BTreeSet<_> = (0..TOMBSTONE_KILLS_MAX).map(|n| Kind::Leaf.digest(&n.to_be_bytes())).collect();
+    run.keeper.store(&TENANT, |kept| kept.row.kills = names.clone()).await.unwrap();
+    assert!(run.keeper.unkill(&TENANT, &names).await.unwrap());
+    run.keeper.stop(&TENANT, Stop::Killed, Some(FIRST)).unwrap();
+    assert!(run.keeper.is_durable(&TENANT, Stop::KilledForGood));
+    assert!(!run.keeper.unkill(&TENANT, &names).await.unwrap());
+    assert!(run.holds(Stop::Killed) && run.holds(Stop::KilledForGood));
 }
 
 /// A stop that arrives while one of its kind is being lifted: whichever ends last, gate and row say the same, and a stop that ended has

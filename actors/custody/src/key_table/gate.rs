@@ -30,6 +30,8 @@ macro_rules! stops {
 stops! {
     /// A certified Kill that no RestoreL1 names yet.
     Killed = 0, "killed";
+    /// More certified Kills than this region can remember by name: no RestoreL1 could name them all, so nothing lifts it.
+    KilledForGood = 7, "killed_for_good";
     /// A certified Block.
     Blocked = 1, "blocked";
     /// The customer's KMS refuses the key.
@@ -51,7 +53,7 @@ impl Stop {
     }
     /// Survives a restart.
     pub const fn durable(self) -> bool {
-        matches!(self, Self::Killed | Self::Blocked | Self::L1Stop | Self::LeaseOver | Self::Suspended)
+        !matches!(self, Self::L1Away | Self::Sealed)
     }
 }
 

@@ -8,7 +8,7 @@ use redb::{ReadableTable, WriteTransaction};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
-    Shelf, TENANTS, Tombstone,
+    Shelf, TENANTS, TOMBSTONE_KILLS_MAX, Tombstone,
     rows::{Rows, Table},
     writer::failed,
 };
@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     guards,
     high_water::Mark,
-    key_table::Stops,
+    key_table::{Stop, Stops},
     lease,
     names::{Epoch, Generation},
 };
@@ -32,7 +32,7 @@ pub struct TenantRow {
     pub generation: Generation,
     /// The durable stop bits.
     pub stops: u32,
-    /// Digests of all kills known here, restored ones among them.
+    /// Digests of all kills known here, restored ones among them: at most [`TOMBSTONE_KILLS_MAX`], see [`TenantRow::know`].
     pub kills: BTreeSet<Digest>,
     #[serde(default)]
     pub lease: Option<lease::Stored>,
@@ -49,6 +49,21 @@ impl TenantRow {
         }
     }
 
+    /// Remembers a kill. One for which the tombstone has no room left is remembered without its name: the tenant is killed for
+    /// good, as no restore could name it. A stop is never refused (PROTOCOL §4).
+    pub fn know(&mut self, kill: Digest) {
+        if self.kills.len() < TOMBSTONE_KILLS_MAX {
+            self.kills.insert(kill);
+        } else if !self.kills.contains(&kill) {
+            self.stops = Stops(self.stops).with(Stop::Killed).with(Stop::KilledForGood).0;
+        }
+    }
+
+    /// More kills have come than could be remembered by name.
+    pub fn is_killed_for_good(&self) -> bool {
+        Stops(self.stops).holds(Stop::KilledForGood)
+    }
+
     /// The row with what its tombstone adds: a stop that reached only the tombstone counts.
     fn with_tombstone(mut self, tombstone: Tombstone) -> Self {
         let stone = Mark {
@@ -58,14 +73,10 @@ impl TenantRow {
             stops: tombstone.stops,
         };
         let joined = self.mark().joined(stone);
-        self.kills.extend(tombstone.kills);
-        Self {
-            trust_version: joined.trust_version,
-            epoch: joined.epoch,
-            generation: joined.generation,
-            stops: joined.stops.durable().0,
-            ..self
-        }
+        (self.trust_version, self.epoch, self.generation) = (joined.trust_version, joined.epoch, joined.generation);
+        self.stops = joined.stops.durable().0;
+        tombstone.kills.into_iter().for_each(|kill| self.know(kill));
+        self
     }
 
     fn tombstone(&self) -> Tombstone {

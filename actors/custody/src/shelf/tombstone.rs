@@ -21,7 +21,7 @@ use crate::{
     names::{Epoch, Generation},
 };
 
-/// Kills that a tombstone has room for; as many as a standing remembers.
+/// Kills that a tombstone has room for, and so the most that are remembered of one tenant by name.
 pub const TOMBSTONE_KILLS_MAX: usize = 1_024;
 const FORMAT: u8 = 1;
 const FIXED_BYTES: usize = 1 + 32 + 4 + 8 + 8 + 8;

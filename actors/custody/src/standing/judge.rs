@@ -49,10 +49,7 @@ impl Standing {
             return Err(Refusal::WrongChange { directive: "kill", kind: certified.change().kind() });
         }
         names_region(&certified, me)?;
-        if !next.kills.contains(&certified.digest()) && next.kills.len() >= KILLS_MAX {
-            return Err(Refusal::TooManyKills);
-        }
-        next.kills.insert(certified.digest());
+        next.know(certified.digest());
         let mut effects = Vec::new();
         if next.is_killed() {
             effects.push(Effect::Kill);
@@ -67,6 +64,9 @@ impl Standing {
             return Err(Refusal::WrongChange { directive: "restore", kind: certified.change().kind() });
         };
         names_region(&certified, me)?;
+        if next.for_good {
+            return Err(Refusal::KilledForGood);
+        }
         let change = Some(certified.digest());
         if kills.is_subset(&next.restored) {
             // It may have become durable and no more before the world failed: a kill that is still there is looked at again.

@@ -27,8 +27,8 @@ use serde::{Deserialize, Serialize};
 
 /// How far a grant may move the epoch at once (PROTOCOL §4).
 pub const EPOCH_STEP_MAX: u64 = 1_000;
-/// Most kills that one tenant's standing remembers; tombstones are preallocated for as many.
-pub const KILLS_MAX: usize = 1_024;
+/// Most kills that one tenant's standing remembers by name: what a tombstone's preallocated space holds. One more kills for good.
+pub const KILLS_MAX: usize = crate::shelf::TOMBSTONE_KILLS_MAX;
 
 /// Who this region is: what a trust root must say of it.
 #[derive(Clone, Debug)]
@@ -71,6 +71,8 @@ pub struct Standing {
     chain: Chain,
     epoch: u64,
     kills: BTreeSet<Digest>,
+    /// More kills have come than fit `kills`. The tombstone's stop bits make it durable, not the head.
+    for_good: bool,
     restored: BTreeSet<Digest>,
     linked: Option<Linked>,
     provisioned_by: Digest,
@@ -138,8 +140,11 @@ pub enum Refusal {
     LeaseTooLong { found: u64, most: u64 },
     #[error("the probe's proposal names another change or key")]
     ProbeElsewhere,
-    #[error("this region remembers at most {KILLS_MAX} kills of one tenant; terminate the tenant instead")]
-    TooManyKills,
+    #[error(
+        "more than {KILLS_MAX} kills of this tenant have come: no restore can name them all, it stays killed here for good. \
+         Found a new tenant for what is still needed"
+    )]
+    KilledForGood,
     #[error("this region remembers at most {KILLS_MAX} restored kills of one tenant; terminate the tenant instead")]
     TooManyRestored,
     #[error("the statement does not read: {0}")]
@@ -165,6 +170,7 @@ impl Standing {
             chain,
             epoch: 0,
             kills: BTreeSet::new(),
+            for_good: false,
             restored: BTreeSet::new(),
             linked: None,
             provisioned_by: by,
@@ -187,6 +193,7 @@ impl Standing {
             links: Vec::new(),
             epoch: stored.epoch,
             kills: stored.kills,
+            for_good: false,
             restored: stored.restored,
             linked: stored.linked,
             provisioned_by: stored.provisioned_by,
@@ -235,9 +242,22 @@ impl Standing {
         self.linked.as_ref()
     }
 
-    /// A kill that no restore names.
+    /// A kill that no restore names, or none can.
     pub fn is_killed(&self) -> bool {
-        !self.kills.is_subset(&self.restored)
+        self.for_good || !self.kills.is_subset(&self.restored)
+    }
+    /// More kills have come than are remembered by name: nothing lifts that.
+    pub fn is_killed_for_good(&self) -> bool {
+        self.for_good
+    }
+
+    /// A stop is never refused: where no name fits any more, the tenant is killed for good.
+    fn know(&mut self, kill: Digest) {
+        if self.kills.len() < KILLS_MAX {
+            self.kills.insert(kill);
+        } else if !self.kills.contains(&kill) {
+            self.for_good = true;
+        }
     }
 
     /// The Provision that founded it, told apart by digest: a repeated one is answered again, another is refused.
@@ -250,17 +270,19 @@ impl Standing {
     pub fn joined(&self, next: &Self) -> Self {
         let order = |s: &Self| (s.chain.version(), s.epoch);
         let mut joined = if order(next) >= order(self) { next.clone() } else { self.clone() };
-        joined.kills.extend(self.kills.iter().chain(&next.kills));
         joined.restored.extend(self.restored.iter().chain(&next.restored));
+        joined.for_good = self.for_good || next.for_good;
+        self.kills.iter().chain(&next.kills).for_each(|kill| joined.know(*kill));
         joined.epoch = self.epoch.max(next.epoch);
         joined.linked = self.linked.iter().chain(&next.linked).max_by_key(|linked| linked.epoch).cloned();
         joined
     }
 
-    /// With kills that reached only the tombstone.
+    /// With what reached only the tombstone: kills by name, and whether there were more.
     #[must_use]
-    pub fn with_kills(mut self, kills: &BTreeSet<Digest>) -> Self {
-        self.kills.extend(kills);
+    pub fn with_kills(mut self, kills: &BTreeSet<Digest>, for_good: bool) -> Self {
+        kills.iter().for_each(|kill| self.know(*kill));
+        self.for_good |= for_good;
         self
     }
 

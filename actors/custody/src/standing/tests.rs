@@ -366,6 +366,32 @@ fn a_restore_of_kills_without_end_is_refused() {
     assert_eq!(step(&world, &standing, &more), Err(Refusal::TooManyRestored));
 }
 
+/// A stop is never refused: the kill that finds no room for its name kills for good, beside whatever else is judged.
+#[test]
+fn a_kill_beyond_the_limit_is_taken_and_no_restore_lifts_it() {
+    let mut world = World::new();
+    let names: BTreeSet<Digest> = (0..KILLS_MAX).map(|n| Kind::Leaf.digest(&n.to_be_bytes())).collect();
+    let before = linked(&world);
+    world.epoch = 2;
+    let restored = applied(&world, &before, &Directive::Restore(world.warrant(world.restore(names.clone()))));
+    let full = restored.clone().with_kills(&names, false);
+    assert!(!full.is_killed());
+    let kill = world.kill();
+    let digest = Change::digest_of(&kill.change);
+    let judged = step(&world, &full, &Directive::Kill(world.warrant(kill))).unwrap();
+    assert_eq!(judged.effects, [Effect::Kill, Effect::Persist]);
+    assert!(judged.next.is_killed_for_good() && judged.next.kills().len() == KILLS_MAX);
+    world.epoch = 3;
+    let restore = Directive::Restore(world.warrant(world.restore([digest])));
+    assert_eq!(step(&world, &judged.next, &restore), Err(Refusal::KilledForGood));
+    assert!(full.joined(&judged.next).is_killed() && judged.next.joined(&full).is_killed());
+    // Two kills that were judged side by side, each the last that fits.
+    let fewer = |left: usize| names.iter().copied().skip(left).collect::<BTreeSet<_>>();
+    let other = restored.clone().with_kills(&fewer(1), false).with_kills(&BTreeSet::from([digest]), false);
+    assert_eq!((other.kills().len(), other.is_killed_for_good()), (KILLS_MAX, false));
+    assert!(full.joined(&other).is_killed_for_good() && other.joined(&full).is_killed_for_good());
+}
+
 /// A kill that is judged beside a link brings a longer chain: neither takes anything from the other.
 #[test]
 fn a_link_beside_a_longer_chain_is_kept() {

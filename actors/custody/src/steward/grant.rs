@@ -74,7 +74,6 @@ impl Steward {
             row.head = head;
             row.trust_version = joined.trust().version;
             row.epoch = Epoch(joined.epoch());
-            row.kills.extend(joined.kills().iter().copied());
         };
         self.keeper.advance(&tenant, set).await?;
         cell.standing.rcu(|standing| standing.joined(next));
@@ -121,6 +120,12 @@ impl Steward {
         self.keeper.provision(tenant, row, length(standing.trust().lease.seconds)).await?;
         if let Some(most_ms) = self.lease_most_ms {
             self.keeper.shorten_lease(&tenant, Length::Milliseconds(most_ms));
+        }
+        // Its tombstone may be older than this founding, and know of kills.
+        let row = self.keeper.row(&tenant).unwrap_or_default();
+        let standing = standing.with_kills(&row.kills, row.is_killed_for_good());
+        if standing.is_killed() {
+            self.table.fence(&tenant, Stop::Killed);
         }
         self.callers.changed(&tenant, standing.trust());
         self.admit(standing);

@@ -59,7 +59,7 @@ impl Steward {
 
     async fn reopen(&self, tenant: &TenantId) -> Result<(), Unmet> {
         let Some(row) = self.keeper.row(tenant) else { return Ok(()) };
-        let standing = Standing::from_bytes(&row.head, &self.me)?.with_kills(&row.kills);
+        let standing = Standing::from_bytes(&row.head, &self.me)?.with_kills(&row.kills, row.is_killed_for_good());
         if let Some(most_ms) = self.lease_most_ms {
             self.keeper.shorten_lease(tenant, Length::Milliseconds(most_ms));
         }

@@ -43,10 +43,14 @@ impl Steward {
         Ok(change)
     }
 
-    /// This very kill is durable already: the answer to it was lost, not its effect. The keeper, whose lock may be taken, is asked only
-    /// about a kill that is known.
+    /// This very kill is durable already, or the tenant is killed for good: the answer to it was lost, not its effect. The keeper, whose
+    /// lock may be taken, is asked only about a kill that is known.
     fn is_done(&self, tenant: &orbital::names::TenantId, kill: &Digest) -> bool {
-        self.cell(tenant).is_some_and(|cell| cell.standing.load().kills().contains(kill))
-            && self.keeper.row(tenant).is_some_and(|row| row.kills.contains(kill))
+        let Some(cell) = self.cell(tenant) else { return false };
+        let standing = cell.standing.load();
+        if standing.is_killed_for_good() {
+            return self.keeper.is_durable(tenant, Stop::KilledForGood);
+        }
+        standing.kills().contains(kill) && self.keeper.row(tenant).is_some_and(|row| row.kills.contains(kill))
     }
 }

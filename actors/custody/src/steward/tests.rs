@@ -1,5 +1,7 @@
 //! Each directive against a real store, tombstone and high-water file: what is answered, what is in force, what a restart finds.
 
+mod limit;
+
 use std::{fs, path::PathBuf, sync::atomic::AtomicUsize, sync::atomic::Ordering, time::Instant};
 
 use orbital::{
