@@ -8,7 +8,7 @@
 //! | `late_unseal` | [`same_generation`] | `key_table::tests::an_unseal_that_began_before_a_kill_is_refused_after_the_restore` |
 //! | `fence` | [`closed`] | `key_table::tests::no_output_leaves_after_the_fence` |
 //! | `durable_epoch` | [`must_write`] | `high_water::tests`, `shelf::tombstone::tests`, `keyring` restart tests |
-//! | `high_water` | [`behind`] | `high_water::tests::a_store_behind_the_file_is_sealed` |
+//! | `high_water` | [`behind`] | `high_water::tests::a_store_behind_the_file_is_sealed`, `steward::tests::put_back` |
 //! | `lease_clock` | [`elapsed_ms`], [`past`] | `lease::tests`, `key_table::tests::a_lease_ends_by_itself` |
 
 use crate::names::{Epoch, Generation};

@@ -205,6 +205,12 @@ impl Keeper {
         Ok(())
     }
 
+    /// Serves nobody of this tenant until [`Stop::Sealed`] is lifted, over further starts too.
+    pub fn seal(&self, tenant: &TenantId) -> Result<(), Error> {
+        self.table.fence(tenant, Stop::Sealed);
+        self.remember(tenant)
+    }
+
     /// Lifts one stop: durable first, then the gate. Whether it may be lifted was decided before.
     pub async fn lift(&self, tenant: &TenantId, stop: Stop) -> Result<(), Error> {
         self.lift_if(tenant, stop, |_| true).await.map(|_| ())

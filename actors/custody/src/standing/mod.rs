@@ -25,6 +25,11 @@ use orbital::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::{
+    guards,
+    names::{Epoch, Generation},
+};
+
 /// How far a grant may move the epoch at once (PROTOCOL §4).
 pub const EPOCH_STEP_MAX: u64 = 1_000;
 /// Most kills that one tenant's standing remembers by name: what a tombstone's preallocated space holds. One more kills for good.
@@ -136,6 +141,11 @@ pub enum Refusal {
     NotLinked,
     #[error("the lease is for another {0}")]
     LeaseElsewhere(&'static str),
+    #[error(
+        "the head here is version {version} at epoch {epoch}, older than what this node has acknowledged: a copy of its store was put \
+         back. No lease opens the tenant until the missing changes have been sent again"
+    )]
+    HeadBehind { version: u64, epoch: u64 },
     #[error("a lease of {found} s is longer than the trust root's {most} s")]
     LeaseTooLong { found: u64, most: u64 },
     #[error("the probe's proposal names another change or key")]
@@ -258,6 +268,12 @@ impl Standing {
         } else if !self.kills.contains(&kill) {
             self.for_good = true;
         }
+    }
+
+    /// Older than what this node has acknowledged for the tenant, by its tombstone or its high-water file: not the head to serve under.
+    pub fn is_behind(&self, trust_version: u64, epoch: u64) -> bool {
+        let mark = |version, epoch| (version, Epoch(epoch), Generation::default());
+        guards::behind(mark(self.chain.version(), self.epoch), mark(trust_version, epoch))
     }
 
     /// The Provision that founded it, told apart by digest: a repeated one is answered again, another is refused.

@@ -59,7 +59,7 @@ impl Steward {
                 Effect::Link(l1) => self.link(tenant, l1, judged.next.trust())?,
                 Effect::Hold => self.cache.hold(tenant)?,
                 Effect::Callers => self.callers.changed(&tenant, judged.next.trust()),
-                Effect::Renew { nonce, seconds } => self.renew(tenant, nonce, *seconds).await?,
+                Effect::Renew { nonce, seconds } => self.renew(tenant, cell, nonce, *seconds).await?,
                 Effect::Probe { change, l1 } => self.probe(tenant, *change, l1),
             }
         }
@@ -89,15 +89,22 @@ impl Steward {
         Ok(())
     }
 
-    /// A renewal named this very head and answered a nonce of this run: what was sealed after a start is confirmed by it.
-    async fn renew(&self, tenant: TenantId, nonce: &str, seconds: u64) -> Result<(), Unmet> {
+    /// A renewal named this very head and answered a nonce of this run: what was sealed after a start is confirmed by it, unless this
+    /// node knows better.
+    async fn renew(&self, tenant: TenantId, cell: &Cell, nonce: &str, seconds: u64) -> Result<(), Unmet> {
+        let sealed = self.stops(&tenant).holds(Stop::Sealed);
+        let standing = cell.standing.load();
+        let behind = |row: TenantRow| standing.is_behind(row.trust_version, row.epoch.0);
+        if sealed && self.keeper.row(&tenant).is_some_and(behind) {
+            return Err(Refusal::HeadBehind { version: standing.trust().version, epoch: standing.epoch() }.into());
+        }
         let nonce = read_nonce(nonce).ok_or(Refusal::LeaseElsewhere("nonce"))?;
         let renewed = self.keeper.renew(&tenant, &nonce, length(seconds)).await?;
         renewed.map_err(|_| Refusal::LeaseElsewhere("nonce"))?;
         if let Some(most_ms) = self.lease_most_ms {
             self.keeper.shorten_lease(&tenant, Length::Milliseconds(most_ms));
         }
-        if self.table.gate(&tenant).is_some_and(|gate| gate.stops().holds(Stop::Sealed)) {
+        if sealed {
             self.keeper.lift(&tenant, Stop::Sealed).await?;
             tracing::warn!(%tenant, "unsealed: a head answering this node's fresh nonce has arrived");
         }

@@ -63,6 +63,14 @@ impl Steward {
         if let Some(most_ms) = self.lease_most_ms {
             self.keeper.shorten_lease(tenant, Length::Milliseconds(most_ms));
         }
+        if standing.is_behind(row.trust_version, row.epoch.0) {
+            // The rows agree with the high-water file, and yet the head does not: part of the store was put back.
+            self.keeper.seal(tenant)?;
+            tracing::error!(
+                %tenant, version = standing.trust().version, epoch = standing.epoch(), acknowledged = row.trust_version, at = %row.epoch,
+                "sealed: the stored head is older than the tenant's tombstone or high-water mark; the missing changes must be sent again"
+            );
+        }
         let stops = self.stops(tenant);
         match (standing.is_killed(), stops.holds(Stop::Killed)) {
             (true, _) => drop(self.table.fence(tenant, Stop::Killed)),

@@ -1,6 +1,7 @@
 //! Each directive against a real store, tombstone and high-water file: what is answered, what is in force, what a restart finds.
 
 mod limit;
+mod put_back;
 
 use std::{fs, path::PathBuf, sync::atomic::AtomicUsize, sync::atomic::Ordering, time::Instant};
 
@@ -342,58 +343,6 @@ async fn a_link_to_a_provider_that_is_not_here_is_not_acknowledged() {
     }
 }
 
-/// An older copy of the store: nobody is served until a head that answers a nonce of this run has arrived.
-#[tokio::test]
-async fn a_store_that_was_put_back_is_sealed_until_a_fresh_lease() {
-    let house = House::new();
-    let run = house.start().await;
-    run.applied(&house.provision()).await;
-    let stale = house.lease(&run.held());
-    run.stop().await;
-    house.copy_store("store", "backup");
-    let run = house.start().await;
-    run.applied(&Directive::Link(house.world.warrant(house.world.link("k")))).await;
-    run.stop().await;
-    house.copy_store("backup", "store");
-    let run = house.start().await;
-    assert_eq!(run.verdict, Verdict::Sealed(Reason::Behind { tenant: run.tenant }));
-    assert!(run.stops().holds(Stop::Sealed) && !run.is_served());
-    assert!(run.refused(&stale).await.contains("nonce"));
-    assert!(run.stops().holds(Stop::Sealed));
-    let fresh = house.lease(&run.held());
-    run.applied(&fresh).await;
-    assert!(run.is_served());
-    assert!(run.refused(&fresh).await.contains("nonce"), "a nonce is used once");
-}
-
-/// The store forgot the kill, and so may whoever signs leases: it came by hand. The high-water file has not.
-#[tokio::test]
-async fn a_kill_outlives_a_store_that_was_put_back() {
-    let mut house = House::new();
-    let run = house.served().await;
-    run.stop().await;
-    house.copy_store("store", "backup");
-    let run = house.start().await;
-    let (kill, digest) = house.kill();
-    run.applied(&kill).await;
-    run.stop().await;
-    house.copy_store("backup", "store");
-    for _ in 0..2 {
-        let run = house.start().await;
-        assert!(matches!(run.verdict, Verdict::Sealed(_)));
-        assert!(run.stops().holds(Stop::Killed) && !run.is_served());
-        run.stop().await;
-    }
-    let run = house.start().await;
-    run.applied(&house.lease(&run.held())).await;
-    assert!(!run.is_served(), "a lease lifts no kill");
-    run.stop().await;
-    let run = house.start().await;
-    assert!(!run.is_served(), "nor does a start after it");
-    run.applied(&house.restore(2, digest)).await;
-    assert!(run.is_served());
-}
-
 #[tokio::test]
 async fn a_lease_that_is_over_locks_until_it_is_renewed() {
     let house = House::new();
@@ -520,26 +469,6 @@ async fn a_provisioning_that_was_cut_short_holds_up_no_start() {
     run.steward.store_leases().await;
     run.applied(&house.provision()).await;
     assert!(run.is_served());
-}
-
-/// A store from before the tenant was founded is put back: founding it again forgets nothing that was acknowledged.
-#[tokio::test]
-async fn a_tenant_that_is_founded_again_is_still_killed_and_sealed() {
-    let house = House::new();
-    let run = house.start().await;
-    run.stop().await;
-    house.copy_store("store", "backup");
-    let run = house.served().await;
-    run.applied(&house.kill().0).await;
-    run.stop().await;
-    fs::remove_file(house.tombstone()).unwrap();
-    house.copy_store("backup", "store");
-    let run = house.start().await;
-    run.applied(&house.provision()).await;
-    assert!(run.stops().holds(Stop::Killed) && run.stops().holds(Stop::Sealed) && !run.is_served());
-    run.stop().await;
-    let run = house.start().await;
-    assert!(run.stops().holds(Stop::Killed) && !run.is_served());
 }
 
 /// The customer's no met a disk that failed: it is written down when the KMS says it again.
