@@ -1,9 +1,12 @@
 //! The high-water file: what this node has acknowledged, kept outside the store (PROTOCOL §6).
 //!
 //! Whoever puts back an old copy of the store puts back a tenant that was not yet killed. The file, in a folder of its own, says
-//! per tenant how far trust version, epoch and generation had come and which stops were set. At the start the store is compared:
-//! a store that knows less, a missing file beside a store with tenants, or a damaged one, gives [`Verdict::Sealed`], and the node
+//! per tenant how far trust version, epoch and generation had come, which stops were set and which kills were known. At the start the store is compared:
+//! a store that knows less or other kills, a missing file beside a store with tenants, or a damaged one, gives [`Verdict::Sealed`], and the node
 //! serves nobody until a head answering its fresh nonce has arrived.
+
+mod mark;
+pub use mark::{Known, Mark};
 
 use std::{
     collections::BTreeMap,
@@ -14,49 +17,15 @@ use std::{
 use orbital::names::TenantId;
 use parking_lot::Mutex;
 
-use crate::{
-    error::Error,
-    guards,
-    key_table::{Stop, Stops},
-    mac::NodeKey,
-    names::{Epoch, Generation},
-    shelf::pair::Pair,
-};
+use self::mark::{ROW_1_BYTES, ROW_BYTES};
+use crate::{error::Error, guards, key_table::Stop, mac::NodeKey, shelf::pair::Pair};
 
-const FORMAT: u8 = 1;
-const ROW_BYTES: usize = 32 + 8 + 8 + 8 + 4;
+const FORMAT: u8 = 2;
+/// Without the sets of kills: still read, written no more.
+const FORMAT_1: u8 = 1;
 /// Rows that a new file has room for; it grows when tenants are provisioned, never at a stop.
 const ROWS_AT_FIRST: usize = 64;
 const DOMAIN: &str = "high-water";
-
-/// How far one tenant has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
-    pub trust_version: u64,
-    pub epoch: Epoch,
-    pub generation: Generation,
-    pub stops: Stops,
-}
-
-impl Mark {
-    fn counters(self) -> guards::Mark {
-        (self.trust_version, self.epoch, self.generation)
-    }
-    /// The higher of each counter, all stops of the later generation.
-    pub fn joined(self, other: Self) -> Self {
-        let stops = match self.generation.cmp(&other.generation) {
-            std::cmp::Ordering::Less => other.stops,
-            std::cmp::Ordering::Greater => self.stops,
-            std::cmp::Ordering::Equal => Stops(self.stops.0 | other.stops.0),
-        };
-        Self {
-            trust_version: self.trust_version.max(other.trust_version),
-            epoch: self.epoch.max(other.epoch),
-            generation: self.generation.max(other.generation),
-            stops,
-        }
-    }
-}
 
 /// Why nobody is served until a fresh head arrives.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,7 +76,9 @@ impl HighWater {
             Err(why) => return Err(why),
         };
         // A tenant whose provisioning crashed before its mark was written: a stop must find room for it.
-        store.iter().for_each(|(tenant, mark)| _ = marks.entry(*tenant).or_insert(*mark));
+        for (tenant, mark) in store {
+            marks.entry(*tenant).and_modify(|file| *file = file.beside(*mark)).or_insert(*mark);
+        }
         if doubt.is_some() {
             marks.values_mut().for_each(|mark| mark.stops = mark.stops.with(Stop::Sealed));
         }
@@ -137,7 +108,7 @@ impl HighWater {
     pub fn provision(&self, tenant: TenantId, mark: Mark) -> Result<Mark, Error> {
         let mut inner = self.inner.lock();
         let mut marks = inner.marks.clone();
-        let first = *marks.entry(tenant).and_modify(|known| *known = known.joined(mark)).or_insert(mark);
+        let first = *marks.entry(tenant).and_modify(|file| *file = mark.joined(file.beside(mark))).or_insert(mark);
         let content = encode(&marks);
         if content.len() > inner.pair.capacity() {
             inner.pair = create(&self.path, &self.key, &marks, inner.pair.sequence())?;
@@ -148,7 +119,7 @@ impl HighWater {
         Ok(first)
     }
 
-    /// Raises a tenant's mark, in place and synced. Counters never go back; stops are those of the newer mark.
+    /// Raises a tenant's mark, in place and synced. Counters never go back; stops, sets and what is lost are those of the newer mark.
     pub fn raise(&self, tenant: &TenantId, mark: Mark) -> Result<(), Error> {
         if !guards::must_write() {
             return Ok(());
@@ -156,7 +127,7 @@ impl HighWater {
         let mut inner = self.inner.lock();
         let mut marks = inner.marks.clone();
         let known = marks.get_mut(tenant).ok_or(Error::NoTombstone(*tenant))?;
-        *known = Mark { stops: mark.stops, ..known.joined(mark) };
+        *known = Mark { stops: mark.stops, lost: mark.lost, ..mark.joined(*known) };
         inner.pair.write(&self.key, &encode(&marks))?;
         inner.marks = marks;
         Ok(())
@@ -169,10 +140,7 @@ impl HighWater {
 }
 
 fn compare(store: &BTreeMap<TenantId, Mark>, file: &BTreeMap<TenantId, Mark>) -> Option<Reason> {
-    let behind = file.iter().find(|(tenant, mark)| {
-        let known = store.get(tenant).copied().unwrap_or_default();
-        guards::behind(known.counters(), mark.counters())
-    });
+    let behind = file.iter().find(|(tenant, mark)| store.get(tenant).copied().unwrap_or_default().lacks(**mark));
     behind.map(|(tenant, _)| Reason::Behind { tenant: *tenant })
 }
 
@@ -183,34 +151,20 @@ fn create(path: &Path, key: &NodeKey, marks: &BTreeMap<TenantId, Mark>, sequence
 
 fn encode(marks: &BTreeMap<TenantId, Mark>) -> Vec<u8> {
     let mut bytes = vec![FORMAT];
-    for (tenant, mark) in marks {
-        bytes.extend_from_slice(tenant.0.as_bytes());
-        for counter in [mark.trust_version, mark.epoch.0, mark.generation.0] {
-            bytes.extend_from_slice(&counter.to_be_bytes());
-        }
-        bytes.extend_from_slice(&(mark.stops.durable().0 | mark.stops.0 & Stop::Sealed.bit()).to_be_bytes());
-    }
+    marks.iter().for_each(|(tenant, mark)| mark.encode(tenant, &mut bytes));
     bytes
 }
 
+/// Reads either format; any other is damage, and seals.
 fn decode(bytes: &[u8]) -> Option<BTreeMap<TenantId, Mark>> {
-    let (rows, []) = bytes.strip_prefix(&[FORMAT])?.as_chunks::<ROW_BYTES>() else { return None };
-    rows.iter().map(|row| decode_row(row)).collect()
-}
-
-fn decode_row(row: &[u8]) -> Option<(TenantId, Mark)> {
-    let (tenant, rest) = row.split_first_chunk::<32>()?;
-    let (trust_version, rest) = rest.split_first_chunk::<8>()?;
-    let (epoch, rest) = rest.split_first_chunk::<8>()?;
-    let (generation, rest) = rest.split_first_chunk::<8>()?;
-    let stops: &[u8; 4] = rest.try_into().ok()?;
-    let mark = Mark {
-        trust_version: u64::from_be_bytes(*trust_version),
-        epoch: Epoch(u64::from_be_bytes(*epoch)),
-        generation: Generation(u64::from_be_bytes(*generation)),
-        stops: Stops(u32::from_be_bytes(*stops)),
+    let (format, rows) = bytes.split_first()?;
+    let row_bytes = match *format {
+        FORMAT_1 => ROW_1_BYTES,
+        FORMAT => ROW_BYTES,
+        _ => return None,
     };
-    Some((TenantId(orbital::names::Digest(*tenant)), mark))
+    let rows = rows.chunks_exact(row_bytes);
+    rows.remainder().is_empty().then(|| rows.map(Mark::decode).collect())?
 }
 
 #[cfg(test)]
@@ -218,6 +172,10 @@ mod tests {
     use orbital::names::Digest;
 
     use super::*;
+    use crate::{
+        key_table::Stops,
+        names::{Epoch, Generation},
+    };
 
     struct Rig {
         dir: tempfile::TempDir,
@@ -242,7 +200,7 @@ mod tests {
         TenantId(Digest([n; 32]))
     }
     fn mark(trust_version: u64, epoch: u64, generation: u64) -> Mark {
-        Mark { trust_version, epoch: Epoch(epoch), generation: Generation(generation), stops: Stops::default() }
+        Mark { trust_version, epoch: Epoch(epoch), generation: Generation(generation), ..Mark::default() }
     }
 
     #[test]
@@ -304,6 +262,76 @@ mod tests {
         let store = [(tenant(1), mark(1, 1, 0))];
         assert!(matches!(rig.open(&store).1, Verdict::Sealed(Reason::Missing { tenants: 1, .. })));
         std::fs::write(rig.path(), vec![0; 4096]).unwrap();
+        assert!(matches!(rig.open(&store).1, Verdict::Sealed(Reason::Damaged(_))));
+    }
+
+    fn knows(kills: &[u8], restored: &[u8], generation: u64) -> Mark {
+        let known = |names: &[u8]| Some(Known::of(&names.iter().map(|n| Digest([*n; 32])).collect()));
+        let killed = if kills.len() > restored.len() { Stops::default().with(Stop::Killed) } else { Stops::default() };
+        Mark { kills: known(kills), restored: known(restored), stops: killed, ..mark(1, 2, generation) }
+    }
+
+    /// As many kills, as many restores, the same counters: and yet not the store that this node has written.
+    #[test]
+    fn a_store_of_other_kills_is_sealed() {
+        for other in [knows(&[8], &[7], 1), knows(&[7], &[8], 1), knows(&[], &[7], 1), knows(&[7], &[], 1)] {
+            let rig = Rig::new();
+            let (file, _) = rig.open(&[]);
+            file.provision(tenant(1), mark(1, 1, 0)).unwrap();
+            file.raise(&tenant(1), knows(&[7], &[7], 1)).unwrap();
+            assert_eq!(rig.open(&[(tenant(1), knows(&[7], &[7], 1))]).1, Verdict::Agreed);
+            assert_eq!(rig.open(&[(tenant(1), other)]).1, Verdict::Sealed(Reason::Behind { tenant: tenant(1) }));
+        }
+    }
+
+    /// The node stopped between tombstone and mark: the store is one kill ahead.
+    #[test]
+    fn a_store_that_knows_one_kill_more_is_fine() {
+        let rig = Rig::new();
+        let (file, _) = rig.open(&[]);
+        file.provision(tenant(1), knows(&[7], &[7], 1)).unwrap();
+        assert_eq!(rig.open(&[(tenant(1), knows(&[7, 8], &[7], 2))]).1, Verdict::Agreed);
+    }
+
+    /// What a killed tenant's store has lost is remembered over starts and leases, until the mark is raised without it.
+    #[test]
+    fn lost_kills_are_remembered() {
+        let rig = Rig::new();
+        let (file, _) = rig.open(&[]);
+        let (whole, old) = (knows(&[7, 8], &[7], 2), knows(&[7], &[7], 1));
+        file.provision(tenant(1), whole).unwrap();
+        let (file, verdict) = rig.open(&[(tenant(1), old)]);
+        assert!(matches!(verdict, Verdict::Sealed(Reason::Behind { .. })));
+        let lost = file.mark(&tenant(1)).unwrap().lost;
+        assert_eq!(lost, whole.kills);
+        let joined = old.joined(file.mark(&tenant(1)).unwrap());
+        file.raise(&tenant(1), Mark { stops: whole.stops, ..joined }).unwrap();
+        let (file, verdict) = rig.open(&[(tenant(1), Mark { lost: None, ..joined })]);
+        assert_eq!((verdict, file.mark(&tenant(1)).unwrap().lost), (Verdict::Agreed, lost));
+        file.raise(&tenant(1), Mark { lost: None, ..joined }).unwrap();
+        assert_eq!(file.mark(&tenant(1)).unwrap().lost, None);
+    }
+
+    #[test]
+    fn an_older_format_is_read_and_another_one_seals() {
+        let rig = Rig::new();
+        let store: Vec<_> = (0..70).map(|n| (tenant(n), knows(&[7], &[7], 3))).collect();
+        let row = |(tenant, mark): &(TenantId, Mark)| {
+            let mut bytes = Vec::new();
+            mark.encode(tenant, &mut bytes);
+            bytes.truncate(ROW_1_BYTES);
+            bytes
+        };
+        let old: Vec<u8> = std::iter::once(1).chain(store.iter().flat_map(row)).collect();
+        let write = |content: &[u8]| Pair::create(&rig.path(), DOMAIN, &rig.key, content.len(), content, 5).map(|_| ());
+        write(&old).unwrap();
+        let (file, verdict) = rig.open(&store);
+        assert_eq!((verdict, file.mark(&tenant(3))), (Verdict::Agreed, Some(store[3].1)));
+        let behind = |(tenant, mark): &(TenantId, Mark)| (*tenant, Mark { generation: Generation(2), ..*mark });
+        write(&old).unwrap();
+        let behind: Vec<_> = store.iter().map(behind).collect();
+        assert!(matches!(rig.open(&behind).1, Verdict::Sealed(Reason::Behind { .. })));
+        write(&[&[3], &old[1..]].concat()).unwrap();
         assert!(matches!(rig.open(&store).1, Verdict::Sealed(Reason::Damaged(_))));
     }
 

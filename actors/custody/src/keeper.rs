@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use crate::{
     clock::Clock,
     error::Error,
-    high_water::{HighWater, Mark, Verdict},
+    high_water::{HighWater, Known, Mark, Verdict},
     key_table::{Drained, KeyTable, LEASE_UNLIMITED, Opening, Stop, Stops},
     lease::{Lease, Length, Nonce, NotAwaited},
     mac::NodeKey,
@@ -50,6 +50,29 @@ impl Entombed {
 struct Kept {
     row: TenantRow,
     lease: Lease,
+    /// Kills of a killed tenant that this node has acknowledged and a store that was put back no longer names.
+    lost: Option<Known>,
+}
+
+impl Kept {
+    fn mark(&self) -> Mark {
+        Mark { lost: self.lost, ..self.row.mark() }
+    }
+
+    /// Remembers a kill; what was lost is found when all names are back.
+    fn know(&mut self, kill: Digest) {
+        self.row.know(kill);
+        self.lost = self.lost.filter(|lost| *lost != Known::of(&self.row.kills));
+    }
+
+    /// Each kill is named by a restore: those that are kept here, and those that were lost. A restore that came before cannot lift a kill
+    /// whose name is lost, sent again or not.
+    fn all_restored(&self, restored: &BTreeSet<Digest>) -> bool {
+        let named = || Known::of(&self.row.kills.union(restored).copied().collect());
+        !self.row.is_killed_for_good()
+            && self.row.kills.is_subset(restored)
+            && self.lost.is_none_or(|lost| lost == named())
+    }
 }
 
 /// What must survive, of every tenant of this node.
@@ -91,7 +114,7 @@ impl Keeper {
                 lease_until_ms: lease.until_ms(),
             };
             table.open(tenant, opening);
-            kept.insert(tenant, Kept { row, lease });
+            kept.insert(tenant, Kept { row, lease, lost: mark.lost });
         }
         let (kept, writing) = (Mutex::new(kept), tokio::sync::Mutex::default());
         Ok((Self { table, shelf, high_water, clock, kept, writing }, verdict))
@@ -122,7 +145,7 @@ impl Keeper {
             generation: row.generation,
             lease_until_ms: lease.until_ms(),
         };
-        self.kept.lock().insert(tenant, Kept { row, lease });
+        self.kept.lock().insert(tenant, Kept { row, lease, lost: mark.lost });
         self.table.open(tenant, opening);
         Ok(())
     }
@@ -139,17 +162,17 @@ impl Keeper {
         let kept = kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?;
         kept.row.generation = kept.row.generation.max(drained.generation());
         kept.row.stops |= Stops(stop.bit()).durable().0;
-        kill.into_iter().for_each(|kill| kept.row.know(kill));
+        kill.into_iter().for_each(|kill| kept.know(kill));
         if kept.row.is_killed_for_good() {
             self.table.fence(tenant, Stop::KilledForGood);
         }
-        self.entomb(&drained, &kept.row, gate.stops())
+        self.entomb(&drained, kept, gate.stops())
     }
 
-    fn entomb(&self, drained: &Drained, row: &TenantRow, stops: Stops) -> Result<Entombed, Error> {
+    fn entomb(&self, drained: &Drained, kept: &Kept, stops: Stops) -> Result<Entombed, Error> {
         let tenant = *drained.tenant();
-        self.shelf.entomb(&tenant, row)?;
-        let mark = row.mark();
+        self.shelf.entomb(&tenant, &kept.row)?;
+        let mark = kept.mark();
         let stops = Stops(mark.stops.0 | stops.0);
         self.high_water.raise(&tenant, Mark { stops, ..mark })?;
         Ok(Entombed { stop: drained.stop(), generation: drained.generation(), keys: drained.keys() })
@@ -161,13 +184,18 @@ impl Keeper {
             && self.high_water.mark(tenant).is_some_and(|mark| mark.stops.holds(stop))
     }
 
+    /// The store has lost kills of this tenant that were acknowledged, and the tenant is killed.
+    pub fn has_lost(&self, tenant: &TenantId) -> bool {
+        self.kept.lock().get(tenant).is_some_and(|kept| kept.lost.is_some())
+    }
+
     /// A certified kill that a restore named before it came: known from now on, durable, without a stop.
     pub fn note(&self, tenant: &TenantId, kill: Digest) -> Result<(), Error> {
         let for_good = {
             let mut kept = self.kept.lock();
-            let row = &mut kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?.row;
-            row.know(kill);
-            row.is_killed_for_good()
+            let kept = kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?;
+            kept.know(kill);
+            kept.row.is_killed_for_good()
         };
         if for_good { self.stop(tenant, Stop::Killed, Some(kill)).map(drop) } else { self.remember(tenant) }
     }
@@ -216,20 +244,23 @@ impl Keeper {
         self.lift_if(tenant, stop, |_| true).await.map(|_| ())
     }
 
-    /// Lifts the kill if each kill that is kept here is one of `restored`: asked where a stop enters its kill, so that one which comes
+    /// Lifts the kill if each kill that is or was kept here is one of `restored`: asked where a stop enters its kill, so that one which comes
     /// meanwhile is not lifted along. `false`: the tenant stays killed.
     pub async fn unkill(&self, tenant: &TenantId, restored: &BTreeSet<Digest>) -> Result<bool, Error> {
-        self.lift_if(tenant, Stop::Killed, |row| row.kills.is_subset(restored) && !row.is_killed_for_good()).await
+        self.lift_if(tenant, Stop::Killed, |kept| kept.all_restored(restored)).await
     }
 
     async fn lift_if(
         &self,
         tenant: &TenantId,
         stop: Stop,
-        may: impl FnOnce(&TenantRow) -> bool + Send,
+        may: impl FnOnce(&Kept) -> bool + Send,
     ) -> Result<bool, Error> {
         let set = |kept: &mut Kept| {
-            let lifts = may(&kept.row);
+            let lifts = may(kept);
+            if lifts && stop == Stop::Killed {
+                kept.lost = None;
+            }
             if lifts {
                 kept.row.stops = Stops(kept.row.stops).without(stop).0;
             }
@@ -256,10 +287,10 @@ impl Keeper {
     fn remember_without(&self, tenant: &TenantId, lifted: Option<Stop>) -> Result<(), Error> {
         let gate = self.table.gate(tenant).ok_or(Error::UnknownTenant(*tenant))?;
         let kept = self.kept.lock();
-        let row = &kept.get(tenant).ok_or(Error::UnknownTenant(*tenant))?.row;
-        self.shelf.entomb(tenant, row)?;
+        let kept = kept.get(tenant).ok_or(Error::UnknownTenant(*tenant))?;
+        self.shelf.entomb(tenant, &kept.row)?;
         let sealed = gate.stops().holds(Stop::Sealed) && lifted != Some(Stop::Sealed);
-        let mark = row.mark();
+        let mark = kept.mark();
         let stops = if sealed { mark.stops.with(Stop::Sealed) } else { mark.stops };
         self.high_water.raise(tenant, Mark { stops, ..mark })
     }

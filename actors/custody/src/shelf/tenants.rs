@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::Error,
     guards,
-    high_water::Mark,
+    high_water::{Known, Mark},
     key_table::{Stop, Stops},
     lease,
     names::{Epoch, Generation},
@@ -34,6 +34,9 @@ pub struct TenantRow {
     pub stops: u32,
     /// Digests of all kills known here, restored ones among them: at most [`TOMBSTONE_KILLS_MAX`], see [`TenantRow::know`].
     pub kills: BTreeSet<Digest>,
+    /// Which of them are restored: the head names them. `None` in a row that was written before this was known.
+    #[serde(default)]
+    pub restored: Option<Known>,
     #[serde(default)]
     pub lease: Option<lease::Stored>,
 }
@@ -46,6 +49,9 @@ impl TenantRow {
             epoch: self.epoch,
             generation: self.generation,
             stops: Stops(self.stops),
+            kills: self.restored.map(|_| Known::of(&self.kills)),
+            restored: self.restored,
+            lost: None,
         }
     }
 
@@ -71,6 +77,7 @@ impl TenantRow {
             epoch: tombstone.epoch,
             generation: tombstone.generation,
             stops: tombstone.stops,
+            ..Mark::default()
         };
         let joined = self.mark().joined(stone);
         (self.trust_version, self.epoch, self.generation) = (joined.trust_version, joined.epoch, joined.generation);

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use super::{Cell, Steward, Unmet, hello::read_nonce};
 use crate::{
+    high_water::Known,
     key_table::Stop,
     lease::Length,
     names::Epoch,
@@ -74,6 +75,7 @@ impl Steward {
             row.head = head;
             row.trust_version = joined.trust().version;
             row.epoch = Epoch(joined.epoch());
+            row.restored = Some(Known::of(joined.restored()));
         };
         self.keeper.advance(&tenant, set).await?;
         cell.standing.rcu(|standing| standing.joined(next));
@@ -122,6 +124,7 @@ impl Steward {
             head: standing.to_bytes()?,
             trust_version: standing.trust().version,
             epoch: Epoch(standing.epoch()),
+            restored: Some(Known::of(standing.restored())),
             ..TenantRow::default()
         };
         self.keeper.provision(tenant, row, length(standing.trust().lease.seconds)).await?;

@@ -75,8 +75,11 @@ impl Steward {
         match (standing.is_killed(), stops.holds(Stop::Killed)) {
             (true, _) => drop(self.table.fence(tenant, Stop::Killed)),
             // The store was put back, and the high-water file knows of a kill that the store has forgotten: it stays.
-            (false, true) if stops.holds(Stop::Sealed) || row.kills.is_empty() => {
-                tracing::error!(%tenant, "killed, says the high-water file; the store knows no kill: a certified restore lifts it")
+            (false, true) if stops.holds(Stop::Sealed) || row.kills.is_empty() || self.keeper.has_lost(tenant) => {
+                tracing::error!(
+                    %tenant,
+                    "killed, says the high-water file, by a kill that the store has lost: send that kill again, or restore it by name"
+                )
             }
             // The restore was durable, the lift was not: the node stopped in between.
             (false, true) => self.keeper.lift(tenant, Stop::Killed).await?,

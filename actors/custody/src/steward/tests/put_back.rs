@@ -111,3 +111,49 @@ async fn a_head_that_is_older_than_its_tombstone_is_sealed() {
     run.applied(&house.lease(&run.held())).await;
     assert!(run.is_served());
 }
+
+/// A kill that came by hand is lost with the store, and whoever signs leases never heard of it. The earlier kill's restore, which anyone
+/// can send again, does not lift it; nor does a start.
+#[tokio::test]
+async fn an_earlier_restore_lifts_no_kill_that_was_lost() {
+    let mut house = House::new();
+    let run = house.served().await;
+    let (first, by_name) = house.kill();
+    run.applied(&first).await;
+    let earlier = house.restore(2, by_name);
+    run.applied(&earlier).await;
+    run.stop().await;
+    house.copy_store("store", "backup");
+    let run = house.start().await;
+    assert!(run.is_served());
+    let (second, lost) = house.kill();
+    run.applied(&second).await;
+    run.stop().await;
+    house.copy_store("backup", "store");
+    for _ in 0..3 {
+        let run = house.start().await;
+        run.applied(&house.lease(&run.held())).await;
+        run.applied(&earlier).await;
+        assert_eq!(run.stops(), Stops::default().with(Stop::Killed));
+        run.stop().await;
+    }
+    house.copy_store("store", "aside");
+    fs::copy(house.rig.path("highwater"), house.rig.path("aside-highwater")).unwrap();
+    // Restored by its name alone, or sent again first.
+    for again in [false, true] {
+        house.copy_store("aside", "store");
+        fs::copy(house.rig.path("aside-highwater"), house.rig.path("highwater")).unwrap();
+        let run = house.start().await;
+        if again {
+            run.applied(&second).await;
+            run.applied(&earlier).await;
+            assert!(!run.is_served());
+        }
+        run.applied(&house.restore(3, lost)).await;
+        assert!(run.is_served(), "sent again: {again}");
+        run.stop().await;
+        let run = house.start().await;
+        assert!(run.is_served() && run.verdict == Verdict::Agreed);
+        run.stop().await;
+    }
+}
