@@ -49,16 +49,29 @@ pub enum Verdict {
     Sealed(Reason),
 }
 
-/// The open file.
+/// The open file. Many tenants share a write: whoever waits for the disk finds their mark written along, so that a stop waits for at
+/// most one write that began before it, whatever the other tenants do.
 pub struct HighWater {
     path: PathBuf,
     key: Arc<NodeKey>,
-    inner: Mutex<Inner>,
+    /// Held for no disk.
+    marks: Mutex<Marks>,
+    /// Held while the disk writes, and taken before `marks`.
+    file: Mutex<Written>,
 }
 
-struct Inner {
+struct Marks {
+    /// Each was made durable in its store before it came here: whatever of this is written, the store is not behind it.
+    wanted: BTreeMap<TenantId, Mark>,
+    /// Counts the changes of `wanted`.
+    revision: u64,
+    durable: BTreeMap<TenantId, Mark>,
+}
+
+struct Written {
     pair: Pair,
-    marks: BTreeMap<TenantId, Mark>,
+    /// All changes up to this one are in the file.
+    revision: u64,
 }
 
 impl HighWater {
@@ -82,13 +95,18 @@ impl HighWater {
         if doubt.is_some() {
             marks.values_mut().for_each(|mark| mark.stops = mark.stops.with(Stop::Sealed));
         }
-        let inner = match pair {
-            Some(pair) if encode(&marks).len() <= pair.capacity() => Inner { pair, marks },
-            grown => Inner { pair: create(path, &key, &marks, grown.map_or(0, |pair| pair.sequence()))?, marks },
+        let content = encode(&marks);
+        let pair = match pair {
+            Some(mut pair) if content.len() <= pair.capacity() => {
+                pair.write(&key, &content)?;
+                pair
+            }
+            grown => create(path, &key, &marks, grown.map_or(0, |pair| pair.sequence()))?,
         };
-        let sealed = inner.marks.values().filter(|mark| mark.stops.holds(Stop::Sealed)).count();
-        let file = Self { path: path.to_owned(), key, inner: Mutex::new(inner) };
-        file.rewrite()?;
+        let sealed = marks.values().filter(|mark| mark.stops.holds(Stop::Sealed)).count();
+        let file = Mutex::new(Written { pair, revision: 0 });
+        let marks = Mutex::new(Marks { wanted: marks.clone(), revision: 0, durable: marks });
+        let file = Self { path: path.to_owned(), key, marks, file };
         let verdict = match doubt {
             Some(reason) => Verdict::Sealed(reason),
             None if sealed > 0 => Verdict::Sealed(Reason::StillSealed { tenants: sealed }),
@@ -97,26 +115,32 @@ impl HighWater {
         Ok((file, verdict))
     }
 
-    fn rewrite(&self) -> Result<(), Error> {
-        let mut inner = self.inner.lock();
-        let content = encode(&inner.marks);
-        inner.pair.write(&self.key, &content)
-    }
-
     /// Makes room for a new tenant and writes its first mark, joined with what the file says of it. May need disk space, as no stop ever
     /// does.
     pub fn provision(&self, tenant: TenantId, mark: Mark) -> Result<Mark, Error> {
-        let mut inner = self.inner.lock();
-        let mut marks = inner.marks.clone();
+        let mut file = self.file.lock();
+        let (mut marks, revision) = self.wanted();
         let first = *marks.entry(tenant).and_modify(|file| *file = mark.joined(file.beside(mark))).or_insert(mark);
         let content = encode(&marks);
-        if content.len() > inner.pair.capacity() {
-            inner.pair = create(&self.path, &self.key, &marks, inner.pair.sequence())?;
+        if content.len() > file.pair.capacity() {
+            file.pair = create(&self.path, &self.key, &marks, file.pair.sequence())?;
         } else {
-            inner.pair.write(&self.key, &content)?;
+            file.pair.write(&self.key, &content)?;
         }
-        inner.marks = marks;
+        // Only now: a mark that found no room must not be in anyone else's write.
+        self.marks.lock().wanted.insert(tenant, first);
+        self.written(&mut file, marks, revision);
         Ok(first)
+    }
+
+    fn wanted(&self) -> (BTreeMap<TenantId, Mark>, u64) {
+        let marks = self.marks.lock();
+        (marks.wanted.clone(), marks.revision)
+    }
+
+    fn written(&self, file: &mut Written, marks: BTreeMap<TenantId, Mark>, revision: u64) {
+        file.revision = revision;
+        self.marks.lock().durable = marks;
     }
 
     /// Raises a tenant's mark, in place and synced. Counters never go back; stops, sets and what is lost are those of the newer mark.
@@ -124,18 +148,32 @@ impl HighWater {
         if !guards::must_write() {
             return Ok(());
         }
-        let mut inner = self.inner.lock();
-        let mut marks = inner.marks.clone();
-        let known = marks.get_mut(tenant).ok_or(Error::NoTombstone(*tenant))?;
+        self.commit(self.want(tenant, mark)?)
+    }
+
+    fn want(&self, tenant: &TenantId, mark: Mark) -> Result<u64, Error> {
+        let mut marks = self.marks.lock();
+        let known = marks.wanted.get_mut(tenant).ok_or(Error::NoTombstone(*tenant))?;
         *known = Mark { stops: mark.stops, lost: mark.lost, ..mark.joined(*known) };
-        inner.pair.write(&self.key, &encode(&marks))?;
-        inner.marks = marks;
+        marks.revision += 1;
+        Ok(marks.revision)
+    }
+
+    /// Returns when this change is in the file: written by another's commit, or by this one with all that are wanted by now.
+    fn commit(&self, revision: u64) -> Result<(), Error> {
+        let mut file = self.file.lock();
+        if file.revision >= revision {
+            return Ok(());
+        }
+        let (marks, revision) = self.wanted();
+        file.pair.write(&self.key, &encode(&marks))?;
+        self.written(&mut file, marks, revision);
         Ok(())
     }
 
     /// What the file says of a tenant.
     pub fn mark(&self, tenant: &TenantId) -> Option<Mark> {
-        self.inner.lock().marks.get(tenant).copied()
+        self.marks.lock().durable.get(tenant).copied()
     }
 }
 
@@ -310,6 +348,28 @@ mod tests {
         assert_eq!((verdict, file.mark(&tenant(1)).unwrap().lost), (Verdict::Agreed, lost));
         file.raise(&tenant(1), Mark { lost: None, ..joined }).unwrap();
         assert_eq!(file.mark(&tenant(1)).unwrap().lost, None);
+    }
+
+    /// Two stops that meet share one write; a mark counts only when it is in the file, and none is left out.
+    #[test]
+    fn marks_that_wait_together_are_written_together() {
+        let rig = Rig::new();
+        let (file, _) = rig.open(&[]);
+        for n in [1, 2, 3] {
+            file.provision(tenant(n), mark(1, 1, 0)).unwrap();
+        }
+        let sequence = || file.file.lock().pair.sequence();
+        let before = sequence();
+        let [first, second] = [1, 2].map(|n| file.want(&tenant(n), mark(1, 1, 5)).unwrap());
+        assert_eq!(file.mark(&tenant(1)), Some(mark(1, 1, 0)), "wanted is not written");
+        file.commit(second).unwrap();
+        file.commit(first).unwrap();
+        assert_eq!(sequence(), before + 1);
+        file.raise(&tenant(3), mark(1, 1, 5)).unwrap();
+        assert_eq!(sequence(), before + 2);
+        let store: Vec<_> = [1, 2, 3].map(|n| (tenant(n), mark(1, 1, 5))).into();
+        assert_eq!(rig.open(&store).1, Verdict::Agreed);
+        assert!(store.iter().all(|(tenant, mark)| rig.open(&store).0.mark(tenant) == Some(*mark)));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! A stop: fence, drain (the table), tombstone, high-water file, and only then [`Entombed`], without which nothing is
 //! acknowledged. The database's row follows and may fail on a full disk: the tombstone counts at the next start. A lift goes the
 //! other way round: durable first, then the gate. The two exclude each other: a stop keeps the lock from drain to mark, and a lift opens
-//! the gate under that lock, or not at all. The keeper decides nothing: `standing` has verified the certificate.
+//! the gate under that lock, or not at all. The lock is the tenant's own: no stop waits for another tenant's disk. The keeper decides
+//! nothing: `standing` has verified the certificate.
+
+mod leases;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,6 +14,7 @@ use std::{
     sync::Arc,
 };
 
+use arc_swap::ArcSwap;
 use orbital::names::{Digest, TenantId};
 use parking_lot::Mutex;
 
@@ -18,8 +22,8 @@ use crate::{
     clock::Clock,
     error::Error,
     high_water::{HighWater, Known, Mark, Verdict},
-    key_table::{Drained, KeyTable, LEASE_UNLIMITED, Opening, Stop, Stops},
-    lease::{Lease, Length, Nonce, NotAwaited},
+    key_table::{Drained, KeyTable, Opening, Stop, Stops},
+    lease::{Lease, Length},
     mac::NodeKey,
     names::Generation,
     shelf::{Shelf, TenantRow},
@@ -75,15 +79,26 @@ impl Kept {
     }
 }
 
+/// One tenant's part, with locks of its own.
+struct Slot {
+    kept: Mutex<Kept>,
+    /// Held from the copy of a row until it is durable: an older copy never overwrites a newer one. No stop waits for it.
+    writing: tokio::sync::Mutex<()>,
+}
+
+impl Slot {
+    fn new(kept: Kept) -> Arc<Self> {
+        Arc::new(Self { kept: Mutex::new(kept), writing: tokio::sync::Mutex::default() })
+    }
+}
+
 /// What must survive, of every tenant of this node.
 pub struct Keeper {
     table: Arc<KeyTable>,
     shelf: Arc<Shelf>,
     high_water: HighWater,
     clock: Arc<dyn Clock>,
-    kept: Mutex<BTreeMap<TenantId, Kept>>,
-    /// Held from the copy of a row until it is durable: an older copy never overwrites a newer one. No stop waits for it.
-    writing: tokio::sync::Mutex<()>,
+    slots: ArcSwap<BTreeMap<TenantId, Arc<Slot>>>,
 }
 
 impl Keeper {
@@ -100,7 +115,7 @@ impl Keeper {
         let marks = rows.iter().map(|(tenant, row)| (*tenant, row.mark())).collect();
         let (high_water, verdict) = HighWater::open(high_water, key, &marks)?;
         let now = clock.now();
-        let mut kept = BTreeMap::new();
+        let mut slots = BTreeMap::new();
         for (tenant, mut row) in rows {
             let mark = high_water.mark(&tenant).map_or(row.mark(), |file| row.mark().joined(file));
             (row.epoch, row.generation, row.trust_version) = (mark.epoch, mark.generation, mark.trust_version);
@@ -114,20 +129,23 @@ impl Keeper {
                 lease_until_ms: lease.until_ms(),
             };
             table.open(tenant, opening);
-            kept.insert(tenant, Kept { row, lease, lost: mark.lost });
+            slots.insert(tenant, Slot::new(Kept { row, lease, lost: mark.lost }));
         }
-        let (kept, writing) = (Mutex::new(kept), tokio::sync::Mutex::default());
-        Ok((Self { table, shelf, high_water, clock, kept, writing }, verdict))
+        Ok((Self { table, shelf, high_water, clock, slots: ArcSwap::from_pointee(slots) }, verdict))
     }
 
     /// What is kept of a tenant: its certified head among it.
     pub fn row(&self, tenant: &TenantId) -> Option<TenantRow> {
-        self.kept.lock().get(tenant).map(|kept| kept.row.clone())
+        self.slot(tenant).map(|slot| slot.kept.lock().row.clone()).ok()
     }
 
     /// Every tenant of this node.
     pub fn tenants(&self) -> Vec<TenantId> {
-        self.kept.lock().keys().copied().collect()
+        self.slots.load().keys().copied().collect()
+    }
+
+    fn slot(&self, tenant: &TenantId) -> Result<Arc<Slot>, Error> {
+        self.slots.load().get(tenant).cloned().ok_or(Error::UnknownTenant(*tenant))
     }
 
     /// A new tenant: space for its tombstone, its row, its high-water mark, then its gate. `row.lease` is set from `lease`.
@@ -145,7 +163,12 @@ impl Keeper {
             generation: row.generation,
             lease_until_ms: lease.until_ms(),
         };
-        self.kept.lock().insert(tenant, Kept { row, lease, lost: mark.lost });
+        let slot = Slot::new(Kept { row, lease, lost: mark.lost });
+        self.slots.rcu(|slots| {
+            let mut next = BTreeMap::clone(slots);
+            next.insert(tenant, slot.clone());
+            next
+        });
         self.table.open(tenant, opening);
         Ok(())
     }
@@ -156,17 +179,17 @@ impl Keeper {
     pub fn stop(&self, tenant: &TenantId, stop: Stop, kill: Option<Digest>) -> Result<Entombed, Error> {
         // At once; whoever is lifting the same stop may take it back before the lock is had, so it is set again under the lock.
         self.table.fence(tenant, stop);
-        let mut kept = self.kept.lock();
+        let slot = self.slot(tenant)?;
+        let mut kept = slot.kept.lock();
         let drained = self.table.kill(tenant, stop)?;
         let gate = self.table.gate(tenant).ok_or(Error::UnknownTenant(*tenant))?;
-        let kept = kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?;
         kept.row.generation = kept.row.generation.max(drained.generation());
         kept.row.stops |= Stops(stop.bit()).durable().0;
         kill.into_iter().for_each(|kill| kept.know(kill));
         if kept.row.is_killed_for_good() {
             self.table.fence(tenant, Stop::KilledForGood);
         }
-        self.entomb(&drained, kept, gate.stops())
+        self.entomb(&drained, &kept, gate.stops())
     }
 
     fn entomb(&self, drained: &Drained, kept: &Kept, stops: Stops) -> Result<Entombed, Error> {
@@ -186,14 +209,14 @@ impl Keeper {
 
     /// The store has lost kills of this tenant that were acknowledged, and the tenant is killed.
     pub fn has_lost(&self, tenant: &TenantId) -> bool {
-        self.kept.lock().get(tenant).is_some_and(|kept| kept.lost.is_some())
+        self.slot(tenant).is_ok_and(|slot| slot.kept.lock().lost.is_some())
     }
 
     /// A certified kill that a restore named before it came: known from now on, durable, without a stop.
     pub fn note(&self, tenant: &TenantId, kill: Digest) -> Result<(), Error> {
         let for_good = {
-            let mut kept = self.kept.lock();
-            let kept = kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?;
+            let slot = self.slot(tenant)?;
+            let mut kept = slot.kept.lock();
             kept.know(kill);
             kept.row.is_killed_for_good()
         };
@@ -206,11 +229,11 @@ impl Keeper {
     where
         T: Send,
     {
-        let _in_turn = self.writing.lock().await;
+        let slot = self.slot(tenant)?;
+        let _in_turn = slot.writing.lock().await;
         let (answer, row) = {
-            let mut kept = self.kept.lock();
-            let kept = kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?;
-            (change(kept), kept.row.clone())
+            let mut kept = slot.kept.lock();
+            (change(&mut kept), kept.row.clone())
         };
         self.shelf.put_tenant(*tenant, &row).await?;
         Ok(answer)
@@ -271,8 +294,9 @@ impl Keeper {
         }
         self.remember_without(tenant, Some(stop))?;
         // A stop of the same kind that came in the meantime has put its bit back and raised the generation.
-        let kept = self.kept.lock();
-        let lifted = kept.get(tenant).is_some_and(|kept| !Stops(kept.row.stops).holds(stop));
+        let slot = self.slot(tenant)?;
+        let kept = slot.kept.lock();
+        let lifted = !Stops(kept.row.stops).holds(stop);
         if lifted {
             self.table.lift(tenant, stop);
         }
@@ -286,88 +310,13 @@ impl Keeper {
     /// Writes tombstone and high-water mark from what is kept *now*: a stop that came in between is in them.
     fn remember_without(&self, tenant: &TenantId, lifted: Option<Stop>) -> Result<(), Error> {
         let gate = self.table.gate(tenant).ok_or(Error::UnknownTenant(*tenant))?;
-        let kept = self.kept.lock();
-        let kept = kept.get(tenant).ok_or(Error::UnknownTenant(*tenant))?;
+        let slot = self.slot(tenant)?;
+        let kept = slot.kept.lock();
         self.shelf.entomb(tenant, &kept.row)?;
         let sealed = gate.stops().holds(Stop::Sealed) && lifted != Some(Stop::Sealed);
         let mark = kept.mark();
         let stops = if sealed { mark.stops.with(Stop::Sealed) } else { mark.stops };
         self.high_water.raise(tenant, Mark { stops, ..mark })
-    }
-
-    /// The highest wall time seen, for expiries: a clock set back revives nothing (PROTOCOL §5).
-    pub fn highest_wall_ms(&self, tenant: &TenantId) -> u64 {
-        let now = self.clock.now();
-        self.kept.lock().get_mut(tenant).map_or(now.wall_ms, |kept| kept.lease.see(now))
-    }
-
-    /// A fresh nonce to be signed by the tenant's lease key; the lease counts from now.
-    pub fn draw_nonce(&self, tenant: &TenantId) -> Result<Nonce, Error> {
-        let mut nonce = Nonce::default();
-        getrandom::fill(&mut nonce).map_err(|e| Error::Random(e.to_string()))?;
-        let now = self.clock.now();
-        let mut kept = self.kept.lock();
-        kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?.lease.draw(nonce, now);
-        Ok(nonce)
-    }
-
-    /// A verified lease statement over a nonce drawn here. `Ok(Err(_))`: the nonce is not awaited, nothing changed.
-    pub async fn renew(
-        &self,
-        tenant: &TenantId,
-        nonce: &Nonce,
-        length: Length,
-    ) -> Result<Result<(), NotAwaited>, Error> {
-        let now = self.clock.now();
-        let over = {
-            let mut kept = self.kept.lock();
-            let kept = kept.get_mut(tenant).ok_or(Error::UnknownTenant(*tenant))?;
-            if let Err(refused) = kept.lease.renew(nonce, length, now) {
-                return Ok(Err(refused));
-            }
-            kept.row.lease = Some(kept.lease.stored(now));
-            self.table.lease_until(tenant, kept.lease.until_ms());
-            kept.lease.is_over(now)
-        };
-        if !over && self.table.gate(tenant).is_some_and(|gate| gate.stops().holds(Stop::LeaseOver)) {
-            self.lift(tenant, Stop::LeaseOver).await?;
-        }
-        Ok(Ok(()))
-    }
-
-    /// A topology file's shorter lease.
-    pub fn shorten_lease(&self, tenant: &TenantId, length: Length) {
-        let now = self.clock.now();
-        if let Some(kept) = self.kept.lock().get_mut(tenant) {
-            kept.lease.shorten(length, now);
-            self.table.lease_until(tenant, kept.lease.until_ms());
-        }
-    }
-
-    /// How long a tenant's lease still lasts, milliseconds; `None` is unlimited. For health and metrics.
-    pub fn lease_left_ms(&self, tenant: &TenantId) -> Option<u64> {
-        let until = self.table.gate(tenant)?.lease_until_ms();
-        (until != LEASE_UNLIMITED).then(|| until.saturating_sub(self.clock.boottime_ms()))
-    }
-
-    /// Stops every tenant whose lease has ended. Call every second: the gate refuses by itself, this zeroizes.
-    pub fn end_leases(&self) -> Vec<(TenantId, Result<Entombed, Error>)> {
-        let now = self.clock.now();
-        let over: Vec<TenantId> = {
-            let kept = self.kept.lock();
-            kept.iter().filter(|(_, kept)| kept.lease.is_over(now)).map(|(tenant, _)| *tenant).collect()
-        };
-        let stop = |tenant: TenantId| (tenant, self.stop(&tenant, Stop::LeaseOver, None));
-        over.into_iter().filter(|tenant| !self.is_durable(tenant, Stop::LeaseOver)).map(stop).collect()
-    }
-
-    /// Writes down what is left of every lease. Call every [`crate::lease::STORE_EVERY_MS`] or more often.
-    pub async fn store_leases(&self) -> Result<(), Error> {
-        let now = self.clock.now();
-        for tenant in self.tenants() {
-            self.store(&tenant, |kept| kept.row.lease = Some(kept.lease.stored(now))).await?;
-        }
-        Ok(())
     }
 }
 

@@ -65,6 +65,29 @@ async fn a_kill_beyond_the_limit_is_lifted_by_nothing() {
     assert!(run.holds(Stop::Killed) && run.holds(Stop::KilledForGood));
 }
 
+/// One tenant's lock is held for as long as this test likes; the other tenant's kill does not wait for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_stop_waits_for_another_tenant() {
+    let world = World::new();
+    let run = start(&world).await;
+    let (entered, inside) = tokio::sync::oneshot::channel();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let hold = move |_: &mut TenantRow| {
+        entered.send(()).unwrap();
+        held.recv().unwrap();
+    };
+    let other = run.keeper.clone();
+    let holding = tokio::spawn(async move { other.advance(&OTHER, hold).await });
+    inside.await.unwrap();
+    let keeper = run.keeper.clone();
+    let stopping = tokio::task::spawn_blocking(move || keeper.stop(&TENANT, Stop::Killed, Some(FIRST)).map(|_| ()));
+    let stopped = tokio::time::timeout(std::time::Duration::from_secs(20), stopping).await;
+    release.send(()).unwrap();
+    stopped.expect("it waited for the other tenant").unwrap().unwrap();
+    assert!(run.keeper.is_durable(&TENANT, Stop::Killed));
+    holding.await.unwrap().unwrap();
+}
+
 /// A stop that arrives while one of its kind is being lifted: whichever ends last, gate and row say the same, and a stop that ended has
 /// not been undone by a lift that began before it.
 #[tokio::test(flavor = "multi_thread")]
