@@ -1,6 +1,9 @@
 //! What joins a region's parts: callers to the listener, observations to the steward, frames to the receivers, all of it to health.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, OnceLock},
+};
 
 use custody::{
     keeper::Keeper,
@@ -13,7 +16,7 @@ use custody::{
 use kmip_server::{Server, caller, policies::Policies};
 use orbital::{
     lane::Lane as Which,
-    names::{NodeName, TenantId},
+    names::{Digest, NodeName, TenantId},
     report::{L1State, Load},
     trust::{Anchor, TrustRoot},
 };
@@ -31,7 +34,7 @@ pub(crate) struct Callers {
     server: Arc<Server>,
     policies: Arc<Policies>,
     evaluator: Arc<Evaluator>,
-    default: orbital::names::Digest,
+    default: Digest,
 }
 
 impl Callers {
@@ -42,15 +45,23 @@ impl Callers {
     }
 }
 
+/// An anchor as the listener has it.
+fn anchor(anchor: &Anchor) -> caller::Anchor {
+    match anchor {
+        Anchor::Ca { certificate } => caller::Anchor::Ca(certificate.clone()),
+        Anchor::Fingerprint { digest } => caller::Anchor::Fingerprint(*digest),
+    }
+}
+
 impl steward::Callers for Callers {
-    fn changed(&self, tenant: &TenantId, trust: &TrustRoot) {
-        let rule = |rule: &orbital::trust::CallerRule| caller::CallerRule {
-            anchor: match &rule.anchor {
-                Anchor::Ca { certificate } => caller::Anchor::Ca(certificate.clone()),
-                Anchor::Fingerprint { digest } => caller::Anchor::Fingerprint(*digest),
-            },
-            system: rule.system.clone(),
-            name: rule.name.clone(),
+    fn anchors(&self, trust: &TrustRoot) -> BTreeSet<Digest> {
+        trust.callers.iter().map(|rule| anchor(&rule.anchor).id()).collect()
+    }
+    fn changed(&self, tenant: &TenantId, trust: &TrustRoot, claims: &BTreeMap<Digest, u64>) {
+        let rule = |rule: &orbital::trust::CallerRule| {
+            let anchor = anchor(&rule.anchor);
+            let turn = claims.get(&anchor.id()).copied().unwrap_or(caller::NOT_YET);
+            caller::CallerRule { anchor, system: rule.system.clone(), name: rule.name.clone(), turn }
         };
         // The region evaluates exactly the bundle that the trust root names; this version has one. Another: nobody is permitted.
         if trust.policy == self.default {
@@ -158,6 +169,10 @@ impl RegionHealth {
         for (tenant, l1) in self.steward.l1_states() {
             reasons.extend(self.tenant_reasons(&tenant, l1));
         }
+        reasons.extend(self.server.anchor_faults().into_iter().map(|fault| {
+            let fix = "its tenant proposes a ChangeCallers without it: `kcm caller remove`";
+            (Status::Degraded, reason("a KMIP client anchor is not in force", fault.to_string(), fix))
+        }));
         reasons
     }
 

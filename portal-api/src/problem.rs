@@ -167,6 +167,7 @@ fn refused(refusal: &Refusal) -> Problem {
         | R::StaleEpoch { .. }
         | R::AlreadyLinked(_)
         | R::AlreadyProposed { .. }
+        | R::AnchorTaken { .. }
         | R::TenantKilled { .. }
         | R::ProposalClosed { .. }
         | R::DoubleAnswer { .. }

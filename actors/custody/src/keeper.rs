@@ -11,7 +11,10 @@ mod leases;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -99,6 +102,8 @@ pub struct Keeper {
     high_water: HighWater,
     clock: Arc<dyn Clock>,
     slots: ArcSwap<BTreeMap<TenantId, Arc<Slot>>>,
+    /// The last turn in which a client anchor was claimed.
+    turn: AtomicU64,
 }
 
 impl Keeper {
@@ -113,6 +118,7 @@ impl Keeper {
     ) -> Result<(Self, Verdict), Error> {
         let rows = shelf.tenants()?;
         let marks = rows.iter().map(|(tenant, row)| (*tenant, row.mark())).collect();
+        let turn = rows.values().flat_map(|row| row.claims.values().copied()).max().unwrap_or(0);
         let (high_water, verdict) = HighWater::open(high_water, key, &marks)?;
         let now = clock.now();
         let mut slots = BTreeMap::new();
@@ -131,7 +137,8 @@ impl Keeper {
             table.open(tenant, opening);
             slots.insert(tenant, Slot::new(Kept { row, lease, lost: mark.lost }));
         }
-        Ok((Self { table, shelf, high_water, clock, slots: ArcSwap::from_pointee(slots) }, verdict))
+        let (slots, turn) = (ArcSwap::from_pointee(slots), AtomicU64::new(turn));
+        Ok((Self { table, shelf, high_water, clock, slots, turn }, verdict))
     }
 
     /// What is kept of a tenant: its certified head among it.
@@ -146,6 +153,11 @@ impl Keeper {
 
     fn slot(&self, tenant: &TenantId) -> Result<Arc<Slot>, Error> {
         self.slots.load().get(tenant).cloned().ok_or(Error::UnknownTenant(*tenant))
+    }
+
+    /// The turn of the next claim to a client anchor: above that of every claim that some tenant has.
+    pub fn next_turn(&self) -> u64 {
+        self.turn.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
     /// A new tenant: space for its tombstone, its row, its high-water mark, then its gate. `row.lease` is set from `lease`.

@@ -268,6 +268,9 @@ impl Actor for DeskActor {
             Msg::Provision { genesis, correlation, reply } => state.provision(&me, genesis, correlation, reply),
             Msg::Provisioned { tenant, outcome, reply } => {
                 state.founding.remove(&tenant);
+                if outcome.is_err() && state.shared.roster.tenant(tenant).is_none() {
+                    state.shared.claims.enter(tenant, None);
+                }
                 // Whoever asked may be gone; the tenant is there all the same.
                 let _gone = reply.send(outcome.map(|()| tenant));
             }
@@ -324,11 +327,12 @@ impl State {
     ) {
         let policy = self.shared.evaluator.bundle().digest();
         let found = tenant::found(genesis, &self.shared.deployment, policy, &self.shared.ports);
-        let found = found.and_then(|(id, decision)| {
+        let found = found.and_then(|(chain, decision)| {
+            let id = chain.tenant();
             let known = self.shared.roster.tenant(id).is_some() || self.founding.contains(&id);
             match self.shared.roster.len() + self.founding.len() < TENANTS_MAX {
                 _ if known => Err(Refusal::TenantKnown(id)),
-                true => Ok((id, decision)),
+                true => self.shared.claims.take(id, chain.current()).map(|()| (id, decision)),
                 false => Err(Refusal::TooManyTenants { max: TENANTS_MAX }),
             }
         });

@@ -8,7 +8,7 @@ use orbital::{
     chain::BadGenesis,
     change::ChangeKind,
     codec::BadBody,
-    names::{Digest, Group, Person, ProposalId, Region, TenantId},
+    names::{Digest, Group, Person, ProposalId, Region, System, TenantId},
     sign::BadSignature,
     trust::BadTrust,
 };
@@ -58,6 +58,11 @@ refusals! {
     BadGenesis(BadGenesis) = "bad-genesis";
     #[error("this is deployment {ours}, but the {what} is for {theirs}: send it to that deployment, or make it anew for this one")]
     OtherDeployment { what: &'static str, ours: String, theirs: String } = "other-deployment";
+    #[error(
+        "the {what} that is to use system {system} is in use by another tenant of this deployment: an anchor decides whose a KMIP client \
+         is, so it is one tenant's alone. Name a {what} of your own; where this one is yours, ask the operators to find out who claimed it"
+    )]
+    AnchorTaken { what: &'static str, system: System } = "anchor-taken";
     #[error("tenant {0} exists already: a tenant's id is the digest of its genesis, and each is provisioned once")]
     TenantKnown(TenantId) = "tenant-known";
     #[error("the deployment holds {max} tenants, its limit: found another deployment")]

@@ -4,6 +4,7 @@
 //! that it causes → couriers and the fold. Nothing takes effect before it is durable (DESIGN §8, invariant 5).
 
 mod change;
+mod claims;
 mod clock;
 mod desk;
 mod error;

@@ -14,6 +14,7 @@ use policy::Evaluator;
 use ractor::ActorRef;
 
 use crate::{
+    claims::Claims,
     clock::Clock,
     desk,
     events::Events,
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) scribe: Scribe,
     pub(crate) roster: Roster,
+    pub(crate) claims: Claims,
     pub(crate) ports: Arc<Ports>,
     pub(crate) board: Board,
     pub(crate) events: Arc<Events>,

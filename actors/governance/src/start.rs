@@ -16,6 +16,7 @@ use ractor::{Actor, ActorCell, ActorRef};
 use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
+    claims::Claims,
     clock::Clock,
     desk::{Desk, DeskActor},
     error::Fault,
@@ -149,6 +150,7 @@ fn shared(options: Options) -> Result<Shared, Fault> {
         evaluator: options.evaluator,
         ledger: options.ledger,
         roster: Roster::default(),
+        claims: Claims::default(),
         ports,
         events,
         tally: Tally::default(),

@@ -332,12 +332,68 @@ async fn the_door_refuses_what_founds_no_tenant() {
         root.policy = policy;
         root.lease.seconds = 60;
     });
+    assert_eq!(code(twin.genesis()).await, "anchor-taken", "acme's own client");
+    let twin = World::founded("test", "acme", |root| {
+        root.policy = policy;
+        root.callers.clear();
+    });
     desk.provision(twin.genesis(), correlation()).await.unwrap();
     assert_eq!(desk.tenant("acme").await.unwrap_err().code(), "ambiguous-name");
     assert_eq!(desk.tenant(&twin.tenant().to_string()).await.unwrap().summary.id, twin.tenant());
     assert_eq!(desk.tenants().await.unwrap().len(), 2);
     let nothing = orbital::names::ProposalId::new("nothing").unwrap();
     assert_eq!(desk.proposal(nothing).await.unwrap_err().code(), "unknown-proposal");
+}
+
+/// One tenant's anchors are no other's: from the moment in which a ChangeCallers comes into force, across a restart, until it gives them up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_anchor_is_one_tenants() {
+    let mut house = House::provisioned().await;
+    let policy = house.world.trust().policy;
+    let rival = |name: &str| {
+        World::founded("test", name, |root| {
+            root.policy = policy;
+            root.callers = World::of("test", "wanted").trust().callers.clone();
+        })
+    };
+    let action = Action::ChangeCallers {
+        next: house.world.next(|root| root.callers.extend(World::of("test", "wanted").trust().callers.clone())),
+    };
+    house.enact(action, "alice", &["bob"]).await;
+    let found = async |house: &House| house.desk().provision(rival("globex").genesis(), correlation()).await;
+    assert_eq!(found(&house).await.unwrap_err().code(), "anchor-taken");
+    house.restart().await;
+    assert_eq!(found(&house).await.unwrap_err().code(), "anchor-taken");
+    let own = World::of("test", "acme").trust().callers.clone();
+    let action = Action::ChangeCallers { next: house.world.next(|root| root.callers = own) };
+    house.enact(action, "alice", &["bob"]).await;
+    found(&house).await.unwrap();
+}
+
+/// Two tenants' actors decide beside each other: the last approvals of both come at once, and one anchor has one holder.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_claims_at_once_one_comes_into_force() {
+    let house = House::provisioned().await;
+    let (desk, policy) = (house.desk(), house.world.trust().policy);
+    let mut rival = World::founded("test", "globex", |root| root.policy = policy);
+    rival.expires = house.world.expires;
+    desk.provision(rival.genesis(), correlation()).await.unwrap();
+    let wanted = World::of("test", "wanted").trust().callers.clone();
+    let mut votes = Vec::new();
+    for world in [&house.world, &rival] {
+        let next = world.next(|root| root.callers.extend(wanted.clone()));
+        let bytes = world.change(Action::ChangeCallers { next }).to_bytes().unwrap();
+        let statement = world.propose(&bytes, "alice");
+        let view = desk.propose(bytes, statement.clone(), correlation()).await.unwrap();
+        votes.push((view.id, world.answer(Role::Approve, &statement, "bob")));
+    }
+    let [(one, first), (two, second)] = votes.try_into().unwrap();
+    let answered = tokio::join!(
+        desk.answer(one, Role::Approve, first, correlation()),
+        desk.answer(two, Role::Approve, second, correlation())
+    );
+    let refused: Vec<_> = [answered.0, answered.1].into_iter().filter_map(Result::err).map(|e| e.code()).collect();
+    assert_eq!(refused, ["anchor-taken"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,7 @@
 //! One region's node in a folder of its own: what `node::crypto` composes, without the lanes. Directives are given to the steward itself.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
     path::Path,
@@ -34,7 +34,7 @@ use kmip_server::{Limits, Parts, Server, audit, caller, policies::Policies, tls:
 use node::soft_l1;
 use orbital::{
     directive::Directive,
-    names::{NodeName, Region as RegionName, System, TenantId},
+    names::{Digest, NodeName, Region as RegionName, System, TenantId},
     report::{Outcome, SyncAck},
     testing::{self, SYSTEM, World},
     trust::{Anchor, CallerRule, TrustRoot},
@@ -276,7 +276,12 @@ impl Callers {
 }
 
 impl steward::Callers for Callers {
-    fn changed(&self, tenant: &TenantId, trust: &TrustRoot) {
+    // One tenant: there is nobody whose claim could come before.
+    fn anchors(&self, _: &TrustRoot) -> BTreeSet<Digest> {
+        BTreeSet::new()
+    }
+
+    fn changed(&self, tenant: &TenantId, trust: &TrustRoot, _: &BTreeMap<Digest, u64>) {
         let rule = |rule: &CallerRule| caller::CallerRule {
             anchor: match &rule.anchor {
                 Anchor::Ca { certificate } => caller::Anchor::Ca(certificate.clone()),
@@ -284,6 +289,7 @@ impl steward::Callers for Callers {
             },
             system: rule.system.clone(),
             name: rule.name.clone(),
+            turn: caller::NOT_YET,
         };
         self.policies.set(*tenant, Arc::new(DecisionCache::new(trust.version, self.evaluator.clone())));
         for fault in self.server.change_callers(*tenant, trust.callers.iter().map(rule).collect()) {

@@ -54,6 +54,11 @@ impl Server {
         faults
     }
 
+    /// The client anchors that some tenant names and that are not in force for it.
+    pub fn anchor_faults(&self) -> Vec<crate::caller::AnchorFault> {
+        self.parts.anchors.current().faults().to_vec()
+    }
+
     /// Closes a tenant's connections and drops its sessions, after a kill. Answers how many connections there were.
     pub fn close_tenant(&self, tenant: &TenantId) -> usize {
         self.parts.tls.drop_sessions();

@@ -39,6 +39,10 @@ pub struct TenantRow {
     pub restored: Option<Known>,
     #[serde(default)]
     pub lease: Option<lease::Stored>,
+    /// Each client anchor of the head, and the turn in which this node first wrote it down for this tenant: whom it belongs to, where
+    /// another tenant names it later. Turns grow over all tenants of the node.
+    #[serde(default)]
+    pub claims: BTreeMap<Digest, u64>,
 }
 
 impl TenantRow {

@@ -1,6 +1,9 @@
 //! Everything but stops: durable first, then in force, one at a time.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use orbital::{
@@ -29,7 +32,18 @@ pub(super) fn length(seconds: u64) -> Length {
     if seconds == 0 { Length::Unlimited } else { Length::Milliseconds(seconds.saturating_mul(1_000)) }
 }
 
+/// Who held an anchor keeps its turn; one that is new to the tenant gets this one.
+fn claims(before: &BTreeMap<Digest, u64>, anchors: BTreeSet<Digest>, turn: u64) -> BTreeMap<Digest, u64> {
+    anchors.into_iter().map(|anchor| (anchor, before.get(&anchor).copied().unwrap_or(turn))).collect()
+}
+
 impl Steward {
+    /// Shows the listener a tenant's callers, with the turns in which they became durable.
+    pub(super) fn show_callers(&self, tenant: &TenantId, trust: &TrustRoot) {
+        let claims = self.keeper.row(tenant).map(|row| row.claims).unwrap_or_default();
+        self.callers.changed(tenant, trust, &claims);
+    }
+
     pub(super) async fn perform(&self, directive: &Directive, digest: Digest) -> Result<Option<Digest>, Unmet> {
         let _one_at_a_time = self.ordinary.lock().await;
         if let Directive::Provision { genesis, links } = directive {
@@ -59,7 +73,7 @@ impl Steward {
                 Effect::LiftL1Stop => self.keeper.lift(&tenant, Stop::L1Stop).await?,
                 Effect::Link(l1) => self.link(tenant, l1, judged.next.trust())?,
                 Effect::Hold => self.cache.hold(tenant)?,
-                Effect::Callers => self.callers.changed(&tenant, judged.next.trust()),
+                Effect::Callers => self.show_callers(&tenant, judged.next.trust()),
                 Effect::Renew { nonce, seconds } => self.renew(tenant, cell, nonce, *seconds).await?,
                 Effect::Probe { change, l1 } => self.probe(tenant, *change, l1),
             }
@@ -71,8 +85,10 @@ impl Steward {
     async fn persist(&self, tenant: TenantId, cell: &Arc<Cell>, next: &Standing) -> Result<(), Unmet> {
         let joined = cell.standing.load().joined(next);
         let head = joined.to_bytes()?;
+        let (anchors, turn) = (self.callers.anchors(joined.trust()), self.keeper.next_turn());
         let set = |row: &mut TenantRow| {
             row.head = head;
+            row.claims = claims(&row.claims, anchors, turn);
             row.trust_version = joined.trust().version;
             row.epoch = Epoch(joined.epoch());
             row.restored = Some(Known::of(joined.restored()));
@@ -125,6 +141,7 @@ impl Steward {
             trust_version: standing.trust().version,
             epoch: Epoch(standing.epoch()),
             restored: Some(Known::of(standing.restored())),
+            claims: claims(&BTreeMap::new(), self.callers.anchors(standing.trust()), self.keeper.next_turn()),
             ..TenantRow::default()
         };
         self.keeper.provision(tenant, row, length(standing.trust().lease.seconds)).await?;
@@ -137,7 +154,7 @@ impl Steward {
         if standing.is_killed() {
             self.table.fence(&tenant, Stop::Killed);
         }
-        self.callers.changed(&tenant, standing.trust());
+        self.show_callers(&tenant, standing.trust());
         self.admit(standing);
         tracing::info!(%tenant, "provisioned");
         Ok(())

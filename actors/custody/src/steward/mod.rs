@@ -41,8 +41,11 @@ use crate::{
 
 /// Who wants to know when a tenant's callers changed: the KMIP listener. Must not block.
 pub trait Callers: Send + Sync + 'static {
-    /// The anchors of this tenant are those of `trust` from now on; what older ones let in is closed.
-    fn changed(&self, tenant: &TenantId, trust: &TrustRoot);
+    /// What the anchors of a trust root are known by, whatever names them: the digest of a CA's key, or of one certificate.
+    fn anchors(&self, trust: &TrustRoot) -> BTreeSet<Digest>;
+    /// The anchors of this tenant are those of `trust` from now on; what older ones let in is closed. `claims` has the turn in which each
+    /// became durable here for this tenant; one that is not durable yet has none.
+    fn changed(&self, tenant: &TenantId, trust: &TrustRoot, claims: &BTreeMap<Digest, u64>);
     /// The tenant is stopped: close its connections, drop its sessions.
     fn close(&self, tenant: &TenantId);
 }

@@ -85,7 +85,7 @@ impl Steward {
             (false, true) => self.keeper.lift(tenant, Stop::Killed).await?,
             (false, false) => {}
         }
-        self.callers.changed(tenant, standing.trust());
+        self.show_callers(tenant, standing.trust());
         if let Some(linked) = standing.linked() {
             // A provider that the topology no longer has is no reason not to start: the other tenants are served.
             if let Err(why) = self.link(*tenant, &linked.l1, standing.trust()) {

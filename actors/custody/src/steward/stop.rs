@@ -38,7 +38,7 @@ impl Steward {
             self.callers.close(&tenant);
         } else {
             // The kill came ahead of the directive that brings these callers, which will find its link here already.
-            self.callers.changed(&tenant, judged.next.trust());
+            self.show_callers(&tenant, judged.next.trust());
         }
         Ok(change)
     }

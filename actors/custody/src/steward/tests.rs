@@ -12,6 +12,7 @@ use orbital::{
     names::{KeyRef, System},
     report::{Load, Observed as Held},
     testing::{World, region, secret},
+    trust::{Anchor, CallerRule},
 };
 use tokio::sync::mpsc;
 
@@ -37,16 +38,27 @@ struct House {
     clock: Arc<crate::clock::hand::HandClock>,
 }
 
-/// Counts how often a tenant's connections were closed, and keeps how many callers it may have.
+/// Counts how often a tenant's connections were closed, keeps how many callers it may have, and each tenant's claims.
 #[derive(Default)]
-struct Listener(AtomicUsize, AtomicUsize);
+struct Listener(AtomicUsize, AtomicUsize, Mutex<BTreeMap<TenantId, BTreeMap<Digest, u64>>>);
 
 impl Callers for Listener {
-    fn changed(&self, _: &TenantId, trust: &TrustRoot) {
+    fn anchors(&self, trust: &TrustRoot) -> BTreeSet<Digest> {
+        trust.callers.iter().map(|rule| anchor(&rule.anchor)).collect()
+    }
+    fn changed(&self, tenant: &TenantId, trust: &TrustRoot, claims: &BTreeMap<Digest, u64>) {
         self.1.store(trust.callers.len(), Ordering::SeqCst);
+        self.2.lock().insert(*tenant, claims.clone());
     }
     fn close(&self, _: &TenantId) {
         self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn anchor(anchor: &Anchor) -> Digest {
+    match anchor {
+        Anchor::Ca { certificate } => Kind::Trust.digest(certificate),
+        Anchor::Fingerprint { digest } => *digest,
     }
 }
 
@@ -428,6 +440,41 @@ async fn callers_that_a_kill_brought_along_are_in_force() {
     assert_eq!((run.held().trust_version, callers(&run)), (2, 0));
     run.applied(&house.restore(3, digest)).await;
     assert!(run.is_served());
+}
+
+/// Whoever held an anchor first goes first, whatever the tenants' ids say, and a restart does not forget it.
+#[tokio::test]
+async fn the_turn_in_which_an_anchor_became_durable_outlives_a_restart() {
+    let mut house = House::new();
+    let ours = house.world.trust().callers.first().unwrap().anchor.clone();
+    let regions = house.world.trust().regions.clone();
+    let other = World::founded("test", "globex", |root| root.regions = regions);
+    let both = BTreeSet::from([house.world.tenant(), other.tenant()]);
+    let claim = |run: &Run, of: &World, of_anchor: &Anchor| {
+        run.listener.2.lock()[&of.tenant()].get(&anchor(of_anchor)).copied()
+    };
+    let run = house.start_pinning(both.clone()).await;
+    run.applied(&Directive::Provision { genesis: other.genesis(), links: Vec::new() }).await;
+    run.applied(&house.provision()).await;
+    let theirs = other.trust().callers.first().unwrap().anchor.clone();
+    assert_eq!(claim(&run, &other, &theirs), Some(1));
+    let second = claim(&run, &house.world, &ours);
+    assert_eq!(second, Some(2));
+
+    let system = System::new("orders").unwrap();
+    let stolen = CallerRule { anchor: theirs.clone(), system, name: Some(System::new("narrowed").unwrap()) };
+    let next = house.world.next(|root| _ = root.callers.insert(stolen));
+    let link = house.world.certificate(Action::ChangeCallers { next }, "alice", &["bob"]);
+    run.applied(&Directive::Callers(house.world.warrant(link.clone()))).await;
+    house.world.extend(&link);
+    let expected = |run: &Run| {
+        assert_eq!(claim(run, &house.world, &ours), second, "what it had keeps its turn");
+        assert_eq!(claim(run, &other, &theirs), Some(1));
+        assert_eq!(claim(run, &house.world, &theirs), Some(3), "the later claim comes after");
+    };
+    expected(&run);
+    run.stop().await;
+    expected(&house.start_pinning(both).await);
 }
 
 /// The disk failed between the restore's head and its lift: the same directive sent again finishes it.

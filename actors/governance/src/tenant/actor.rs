@@ -210,7 +210,8 @@ fn tell<T>(reply: Reply<T>, answer: T) {
 
 impl State {
     pub(super) fn facts(&self) -> Facts<'_> {
-        Facts { now_ms: self.shared.clock.unix_ms(), evaluator: &self.shared.evaluator, seen: &self.seen }
+        let (evaluator, claims) = (&self.shared.evaluator, &self.shared.claims);
+        Facts { now_ms: self.shared.clock.unix_ms(), evaluator, seen: &self.seen, claims }
     }
 
     fn enter(&mut self, me: ActorRef<Msg>) {
@@ -219,6 +220,7 @@ impl State {
         for proposal in self.tenant.proposals.keys() {
             self.shared.roster.enter_proposal(proposal.clone(), id);
         }
+        self.shared.claims.enter(id, Some(self.tenant.chain.current()));
         self.shared.roster.enter(id, Place { actor: me, regions });
     }
 

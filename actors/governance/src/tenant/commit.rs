@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use orbital::names::{Correlation, Digest, ProposalId};
+use orbital::{
+    change::Change,
+    names::{Correlation, Digest, ProposalId},
+};
 use ractor::{Actor, ActorCell};
 
 use super::{actor::State, decision::Decision, record::Record};
 use crate::{
-    error::{Error, Fault},
+    error::{Error, Fault, Refusal},
     events::Happened,
     proposal::{Watch, WatchArgs},
     supervisor::{self, Child, Spawned},
@@ -41,13 +44,33 @@ impl State {
         }
         let now_ms = self.shared.clock.unix_ms();
         let batch = decision.batch(self.tenant.id(), correlation, now_ms)?;
-        let receipt = self.shared.scribe.append(batch).await?;
+        self.claim(&decision)?;
+        let appended = self.shared.scribe.append(batch).await;
+        if appended.is_err() {
+            self.shared.claims.enter(self.tenant.id(), Some(self.tenant.chain.current()));
+        }
+        let receipt = appended?;
         for (owe, row) in decision.owe.into_iter().zip(&receipt.owed) {
             self.pending.add(owe.region, row.id, Digest(row.digest), &owe.directive);
         }
         self.pending.settled(&decision.settle);
         for record in decision.records {
             self.fold(now_ms, correlation, record)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the client anchors of a trust root that is about to come into force. Another tenant's actor may be deciding at this moment.
+    fn claim(&self, decision: &Decision) -> Result<(), Error> {
+        let applied = decision.records.iter().filter_map(|record| match record {
+            Record::Applied { certificate, .. } => Some(&certificate.change),
+            _ => None,
+        });
+        for bytes in applied {
+            let change = Change::from_bytes(bytes).map_err(Refusal::MalformedChange)?;
+            if let Some(next) = change.action.next() {
+                self.shared.claims.take(self.tenant.id(), next)?;
+            }
         }
         Ok(())
     }
@@ -60,6 +83,9 @@ impl State {
             Fault::Unwritable { what: "a decision", why }
         })?;
         let Some(proposal) = id.and_then(|id| self.tenant.proposals.get(&id)) else { return Ok(()) };
+        if before != Some(proposal.state) && proposal.made_version().is_some() {
+            self.shared.claims.enter(self.tenant.id(), Some(self.tenant.chain.current()));
+        }
         if before.is_none() {
             self.shared.roster.enter_proposal(proposal.id.clone(), self.tenant.id());
             self.watch(proposal.id.clone());

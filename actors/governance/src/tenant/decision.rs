@@ -12,7 +12,10 @@ use orbital::{
 use policy::Evaluator;
 
 use super::{record::Record, state::Tenant};
-use crate::error::{Error, Refusal};
+use crate::{
+    claims::Claims,
+    error::{Error, Refusal},
+};
 
 /// A region as this run of governance has seen it; nothing of it is stored.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +31,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) now_ms: u64,
     pub(crate) evaluator: &'a Evaluator,
     pub(crate) seen: &'a BTreeMap<Region, Seen>,
+    /// Which tenant each client anchor of the deployment speaks for.
+    pub(crate) claims: &'a Claims,
 }
 
 impl Facts<'_> {

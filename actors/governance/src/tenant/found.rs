@@ -1,9 +1,9 @@
 //! Founding a tenant: what its genesis must hold here before it is written down and owed to its regions.
 
 use orbital::{
-    chain::Genesis,
+    chain::{Chain, Genesis},
     directive::Directive,
-    names::{Deployment, Digest, TenantId},
+    names::{Deployment, Digest},
 };
 
 use super::{
@@ -12,13 +12,13 @@ use super::{
 };
 use crate::{error::Refusal, fleet::Ports};
 
-/// The decision that founds a tenant, and its id.
+/// The decision that founds a tenant, and its chain.
 pub(crate) fn found(
     genesis: Genesis,
     deployment: &Deployment,
     policy: Digest,
     ports: &Ports,
-) -> Result<(TenantId, Decision), Refusal> {
+) -> Result<(Chain, Decision), Refusal> {
     let chain = genesis.found().map_err(Refusal::BadGenesis)?;
     let root = chain.current();
     if root.deployment != *deployment {
@@ -35,5 +35,5 @@ pub(crate) fn found(
     let owe = |region| Owe { region, directive: Directive::Provision { genesis: genesis.clone(), links: Vec::new() } };
     let owe = root.regions.keys().cloned().map(owe).collect();
     let records = vec![Record::Provisioned { genesis }];
-    Ok((chain.tenant(), Decision { records, owe, ..Decision::default() }))
+    Ok((chain, Decision { records, owe, ..Decision::default() }))
 }

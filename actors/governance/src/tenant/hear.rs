@@ -120,7 +120,8 @@ impl State {
         seen.version = observed.as_ref().map(|o| o.trust_version).or(seen.version);
         (seen.observed, seen.at_ms) = (observed, Some(now_ms));
         let observed = seen.observed.clone();
-        let facts = Facts { now_ms, evaluator: &self.shared.evaluator, seen: &self.seen };
+        let (evaluator, claims) = (&self.shared.evaluator, &self.shared.claims);
+        let facts = Facts { now_ms, evaluator, seen: &self.seen, claims };
         let crowded = self.shared.board.is_crowded(&region);
         let levelled = self.levels.step(&self.tenant, &facts, &self.pending, &region, observed.as_ref(), crowded);
         self.shared.board.matches(&region, self.tenant.id(), levelled.level, now_ms);

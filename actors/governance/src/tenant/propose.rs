@@ -137,10 +137,11 @@ fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(
     if let Some(next) = action.next() {
         next.check().map_err(Refusal::BadTrust)?;
         let version = tenant.chain.version();
-        return tenant.chain.check_successor(action, next).map_err(|e| match e {
+        tenant.chain.check_successor(action, next).map_err(|e| match e {
             orbital::certificate::Uncertified::NotSuccessor(_, why) => Refusal::NotSuccessor { version, why },
             other => Refusal::Uncertified(other),
-        });
+        })?;
+        return facts.claims.check(tenant.id(), next);
     }
     match action {
         Action::LinkL1 { l1 } => check_unlinked(tenant, l1),

@@ -1,4 +1,8 @@
 //! The anchors of every tenant, as one snapshot that a handshake reads without a lock.
+//!
+//! An anchor that several tenants name is in force for the one that held it first here, by the durable turn of its claim; the others'
+//! clients are refused by it, and the fault says so. A chain that anchors of several tenants verify (one names another's issuing CA, or
+//! one of its leaves) belongs to the earliest of those claims. Claims of the same turn, or of none, are nobody's.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,6 +28,20 @@ pub enum Anchor {
     Fingerprint(Digest),
 }
 
+impl Anchor {
+    /// What the anchor is known by, whatever names it: a CA by the digest of its public key, so that it stays the same CA when its
+    /// certificate is renewed; a certificate that cannot be read by that of its bytes.
+    pub fn id(&self) -> Digest {
+        match self {
+            Self::Ca(der) => authority(der).map_or_else(|_| sha256(der), |(_, key)| key),
+            Self::Fingerprint(fingerprint) => *fingerprint,
+        }
+    }
+}
+
+/// The turn of a claim that is not durable yet: behind every one that is.
+pub const NOT_YET: u64 = u64::MAX;
+
 /// An anchor, and the system that its clients use. From the tenant's trust root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallerRule {
@@ -31,6 +49,8 @@ pub struct CallerRule {
     pub system: System,
     /// Narrows the anchor to certificates with this SAN URI, SAN DNS name or CN.
     pub name: Option<System>,
+    /// The turn in which the anchor became durable here for this tenant: the lowest one holds it. [`NOT_YET`] where it is not.
+    pub turn: u64,
 }
 
 /// An anchor that is not in force, and why.
@@ -40,6 +60,11 @@ pub enum AnchorFault {
     Unreadable { tenant: TenantId, why: String },
     #[error("tenants {one} and {other} both name the anchor {anchor}; its clients are refused until only one does")]
     Contested { one: TenantId, other: TenantId, anchor: Digest },
+    #[error(
+        "tenant {tenant} names the anchor {anchor}, which tenant {holder} held here before: it stays {holder}'s. \
+         Take it out of {tenant}'s trust root (`kcm caller remove`), and let its clients have a CA of their own"
+    )]
+    Held { tenant: TenantId, holder: TenantId, anchor: Digest },
 }
 
 /// One way to a system: present the name, or none is asked.
@@ -52,16 +77,32 @@ struct Way {
 #[derive(Debug)]
 struct Authority {
     anchor: TrustAnchor<'static>,
-    /// SHA-256 of the SPKI.
-    key: Digest,
     tenant: TenantId,
+    turn: u64,
     ways: Vec<Way>,
 }
 
 #[derive(Debug)]
 struct Pinned {
     tenant: TenantId,
+    turn: u64,
     ways: Vec<Way>,
+}
+
+/// Who named an anchor first.
+#[derive(Clone, Copy, Debug)]
+struct Holder {
+    tenant: TenantId,
+    turn: u64,
+}
+
+/// A tenant that some anchor of its own says the chain belongs to.
+struct Claim<'a> {
+    tenant: TenantId,
+    turn: u64,
+    ways: &'a [Way],
+    /// By the certificate's own fingerprint: nobody has looked at its dates and its purpose.
+    alone: bool,
 }
 
 /// A snapshot of the anchors of all tenants.
@@ -71,58 +112,81 @@ pub struct Anchors {
     /// Authorities by the DER of their subject: a chain is tried against those that its issuers name, whatever the number of tenants.
     by_subject: HashMap<Vec<u8>, Vec<usize>>,
     pinned: HashMap<Digest, Vec<Pinned>>,
+    faults: Vec<AnchorFault>,
 }
 
 impl Anchors {
-    /// Builds the snapshot. Anchors with a fault are left out, or refuse their clients; the faults say which.
+    /// Builds the snapshot. An anchor with a fault is left out, or refuses its clients; the faults say which.
     pub fn of<'a>(rules: impl IntoIterator<Item = (&'a TenantId, &'a [CallerRule])>) -> (Self, Vec<AnchorFault>) {
-        let (mut anchors, mut faults) = (Self::default(), vec![]);
-        for (tenant, rules) in rules {
-            for rule in rules {
-                if let Err(fault) = anchors.add(*tenant, rule) {
-                    faults.push(fault);
-                }
+        let each = rules.into_iter().flat_map(|(tenant, rules)| rules.iter().map(move |rule| (*tenant, rule)));
+        let each: Vec<_> = each.map(|(tenant, rule)| (tenant, rule, rule.anchor.id())).collect();
+        let mut holders: HashMap<Digest, Holder> = HashMap::new();
+        for (tenant, rule, id) in &each {
+            let claim = Holder { tenant: *tenant, turn: rule.turn };
+            let holder = holders.entry(*id).or_insert(claim);
+            if claim.turn < holder.turn {
+                *holder = claim;
             }
         }
+        let (mut anchors, mut faults) = (Self::default(), vec![]);
+        for (tenant, rule, id) in each {
+            let other = holders.get(&id).filter(|holder| holder.tenant != tenant);
+            match other {
+                Some(holder) if holder.turn < rule.turn => {
+                    faults.push(AnchorFault::Held { tenant, holder: holder.tenant, anchor: id });
+                    continue;
+                }
+                Some(holder) => faults.push(AnchorFault::Contested { one: holder.tenant, other: tenant, anchor: id }),
+                None => {}
+            }
+            if let Err(fault) = anchors.add(tenant, rule) {
+                faults.push(fault);
+            }
+        }
+        // Several rules of one anchor stand side by side.
+        faults.dedup();
+        anchors.faults.clone_from(&faults);
         (anchors, faults)
     }
 
+    /// The anchors that are not in force.
+    pub fn faults(&self) -> &[AnchorFault] {
+        &self.faults
+    }
+
     fn add(&mut self, tenant: TenantId, rule: &CallerRule) -> Result<(), AnchorFault> {
-        let way = Way { system: rule.system.clone(), name: rule.name.clone() };
+        let (way, turn) = (Way { system: rule.system.clone(), name: rule.name.clone() }, rule.turn);
         match &rule.anchor {
             Anchor::Fingerprint(fingerprint) => {
                 let holders = self.pinned.entry(*fingerprint).or_default();
-                let other = holders.iter().map(|pinned| pinned.tenant).find(|&holder| holder != tenant);
                 match holders.iter_mut().find(|pinned| pinned.tenant == tenant) {
                     Some(pinned) => pinned.ways.push(way),
-                    None => holders.push(Pinned { tenant, ways: vec![way] }),
+                    None => holders.push(Pinned { tenant, turn, ways: vec![way] }),
                 }
-                contested(tenant, other, *fingerprint)
             }
             Anchor::Ca(der) => {
-                let (anchor, key) = authority(der).map_err(|why| AnchorFault::Unreadable { tenant, why })?;
-                let other = self.authorities.iter().find(|held| held.key == key && held.tenant != tenant);
-                let other = other.map(|held| held.tenant);
-                let mut held = self.authorities.iter_mut();
-                match held.find(|held| held.anchor == anchor && held.tenant == tenant) {
+                let (anchor, _) = authority(der).map_err(|why| AnchorFault::Unreadable { tenant, why })?;
+                let named = self.by_subject.entry(anchor.subject.as_ref().to_vec()).or_default();
+                let same = |at: &&usize| {
+                    let held = self.authorities.get(**at);
+                    held.is_some_and(|held| held.anchor == anchor && held.tenant == tenant)
+                };
+                match named.iter().find(same).and_then(|at| self.authorities.get_mut(*at)) {
                     Some(held) => held.ways.push(way),
                     None => {
-                        self.by_subject
-                            .entry(anchor.subject.as_ref().to_vec())
-                            .or_default()
-                            .push(self.authorities.len());
-                        self.authorities.push(Authority { anchor, key, tenant, ways: vec![way] });
+                        named.push(self.authorities.len());
+                        self.authorities.push(Authority { anchor, tenant, turn, ways: vec![way] });
                     }
                 }
-                contested(tenant, other, key)
             }
         }
+        Ok(())
     }
 
     /// Who the owner of this chain (its own certificate first) is at `now`.
     ///
-    /// Possession of the private key is TLS' to prove; the rest is here: one tenant's anchor verifies the chain, its dates and its
-    /// purpose, and the names lead to one system.
+    /// Possession of the private key is TLS' to prove; the rest is here: an anchor verifies the chain, its dates and its purpose, no other
+    /// tenant has an earlier claim to it, and the names lead to one system.
     pub fn identify(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<Caller, NotACaller> {
         let (leaf, intermediates) = chain.split_first().ok_or(NotACaller::NoCertificate)?;
         if chain.len() > CHAIN_CERTIFICATES_MAX {
@@ -130,47 +194,48 @@ impl Anchors {
         }
         let fingerprint = sha256(leaf);
         let pinned = self.pinned.get(&fingerprint).map_or(&[][..], Vec::as_slice);
-        let verified = self.verifying(leaf, intermediates, now);
-        let found = match (pinned, verified) {
-            ([], found) => found?,
-            ([pinned], Ok(found)) if found.0 != pinned.tenant => return Err(NotACaller::Contested),
-            ([_], Err(NotACaller::Contested)) | ([_, _, ..], _) => return Err(NotACaller::Contested),
-            ([pinned], _) => {
-                certificate::check_alone(leaf, now)?;
-                (pinned.tenant, pinned.ways.as_slice())
-            }
-        };
-        let (tenant, ways) = found;
-        let way = choose(ways, leaf)?;
+        let (verified, failure) = self.verifying(leaf, intermediates, now);
+        let claims = joined(pinned, verified);
+        let first = claims.iter().map(|claim| claim.turn).min().ok_or(failure)?;
+        let mut foremost = claims.iter().filter(|claim| claim.turn == first);
+        let (Some(claim), None) = (foremost.next(), foremost.next()) else { return Err(NotACaller::Contested) };
+        if claim.alone {
+            certificate::check_alone(leaf, now)?;
+        }
+        let way = choose(claim.ways, leaf)?;
         let label = way.name.as_ref().map_or_else(|| fingerprint.to_string(), ToString::to_string);
-        Ok(Caller::found(tenant, way.system.clone(), label.into(), fingerprint))
+        Ok(Caller::found(claim.tenant, way.system.clone(), label.into(), fingerprint))
     }
 
-    /// The tenant whose authority verifies the chain. Each tenant's authorities are tried by themselves, so that one which stands
-    /// between a client and another tenant's root cannot take the client over.
+    /// The tenants of which some authority verifies the chain, and why none does where none does. Each tenant's authorities are tried by
+    /// themselves, so that one which stands between a client and another tenant's root cannot hide that root's claim.
     fn verifying(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<(TenantId, &[Way]), NotACaller> {
-        let own = EndEntityCert::try_from(leaf).map_err(|error| NotACaller::Unreadable(error.to_string()))?;
-        let mut found: Option<(TenantId, &[Way])> = None;
-        let mut failure = NotACaller::UnknownIssuer;
+    ) -> (Vec<Claim<'_>>, NotACaller) {
+        let own = match EndEntityCert::try_from(leaf) {
+            Ok(own) => own,
+            Err(error) => return (Vec::new(), NotACaller::Unreadable(error.to_string())),
+        };
+        let (mut claims, mut failure) = (Vec::new(), NotACaller::UnknownIssuer);
         for (tenant, candidates) in self.candidates(&own, intermediates) {
             let anchors: Vec<TrustAnchor<'_>> = candidates.iter().map(|authority| authority.anchor.clone()).collect();
             let path =
                 own.verify_for_usage(algorithms(), &anchors, intermediates, now, KeyUsage::client_auth(), None, None);
             match path {
                 Err(error) => failure = reason(&error),
-                Ok(_) if found.is_some() => return Err(NotACaller::Contested),
                 Ok(path) => {
                     let authority = candidates.iter().find(|authority| authority.anchor == *path.anchor());
-                    found = authority.map(|authority| (tenant, authority.ways.as_slice()));
+                    claims.extend(authority.map(|held| {
+                        let (turn, ways) = (held.turn, held.ways.as_slice());
+                        Claim { tenant, turn, ways, alone: false }
+                    }));
                 }
             }
         }
-        found.ok_or(failure)
+        (claims, failure)
     }
 
     /// The authorities that some certificate of the chain names as issuer, by tenant.
@@ -198,8 +263,15 @@ impl Anchors {
     }
 }
 
-fn contested(tenant: TenantId, other: Option<TenantId>, anchor: Digest) -> Result<(), AnchorFault> {
-    other.map_or(Ok(()), |other| Err(AnchorFault::Contested { one: other, other: tenant, anchor }))
+/// One claim a tenant: within it the fingerprint goes before the authority, and the earlier of both turns counts.
+fn joined<'a>(pinned: &'a [Pinned], mut claims: Vec<Claim<'a>>) -> Vec<Claim<'a>> {
+    for Pinned { tenant, turn, ways } in pinned {
+        match claims.iter_mut().find(|claim| claim.tenant == *tenant) {
+            Some(claim) => *claim = Claim { turn: claim.turn.min(*turn), ways, alone: true, ..*claim },
+            None => claims.push(Claim { tenant: *tenant, turn: *turn, ways, alone: true }),
+        }
+    }
+    claims
 }
 
 /// The one way that the certificate's names open.

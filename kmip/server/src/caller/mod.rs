@@ -1,8 +1,9 @@
 //! Who calls: a client certificate becomes a [`Caller`].
 //!
 //! The anchor that verified the chain decides the tenant (PROTOCOL §8); names in the certificate only narrow. A chain that the
-//! anchors of two tenants verify belongs to nobody: else a tenant could take another's clients by naming their public certificate
-//! as its own. A `Caller` has one constructor, [`Anchors::identify`], which the handshake's verifier and a resumed session share.
+//! anchors of two tenants verify belongs to the one whose claim became durable here first: certificates are public, so whoever names
+//! another's as its own must neither get its clients nor lock them out. A `Caller` has one constructor, [`Anchors::identify`], which
+//! the handshake's verifier and a resumed session share.
 
 mod anchors;
 mod certificate;
@@ -10,7 +11,7 @@ mod certificate;
 pub(crate) mod tests;
 mod verifier;
 
-pub use anchors::{Anchor, AnchorFault, AnchorTable, Anchors, CHAIN_CERTIFICATES_MAX, CallerRule};
+pub use anchors::{Anchor, AnchorFault, AnchorTable, Anchors, CHAIN_CERTIFICATES_MAX, CallerRule, NOT_YET};
 pub use verifier::Verifier;
 
 use orbital::names::{Digest, System, TenantId};
@@ -79,6 +80,6 @@ pub enum NotACaller {
     NameMissing,
     #[error("the certificate carries names of more than one system")]
     NamesContradict,
-    #[error("more than one tenant claims this certificate; it is refused until only one does")]
+    #[error("more than one tenant claims this certificate, and none did so first; it is refused until only one does")]
     Contested,
 }

@@ -1,5 +1,7 @@
 //! Certificates against anchors: every way to be a tenant's client, and every way not to be one.
 
+use std::collections::BTreeMap;
+
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, SanType,
@@ -42,6 +44,10 @@ impl Authority {
         parameters
     }
 
+    fn key(&self) -> KeyPair {
+        KeyPair::try_from(self.0.key().serialize_der()).unwrap()
+    }
+
     fn below(&self, name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         Self(CertifiedIssuer::signed_by(Self::parameters(name), key, &self.0).unwrap())
@@ -52,7 +58,7 @@ impl Authority {
     }
 
     pub(crate) fn rule(&self, name: &str) -> CallerRule {
-        CallerRule { anchor: Anchor::Ca(self.der().to_vec()), system: system(name), name: None }
+        CallerRule { anchor: Anchor::Ca(self.der().to_vec()), system: system(name), name: None, turn: NOT_YET }
     }
 
     pub(crate) fn issue(&self, shape: impl FnOnce(&mut CertificateParams)) -> (CertificateDer<'static>, KeyPair) {
@@ -91,11 +97,15 @@ fn anchors(rules: &[(TenantId, Vec<CallerRule>)]) -> (Anchors, Vec<AnchorFault>)
 }
 
 fn pin(leaf: &CertificateDer<'_>, name: &str) -> CallerRule {
-    CallerRule { anchor: Anchor::Fingerprint(anchors::sha256(leaf)), system: system(name), name: None }
+    CallerRule { anchor: Anchor::Fingerprint(anchors::sha256(leaf)), system: system(name), name: None, turn: NOT_YET }
 }
 
 fn named(rule: CallerRule, name: &str) -> CallerRule {
     CallerRule { name: Some(system(name)), ..rule }
+}
+
+fn since(rule: CallerRule, turn: u64) -> CallerRule {
+    CallerRule { turn, ..rule }
 }
 
 fn whose(anchors: &Anchors, chain: &[CertificateDer<'_>]) -> Result<(TenantId, String), NotACaller> {
@@ -203,9 +213,78 @@ fn within_a_tenant_the_fingerprint_goes_before_the_authority() {
     assert_eq!(whose(&anchors, &[one.leaf(|_| {})]), is(1, "orders"));
 }
 
-/// Certificates are public: whoever names another's as its own must not get its clients, and gets noticed.
+/// Certificates are public: whoever names another's as its own must not get its clients, must not lock them out, and gets noticed.
 #[test]
-fn what_two_tenants_claim_belongs_to_neither() {
+fn what_a_tenant_held_first_stays_its_own() {
+    let root = Authority::new("root");
+    let issuing = root.below("issuing");
+    let leaf = issuing.leaf(|_| {});
+    let chain = [leaf.clone(), issuing.der()];
+    let honest = |number| (tenant(number), vec![since(root.rule("orders"), 3)]);
+    for (theft, seen) in [(root.rule("x"), true), (issuing.rule("x"), false), (pin(&leaf, "x"), false)] {
+        for later in [4, NOT_YET] {
+            // The order of the tenants' ids says nothing.
+            for (owner, thief) in [(1, 2), (2, 1)] {
+                let rules = BTreeMap::from([honest(owner), (tenant(thief), vec![since(theft.clone(), later)])]);
+                let (anchors, faults) = Anchors::of(rules.iter().map(|(tenant, rules)| (tenant, rules.as_slice())));
+                assert_eq!(whose(&anchors, &chain), is(owner, "orders"));
+                let expected = AnchorFault::Held {
+                    tenant: tenant(thief),
+                    holder: tenant(owner),
+                    anchor: root.rule("orders").anchor.id(),
+                };
+                assert_eq!(faults, if seen { vec![expected] } else { vec![] });
+                assert_eq!(anchors.faults(), faults);
+            }
+        }
+    }
+    let pins = [(tenant(1), vec![since(pin(&leaf, "orders"), 2)]), (tenant(2), vec![since(pin(&leaf, "x"), 1)])];
+    let (anchors, faults) = anchors(&pins);
+    assert_eq!(whose(&anchors, &chain), is(2, "x"));
+    assert!(matches!(faults.as_slice(), [AnchorFault::Held { .. }]));
+}
+
+/// What a holder's own rules refuse does not fall to whoever named its CA later.
+#[test]
+fn a_client_that_its_holder_refuses_is_nobodys() {
+    let root = Authority::new("root");
+    let rules = [
+        (tenant(1), vec![since(named(root.rule("orders"), "urn:app:orders"), 1)]),
+        (tenant(2), vec![since(root.rule("x"), 2)]),
+    ];
+    assert_eq!(whose(&anchors(&rules).0, &[root.leaf(|_| {})]), Err(NotACaller::NameMissing));
+}
+
+#[test]
+fn a_holder_keeps_its_clients_by_the_earliest_of_its_claims() {
+    let root = Authority::new("root");
+    let leaf = root.leaf(|_| {});
+    let rules = [
+        (tenant(1), vec![since(root.rule("orders"), 1), since(pin(&leaf, "backup"), 9)]),
+        (tenant(2), vec![since(pin(&leaf, "x"), 5)]),
+    ];
+    assert_eq!(whose(&anchors(&rules).0, &[leaf]), is(1, "orders"));
+}
+
+#[test]
+fn a_ca_stays_the_same_when_its_certificate_is_renewed() {
+    let (before, other) = (Authority::new("root"), Authority::new("root"));
+    let renewed = Authority(CertifiedIssuer::self_signed(Authority::parameters("root"), before.key()).unwrap());
+    assert_ne!(before.der(), renewed.der());
+    let id = |authority: &Authority| authority.rule("x").anchor.id();
+    assert_eq!(id(&before), id(&renewed));
+    assert_ne!(id(&before), id(&other));
+    let rules = [(tenant(1), vec![since(renewed.rule("x"), 2)]), (tenant(2), vec![since(before.rule("orders"), 1)])];
+    assert_eq!(whose(&anchors(&rules).0, &[renewed.leaf(|_| {})]), is(2, "orders"));
+    // The same key under another name is no way round its holder.
+    let renamed = Authority(CertifiedIssuer::self_signed(Authority::parameters("other"), before.key()).unwrap());
+    let rules = [(tenant(1), vec![since(renamed.rule("x"), 2)]), (tenant(2), vec![since(before.rule("orders"), 1)])];
+    assert_eq!(whose(&anchors(&rules).0, &[renamed.leaf(|_| {})]), Err(NotACaller::UnknownIssuer));
+}
+
+/// Claims that nobody made first, such as two of one turn.
+#[test]
+fn what_two_tenants_claim_at_once_belongs_to_neither() {
     let root = Authority::new("root");
     let issuing = root.below("issuing");
     let leaf = issuing.leaf(|_| {});
@@ -242,7 +321,7 @@ fn a_table_changes_as_a_whole_and_names_what_is_not_in_force() {
     let leaf = [one.leaf(|_| {})];
     let before = table.current();
     assert_eq!(whose(&before, &leaf), is(1, "orders"));
-    let bad = CallerRule { anchor: Anchor::Ca(vec![0; 10]), system: system("x"), name: None };
+    let bad = CallerRule { anchor: Anchor::Ca(vec![0; 10]), system: system("x"), name: None, turn: NOT_YET };
     assert!(matches!(table.set(tenant(2), vec![bad]).as_slice(), [AnchorFault::Unreadable { .. }]));
     assert_eq!(whose(&table.current(), &leaf), is(1, "orders"));
     table.remove(&tenant(1));

@@ -28,13 +28,14 @@ use super::{
     report::{acknowledged, probed},
     state::{Tenant, id_of},
 };
-use crate::{error::Error, proposal::State};
+use crate::{claims::Claims, error::Error, proposal::State};
 
 pub(super) struct Bench {
     pub(super) world: World,
     pub(super) tenant: Tenant,
     pub(super) evaluator: Evaluator,
     pub(super) seen: BTreeMap<Region, Seen>,
+    pub(super) claims: Claims,
     pub(super) pending: Pending,
     pub(super) levels: Levels,
     pub(super) now_ms: u64,
@@ -66,6 +67,7 @@ impl Bench {
             world,
             evaluator,
             seen: BTreeMap::new(),
+            claims: Claims::default(),
             pending: Pending::default(),
             levels: Levels::default(),
             now_ms: NOW * 1_000,
@@ -77,7 +79,7 @@ impl Bench {
     }
 
     pub(super) fn facts(&self) -> Facts<'_> {
-        Facts { now_ms: self.now_ms, evaluator: &self.evaluator, seen: &self.seen }
+        Facts { now_ms: self.now_ms, evaluator: &self.evaluator, seen: &self.seen, claims: &self.claims }
     }
 
     /// As the actor commits, without a ledger; every record goes through its stored form.

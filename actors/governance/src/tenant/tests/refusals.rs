@@ -145,6 +145,30 @@ fn what_the_tenants_state_does_not_allow() {
     assert_eq!(code(b.propose(Action::RevokeL1 {}, "carol")), "taken", "and stops always");
 }
 
+/// Asked when it is proposed, and again when it would come into force: somebody may have been quicker.
+#[test]
+fn an_anchor_of_another_tenant_is_refused() {
+    let mut b = Bench::new();
+    let rival = World::of("test", "globex");
+    let theirs = rival.trust().callers.clone();
+    let action = |b: &Bench| {
+        let theirs = theirs.clone();
+        Action::ChangeCallers { next: b.world.next(|root| root.callers.extend(theirs)) }
+    };
+    let first = action(&b);
+    let open = b.propose(first, "alice").unwrap();
+    b.claims.enter(rival.tenant(), Some(rival.trust()));
+    let second = action(&b);
+    assert_eq!(code(b.propose(second, "alice")), "anchor-taken");
+    assert_eq!(code(b.approve(&open, "bob")), "anchor-taken");
+    assert_eq!(b.tenant.proposals[&open].state, State::Open, "nothing was written");
+    // What stands already stays the tenant's own to keep and to give up.
+    let own = Action::ChangeCallers { next: b.world.next(|root| root.callers.clear()) };
+    assert_eq!(code(b.propose(own, "alice")), "taken");
+    b.claims.enter(rival.tenant(), None);
+    assert_eq!(b.approve(&open, "bob").unwrap(), State::Applying);
+}
+
 #[test]
 fn a_link_that_no_region_took_does_not_bar_another() {
     let mut b = Bench::new();
