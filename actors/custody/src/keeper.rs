@@ -22,7 +22,7 @@ use orbital::names::{Digest, TenantId};
 use parking_lot::Mutex;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Now},
     error::Error,
     high_water::{HighWater, Known, Mark, Verdict},
     key_table::{Drained, KeyTable, Opening, Stop, Stops},
@@ -59,9 +59,22 @@ struct Kept {
     lease: Lease,
     /// Kills of a killed tenant that this node has acknowledged and a store that was put back no longer names.
     lost: Option<Known>,
+    /// When the lease ends that `row` says, and the one that the store says: CLOCK_BOOTTIME milliseconds. A restart gives no more.
+    row_until_ms: u64,
+    stored_until_ms: u64,
 }
 
 impl Kept {
+    fn new(row: TenantRow, lease: Lease, lost: Option<Known>) -> Self {
+        let until_ms = lease.until_ms();
+        Self { row, lease, lost, row_until_ms: until_ms, stored_until_ms: until_ms }
+    }
+
+    fn write_lease(&mut self, now: Now) {
+        self.row.lease = Some(self.lease.stored(now));
+        self.row_until_ms = self.lease.until_ms();
+    }
+
     fn mark(&self) -> Mark {
         Mark { lost: self.lost, ..self.row.mark() }
     }
@@ -135,7 +148,7 @@ impl Keeper {
                 lease_until_ms: lease.until_ms(),
             };
             table.open(tenant, opening);
-            slots.insert(tenant, Slot::new(Kept { row, lease, lost: mark.lost }));
+            slots.insert(tenant, Slot::new(Kept::new(row, lease, mark.lost)));
         }
         let (slots, turn) = (ArcSwap::from_pointee(slots), AtomicU64::new(turn));
         Ok((Self { table, shelf, high_water, clock, slots, turn }, verdict))
@@ -175,7 +188,7 @@ impl Keeper {
             generation: row.generation,
             lease_until_ms: lease.until_ms(),
         };
-        let slot = Slot::new(Kept { row, lease, lost: mark.lost });
+        let slot = Slot::new(Kept::new(row, lease, mark.lost));
         self.slots.rcu(|slots| {
             let mut next = BTreeMap::clone(slots);
             next.insert(tenant, slot.clone());
@@ -192,7 +205,16 @@ impl Keeper {
         // At once; whoever is lifting the same stop may take it back before the lock is had, so it is set again under the lock.
         self.table.fence(tenant, stop);
         let slot = self.slot(tenant)?;
-        let mut kept = slot.kept.lock();
+        self.stop_kept(tenant, &mut slot.kept.lock(), stop, kill)
+    }
+
+    fn stop_kept(
+        &self,
+        tenant: &TenantId,
+        kept: &mut Kept,
+        stop: Stop,
+        kill: Option<Digest>,
+    ) -> Result<Entombed, Error> {
         let drained = self.table.kill(tenant, stop)?;
         let gate = self.table.gate(tenant).ok_or(Error::UnknownTenant(*tenant))?;
         kept.row.generation = kept.row.generation.max(drained.generation());
@@ -201,7 +223,7 @@ impl Keeper {
         if kept.row.is_killed_for_good() {
             self.table.fence(tenant, Stop::KilledForGood);
         }
-        self.entomb(&drained, &kept, gate.stops())
+        self.entomb(&drained, kept, gate.stops())
     }
 
     fn entomb(&self, drained: &Drained, kept: &Kept, stops: Stops) -> Result<Entombed, Error> {
@@ -215,8 +237,11 @@ impl Keeper {
 
     /// The stop is set and was written down: one whose files failed must be tried again.
     pub fn is_durable(&self, tenant: &TenantId, stop: Stop) -> bool {
-        self.row(tenant).is_some_and(|row| Stops(row.stops).holds(stop))
-            && self.high_water.mark(tenant).is_some_and(|mark| mark.stops.holds(stop))
+        self.slot(tenant).is_ok_and(|slot| self.is_kept(&slot.kept.lock(), tenant, stop))
+    }
+
+    fn is_kept(&self, kept: &Kept, tenant: &TenantId, stop: Stop) -> bool {
+        Stops(kept.row.stops).holds(stop) && self.high_water.mark(tenant).is_some_and(|mark| mark.stops.holds(stop))
     }
 
     /// The store has lost kills of this tenant that were acknowledged, and the tenant is killed.
@@ -243,11 +268,12 @@ impl Keeper {
     {
         let slot = self.slot(tenant)?;
         let _in_turn = slot.writing.lock().await;
-        let (answer, row) = {
+        let (answer, row, until_ms) = {
             let mut kept = slot.kept.lock();
-            (change(&mut kept), kept.row.clone())
+            (change(&mut kept), kept.row.clone(), kept.row_until_ms)
         };
         self.shelf.put_tenant(*tenant, &row).await?;
+        slot.kept.lock().stored_until_ms = until_ms;
         Ok(answer)
     }
 

@@ -2,7 +2,7 @@
 
 use orbital::names::TenantId;
 
-use super::{Entombed, Keeper};
+use super::{Entombed, Keeper, Slot};
 use crate::{
     error::Error,
     key_table::{LEASE_UNLIMITED, Stop},
@@ -25,7 +25,8 @@ impl Keeper {
         Ok(nonce)
     }
 
-    /// A verified lease statement over a nonce drawn here. `Ok(Err(_))`: the nonce is not awaited, nothing changed.
+    /// A verified lease statement over a nonce drawn here. `Ok(Err(_))`: the nonce is not awaited, nothing changed. One that ends sooner
+    /// than what is stored is durable before this returns; a longer one may wait for [`Keeper::store_leases`].
     pub async fn renew(
         &self,
         tenant: &TenantId,
@@ -34,22 +35,25 @@ impl Keeper {
     ) -> Result<Result<(), NotAwaited>, Error> {
         let now = self.clock.now();
         let slot = self.slot(tenant)?;
-        let over = {
+        let (over, sooner) = {
             let mut kept = slot.kept.lock();
             if let Err(refused) = kept.lease.renew(nonce, length, now) {
                 return Ok(Err(refused));
             }
-            kept.row.lease = Some(kept.lease.stored(now));
+            kept.write_lease(now);
             self.table.lease_until(tenant, kept.lease.until_ms());
-            kept.lease.is_over(now)
+            (kept.lease.is_over(now), kept.lease.until_ms() < kept.stored_until_ms)
         };
+        if sooner {
+            self.store(tenant, |_| ()).await?;
+        }
         if !over && self.table.gate(tenant).is_some_and(|gate| gate.stops().holds(Stop::LeaseOver)) {
             self.lift(tenant, Stop::LeaseOver).await?;
         }
         Ok(Ok(()))
     }
 
-    /// A topology file's shorter lease.
+    /// A topology file's shorter lease; each start says it again, so that it need not be durable.
     pub fn shorten_lease(&self, tenant: &TenantId, length: Length) {
         let now = self.clock.now();
         if let Ok(slot) = self.slot(tenant) {
@@ -67,19 +71,23 @@ impl Keeper {
 
     /// Stops every tenant whose lease has ended. Call every second: the gate refuses by itself, this zeroizes.
     pub fn end_leases(&self) -> Vec<(TenantId, Result<Entombed, Error>)> {
-        let now = self.clock.now();
         let slots = self.slots.load_full();
-        let over = slots.iter().filter(|(_, slot)| slot.kept.lock().lease.is_over(now)).map(|(tenant, _)| *tenant);
-        let over: Vec<TenantId> = over.collect();
-        let stop = |tenant: TenantId| (tenant, self.stop(&tenant, Stop::LeaseOver, None));
-        over.into_iter().filter(|tenant| !self.is_durable(tenant, Stop::LeaseOver)).map(stop).collect()
+        slots.iter().filter_map(|(tenant, slot)| Some((*tenant, self.end_lease(tenant, slot)?))).collect()
+    }
+
+    /// Asked and stopped under one lock: a renewal comes before, and the lease is not over, or after, and lifts this stop. No fence
+    /// before the lock, as the gate has refused since the very end.
+    fn end_lease(&self, tenant: &TenantId, slot: &Slot) -> Option<Result<Entombed, Error>> {
+        let mut kept = slot.kept.lock();
+        let over = kept.lease.is_over(self.clock.now()) && !self.is_kept(&kept, tenant, Stop::LeaseOver);
+        over.then(|| self.stop_kept(tenant, &mut kept, Stop::LeaseOver, None))
     }
 
     /// Writes down what is left of every lease. Call every [`crate::lease::STORE_EVERY_MS`] or more often.
     pub async fn store_leases(&self) -> Result<(), Error> {
         let now = self.clock.now();
         for tenant in self.tenants() {
-            self.store(&tenant, |kept| kept.row.lease = Some(kept.lease.stored(now))).await?;
+            self.store(&tenant, |kept| kept.write_lease(now)).await?;
         }
         Ok(())
     }

@@ -5,8 +5,11 @@ use orbital::sign::Kind;
 use super::*;
 use crate::{
     clock::hand::HandClock,
+    key_table::{Entry, Purpose},
+    names::KeyId,
     rig::{OTHER, TENANT, World},
     shelf::TOMBSTONE_KILLS_MAX,
+    vault::{Slab, Wanted},
 };
 
 const FIRST: Digest = Digest([3; 32]);
@@ -16,11 +19,13 @@ struct Run {
     table: Arc<KeyTable>,
     shelf: Arc<Shelf>,
     keeper: Arc<Keeper>,
+    clock: Arc<HandClock>,
 }
 
 /// A run over the world's folder; both tenants are provisioned if they are not.
 async fn start(world: &World) -> Run {
-    let clock: Arc<dyn Clock> = Arc::new(HandClock::default());
+    let hand = Arc::new(HandClock::default());
+    let clock: Arc<dyn Clock> = hand.clone();
     let (table, shelf) = (Arc::new(KeyTable::new(clock.clone())), world.shelf());
     let file = world.path("highwater");
     let (keeper, _) = Keeper::load(table.clone(), shelf.clone(), &file, world.key(), clock).unwrap();
@@ -29,10 +34,14 @@ async fn start(world: &World) -> Run {
             keeper.provision(tenant, TenantRow::default(), Length::Unlimited).await.unwrap();
         }
     }
-    Run { table, shelf, keeper: Arc::new(keeper) }
+    Run { table, shelf, keeper: Arc::new(keeper), clock: hand }
 }
 
 impl Run {
+    async fn renew(&self, tenant: &TenantId, length: Length) {
+        let nonce = self.keeper.draw_nonce(tenant).unwrap();
+        self.keeper.renew(tenant, &nonce, length).await.unwrap().unwrap();
+    }
     fn holds(&self, stop: Stop) -> bool {
         self.table.gate(&TENANT).unwrap().stops().holds(stop)
     }
@@ -109,6 +118,47 @@ async fn a_stop_is_not_undone_by_a_lift_that_was_under_way() {
         assert!(run.holds(Stop::L1Stop), "the lift that began before the stop has undone it");
         run.keeper.lift(&TENANT, Stop::L1Stop).await.unwrap();
     }
+}
+
+/// Both leases have ended; while the first tenant's keys are waited for, the second one's renewal arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_meets_the_end_of_its_lease_counts() {
+    let world = World::new();
+    let run = start(&world).await;
+    let slab = Slab::open(16, Wanted::Best).unwrap();
+    let secret = slab.random(32).unwrap();
+    let entry = Entry { key: KeyId::L2, secret, system: None, meta: None, revision: 1 };
+    run.table.insert(&TENANT, entry, Generation(0)).unwrap();
+    for tenant in [TENANT, OTHER] {
+        run.renew(&tenant, Length::Milliseconds(3_600_000)).await;
+    }
+    let borrow = run.table.borrow(&TENANT, &KeyId::L2, None, Purpose::Process).unwrap();
+    run.clock.forward(3_600_000);
+    let keeper = run.keeper.clone();
+    let ending = tokio::task::spawn_blocking(move || keeper.end_leases().len());
+    while run.table.gate(&TENANT).unwrap().generation() == Generation(0) {
+        tokio::task::yield_now().await;
+    }
+    run.renew(&OTHER, Length::Milliseconds(3_600_000)).await;
+    drop(borrow);
+    assert_eq!(ending.await.unwrap(), 1);
+    assert!(run.holds(Stop::LeaseOver));
+    run.table.admit(&OTHER, Purpose::Process).unwrap();
+}
+
+/// A renewal that ends sooner is not to be forgotten by a node that stops before it stores the leases.
+#[tokio::test]
+async fn a_shorter_lease_is_durable_at_once() {
+    let world = World::new();
+    let run = start(&world).await;
+    assert_eq!(run.keeper.lease_left_ms(&TENANT), None);
+    run.renew(&TENANT, Length::Milliseconds(600_000)).await;
+    run.shelf.close().await;
+    let run = start(&world).await;
+    assert!(run.keeper.lease_left_ms(&TENANT).unwrap() <= 600_000);
+    run.renew(&TENANT, Length::Milliseconds(300_000)).await;
+    run.shelf.close().await;
+    assert!(start(&world).await.keeper.lease_left_ms(&TENANT).unwrap() <= 300_000);
 }
 
 /// Leases are stored tenant by tenant: the copy of a row must not be older than what another has made durable meanwhile.

@@ -326,13 +326,15 @@ impl Cache {
         Vec::new()
     }
 
-    /// The fence is set here and now; waiting for borrows is not for a mailbox.
+    /// The fence is set here and now; waiting for borrows is not for a mailbox. The KMS may be back before they end: what waits sets no
+    /// fence.
     fn away(&self, tenant: TenantId) {
-        self.parts.table.fence(&tenant, Stop::L1Away);
+        let closed = self.parts.table.close(&tenant, Stop::L1Away);
         let parts = self.parts.clone();
         tokio::task::spawn_blocking(move || {
-            if let Err(why) = parts.table.kill(&tenant, Stop::L1Away) {
-                tracing::error!(%tenant, %why, "the grace of an unreachable L1 is over; the tenant stays fenced");
+            match closed {
+                Ok(closed) => drop(closed.drain()),
+                Err(why) => tracing::error!(%tenant, %why, "the grace of an unreachable L1 is over"),
             }
             (parts.watch)(Observed::L1Away { tenant });
         });

@@ -266,6 +266,36 @@ async fn an_absent_kms_leaves_cached_keys_until_grace_is_over() {
     node.cache.unseal(TENANT, system("a")).await.unwrap();
 }
 
+/// Waiting for borrows takes as long as it takes; the KMS that is back before it ends is not shut out again by it.
+#[test]
+fn a_kms_that_is_back_at_once_stays_back() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let world = World::new();
+        let mut node = world.start().await;
+        node.cache.grace(TENANT, Some(10_000)).unwrap();
+        // The one thread on which a stop may wait is taken.
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let holding = tokio::task::spawn_blocking(move || held.recv());
+        *world.kms.mood.lock() = Mood::Away;
+        node.clock.forward(60_000);
+        node.cache.actor().unwrap().cast(Msg::Tick).unwrap();
+        while !node.table.gate(&TENANT).unwrap().stops().holds(Stop::L1Away) {
+            tokio::task::yield_now().await;
+        }
+        *world.kms.mood.lock() = Mood::Fine;
+        node.clock.forward(60_000);
+        node.cache.actor().unwrap().cast(Msg::Tick).unwrap();
+        while node.table.gate(&TENANT).unwrap().stops().holds(Stop::L1Away) {
+            tokio::task::yield_now().await;
+        }
+        release.send(()).unwrap();
+        holding.await.unwrap().unwrap();
+        until(&mut node, |observed| matches!(observed, Observed::L1Away { tenant } if *tenant == TENANT)).await;
+        node.table.admit(&TENANT, Purpose::Process).unwrap();
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_of_an_unlinked_key_reports_its_resolved_name() {
     let world = World::new();

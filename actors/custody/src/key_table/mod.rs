@@ -142,6 +142,22 @@ impl Borrow {
     }
 }
 
+/// The gate is closed and a generation has begun; keys may still be in use, and in memory.
+pub(crate) struct Closed {
+    id: TenantId,
+    tenant: Arc<Tenant>,
+    stop: Stop,
+    generation: Generation,
+}
+
+impl Closed {
+    /// Waits for every borrow. Sets no stop: one that was lifted in the meantime stays lifted, and keys that came since are unsealed again.
+    pub(crate) fn drain(self) -> Drained {
+        let keys = if self.stop.zeroizes() { drain(&self.tenant) } else { 0 };
+        Drained { tenant: self.id, stop: self.stop, generation: self.generation, keys }
+    }
+}
+
 /// Proof that a tenant's keys are gone from this node's memory: fenced, no borrow left, bytes zeroized, older unseals refused.
 /// A tombstone is written from it, and only then a stop is acknowledged.
 pub struct Drained {
@@ -286,15 +302,18 @@ impl KeyTable {
 
     /// Fences, raises the generation, empties every slot and waits for every borrow. Returns when the bytes are zero.
     pub fn kill(&self, id: &TenantId, stop: Stop) -> Result<Drained, Error> {
+        Ok(self.close(id, stop)?.drain())
+    }
+
+    /// Fences and raises the generation, without waiting.
+    pub(crate) fn close(&self, id: &TenantId, stop: Stop) -> Result<Closed, Error> {
         if !self.fence(id, stop) {
             return Err(Error::UnknownTenant(*id));
         }
-        let tenants = self.tenants.load();
-        let tenant = tenants.get(id).ok_or(Error::UnknownTenant(*id))?;
+        let tenant = self.tenants.load().get(id).cloned().ok_or(Error::UnknownTenant(*id))?;
         // Before any slot is emptied: an insert that waits for a shard meets the new generation.
         let generation = Generation(tenant.gate.generation.fetch_add(1, Ordering::SeqCst) + 1);
-        let keys = if stop.zeroizes() { drain(tenant) } else { 0 };
-        Ok(Drained { tenant: *id, stop, generation, keys })
+        Ok(Closed { id: *id, tenant, stop, generation })
     }
 
     /// Lifts one stop. Whether it may be lifted is decided and made durable by the caller, before.

@@ -99,7 +99,7 @@ impl Steward {
     }
 
     /// Lifts the kill unless another has come.
-    async fn unkill(&self, tenant: TenantId, cell: &Arc<Cell>) -> Result<(), Unmet> {
+    pub(super) async fn unkill(&self, tenant: TenantId, cell: &Arc<Cell>) -> Result<(), Unmet> {
         let restored = cell.standing.load().restored().clone();
         if self.keeper.unkill(&tenant, &restored).await? {
             tracing::warn!(%tenant, "restored: every known kill is named by a certified restore");

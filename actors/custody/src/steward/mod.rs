@@ -112,7 +112,7 @@ impl Steward {
         };
         let (tenant, name) = (tenant_of(&directive), directive.name());
         let met = match &directive {
-            Directive::Kill(warrant) => self.stop(warrant),
+            Directive::Kill(warrant) => self.stop(warrant).await,
             other => self.perform(other, digest).await,
         };
         let met = match met {

@@ -1,27 +1,61 @@
 //! The kill, and nothing else. Synchronous from the first byte to the tombstone.
 
+use std::sync::Arc;
+
 use orbital::{directive::Warrant, names::Digest};
 
-use super::{Steward, Unmet};
+use super::{Cell, Steward, Unmet};
 use crate::{
     key_table::Stop,
-    standing::{Effect, Refusal},
+    standing::{Effect, Judged, Refusal, Standing},
 };
+
+/// A kill whose certificate holds, and the standing that it was judged against.
+pub(super) struct Certain {
+    cell: Arc<Cell>,
+    standing: Arc<Standing>,
+    judged: Judged,
+}
 
 impl Steward {
     /// Performs a stop whose certificate holds. Taken from the critical lane, from the stop listener, from anyone.
-    pub(super) fn stop(&self, warrant: &Warrant) -> Result<Option<Digest>, Unmet> {
-        let tenant = warrant.tenant;
-        let cell = self.cell(&tenant).ok_or(Refusal::Unknown(tenant))?;
+    pub(super) async fn stop(&self, warrant: &Warrant) -> Result<Option<Digest>, Unmet> {
+        let certain = self.certain(warrant)?;
+        self.end(&certain).await?;
+        Ok(certain.judged.change)
+    }
+
+    /// Nothing before the fence waits for a lock: its holder may be an ordinary directive whose thread is not running now.
+    pub(super) fn certain(&self, warrant: &Warrant) -> Result<Certain, Unmet> {
+        let cell = self.cell(&warrant.tenant).ok_or(Refusal::Unknown(warrant.tenant))?;
         let now = self.clock.now().wall_ms / 1_000;
-        // Nothing before the fence waits for a lock: its holder may be an ordinary directive whose thread is not running now.
         let standing = cell.standing.load_full();
         let judged = standing.kill(warrant, &self.me, now)?;
-        let change = judged.change;
-        if change.is_some_and(|kill| self.is_done(&tenant, &kill)) {
-            return Ok(change);
+        Ok(Certain { cell, standing, judged })
+    }
+
+    /// The stop, then one look back: a restore that names this very kill and was put in force beside it found nothing to lift, and
+    /// nobody would send it again. Whatever became of the lift, the kill is done.
+    pub(super) async fn end(&self, certain: &Certain) -> Result<(), Unmet> {
+        let tenant = certain.standing.tenant();
+        if self.entomb(certain)?
+            && !certain.cell.standing.load().is_killed()
+            && let Err(why) = self.unkill(tenant, &certain.cell).await
+        {
+            tracing::error!(%tenant, "killed and restored at once; it stays killed until the restore is sent again: {why}");
         }
-        if judged.effects.contains(&Effect::Kill) {
+        Ok(())
+    }
+
+    /// `true`: it has stopped the tenant now.
+    fn entomb(&self, certain: &Certain) -> Result<bool, Unmet> {
+        let Certain { cell, standing, judged } = certain;
+        let (tenant, change) = (standing.tenant(), judged.change);
+        if change.is_some_and(|kill| self.is_done(&tenant, &kill)) {
+            return Ok(false);
+        }
+        let stops = judged.effects.contains(&Effect::Kill);
+        if stops {
             // The fence first: from here on no cipher starts with this tenant's keys.
             self.table.fence(&tenant, Stop::Killed);
             let entombed = self.keeper.stop(&tenant, Stop::Killed, change)?;
@@ -40,7 +74,7 @@ impl Steward {
             // The kill came ahead of the directive that brings these callers, which will find its link here already.
             self.show_callers(&tenant, judged.next.trust());
         }
-        Ok(change)
+        Ok(stops)
     }
 
     /// This very kill is durable already, or the tenant is killed for good: the answer to it was lost, not its effect. The keeper, whose

@@ -323,6 +323,20 @@ async fn a_kill_after_its_restore_is_remembered_and_stops_nothing() {
     assert_eq!(run.held().kills, BTreeSet::from([digest]));
 }
 
+/// The restore was judged and put in force between the kill's judgement and its tombstone.
+#[tokio::test]
+async fn a_kill_that_meets_its_own_restore_does_not_outlast_it() {
+    let mut house = House::new();
+    let run = house.served().await;
+    let (kill, digest) = house.kill();
+    let Directive::Kill(warrant) = kill else { panic!("a kill") };
+    let certain = run.steward.certain(&warrant).unwrap();
+    run.applied(&house.restore(2, digest)).await;
+    run.steward.end(&certain).await.unwrap();
+    assert!(house.is_entombed(&digest) && run.keys() == 0);
+    assert!(run.is_served());
+}
+
 #[tokio::test]
 async fn a_tenant_is_founded_once_and_only_when_pinned() {
     let house = House::new();
