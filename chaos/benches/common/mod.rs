@@ -6,6 +6,7 @@ pub mod child;
 pub mod echo;
 pub mod load;
 pub mod paper;
+pub mod people;
 pub mod pki;
 pub mod region;
 pub mod rest;
