@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use custody::{
@@ -233,7 +234,7 @@ impl Health for RegionHealth {
         metrics::gauge!("custody_locked_slots", "state" => "used").set(as_f64(usage.slots_used));
         metrics::gauge!("custody_locked_slots", "state" => "total").set(as_f64(usage.slots_total));
         for (tenant, l1) in self.steward.l1_states() {
-            let left = self.keeper.lease_left_ms(&tenant).map_or(f64::INFINITY, |ms| as_f64(ms) / 1_000.0);
+            let left = lease_left_seconds(self.keeper.lease_left_ms(&tenant));
             metrics::gauge!("custody_lease_left_seconds", "tenant" => tenant.to_string()).set(left);
             let open = self.server.connections().of(&tenant);
             metrics::gauge!("kmip_connections", "tenant" => tenant.to_string()).set(as_f64(open));
@@ -268,9 +269,14 @@ const fn word(state: L1State) -> &'static str {
     }
 }
 
-/// Gauges are floating point; what is counted here stays far below 2^53.
-fn as_f64(count: impl TryInto<u32>) -> f64 {
-    f64::from(count.try_into().unwrap_or(u32::MAX))
+/// Gauges are floating point: exact below 2^53.
+fn as_f64(count: usize) -> f64 {
+    count as f64
+}
+
+/// Infinity where the lease is unlimited.
+fn lease_left_seconds(left_ms: Option<u64>) -> f64 {
+    left_ms.map_or(f64::INFINITY, |ms| Duration::from_millis(ms).as_secs_f64())
 }
 
 impl Loads for RegionHealth {
@@ -301,5 +307,17 @@ mod tests {
         for state in L1_STATES {
             assert_eq!(serde_json::to_value(state).unwrap(), word(state));
         }
+    }
+
+    /// A lease may be a year and more: no width of integer on the way cuts it.
+    #[test]
+    fn a_lease_is_shown_in_full_however_long() {
+        const DAY_S: u64 = 24 * 3_600;
+        for days in [0, 1, 49, 50, 400, 100_000] {
+            let shown = lease_left_seconds(Some(days * DAY_S * 1_000 + 250));
+            assert_eq!(shown, (days * DAY_S) as f64 + 0.25, "{days} days");
+        }
+        assert_eq!(lease_left_seconds(None), f64::INFINITY);
+        assert_eq!(as_f64(1 << 40), 1_099_511_627_776.0, "a count of bytes neither");
     }
 }

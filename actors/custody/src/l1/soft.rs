@@ -218,6 +218,54 @@ mod tests {
         }
     }
 
+    /// A CA's file, and a server of its own for `localhost`.
+    fn server(ca: &std::path::Path) -> tokio_rustls::TlsAcceptor {
+        let ca_key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(vec![]).unwrap();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        std::fs::write(ca, parameters.self_signed(&ca_key).unwrap().pem()).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&key, &rcgen::Issuer::new(parameters, ca_key)).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let config = config.unwrap().with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key).unwrap();
+        tokio_rustls::TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// A server that takes the connection and says nothing, and one that takes TLS too: neither holds a caller for longer than the limit.
+    #[tokio::test]
+    async fn a_server_that_never_answers_is_unreachable_within_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca.pem");
+        let tls = server(&ca);
+        let asked = async |takes_tls: bool| {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let options = SoftOptions {
+                address: format!("localhost:{}", listener.local_addr().unwrap().port()),
+                ca: ca.clone(),
+                token: Token::new("fra"),
+            };
+            let l1 = Soft::connect(options, Development::proven(true, "a test").unwrap()).unwrap();
+            let key = KeyRef::new("soft:a").unwrap();
+            let silent = async {
+                let (tcp, _) = listener.accept().await.unwrap();
+                let _held = if takes_tls { (None, Some(tls.accept(tcp).await.unwrap())) } else { (Some(tcp), None) };
+                std::future::pending::<()>().await
+            };
+            let since = tokio::time::Instant::now();
+            let answer = tokio::select! { answer = l1.describe(&key) => answer, () = silent => unreachable!() };
+            (super::super::observed(&answer), answer.unwrap_err().to_string(), since.elapsed())
+        };
+        let (before_tls, after_tls) = tokio::join!(asked(false), asked(true));
+        for (state, why, took) in [before_tls, after_tls] {
+            assert_eq!(state, Some(State::Unreachable), "{why}");
+            assert!(why.contains("network fault") && why.contains("no answer within 5 s"), "{why}");
+            assert!((CALL_TIMEOUT..CALL_TIMEOUT * 2).contains(&took), "{took:?}");
+        }
+    }
+
     #[test]
     fn an_address_and_a_ca_file_are_checked_before_any_call() {
         let folder = tempfile::tempdir().unwrap();
