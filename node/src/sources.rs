@@ -1,7 +1,8 @@
 //! The customers' KMS that this region reaches: the topology's `[l1.…]`, each with this region's own credentials.
 //!
 //! A certified link names a provider, and each tenant's people may certify any name. So the name alone opens nothing: credentials
-//! are used for the pinned tenants whose they are, and for nobody else (PROTOCOL §1).
+//! are used for the pinned tenants whose they are, and for nobody else. A role is assumed for each tenant by itself, under its own
+//! external id (PROTOCOL §1, §7).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,21 +11,22 @@ use std::{
 
 use custody::{
     key_cache::Providers,
-    l1::{Aws, AwsCredentials, AwsOptions, Development, L1, Soft, SoftOptions, soft_wire::Token},
+    l1::{Aws, AwsCredentials, AwsOptions, AwsRole, Development, L1, Soft, SoftOptions, soft_wire::Token},
 };
 use orbital::names::{Region, TenantId};
-use topology::{L1Provider, Model};
+use topology::{L1Auth, L1Provider, Model};
 
 use crate::{
     fault::RunError,
     soft::{Credentials, read},
 };
 
-/// A KMS, and the tenants whose keys lie there.
-struct Source {
-    tenants: BTreeSet<TenantId>,
-    l1: Arc<dyn L1>,
-}
+/// What the names of AWS's own endpoints end with, in its partitions and in the dual-stack form.
+const AWS_DOMAINS: [&str; 5] =
+    [".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".api.aws", ".api.amazonwebservices.com.cn"];
+
+/// A KMS as each tenant whose keys lie there sees it.
+type Source = BTreeMap<TenantId, Arc<dyn L1>>;
 
 /// Connects each provider that the region may use; no call is made yet. What comes back answers a provider by its name, and only
 /// to a tenant that the topology names beside it.
@@ -32,42 +34,85 @@ pub(crate) async fn connect(model: &Model, region: &Region, names: &[String]) ->
     let mut sources: BTreeMap<String, Source> = BTreeMap::new();
     for name in names {
         let l1 = model.l1_named(name).ok_or_else(|| failed(name, "the topology does not define it"))?;
-        let l1 = one(model, region, name, l1).await?;
-        sources.insert(name.clone(), Source { tenants: model.l1_tenants(name), l1 });
+        let auth = l1.auth.get(region).cloned().unwrap_or_default();
+        let development = Development::proven(model.development, "this endpoint");
+        let source = match &l1.provider {
+            L1Provider::Soft { listen, .. } => {
+                let development = development.map_err(|e| failed(name, e))?;
+                soft(name, listen.to_string(), auth, development, model.l1_tenants(name))?
+            }
+            L1Provider::AwsKms { region: place, endpoint } => {
+                let place = Place { region: place, endpoint: endpoint.as_deref(), development: development.ok() };
+                aws(name, region, &place, &auth, model.l1_tenants(name)).await?
+            }
+        };
+        sources.insert(name.clone(), source);
     }
-    Ok(Arc::new(move |tenant, provider| {
-        let source = sources.get(provider.as_str())?;
-        source.tenants.contains(tenant).then(|| source.l1.clone())
-    }))
+    Ok(Arc::new(move |tenant, provider| sources.get(provider.as_str())?.get(tenant).cloned()))
 }
 
-async fn one(model: &Model, region: &Region, name: &str, l1: &topology::L1) -> Result<Arc<dyn L1>, RunError> {
-    let auth = l1.auth.get(region).cloned().unwrap_or_default();
-    let development = Development::proven(model.development, "this endpoint");
-    match &l1.provider {
-        L1Provider::Soft { listen, .. } => {
-            let development = development.map_err(|e| failed(name, e))?;
-            let file = auth
-                .credentials_file
-                .ok_or_else(|| failed(name, "a soft L1 needs `credentials_file` for this region"))?;
-            let credentials: Credentials = read(&file)?;
-            let options =
-                SoftOptions { address: listen.to_string(), ca: credentials.ca, token: Token::new(credentials.token) };
-            Ok(Arc::new(Soft::connect(options, development).map_err(|e| failed(name, e))?))
-        }
-        L1Provider::AwsKms { region, endpoint } => {
-            let credentials = auth.credentials_file.map_or(AwsCredentials::Chain, AwsCredentials::File);
-            let options = AwsOptions {
-                region: region.clone(),
-                endpoint: endpoint.clone(),
-                // AWS answers for identities elsewhere than for keys; a test server does both at one address.
-                identity_endpoint: endpoint.clone().filter(|endpoint| !endpoint.contains(".amazonaws.com")),
-                credentials,
-                development: development.ok(),
-            };
-            Ok(Arc::new(Aws::connect(options).await.map_err(|e| failed(name, e))?))
-        }
+fn soft(
+    name: &str,
+    address: String,
+    auth: L1Auth,
+    development: Development,
+    tenants: BTreeSet<TenantId>,
+) -> Result<Source, RunError> {
+    if auth.role_arn.is_some() {
+        return Err(failed(name, "a soft L1 has no roles: write `credentials_file` instead of `role_arn`"));
     }
+    let file =
+        auth.credentials_file.ok_or_else(|| failed(name, "a soft L1 needs `credentials_file` for this region"))?;
+    let credentials: Credentials = read(&file)?;
+    let options = SoftOptions { address, ca: credentials.ca, token: Token::new(credentials.token) };
+    let l1: Arc<dyn L1> = Arc::new(Soft::connect(options, development).map_err(|e| failed(name, e))?);
+    Ok(tenants.into_iter().map(|tenant| (tenant, l1.clone())).collect())
+}
+
+/// Where keys lie at AWS.
+struct Place<'a> {
+    region: &'a str,
+    endpoint: Option<&'a str>,
+    development: Option<Development>,
+}
+
+async fn aws(
+    name: &str,
+    region: &Region,
+    place: &Place<'_>,
+    auth: &L1Auth,
+    tenants: BTreeSet<TenantId>,
+) -> Result<Source, RunError> {
+    let connected = async |role| {
+        let options = AwsOptions {
+            region: place.region.to_owned(),
+            endpoint: place.endpoint.map(str::to_owned),
+            identity_endpoint: place.endpoint.filter(|endpoint| !is_of_aws(endpoint)).map(str::to_owned),
+            credentials: auth.credentials_file.clone().map_or(AwsCredentials::Chain, AwsCredentials::File),
+            role,
+            development: place.development,
+        };
+        let l1: Arc<dyn L1> = Arc::new(Aws::connect(options).await.map_err(|e| failed(name, e))?);
+        Ok::<_, RunError>(l1)
+    };
+    let Some(arn) = &auth.role_arn else {
+        let own = connected(None).await?;
+        return Ok(tenants.into_iter().map(|tenant| (tenant, own.clone())).collect());
+    };
+    let mut source = Source::new();
+    for tenant in tenants {
+        let role = AwsRole { arn: arn.clone(), tenant, region: region.clone() };
+        source.insert(tenant, connected(Some(role)).await?);
+    }
+    Ok(source)
+}
+
+/// Whether it is an endpoint of AWS itself, such as that of a VPC: AWS answers for identities elsewhere than for keys. Whatever else
+/// speaks its API does both at one address.
+fn is_of_aws(endpoint: &str) -> bool {
+    let after_scheme = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let host = after_scheme.split(['/', ':', '?', '#']).next().unwrap_or_default();
+    AWS_DOMAINS.iter().any(|domain| host.ends_with(domain))
 }
 
 fn failed(name: &str, why: impl ToString) -> RunError {
@@ -78,7 +123,8 @@ fn failed(name: &str, why: impl ToString) -> RunError {
 mod tests {
     use std::path::Path;
 
-    use orbital::names::{Digest, System};
+    use orbital::names::{Digest, KeyRef, System};
+    use tokio::io::AsyncReadExt;
 
     use super::*;
 
@@ -95,5 +141,54 @@ mod tests {
         assert_eq!(ask(pin("globex"), "acme-aws"), None);
         assert_eq!(ask(TenantId(Digest([9; 32])), "acme-aws"), None);
         assert_eq!(ask(pin("acme"), "soft"), None);
+    }
+
+    /// The first request that an address is sent, up to `last`.
+    async fn asked(listener: tokio::net::TcpListener, last: &str) -> String {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !String::from_utf8_lossy(&request).contains(last) {
+            assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "{}", String::from_utf8_lossy(&request));
+        }
+        String::from_utf8(request).unwrap()
+    }
+
+    /// PROTOCOL §7: the role of the topology is assumed, with the tenant's id as external id.
+    #[tokio::test]
+    async fn a_role_is_assumed_under_the_tenant_s_id() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let credentials = folder.path().join("aws.credentials");
+        std::fs::write(&credentials, "aws_access_key_id = AKIA\naws_secret_access_key = secret\n").unwrap();
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../topology/samples/demo.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let text = text.replace("http://127.0.0.1:4566", &format!("http://{}", listener.local_addr().unwrap()));
+        let own = format!("credentials_file = \"{}\"\nrole_arn", credentials.display());
+        let model = topology::check(&file, &text.replace("role_arn", &own)).into_model().unwrap();
+        let zurich = Region::new("ch-zurich").unwrap();
+        let providers = connect(&model, &zurich, &["acme-aws".to_owned()]).await.unwrap();
+        let tenant = model.pins[&"acme".parse().unwrap()];
+        let l1 = providers(&tenant, &System::new("acme-aws").unwrap()).unwrap();
+        let asking = tokio::spawn(async move { l1.describe(&KeyRef::new("alias/acme").unwrap()).await.map(drop) });
+        let request = asked(listener, &format!("ExternalId={tenant}")).await;
+        assert!(request.contains("Action=AssumeRole") && request.contains("role%2Fkcm-zurich"), "{request}");
+        assert!(request.contains("RoleSessionName=kcm-ch-zurich"), "{request}");
+        asking.abort();
+    }
+
+    #[test]
+    fn aws_answers_for_identities_at_its_own_place() {
+        for aws in [
+            "https://kms.eu-central-1.amazonaws.com",
+            "https://vpce-1-2.kms.eu-central-1.vpce.amazonaws.com:443/",
+            "https://kms.cn-north-1.amazonaws.com.cn",
+            "https://kms.eusc-de-east-1.amazonaws.eu",
+            "https://kms.eu-central-1.api.aws",
+        ] {
+            assert!(is_of_aws(aws), "{aws}");
+        }
+        for other in ["http://127.0.0.1:4566", "https://kms.example/.amazonaws.com", "https://amazonaws.com.example"] {
+            assert!(!is_of_aws(other), "{other}");
+        }
     }
 }

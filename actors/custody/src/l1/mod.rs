@@ -15,7 +15,7 @@ use std::{fmt, future::Future, pin::Pin};
 use orbital::names::{Deployment, KeyRef, Region, TenantId};
 use zeroize::Zeroizing;
 
-pub use aws::{Aws, AwsCredentials, AwsOptions};
+pub use aws::{Aws, AwsCredentials, AwsOptions, AwsRole};
 pub use error::{Fault, L1Error, Stop};
 pub use soft::{Soft, SoftOptions, SoftTarget, soft_exchange};
 

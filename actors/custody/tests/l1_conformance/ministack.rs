@@ -9,11 +9,11 @@ use std::{
 };
 
 use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region};
-use custody::l1::{Aws, AwsCredentials, AwsOptions, Development, L1};
-use orbital::names::KeyRef;
+use custody::l1::{Aws, AwsCredentials, AwsOptions, AwsRole, Development, Fault, L1, L1Error, State, Stop};
+use orbital::names::{Digest, KeyRef, Region as OurRegion, TenantId};
 use zeroize::Zeroizing;
 
-use crate::suite::{Act, Customer, Later, conforms};
+use crate::suite::{Act, Customer, Later, conforms, context, unreachable};
 
 const AWS_REGION: &str = "eu-central-1";
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -81,47 +81,69 @@ struct Customers {
     nowhere: Aws,
     /// The account's root, whom the key policies allow everything.
     root: aws_sdk_kms::Client,
-    principal: String,
+    user: User,
 }
 
-/// An IAM user with a policy for Encrypt, Decrypt and DescribeKey: ARN, access key, secret.
-fn user(venv: &Path, endpoint: &str) -> (String, String, String) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/foreign/ministack_user.py");
-    let output =
-        Command::new(venv.join("bin/python")).arg(script).args([endpoint, AWS_REGION, "fra"]).output().unwrap();
+/// Runs one of the customer's scripts.
+fn script(venv: &Path, name: &str, arguments: &[&str]) -> serde_json::Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/foreign").join(name);
+    let output = Command::new(venv.join("bin/python")).arg(script).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let text = |name: &str| answer[name].as_str().unwrap().to_owned();
-    (text("arn"), text("access_key"), text("secret"))
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
-async fn region(endpoint: &str, access_key: &str, secret: &str) -> Aws {
-    let secret = Zeroizing::new(secret.to_owned());
-    let options = AwsOptions {
-        region: AWS_REGION.to_owned(),
-        endpoint: Some(endpoint.to_owned()),
-        identity_endpoint: Some(endpoint.to_owned()),
-        credentials: AwsCredentials::Opened { access_key: access_key.to_owned(), secret, session: None },
-        development: Development::proven(true, "a test").ok(),
-    };
-    Aws::connect(options).await.unwrap()
+fn text(answer: &serde_json::Value, name: &str) -> String {
+    answer[name].as_str().unwrap().to_owned()
+}
+
+/// The region as an IAM user, and as what it becomes.
+struct User {
+    arn: String,
+    access_key: String,
+    secret: String,
+}
+
+impl User {
+    /// With a policy for Encrypt, Decrypt and DescribeKey.
+    fn make(venv: &Path, endpoint: &str) -> Self {
+        let made = script(venv, "ministack_user.py", &[endpoint, AWS_REGION, "fra"]);
+        Self { arn: text(&made, "arn"), access_key: text(&made, "access_key"), secret: text(&made, "secret") }
+    }
+
+    async fn at(&self, endpoint: &str, role: Option<AwsRole>) -> Aws {
+        let options = AwsOptions {
+            region: AWS_REGION.to_owned(),
+            endpoint: Some(endpoint.to_owned()),
+            identity_endpoint: Some(endpoint.to_owned()),
+            credentials: AwsCredentials::Opened {
+                access_key: self.access_key.clone(),
+                secret: Zeroizing::new(self.secret.clone()),
+                session: None,
+            },
+            role,
+            development: Development::proven(true, "a test").ok(),
+        };
+        Aws::connect(options).await.unwrap()
+    }
 }
 
 impl Customers {
     async fn start(venv: &Path) -> Self {
         let server = serve(venv);
-        let (principal, access_key, secret) = user(venv, &server.endpoint);
+        let user = User::make(venv, &server.endpoint);
+        let stranger =
+            User { arn: String::new(), access_key: user.access_key.clone(), secret: "another secret".to_owned() };
         let root = aws_sdk_kms::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(AWS_REGION))
             .endpoint_url(&server.endpoint)
             .credentials_provider(Credentials::new("test", "test", None, None, "root"));
         Self {
-            region: region(&server.endpoint, &access_key, &secret).await,
-            stranger: region(&server.endpoint, &access_key, "another secret").await,
-            nowhere: region(&format!("http://127.0.0.1:{}", free_port()), &access_key, &secret).await,
+            region: user.at(&server.endpoint, None).await,
+            stranger: stranger.at(&server.endpoint, None).await,
+            nowhere: user.at(&format!("http://127.0.0.1:{}", free_port()), None).await,
             root: aws_sdk_kms::Client::from_conf(root.build()),
-            principal,
+            user,
             server,
         }
     }
@@ -130,7 +152,7 @@ impl Customers {
         let any = serde_json::json!({"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"});
         let mut statements = vec![any];
         if denied {
-            let principal = serde_json::json!({"AWS": self.principal});
+            let principal = serde_json::json!({"AWS": self.user.arn});
             statements.push(serde_json::json!({
                 "Effect": "Deny", "Principal": principal, "Resource": "*",
                 "Action": ["kms:Encrypt", "kms:Decrypt", "kms:DescribeKey"],
@@ -217,4 +239,30 @@ async fn an_alias_is_resolved_to_its_arn() {
     customer.root.create_alias().alias_name("alias/acme").target_key_id(key.as_str()).send().await.unwrap();
     let described = customer.region.describe(&KeyRef::new("alias/acme").unwrap()).await.unwrap();
     assert_eq!(described.resolved, key);
+}
+
+/// PROTOCOL §7: the tenant's id is the external id, so that a role opens for its own tenant alone.
+#[tokio::test]
+async fn a_role_is_assumed_for_its_own_tenant_alone() {
+    let Some(venv) = std::env::var_os("KCM_VENV").map(PathBuf::from) else {
+        println!("aws-kms role on ministack: skipped: KCM_VENV names no Python environment");
+        return;
+    };
+    let mut customer = Customers::start(&venv).await;
+    let (endpoint, user) = (customer.server.endpoint.clone(), customer.user.arn.clone());
+    let (ours, theirs) = (TenantId(Digest([1; 32])), TenantId(Digest([2; 32])));
+    let made = script(&venv, "ministack_role.py", &[&endpoint, AWS_REGION, "kcm-fra", &user, &ours.to_string()]);
+    let role =
+        |tenant| Some(AwsRole { arn: text(&made, "arn"), tenant, region: OurRegion::new("eu-frankfurt").unwrap() });
+    let key = customer.fresh_key().await;
+    // What is denied to the user itself shows that the calls are the role's.
+    customer.put_policy(&key, true).await;
+    let refused = customer.region.describe(&key).await.unwrap_err();
+    assert!(matches!(refused, L1Error::Stopped { stop: Stop::Forbidden, .. }), "{refused}");
+    let assumed = customer.user.at(&endpoint, role(ours)).await;
+    assert_eq!(assumed.describe(&key).await.unwrap().state, State::Enabled);
+    let blob = assumed.wrap(&key, &context(), &[7; 32]).await.unwrap();
+    assert!(assumed.unwrap(&key, &context(), &blob).await.is_ok());
+    let another = customer.user.at(&endpoint, role(theirs)).await;
+    assert_eq!(unreachable(&another, &key).await, Fault::Credential);
 }

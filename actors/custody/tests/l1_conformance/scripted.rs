@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use custody::l1::{Aws, AwsCredentials, AwsOptions, Development, Fault, L1, L1Error, State, Stop};
+use custody::l1::{Aws, AwsCredentials, AwsOptions, AwsRole, Development, Fault, L1, L1Error, State, Stop};
 use orbital::names::KeyRef;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -85,12 +85,17 @@ async fn answer(stream: TcpStream, script: Script, kms_calls: Arc<AtomicUsize>) 
 }
 
 async fn aws(endpoint: &str) -> Aws {
+    aws_as(endpoint, None).await
+}
+
+async fn aws_as(endpoint: &str, role: Option<AwsRole>) -> Aws {
     let secret = Zeroizing::new("secret".to_owned());
     let options = AwsOptions {
         region: "eu-central-1".to_owned(),
         endpoint: Some(endpoint.to_owned()),
         identity_endpoint: Some(endpoint.to_owned()),
         credentials: AwsCredentials::Opened { access_key: "AKIA".to_owned(), secret, session: None },
+        role,
         development: Development::proven(true, "a test").ok(),
     };
     Aws::connect(options).await.unwrap()
@@ -130,6 +135,23 @@ async fn denied_with_a_known_identity_is_forbidden() {
     let endpoint = play(Script { kms: DENIED, describe: None, sts: KNOWN }).await;
     let refused = aws(&endpoint.url).await.wrap(&key(), &context(), &[1; 32]).await.unwrap_err();
     assert!(matches!(refused, L1Error::Stopped { stop: Stop::Forbidden, .. }), "{refused}");
+}
+
+/// A role that the customer lets nobody assume, or not with this external id: nobody said no to the key, and nobody is stopped.
+#[tokio::test]
+async fn a_role_that_is_refused_is_a_fault_of_the_credential() {
+    let denied = (403, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>");
+    let endpoint = play(Script { kms: DENIED, describe: None, sts: denied }).await;
+    let role = AwsRole {
+        arn: "arn:aws:iam::111122223333:role/kcm".to_owned(),
+        tenant: context().tenant,
+        region: context().region,
+    };
+    let assumed = aws_as(&endpoint.url, Some(role)).await;
+    assert_eq!(unreachable(&assumed, &key()).await, Fault::Credential);
+    let why = assumed.describe(&key()).await.unwrap_err().to_string();
+    assert!(why.contains("AccessDenied") && !why.contains("<Error>"), "{why}");
+    assert_eq!(endpoint.kms_calls.load(Ordering::SeqCst), 0, "nothing is asked as somebody else");
 }
 
 /// The same answer, but the identity call fails too: our credential's fault, and nobody is stopped.

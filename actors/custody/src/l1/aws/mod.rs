@@ -7,9 +7,11 @@
 
 mod classify;
 mod credentials;
+mod role;
 
 use std::time::Duration;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kms::{
     config::{BehaviorVersion, retry::RetryConfig, timeout::TimeoutConfig},
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
@@ -22,6 +24,7 @@ use self::classify::{Verdict, classify, key_state};
 use super::{Answer, Context, Described, Development, Fault, L1, L1Error, Plain, State};
 
 pub use credentials::AwsCredentials;
+pub use role::AwsRole;
 
 const PROVIDER: &str = "aws-kms";
 
@@ -44,7 +47,10 @@ pub struct AwsOptions {
     pub endpoint: Option<String>,
     /// STS endpoint, likewise; [`AwsOptions::endpoint`] does not stand in for it.
     pub identity_endpoint: Option<String>,
+    /// The region's own identity.
     pub credentials: AwsCredentials,
+    /// What it becomes before it asks; `None` asks as itself.
+    pub role: Option<AwsRole>,
     pub development: Option<Development>,
 }
 
@@ -58,7 +64,7 @@ impl Aws {
     /// Sets the clients up; no call is made yet.
     ///
     /// # Errors
-    /// [`L1Error::Setup`] for a credential file that can't be read; [`L1Error::NotDevelopment`] for an endpoint without TLS.
+    /// [`L1Error::Setup`] for a credential file that can't be read, or a role that is none; [`L1Error::NotDevelopment`] for an endpoint without TLS.
     pub async fn connect(options: AwsOptions) -> Result<Self, L1Error> {
         for endpoint in [&options.endpoint, &options.identity_endpoint].into_iter().flatten() {
             check_endpoint(endpoint, options.development)?;
@@ -70,7 +76,11 @@ impl Aws {
         if let Some(provider) = options.credentials.provider()? {
             loader = loader.credentials_provider(provider);
         }
-        let shared = loader.load().await;
+        let own = loader.load().await;
+        let shared = match options.role {
+            Some(role) => role.assumed(&own, options.identity_endpoint.clone()).await?,
+            None => own,
+        };
         let mut kms = aws_sdk_kms::config::Builder::from(&shared);
         kms.set_endpoint_url(options.endpoint);
         let mut sts = aws_sdk_sts::config::Builder::from(&shared);
@@ -178,6 +188,9 @@ where
     E: std::error::Error + ProvideErrorMetadata + 'static,
 {
     let status = error.raw_response().map(|raw| raw.status().as_u16());
+    if let (None, Some(why)) = (status, unidentified(&error)) {
+        return Refused { verdict: Verdict::Fault(Fault::Credential), why };
+    }
     let verdict = classify(error.code(), status);
     let why = match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
@@ -185,6 +198,19 @@ where
         (None, _) => DisplayErrorContext(&error).to_string(),
     };
     Refused { verdict, why: why.into() }
+}
+
+/// Why nothing was asked, where there is no credential to ask with: a role that was refused, a chain that found none. In the errors' own
+/// words and without their contents, which are an answer of STS's.
+fn unidentified(error: &(dyn std::error::Error + 'static)) -> Option<Box<str>> {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    let found = causes.find(|cause| cause.is::<CredentialsError>())?;
+    if matches!(found.downcast_ref(), Some(CredentialsError::ProviderTimedOut(_))) {
+        return None;
+    }
+    let words: Vec<String> =
+        std::iter::successors(Some(found), |error| error.source()).map(ToString::to_string).collect();
+    Some(words.join(": ").into())
 }
 
 fn undocumented(why: &str) -> Refused {
