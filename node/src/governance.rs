@@ -3,14 +3,17 @@
 use std::{
     collections::BTreeMap,
     fs,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use governance::{Governance, Options, Peer};
 use ledger::Ledger;
 use metrics_exporter_prometheus::PrometheusHandle;
 use orbital::{lane::Lane as Which, names::NodeName, sign::PublicKey};
-use tokio::runtime::Handle;
+use tokio::{net::TcpListener, runtime::Handle};
 use topology::Model;
 
 use crate::{
@@ -73,7 +76,6 @@ pub async fn run(
         started.await.map_err(|e| RunError::Actor(e.to_string()))??
     };
     let rest = listen("REST", part.rest).await?;
-    let desk = governance.desk();
     let pem =
         |path: &std::path::Path| fs::read(path).map_err(|why| RunError::Unreadable { path: path.to_owned(), why });
     let tls = portal_api::tls::server_config(
@@ -83,9 +85,37 @@ pub async fn run(
     )?;
     serve_health(part.health, Arc::new(State { governance: governance.clone() }), metrics, &ending).await?;
     tracing::info!(rest = %part.rest, orbital = %part.orbital, critical = %part.orbital_critical, "governance is up");
-    portal_api::serve(rest, tls, desk, ending.wait()).await?;
+    let served = serve_rest(rest, tls, &governance, ending).await;
+    // Before the lanes: what was decided last may still leave.
+    governance.stop().await;
     ordinary.stop().await;
     urgent.stop().await;
+    tracing::info!("governance has ended; what it owes the regions stands in its ledger");
+    served
+}
+
+/// Serves REST until the process is asked to end, or governance has ended by itself.
+async fn serve_rest(
+    rest: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    governance: &Arc<Governance>,
+    ending: Ending,
+) -> Result<(), RunError> {
+    let (fell, theirs) = (Arc::new(AtomicBool::new(false)), governance.clone());
+    let over = {
+        let fell = fell.clone();
+        async move {
+            tokio::select! {
+                () = ending.wait() => {}
+                () = theirs.ended() => fell.store(true, Ordering::SeqCst),
+            }
+        }
+    };
+    portal_api::serve(rest, tls, governance.desk(), over).await?;
+    if fell.load(Ordering::SeqCst) {
+        let why = "a part of governance has fallen too often; see the log above. Start the node again";
+        return Err(RunError::Actor(why.to_owned()));
+    }
     Ok(())
 }
 

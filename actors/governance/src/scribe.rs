@@ -8,6 +8,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
 };
 
 use ledger::{BATCH_ROWS_MAX, Batch, Entry, Ledger, LedgerError, Owed, Receipt};
@@ -48,17 +49,22 @@ impl Queue {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn close(&self) {
+        self.waiting().closed = true;
+        self.bell.notify_all();
+    }
 }
 
 /// The handle; the thread ends with it, after it has written what waits.
 pub(crate) struct Scribe {
     queue: Arc<Queue>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Drop for Scribe {
     fn drop(&mut self) {
-        self.queue.waiting().closed = true;
-        self.queue.bell.notify_all();
+        self.queue.close();
     }
 }
 
@@ -68,8 +74,19 @@ impl Scribe {
         let theirs = Arc::clone(&queue);
         let thread = std::thread::Builder::new().name("scribe".to_owned());
         let run = move || write_all(&theirs, ledger.as_ref(), &sink);
-        thread.spawn(run).map_err(|e| Fault::Start(format!("the scribe's thread: {e}")))?;
-        Ok(Self { queue })
+        let thread = thread.spawn(run).map_err(|e| Fault::Start(format!("the scribe's thread: {e}")))?;
+        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Takes nothing more, and returns when what waits is written.
+    pub(crate) async fn close(&self) {
+        self.queue.close();
+        // The guarded value is taken as a whole, so a poisoned lock hides nothing.
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let joined = tokio::task::spawn_blocking(move || thread.map(JoinHandle::join)).await;
+        if !matches!(joined, Ok(None | Some(Ok(())))) {
+            tracing::error!("the ledger's thread ended badly; the next start reads what was written");
+        }
     }
 
     /// Appends; durable when this returns `Ok`, not there when it returns `Err`.
@@ -78,6 +95,9 @@ impl Scribe {
         {
             let mut waiting = self.queue.waiting();
             let job = Job { batch, reply };
+            if waiting.closed {
+                return Err(Fault::Gone { what: "the ledger's thread" });
+            }
             if job.batch.reserved {
                 waiting.stops.push_back(job);
             } else if waiting.others.len() < WAITING_MAX {
@@ -174,6 +194,8 @@ fn shared_out(whole: Receipt, batches: &[Batch]) -> Vec<Receipt> {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use ledger::{MemoryLedger, NewEntry, NewOwed};
 
     use super::*;
@@ -251,5 +273,23 @@ mod tests {
             append.await.unwrap();
         }
         assert_eq!(*told.lock().unwrap(), (1..=150).collect::<Vec<u64>>());
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_written_before_it_closes_and_nothing_is_taken_after() {
+        let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
+        let scribe = Arc::new(Scribe::start(Arc::clone(&ledger), Box::new(|_, _| ())).unwrap());
+        // Polled once each: taken, and not answered yet.
+        let mut appends: Vec<_> = (0..200).map(|_| Box::pin(scribe.append(batch("a", 0, false)))).collect();
+        for append in &mut appends {
+            let polled = std::future::poll_fn(|cx| Poll::Ready(append.as_mut().poll(cx))).await;
+            assert!(matches!(polled, Poll::Pending | Poll::Ready(Ok(_))));
+        }
+        scribe.close().await;
+        assert_eq!(ledger.head().unwrap().sequence, 200);
+        let mut late = Box::pin(scribe.append(batch("b", 0, true)));
+        let polled = std::future::poll_fn(|cx| Poll::Ready(late.as_mut().poll(cx))).await;
+        assert!(matches!(polled, Poll::Ready(Err(Fault::Gone { .. }))), "at once: nobody would answer");
+        scribe.close().await;
     }
 }

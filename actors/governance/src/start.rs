@@ -108,10 +108,25 @@ impl Governance {
         }
     }
 
-    /// Ends every actor. What is durable stays; whoever waits for a decision gets a fault.
+    /// Ends every actor in order: who decides, then the ledger's thread with what waits, then the couriers with what they were given; and
+    /// closes the ledger. What is owed stays owed there; whoever waits for a decision gets a fault.
     pub async fn stop(&self) {
+        self.end(false).await;
+        self.shared.scribe.close().await;
+        self.end(true).await;
+        let ledger = Arc::clone(&self.shared.ledger);
+        // It may wait for a read that runs; a panic in there is told by its own hook.
+        let _closed = tokio::task::spawn_blocking(move || ledger.close()).await;
         self.root.stop(Some("governance is asked to end".to_owned()));
         self.ended().await;
+    }
+
+    async fn end(&self, carrying: bool) {
+        let (reply, ended) = oneshot::channel();
+        if self.root.cast(supervisor::Msg::End { carrying, reply }).is_ok() {
+            // No answer: the supervisor fell, and with it all of them.
+            let _fell = ended.await;
+        }
     }
 
     /// Returns when governance has ended: by [`Governance::stop`], or since a part fell too often. The process should end, too.
@@ -190,7 +205,7 @@ fn courier(shared: Arc<Shared>, peer: Peer, lane: Lane, runtime: Handle) -> Chil
             Ok(courier.get_cell())
         })
     };
-    Child { id, spawn: Arc::new(spawn), lasting: true }
+    Child { id, spawn: Arc::new(spawn), lasting: true, carries: true }
 }
 
 async fn start(root: &ActorRef<supervisor::Msg>, child: Child) -> Result<(), Fault> {

@@ -12,11 +12,13 @@ use std::{
 };
 
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 
 /// Most falls of one child within [`WINDOW`].
 const FALLS_MAX: usize = 10;
 const WINDOW: Duration = Duration::from_secs(60);
+/// How long a child may take to end what it is at.
+const END_WAIT: Duration = Duration::from_secs(2);
 /// First wait before a child is started anew; it doubles with each fall.
 const BACKOFF_FIRST: Duration = Duration::from_millis(5);
 
@@ -29,12 +31,19 @@ pub(crate) struct Child {
     pub(crate) spawn: Arc<dyn Fn(ActorCell) -> Spawned + Send + Sync>,
     /// A child that is never done: started anew also when it stops by itself.
     pub(crate) lasting: bool,
+    /// It carries what the others decide, and so it ends after them.
+    pub(crate) carries: bool,
 }
 
 pub(crate) enum Msg {
     /// Starts a child, unless one of this id runs. The reply is the reason why it could not.
     Start(Child, Option<oneshot::Sender<Result<(), String>>>),
     Restart(String),
+    /// Ends those that carry, or those that do not, and starts none of them anew. The reply says that they have ended.
+    End {
+        carrying: bool,
+        reply: oneshot::Sender<()>,
+    },
 }
 
 impl ractor::Message for Msg {}
@@ -71,6 +80,11 @@ impl Actor for Supervisor {
                 Ok(()) => Ok(()),
                 Err(why) => state.fell(&me, id, &why),
             },
+            Msg::End { carrying, reply } => {
+                state.end(&me, carrying).await;
+                let _gone = reply.send(());
+                Ok(())
+            }
         }
     }
 
@@ -109,6 +123,31 @@ impl State {
         started
     }
 
+    /// Each ends what it is at first; one that carries ends what it was told, too.
+    async fn end(&mut self, me: &ActorRef<Msg>, carrying: bool) {
+        let is_one = |cell: &ActorCell| {
+            let child = self.live.get(&cell.get_id()).and_then(|id| self.children.get(id));
+            child.is_some_and(|child| child.carries == carrying)
+        };
+        let ending: Vec<_> = me.get_children().into_iter().filter(is_one).collect();
+        // Who is not known is not started anew.
+        self.children.retain(|_, child| child.carries != carrying);
+        let mut ended = JoinSet::new();
+        for cell in ending {
+            ended.spawn(async move {
+                if carrying {
+                    cell.drain_and_wait(Some(END_WAIT)).await.is_ok()
+                } else {
+                    cell.stop_and_wait(None, Some(END_WAIT)).await.is_ok()
+                }
+            });
+        }
+        let late = ended.join_all().await.into_iter().filter(|in_time| !in_time).count();
+        if late > 0 {
+            tracing::warn!(late, "actors did not end in {} s and are cut off", END_WAIT.as_secs());
+        }
+    }
+
     async fn spawn(&mut self, me: &ActorRef<Msg>, id: &str) -> Result<(), String> {
         let Some(child) = self.children.get(id) else { return Ok(()) };
         let cell = (child.spawn)(me.get_cell()).await.map_err(|e| e.to_string())?;
@@ -143,43 +182,93 @@ mod tests {
     enum Fall {
         Panic,
         Stop,
+        /// Is at this until it is told.
+        Wait(oneshot::Receiver<()>),
+        Work,
     }
     impl ractor::Message for Fall {}
     impl Actor for Faller {
         type Msg = Fall;
-        type State = ();
+        type State = Arc<Seen>;
         type Arguments = Arc<Seen>;
-        async fn pre_start(&self, me: ActorRef<Fall>, seen: Arc<Seen>) -> Result<(), ActorProcessingErr> {
+        async fn pre_start(&self, me: ActorRef<Fall>, seen: Arc<Seen>) -> Result<Arc<Seen>, ActorProcessingErr> {
             seen.starts.fetch_add(1, Ordering::SeqCst);
             seen.refs.send(me).unwrap();
-            Ok(())
+            Ok(seen)
         }
-        async fn handle(&self, me: ActorRef<Fall>, msg: Fall, (): &mut ()) -> Result<(), ActorProcessingErr> {
+        async fn handle(&self, me: ActorRef<Fall>, msg: Fall, seen: &mut Arc<Seen>) -> Result<(), ActorProcessingErr> {
             match msg {
                 Fall::Panic => panic!("as the test asks"),
                 Fall::Stop => me.stop(None),
+                Fall::Wait(told) => told.await.unwrap(),
+                Fall::Work => _ = seen.worked.fetch_add(1, Ordering::SeqCst),
             }
             Ok(())
         }
     }
     struct Seen {
         starts: AtomicUsize,
+        worked: AtomicUsize,
         refs: tokio::sync::mpsc::UnboundedSender<ActorRef<Fall>>,
     }
 
-    async fn faller(
-        lasting: bool,
-    ) -> (ActorRef<Msg>, tokio::task::JoinHandle<()>, tokio::sync::mpsc::UnboundedReceiver<ActorRef<Fall>>) {
-        let (root, handle) = Actor::spawn(None, Supervisor, ()).await.unwrap();
+    type Told = tokio::sync::mpsc::UnboundedReceiver<ActorRef<Fall>>;
+
+    fn seen() -> (Arc<Seen>, Told) {
         let (refs, told) = tokio::sync::mpsc::unbounded_channel();
-        let seen = Arc::new(Seen { starts: AtomicUsize::new(0), refs });
+        (Arc::new(Seen { starts: AtomicUsize::new(0), worked: AtomicUsize::new(0), refs }), told)
+    }
+
+    fn child(id: &str, seen: &Arc<Seen>, lasting: bool, carries: bool) -> Child {
+        let seen = Arc::clone(seen);
         let spawn = move |parent: ActorCell| -> Spawned {
             let seen = Arc::clone(&seen);
             Box::pin(async move { Ok(Actor::spawn_linked(None, Faller, seen, parent).await?.0.get_cell()) })
         };
-        let child = Child { id: "faller".into(), spawn: Arc::new(spawn), lasting };
-        root.cast(Msg::Start(child, None)).unwrap();
+        Child { id: id.into(), spawn: Arc::new(spawn), lasting, carries }
+    }
+
+    async fn faller(lasting: bool) -> (ActorRef<Msg>, tokio::task::JoinHandle<()>, Told) {
+        let (root, handle) = Actor::spawn(None, Supervisor, ()).await.unwrap();
+        let (seen, told) = seen();
+        root.cast(Msg::Start(child("faller", &seen, lasting, false), None)).unwrap();
         (root, handle, told)
+    }
+
+    async fn end(root: &ActorRef<Msg>, carrying: bool) {
+        let (reply, ended) = oneshot::channel();
+        root.cast(Msg::End { carrying, reply }).unwrap();
+        ended.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_carries_ends_last_with_all_that_was_given_and_nobody_is_started_anew() {
+        let (root, handle) = Actor::spawn(None, Supervisor, ()).await.unwrap();
+        let ((decider, mut deciders), (carrier, mut carriers)) = (seen(), seen());
+        root.cast(Msg::Start(child("decider", &decider, true, false), None)).unwrap();
+        root.cast(Msg::Start(child("carrier", &carrier, true, true), None)).unwrap();
+        let (_, given) = (deciders.recv().await.unwrap(), carriers.recv().await.unwrap());
+        end(&root, false).await;
+        root.cast(Msg::Restart("decider".into())).unwrap();
+        // It is still there, busy, and is given what the others decided last.
+        let (go_on, told) = oneshot::channel();
+        given.cast(Fall::Wait(told)).unwrap();
+        for _ in 0..100 {
+            given.cast(Fall::Work).unwrap();
+        }
+        let ending = tokio::spawn({
+            let root = root.clone();
+            async move { end(&root, true).await }
+        });
+        while given.get_status() == ractor::ActorStatus::Running && !ending.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        go_on.send(()).unwrap();
+        ending.await.unwrap();
+        assert_eq!(carrier.worked.load(Ordering::SeqCst), 100);
+        root.stop(None);
+        handle.await.unwrap();
+        assert_eq!((decider.starts.load(Ordering::SeqCst), carrier.starts.load(Ordering::SeqCst)), (1, 1));
     }
 
     #[tokio::test]
@@ -203,6 +292,7 @@ mod tests {
             id: "other".into(),
             spawn: Arc::new(|_| Box::pin(async { Err(SpawnErr::ActorAlreadyStarted) })),
             lasting: true,
+            carries: false,
         };
         root.cast(Msg::Start(nothing, Some(reply))).unwrap();
         assert!(answer.await.unwrap().is_err());

@@ -439,3 +439,18 @@ async fn both_lanes_beat_and_a_watcher_sees_the_kill() {
     assert_eq!(states, [State::Open, State::Ratified, State::Applying, State::Active]);
     assert!(entries.contains(&"proposal.applied".to_owned()));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_governance_that_ends_sends_what_was_decided_last_and_closes_its_ledger() {
+    let house = House::provisioned().await;
+    house.region("us-east", |r| r.mute = true);
+    let stop = house.propose(Action::RevokeL1 {}, "carol").await.unwrap();
+    house.approve(&stop, "dave").await.unwrap();
+    house.governance.stop().await;
+    assert_eq!(house.ledger.closed.load(Ordering::SeqCst), 1);
+    let kills = || house.region("us-east", |r| r.got.iter().filter(|(_, d)| d.name() == "kill").count());
+    house.until("the kill left", || kills() > 0).await;
+    assert_eq!(house.ledger.owed_count("us-east", Lane::Critical.number()).unwrap(), 1, "owed until it is answered");
+    let refused = house.propose(house.register("billing"), "alice").await.unwrap_err();
+    assert!(matches!(refused, governance::Error::Fault(_)), "{refused}");
+}

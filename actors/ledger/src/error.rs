@@ -48,6 +48,8 @@ pub enum LedgerError {
     Export { why: String },
     #[error(transparent)]
     Broken(#[from] Broken),
+    #[error("the ledger `{}` is closed: this node ends, and takes nothing more", path.display())]
+    Closed { path: PathBuf },
     #[error("this ledger was opened for reading only: open it with the node that owns it to append")]
     ReadOnly,
 }

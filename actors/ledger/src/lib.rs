@@ -67,6 +67,10 @@ pub trait Ledger: Send + Sync + 'static {
         self.append(Batch { meta: vec![(key.to_owned(), value.to_owned())], ..Batch::default() }).map(drop)
     }
 
+    /// Closes what the backend holds open. Whoever holds the ledger still gets [`LedgerError::Closed`] from then on; one without a file has
+    /// nothing to close.
+    fn close(&self) {}
+
     /// Recomputes the whole chain and compares its end with the stored head.
     fn verify(&self) -> Result<Summary, Broken> {
         self.verify_against(&[])
@@ -97,6 +101,9 @@ pub trait Ledger: Send + Sync + 'static {
 }
 
 impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
+    fn close(&self) {
+        (**self).close();
+    }
     fn append(&self, batch: Batch) -> Result<Receipt, LedgerError> {
         (**self).append(batch)
     }

@@ -38,6 +38,8 @@ struct Pen {
     short: bool,
     /// The last write met a full disk: probe before the next ordinary one.
     full: bool,
+    /// For good: the file is not opened again.
+    closed: bool,
 }
 
 /// What stands between the ledger and the file system; tests put a small one in its place.
@@ -108,6 +110,9 @@ impl RedbLedger {
 
     /// Closes the file and opens it anew. Repair needs a few pages, so a full disk gives up reserve for it.
     fn reopen(&self, pen: &mut Pen, checked: bool) -> Result<(), LedgerError> {
+        if pen.closed {
+            return Err(LedgerError::Closed { path: self.path.clone() });
+        }
         let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
         // The old handle holds the file's lock.
         *store = None;
@@ -161,6 +166,13 @@ impl RedbLedger {
 }
 
 impl Ledger for RedbLedger {
+    fn close(&self) {
+        // With the pen in hand: an append that has begun ends first.
+        let mut pen = self.pen();
+        pen.closed = true;
+        *self.store.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn append(&self, batch: Batch) -> Result<Receipt, LedgerError> {
         batch.check()?;
         if batch.is_empty() {

@@ -141,3 +141,18 @@ fn a_full_tmpfs_refuses_the_ordinary_and_takes_stops() {
     let said = String::from_utf8_lossy(&played.stdout);
     assert!(played.status.success() && said.contains("played to the end"), "{said}");
 }
+
+#[test]
+fn a_closed_ledger_lets_go_of_its_file_whoever_still_holds_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.redb");
+    let held = RedbLedger::open(&path).unwrap();
+    held.append(batch(1, false)).unwrap();
+    assert!(matches!(RedbLedger::open(&path), Err(LedgerError::InUse { .. })));
+    held.close();
+    let other = RedbLedger::open(&path).unwrap();
+    assert_eq!((other.head().unwrap().sequence, other.owed_count("eu", 0).unwrap()), (1, 1));
+    drop(other);
+    assert!(matches!(held.append(batch(1, true)), Err(LedgerError::Closed { .. })));
+    assert!(matches!(held.head(), Err(LedgerError::Closed { .. })));
+}

@@ -201,6 +201,14 @@ impl Demo {
         until("a killed process is gone", || (!runs(pid)).then_some(()));
     }
 
+    /// Asks a node to end, and waits until it has; how long it took.
+    pub(crate) fn ask_to_end(&self, node: &str) -> Duration {
+        let (pid, began) = (self.pid(node), Instant::now());
+        signal(pid, "TERM");
+        until("a node that is asked to end is gone", || (!runs(pid)).then_some(()));
+        began.elapsed()
+    }
+
     /// Starts a node again by hand, as the demo advises.
     pub(crate) fn run(&mut self, node: &str) {
         let log = self.dir().join("log").join(format!("{node}.again.log"));

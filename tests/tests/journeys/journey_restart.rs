@@ -1,8 +1,14 @@
 //! Killed processes: a region that is gone right after its SyncAck comes back killed; one that is merely gone comes back and serves.
+//! And one that is asked to end: governance leaves a whole ledger behind, with everything that it owes.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    fs,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use kmip::ResultReason;
+use ledger::{Ledger, RedbLedger};
 use node::kmip_client::KmipClient;
 
 use crate::{
@@ -11,6 +17,10 @@ use crate::{
     rest::Events,
 };
 
+/// Longest that governance may take to end: nobody is in the middle of a request.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+/// Where a redb file says in its header that it was not closed, and the bit (redb's design notes, "Database header").
+const UNCLOSED: (usize, u8) = (9, 2);
 /// Keys that are created before the process is killed.
 const ACKNOWLEDGED_MIN: usize = 8;
 
@@ -96,5 +106,39 @@ async fn a_restarted_region_waits_for_its_l1() {
 
     demo.run("l1-acme");
     served_again(&demo, &key).await;
+    demo.end();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn governance_that_is_asked_to_end_closes_its_ledger_and_owes_what_it_owed() {
+    let mut demo = Demo::start();
+    let key = demo.use_in("acme", "iad-1").await;
+    demo.kill_9("iad-1");
+    let mut events = Events::watch(&demo).await;
+    let id = demo.propose("carol", &["revoke", "propose", "--tenant", "acme", "--reason", "a journey"]);
+    demo.approve("dave", &id);
+    for _the_others in 0..2 {
+        events.next("acknowledged", |e| e["proposal"] == *id).await;
+    }
+    // Its connections are still open, an event stream among them.
+    let took = demo.ask_to_end("gov-1");
+    assert!(took < ENDS_WITHIN, "{took:?}");
+
+    let path = demo.dir().join("gov-1/store/ledger.redb");
+    let (at, bit) = UNCLOSED;
+    assert_eq!(fs::read(&path).unwrap()[at] & bit, 0, "the ledger was not closed");
+    let ledger = RedbLedger::open(&path).unwrap();
+    assert_eq!(ledger.owed_count("us-east", 0).unwrap(), 1, "the kill is owed to the region that is away");
+    assert!(ledger.verify().unwrap().entries > 0);
+    drop(ledger);
+
+    demo.run("gov-1");
+    demo.run("iad-1");
+    eventually("the region that was away acknowledges", async || {
+        let shown = demo.kcm(None, &["proposal", "show", &id]);
+        (shown.code == 0 && shown.json["state"] == "active").then_some(())
+    })
+    .await;
+    demo.refused(&[key]).await;
     demo.end();
 }

@@ -67,9 +67,13 @@ pub(crate) struct TestLedger {
     pub(crate) full: AtomicBool,
     /// What was appended while the disk was full.
     pub(crate) reserved: AtomicU64,
+    pub(crate) closed: AtomicU64,
 }
 
 impl Ledger for TestLedger {
+    fn close(&self) {
+        self.closed.fetch_add(1, Ordering::SeqCst);
+    }
     fn append(&self, batch: Batch) -> Result<Receipt, LedgerError> {
         if self.full.load(Ordering::SeqCst) {
             if !batch.reserved {
@@ -240,6 +244,7 @@ impl House {
             inner: MemoryLedger::new(),
             full: AtomicBool::new(false),
             reserved: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
         });
         let world = world("acme");
         let critical = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
