@@ -24,6 +24,8 @@ pub struct Link {
     pub l1: Arc<dyn L1>,
     /// How long cached keys serve on while the KMS is out of reach; `None` is unlimited.
     pub l1_grace_ms: Option<u64>,
+    /// Tells this link from earlier ones of the node's run: an answer under another counts for nothing.
+    pub serial: u64,
 }
 
 /// Opens wrapped keys into locked memory.

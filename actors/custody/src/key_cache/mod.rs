@@ -8,7 +8,14 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
 use orbital::names::{Digest, KeyRef, System, TenantId};
@@ -39,8 +46,8 @@ pub const UNSEAL_TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub enum Observed {
     /// What the customer's KMS says of a tenant's linked key; told after each probe and each refusal. The tenant is fenced already
-    /// where it says no.
-    L1 { tenant: TenantId, state: l1::State },
+    /// where it says no. `link`: as [`KeyCache::link`] answered.
+    L1 { tenant: TenantId, link: u64, state: l1::State },
     /// It has not answered for longer than `l1_grace`: keys are gone until it does.
     L1Away { tenant: TenantId },
     /// The outcome of a probe that was asked for, of a key that need not be linked. `why` is empty where all steps succeeded.
@@ -76,12 +83,14 @@ struct Shared {
     actor: ArcSwapOption<ActorRef<Msg>>,
     /// What a revived actor starts with.
     links: Mutex<BTreeMap<TenantId, Link>>,
+    serials: AtomicU64,
 }
 
 impl KeyCache {
     /// Starts the actor on the running tokio runtime, linked to `supervisor` if there is one.
     pub async fn start(name: Option<String>, parts: Parts, supervisor: Option<ActorCell>) -> Result<Self, SpawnErr> {
-        let shared = Arc::new(Shared { actor: ArcSwapOption::empty(), links: Mutex::default() });
+        let shared =
+            Arc::new(Shared { actor: ArcSwapOption::empty(), links: Mutex::default(), serials: AtomicU64::new(0) });
         let cache = Self { parts, shared };
         cache.revive(name, supervisor).await?;
         Ok(cache)
@@ -110,11 +119,22 @@ impl KeyCache {
         self.provider(tenant, provider).map(|_| ())
     }
 
-    /// The tenant's L1 from now on: probed at once, unsealed from on demand.
-    pub fn link(&self, tenant: TenantId, provider: System, key: KeyRef) -> Result<(), Error> {
-        let link = Link { key, l1: self.provider(&tenant, &provider)?, l1_grace_ms: Some(L1_GRACE_MS) };
+    /// The tenant's L1 from now on: probed at once, unsealed from on demand. Answers the link's serial, from 1: what was asked of an
+    /// earlier link and is answered late is dropped.
+    pub fn link(&self, tenant: TenantId, provider: System, key: KeyRef) -> Result<u64, Error> {
+        let l1 = self.provider(&tenant, &provider)?;
+        let serial = self.shared.serials.fetch_add(1, Ordering::SeqCst) + 1;
+        let link = Link { key, l1, l1_grace_ms: Some(L1_GRACE_MS), serial };
         self.shared.links.lock().insert(tenant, link.clone());
-        self.send(Msg::Linked(tenant, link))
+        self.send(Msg::Linked(tenant, link)).map(|()| serial)
+    }
+
+    /// The link is about to be replaced: once this returns, nothing that its KMS says fences the tenant or is told.
+    pub async fn mute(&self, tenant: TenantId) -> Result<(), Error> {
+        match self.running()?.call(|reply| Msg::Mute(tenant, reply), Some(UNSEAL_TIMEOUT)).await {
+            Ok(CallResult::Success(())) => Ok(()),
+            _ => Err(Error::Unavailable),
+        }
     }
 
     /// How long cached keys serve on while the KMS is out of reach (`None`: unlimited). After [`KeyCache::link`].
@@ -125,12 +145,6 @@ impl KeyCache {
         self.send(Msg::Grace(tenant, l1_grace_ms))
     }
 
-    /// No L1 any more: nothing new is unsealed. Keys in the table are the caller's to stop.
-    pub fn unlink(&self, tenant: TenantId) -> Result<(), Error> {
-        self.shared.links.lock().remove(&tenant);
-        self.send(Msg::Unlinked(tenant))
-    }
-
     /// Unseals the tenant's L2 ahead of the first request.
     pub fn hold(&self, tenant: TenantId) -> Result<(), Error> {
         self.send(Msg::Hold(tenant))
@@ -139,7 +153,7 @@ impl KeyCache {
     /// Tries a key that need not be linked: describe, wrap and unwrap a random value. The outcome is [`Observed::Probed`].
     pub fn probe(&self, tenant: TenantId, change: Digest, provider: System, key: KeyRef) -> Result<(), Error> {
         let l1 = self.provider(&tenant, &provider)?;
-        self.send(Msg::Probe(tenant, change, Link { key, l1, l1_grace_ms: None }))
+        self.send(Msg::Probe(tenant, change, Link { key, l1, l1_grace_ms: None, serial: 0 }))
     }
 
     /// Brings a system's L3 into the table, the tenant's L2 before it. Many callers make one call to the customer's KMS.
@@ -187,10 +201,12 @@ pub enum Msg {
     Grace(TenantId, Option<u64>),
     /// The tenant's L1 from now on.
     Linked(TenantId, Link),
-    Unlinked(TenantId),
-    L2Unsealed(TenantId, Came),
+    /// The tenant's link is about to be replaced.
+    Mute(TenantId, RpcReplyPort<()>),
+    /// Under the link of this serial, as the probe's below.
+    L2Unsealed(TenantId, u64, Came),
     L3Unsealed(TenantId, System, Came),
-    Probed(TenantId, Result<(), Error>),
+    Probed(TenantId, u64, Result<(), Error>),
     /// What is known of a tenant's L1.
     L1State(TenantId, RpcReplyPort<Option<l1::State>>),
     Tick,
@@ -234,17 +250,13 @@ impl Actor for Pen {
             Msg::Probe(tenant, change, link) => cache.try_l1(tenant, change, link),
             Msg::Grace(tenant, l1_grace_ms) => cache.state.grace(&tenant, l1_grace_ms),
             Msg::Linked(tenant, link) => cache.state.linked(tenant, link, now_ms),
-            Msg::Unlinked(tenant) => cache.state.unlinked(&tenant),
-            Msg::L2Unsealed(tenant, came) => {
-                let heard = matches!(came.secret, Ok(Some(_)));
-                let result = cache.insert(&tenant, KeyId::L2, None, came);
-                cache.state.l2_unsealed(tenant, result, heard, now_ms)
-            }
+            Msg::Mute(tenant, reply) => cache.mute(&tenant, reply),
+            Msg::L2Unsealed(tenant, link, came) => cache.l2_came(tenant, link, came, now_ms),
             Msg::L3Unsealed(tenant, system, came) => {
                 let result = cache.insert(&tenant, KeyId::L3(system.clone()), Some(system.clone()), came);
                 cache.state.l3_unsealed(tenant, &system, &result)
             }
-            Msg::Probed(tenant, result) => cache.state.probed(tenant, result, now_ms),
+            Msg::Probed(tenant, link, result) => cache.state.probed(tenant, link, result, now_ms),
             Msg::L1State(tenant, reply) => cache.answer_state(&tenant, reply),
             Msg::Tick => cache.state.tick(now_ms),
         };
@@ -256,6 +268,23 @@ impl Actor for Pen {
 type Effects = Vec<Effect<RpcReplyPort<Result<(), Error>>>>;
 
 impl Cache {
+    fn l2_came(&mut self, tenant: TenantId, link: u64, came: Came, now_ms: u64) -> Effects {
+        // What a former link opened does not enter the table any more; whoever waited has been answered.
+        if !self.state.heeds(&tenant, link) {
+            return Vec::new();
+        }
+        let heard = matches!(came.secret, Ok(Some(_)));
+        let result = self.insert(&tenant, KeyId::L2, None, came);
+        self.state.l2_unsealed(tenant, link, result, heard, now_ms)
+    }
+
+    fn mute(&mut self, tenant: &TenantId, reply: RpcReplyPort<()>) -> Effects {
+        self.state.muted(tenant);
+        // Whoever asked may have gone.
+        drop(reply.send(()));
+        Vec::new()
+    }
+
     /// `None` for a key that was in the table already.
     fn insert(&self, tenant: &TenantId, key: KeyId, system: Option<System>, came: Came) -> Result<(), Error> {
         let Some((secret, version)) = came.secret? else { return Ok(()) };
@@ -271,7 +300,7 @@ impl Cache {
             // Whoever asked may have gone.
             Effect::Reply { to, result } => drop(to.send(result)),
             Effect::Fence { tenant } => _ = self.parts.table.fence(&tenant, Stop::L1Stop),
-            Effect::Tell { tenant, state } => (self.parts.watch)(Observed::L1 { tenant, state }),
+            Effect::Tell { tenant, link, state } => (self.parts.watch)(Observed::L1 { tenant, link, state }),
             Effect::Away { tenant } => self.away(tenant),
             Effect::Back { tenant } => self.parts.table.lift(&tenant, Stop::L1Away),
         }
@@ -286,7 +315,7 @@ impl Cache {
                 Ok(false) => parts.unsealer.l2(&tenant, &link, began).await.map(Some),
                 Err(refused) => Err(refused),
             };
-            tell(&me, Msg::L2Unsealed(tenant, Came { secret, began }));
+            tell(&me, Msg::L2Unsealed(tenant, link.serial, Came { secret, began }));
         });
     }
 
@@ -307,7 +336,7 @@ impl Cache {
         let unsealer = self.parts.unsealer.clone();
         tokio::spawn(async move {
             let result = unsealer.probe(&tenant, &link).await.map(|_resolved| ());
-            tell(&me, Msg::Probed(tenant, result));
+            tell(&me, Msg::Probed(tenant, link.serial, result));
         });
     }
 

@@ -40,6 +40,7 @@ pub(super) enum Effect<R> {
     /// What the customer's KMS was seen to say. Told after each probe: whoever acts on it is idempotent, and may have failed before.
     Tell {
         tenant: TenantId,
+        link: u64,
         state: l1::State,
     },
     /// `l1_grace` is over: fence and zeroize until the KMS answers.
@@ -62,6 +63,8 @@ struct Tenant<R> {
     heard_ms: u64,
     state: Option<l1::State>,
     away: bool,
+    /// The link is about to be replaced.
+    muted: bool,
 }
 
 struct Waiting<R> {
@@ -96,10 +99,23 @@ impl<R> State<R> {
             heard_ms,
             state: None,
             away,
+            muted: false,
         };
         self.tenants.insert(tenant, fresh);
         effects.extend(self.tick(now_ms));
         effects
+    }
+
+    /// Nothing that the link's KMS says from here on counts, until the next [`State::linked`]; its silence does.
+    pub(super) fn muted(&mut self, tenant: &TenantId) {
+        if let Some(tenant) = self.tenants.get_mut(tenant) {
+            tenant.muted = true;
+        }
+    }
+
+    /// An answer under this link is to be heeded: what was asked of a link before says nothing about the one in force.
+    pub(super) fn heeds(&self, tenant: &TenantId, link: u64) -> bool {
+        self.tenants.get(tenant).is_some_and(|tenant| !tenant.muted && tenant.link.serial == link)
     }
 
     /// The tenant has no L1 any more.
@@ -119,7 +135,7 @@ impl<R> State<R> {
     /// Unseal the L2 ahead of the first request.
     pub(super) fn hold(&mut self, id: TenantId) -> Vec<Effect<R>> {
         match self.tenants.get_mut(&id) {
-            Some(tenant) if !tenant.asking_l2 => {
+            Some(tenant) if !tenant.asking_l2 && !tenant.muted => {
                 tenant.asking_l2 = true;
                 vec![Effect::UnsealL2 { tenant: id, link: tenant.link.clone() }]
             }
@@ -129,7 +145,7 @@ impl<R> State<R> {
 
     /// Someone needs a system's L3 in the table.
     pub(super) fn unseal(&mut self, id: TenantId, system: System, to: R) -> Vec<Effect<R>> {
-        let Some(tenant) = self.tenants.get_mut(&id) else {
+        let Some(tenant) = self.tenants.get_mut(&id).filter(|tenant| !tenant.muted) else {
             return vec![Effect::Reply { to, result: Err(Error::NotLinked(id)) }];
         };
         let waiting = tenant.systems.entry(system).or_insert_with(|| Waiting { replies: Vec::new(), asking_l3: false });
@@ -148,10 +164,14 @@ impl<R> State<R> {
     pub(super) fn l2_unsealed(
         &mut self,
         id: TenantId,
+        link: u64,
         result: Result<(), Error>,
         heard: bool,
         now_ms: u64,
     ) -> Vec<Effect<R>> {
+        if !self.heeds(&id, link) {
+            return Vec::new();
+        }
         let Some(tenant) = self.tenants.get_mut(&id) else { return Vec::new() };
         tenant.asking_l2 = false;
         if let Err(why) = result {
@@ -171,7 +191,7 @@ impl<R> State<R> {
         .collect()
     }
 
-    /// The system's L3 is in the table, or why not.
+    /// The system's L3 is in the table, or why not. Under whichever link it was asked: the L2 in the table opened it, no KMS.
     pub(super) fn l3_unsealed(&mut self, id: TenantId, system: &System, result: &Result<(), Error>) -> Vec<Effect<R>> {
         let waiting = self.tenants.get_mut(&id).and_then(|tenant| tenant.systems.remove(system));
         let replies = waiting.map(|waiting| waiting.replies).unwrap_or_default();
@@ -183,7 +203,7 @@ impl<R> State<R> {
         let mut effects = Vec::new();
         for (id, tenant) in &mut self.tenants {
             let due = tenant.probed_ms.is_none_or(|last| now_ms.saturating_sub(last) >= self.probe_every_ms);
-            if due && !tenant.probing {
+            if due && !tenant.probing && !tenant.muted {
                 (tenant.probing, tenant.probed_ms) = (true, Some(now_ms));
                 effects.push(Effect::Probe { tenant: *id, link: tenant.link.clone() });
             }
@@ -198,7 +218,10 @@ impl<R> State<R> {
     }
 
     /// A probe came back.
-    pub(super) fn probed(&mut self, id: TenantId, result: Result<(), Error>, now_ms: u64) -> Vec<Effect<R>> {
+    pub(super) fn probed(&mut self, id: TenantId, link: u64, result: Result<(), Error>, now_ms: u64) -> Vec<Effect<R>> {
+        if !self.heeds(&id, link) {
+            return Vec::new();
+        }
         if let Some(tenant) = self.tenants.get_mut(&id) {
             tenant.probing = false;
         }
@@ -212,23 +235,24 @@ impl<R> State<R> {
 
     fn heard(&mut self, id: TenantId, result: Result<(), Error>, now_ms: u64) -> Vec<Effect<R>> {
         let Some(tenant) = self.tenants.get_mut(&id) else { return Vec::new() };
+        let link = tenant.link.serial;
         match result {
             Ok(()) => {
                 (tenant.heard_ms, tenant.state) = (now_ms, Some(l1::State::Enabled));
                 let back = std::mem::take(&mut tenant.away).then_some(Effect::Back { tenant: id });
-                back.into_iter().chain([Effect::Tell { tenant: id, state: l1::State::Enabled }]).collect()
+                back.into_iter().chain([Effect::Tell { tenant: id, link, state: l1::State::Enabled }]).collect()
             }
             Err(Error::L1Stopped { state, .. }) => {
                 // It answered; that it says no is a stop of its own.
                 (tenant.heard_ms, tenant.state) = (now_ms, Some(state));
-                vec![Effect::Fence { tenant: id }, Effect::Tell { tenant: id, state }]
+                vec![Effect::Fence { tenant: id }, Effect::Tell { tenant: id, link, state }]
             }
             Err(Error::L1Unreachable { .. }) => {
                 // A stop stays known as one: silence does not soften it.
                 if tenant.state.is_none_or(|state| state.stop().is_none()) {
                     tenant.state = Some(l1::State::Unreachable);
                 }
-                vec![Effect::Tell { tenant: id, state: l1::State::Unreachable }]
+                vec![Effect::Tell { tenant: id, link, state: l1::State::Unreachable }]
             }
             // Our own refusals and faults say nothing about the customer's KMS.
             Err(_) => Vec::new(),

@@ -26,7 +26,7 @@ impl L1 for Nowhere {
 }
 
 fn link() -> Link {
-    Link { key: KeyRef::new("arn:test").unwrap(), l1: Arc::new(Nowhere), l1_grace_ms: Some(10_000) }
+    Link { key: KeyRef::new("arn:test").unwrap(), l1: Arc::new(Nowhere), l1_grace_ms: Some(10_000), serial: 1 }
 }
 
 /// Effects as words, so that a test reads as a story.
@@ -63,7 +63,7 @@ fn all_who_wait_share_one_call() {
     assert_eq!(words(state.unseal(TENANT, system("a"), 1)), ["L2"]);
     assert!(words(state.unseal(TENANT, system("a"), 2)).is_empty());
     assert!(words(state.unseal(TENANT, system("b"), 3)).is_empty());
-    assert_eq!(words(state.l2_unsealed(TENANT, Ok(()), true, 1)), ["L3 a", "L3 b"]);
+    assert_eq!(words(state.l2_unsealed(TENANT, 1, Ok(()), true, 1)), ["L3 a", "L3 b"]);
     assert!(words(state.unseal(TENANT, system("a"), 4)).is_empty());
     assert_eq!(words(state.l3_unsealed(TENANT, &system("a"), &Ok(()))), ["1 ok", "2 ok", "4 ok"]);
     assert_eq!(words(state.l3_unsealed(TENANT, &system("b"), &Err(Error::Unavailable))), ["3 no"]);
@@ -75,9 +75,12 @@ fn a_refusal_answers_all_fences_and_is_told() {
     let mut state = linked();
     state.unseal(TENANT, system("a"), 1);
     state.unseal(TENANT, system("b"), 2);
-    assert_eq!(words(state.l2_unsealed(TENANT, Err(stopped()), false, 1)), ["1 no", "2 no", "fence", "tell DISABLED"]);
+    assert_eq!(
+        words(state.l2_unsealed(TENANT, 1, Err(stopped()), false, 1)),
+        ["1 no", "2 no", "fence", "tell DISABLED"]
+    );
     assert_eq!(state.l1_state(&TENANT), Some(l1::State::Disabled));
-    assert_eq!(words(state.probed(TENANT, Err(unreachable()), 2)), ["tell UNREACHABLE"]);
+    assert_eq!(words(state.probed(TENANT, 1, Err(unreachable()), 2)), ["tell UNREACHABLE"]);
     assert_eq!(state.l1_state(&TENANT), Some(l1::State::Disabled), "silence does not soften a stop");
 }
 
@@ -85,20 +88,20 @@ fn a_refusal_answers_all_fences_and_is_told() {
 fn a_fault_of_our_own_says_nothing_about_the_kms() {
     let mut state = linked();
     state.unseal(TENANT, system("a"), 1);
-    assert_eq!(words(state.l2_unsealed(TENANT, Err(Error::VaultFull { used: 1, total: 1 }), false, 1)), ["1 no"]);
+    assert_eq!(words(state.l2_unsealed(TENANT, 1, Err(Error::VaultFull { used: 1, total: 1 }), false, 1)), ["1 no"]);
     assert_eq!(state.l1_state(&TENANT), None);
 }
 
 #[test]
 fn grace_ends_once_and_an_answer_brings_the_tenant_back() {
     let mut state = linked();
-    state.probed(TENANT, Ok(()), 0);
+    state.probed(TENANT, 1, Ok(()), 0);
     assert_eq!(words(state.tick(5_000)), ["probe"]);
     assert!(words(state.tick(10_000)).is_empty(), "a probe is in flight");
-    assert_eq!(words(state.probed(TENANT, Err(unreachable()), 10_000)), ["tell UNREACHABLE"]);
+    assert_eq!(words(state.probed(TENANT, 1, Err(unreachable()), 10_000)), ["tell UNREACHABLE"]);
     assert_eq!(words(state.tick(10_001)), ["probe", "away"]);
     assert!(words(state.tick(12_000)).is_empty());
-    assert_eq!(words(state.probed(TENANT, Ok(()), 13_000)), ["back", "tell ENABLED"]);
+    assert_eq!(words(state.probed(TENANT, 1, Ok(()), 13_000)), ["back", "tell ENABLED"]);
     state.grace(&TENANT, None);
     assert_eq!(words(state.tick(u64::MAX)), ["probe"], "unlimited grace never ends");
 }
@@ -107,22 +110,54 @@ fn grace_ends_once_and_an_answer_brings_the_tenant_back() {
 #[test]
 fn a_key_that_was_in_the_table_is_no_word_of_the_kms() {
     let mut state = linked();
-    state.probed(TENANT, Err(unreachable()), 0);
+    state.probed(TENANT, 1, Err(unreachable()), 0);
     assert_eq!(words(state.hold(TENANT)), ["L2"]);
-    state.l2_unsealed(TENANT, Ok(()), false, 9_000);
+    state.l2_unsealed(TENANT, 1, Ok(()), false, 9_000);
     assert_eq!(words(state.tick(10_001)), ["probe", "away"]);
 }
 
 #[test]
 fn a_link_that_is_repeated_is_no_word_of_the_kms() {
     let mut state = linked();
-    state.probed(TENANT, Err(unreachable()), 0);
+    state.probed(TENANT, 1, Err(unreachable()), 0);
     state.linked(TENANT, link(), 9_000);
-    state.probed(TENANT, Err(unreachable()), 9_000);
+    state.probed(TENANT, 1, Err(unreachable()), 9_000);
     assert_eq!(words(state.tick(10_001)), ["away"]);
     let other = Link { key: KeyRef::new("arn:other").unwrap(), ..link() };
     assert_eq!(words(state.linked(TENANT, other, 11_000)), ["probe"]);
-    assert_eq!(words(state.probed(TENANT, Ok(()), 12_000)), ["back", "tell ENABLED"], "what silence caused is lifted");
+    assert_eq!(
+        words(state.probed(TENANT, 1, Ok(()), 12_000)),
+        ["back", "tell ENABLED"],
+        "what silence caused is lifted"
+    );
+}
+
+/// What was asked of the link before is answered after the new one came: neither its no nor its yes is about the key in force.
+#[test]
+fn an_answer_under_a_former_link_counts_for_nothing() {
+    let mut state = linked();
+    assert_eq!(words(state.hold(TENANT)), ["L2"]);
+    let second = || Link { key: KeyRef::new("arn:other").unwrap(), serial: 2, ..link() };
+    assert_eq!(words(state.linked(TENANT, second(), 100)), ["probe"]);
+    for late in [Err(stopped()), Ok(())] {
+        assert!(words(state.probed(TENANT, 1, late.clone(), 200)).is_empty());
+        assert!(words(state.l2_unsealed(TENANT, 1, late, true, 200)).is_empty());
+    }
+    assert_eq!(state.l1_state(&TENANT), None);
+    assert_eq!(words(state.probed(TENANT, 2, Err(stopped()), 300)), ["fence", "tell DISABLED"]);
+}
+
+/// Between the lift of what a link said and the next link nobody is heard, and the silence before it goes on counting.
+#[test]
+fn a_link_that_is_being_replaced_is_muted() {
+    let mut state = linked();
+    state.muted(&TENANT);
+    assert!(words(state.probed(TENANT, 1, Err(stopped()), 1)).is_empty());
+    assert!(words(state.hold(TENANT)).is_empty());
+    assert_eq!(words(state.unseal(TENANT, system("a"), 1)), ["1 no"]);
+    assert_eq!(words(state.tick(10_001)), ["away"]);
+    assert_eq!(words(state.linked(TENANT, Link { serial: 2, ..link() }, 10_002)), ["probe"]);
+    assert_eq!(words(state.probed(TENANT, 2, Ok(()), 10_003)), ["back", "tell ENABLED"]);
 }
 
 #[test]
@@ -131,7 +166,7 @@ fn without_a_link_everyone_is_told_so() {
     state.unseal(TENANT, system("a"), 1);
     assert_eq!(words(state.unlinked(&TENANT)), ["1 no"]);
     assert_eq!(words(state.unseal(TENANT, system("a"), 2)), ["2 no"]);
-    assert!(words(state.l2_unsealed(TENANT, Ok(()), true, 1)).is_empty());
+    assert!(words(state.l2_unsealed(TENANT, 1, Ok(()), true, 1)).is_empty());
 }
 
 #[test]
@@ -161,15 +196,15 @@ proptest! {
         for (step, n) in steps {
             match step {
                 0..=2 => { asked += 1; take(state.unseal(TENANT, name(n), asked), &mut l2, &mut l3); }
-                3 if l2 > 0 => { l2 -= 1; take(state.l2_unsealed(TENANT, Ok(()), true, 1), &mut l2, &mut l3); }
-                4 if l2 > 0 => { l2 -= 1; take(state.l2_unsealed(TENANT, Err(unreachable()), false, 1), &mut l2, &mut l3); }
+                3 if l2 > 0 => { l2 -= 1; take(state.l2_unsealed(TENANT, 1, Ok(()), true, 1), &mut l2, &mut l3); }
+                4 if l2 > 0 => { l2 -= 1; take(state.l2_unsealed(TENANT, 1, Err(unreachable()), false, 1), &mut l2, &mut l3); }
                 5 => if let Some(system) = l3.pop() { take(state.l3_unsealed(TENANT, &system, &Ok(())), &mut l2, &mut l3); },
                 _ => {}
             }
             prop_assert!(l2 <= 1, "two calls to one L1 at once");
         }
         while l2 > 0 || !l3.is_empty() {
-            if l2 > 0 { l2 -= 1; take(state.l2_unsealed(TENANT, Ok(()), true, 1), &mut l2, &mut l3); }
+            if l2 > 0 { l2 -= 1; take(state.l2_unsealed(TENANT, 1, Ok(()), true, 1), &mut l2, &mut l3); }
             if let Some(system) = l3.pop() { take(state.l3_unsealed(TENANT, &system, &Ok(())), &mut l2, &mut l3); }
         }
         answered.sort_unstable();
@@ -234,10 +269,26 @@ async fn the_customers_no_fences_before_anyone_is_told() {
     *world.kms.mood.lock() = Mood::Stopped(l1::Stop::Disabled);
     let answer = node.cache.unseal(TENANT, system("a")).await;
     assert!(matches!(answer, Err(Error::L1Stopped { state: l1::State::Disabled, .. })), "{answer:?}");
-    let told = |observed: &Observed| matches!(observed, Observed::L1 { tenant, state: l1::State::Disabled } if *tenant == TENANT);
+    let told = |observed: &Observed| matches!(observed, Observed::L1 { tenant, state: l1::State::Disabled, .. } if *tenant == TENANT);
     until(&mut node, told).await;
     assert!(node.table.gate(&TENANT).unwrap().stops().holds(Stop::L1Stop));
     assert!(!node.table.gate(&OTHER).unwrap().stops().holds(Stop::L1Stop), "another tenant has its own word");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_a_former_link_opened_does_not_enter_the_table() {
+    let world = World::new();
+    let node = world.start().await;
+    let link = |key| node.cache.link(TENANT, system("test"), KeyRef::new(key).unwrap()).unwrap();
+    let (former, current) = (link("arn:test"), link("arn:other"));
+    for (serial, keys) in [(former, 0), (current, 1)] {
+        let secret = Ok(Some((node.slab.random(32).unwrap(), Version(1))));
+        let came = Came { secret, began: node.generation() };
+        node.cache.actor().unwrap().cast(Msg::L2Unsealed(TENANT, serial, came)).unwrap();
+        // Answered after it.
+        node.cache.l1_state(TENANT).await.unwrap();
+        assert_eq!(node.table.keys_of(&TENANT), keys);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -260,7 +311,7 @@ async fn an_absent_kms_leaves_cached_keys_until_grace_is_over() {
     node.cache.actor().unwrap().cast(Msg::Tick).unwrap();
     until(
         &mut node,
-        |observed| matches!(observed, Observed::L1 { tenant, state: l1::State::Enabled } if *tenant == TENANT),
+        |observed| matches!(observed, Observed::L1 { tenant, state: l1::State::Enabled, .. } if *tenant == TENANT),
     )
     .await;
     node.cache.unseal(TENANT, system("a")).await.unwrap();

@@ -70,8 +70,8 @@ impl Steward {
                 Effect::Persist => self.persist(tenant, cell, &judged.next).await?,
                 Effect::Kill => {}
                 Effect::Unkill => self.unkill(tenant, cell).await?,
-                Effect::LiftL1Stop => self.keeper.lift(&tenant, Stop::L1Stop).await?,
-                Effect::Link(l1) => self.link(tenant, l1, judged.next.trust())?,
+                Effect::LiftL1Stop => self.lift_l1_stop(tenant, cell).await?,
+                Effect::Link(l1) => self.link(tenant, cell, l1, judged.next.trust()).await?,
                 Effect::Hold => self.cache.hold(tenant)?,
                 Effect::Callers => self.show_callers(&tenant, judged.next.trust()),
                 Effect::Renew { nonce, seconds } => self.renew(tenant, cell, nonce, *seconds).await?,
@@ -155,12 +155,12 @@ impl Steward {
             self.table.fence(&tenant, Stop::Killed);
         }
         self.show_callers(&tenant, standing.trust());
-        self.admit(standing);
+        drop(self.admit(standing));
         tracing::info!(%tenant, "provisioned");
         Ok(())
     }
 
-    pub(super) fn admit(&self, standing: Standing) {
+    pub(super) fn admit(&self, standing: Standing) -> Arc<Cell> {
         let tenant = standing.tenant();
         let (l1, l1_turn) = (Mutex::new(L1State::Pending), tokio::sync::Mutex::default());
         let cell = Arc::new(Cell { standing: ArcSwap::from_pointee(standing), l1, l1_turn });
@@ -169,11 +169,24 @@ impl Steward {
             next.insert(tenant, cell.clone());
             next
         });
+        cell
+    }
+
+    /// A new link clears what the KMS of the one before has said; what it says late, it says to nobody.
+    async fn lift_l1_stop(&self, tenant: TenantId, cell: &Cell) -> Result<(), Unmet> {
+        let mut heeded = cell.l1_turn.lock().await;
+        *heeded = 0;
+        if let Err(why) = self.cache.mute(tenant).await {
+            // A cache that has fallen says nothing either. This lift is not repeated when the link comes again.
+            tracing::warn!(%tenant, "the L1 link before this one could not be muted: {why}");
+        }
+        Ok(self.keeper.lift(&tenant, Stop::L1Stop).await?)
     }
 
     /// The key cache probes the key at once and unseals from it on demand.
-    pub(super) fn link(&self, tenant: TenantId, l1: &L1Ref, trust: &TrustRoot) -> Result<(), Unmet> {
-        self.cache.link(tenant, l1.provider.clone(), l1.key.clone())?;
+    pub(super) async fn link(&self, tenant: TenantId, cell: &Cell, l1: &L1Ref, trust: &TrustRoot) -> Result<(), Unmet> {
+        let mut heeded = cell.l1_turn.lock().await;
+        *heeded = self.cache.link(tenant, l1.provider.clone(), l1.key.clone())?;
         let grace_ms = (trust.l1.grace != 0).then(|| trust.l1.grace.saturating_mul(1_000));
         Ok(self.cache.grace(tenant, grace_ms)?)
     }

@@ -58,8 +58,8 @@ struct Cell {
     /// Read without a lock: a kill must not wait for whoever else reads it.
     standing: ArcSwap<Standing>,
     l1: Mutex<L1State>,
-    /// What the customer's KMS said is acted upon one after the other.
-    l1_turn: tokio::sync::Mutex<()>,
+    /// What the customer's KMS said is acted upon one after the other, if it was said under the link of this serial.
+    l1_turn: tokio::sync::Mutex<u64>,
 }
 
 /// The region's tenants.

@@ -86,13 +86,14 @@ impl Steward {
             (false, false) => {}
         }
         self.show_callers(tenant, standing.trust());
+        let cell = self.admit(standing);
+        let standing = cell.standing.load_full();
         if let Some(linked) = standing.linked() {
             // A provider that the topology no longer has is no reason not to start: the other tenants are served.
-            if let Err(why) = self.link(*tenant, &linked.l1, standing.trust()) {
+            if let Err(why) = self.link(*tenant, &cell, &linked.l1, standing.trust()).await {
                 tracing::error!(%tenant, "cannot reach the tenant's L1: {why}");
             }
         }
-        self.admit(standing);
         Ok(())
     }
 }

@@ -219,6 +219,13 @@ impl Run {
         let load = Load { locked_bytes: 0, slots_used: 0, slots_total: 0, memory: String::new(), connections: 0 };
         self.steward.hello(load, None).tenants.remove(&self.tenant).unwrap()
     }
+    /// The serial of the link in force.
+    async fn link(&self) -> u64 {
+        *self.steward.cell(&self.tenant).unwrap().l1_turn.lock().await
+    }
+    async fn l1_says(&self, link: u64, state: l1::State) {
+        self.steward.l1_seen(Observed::L1 { tenant: self.tenant, link, state }).await;
+    }
     /// Takes what the key cache saw to the steward until it was this.
     async fn hears(&mut self, awaited: l1::State) {
         loop {
@@ -546,7 +553,7 @@ async fn a_no_that_could_not_be_written_is_written_when_it_comes_again() {
     run.hears(l1::State::Disabled).await;
     fs::remove_dir(&tombstone).unwrap();
     fs::rename(&aside, &tombstone).unwrap();
-    run.steward.l1_seen(Observed::L1 { tenant: run.tenant, state: l1::State::Disabled }).await;
+    run.l1_says(run.link().await, l1::State::Disabled).await;
     run.stop().await;
     *house.rig.kms.mood.lock() = Mood::Away;
     assert!(house.start().await.stops().holds(Stop::L1Stop));
@@ -561,7 +568,7 @@ async fn a_yes_that_comes_late_lifts_no_newer_no() {
     *house.rig.kms.mood.lock() = Mood::Stopped(l1::Stop::Disabled);
     let mut run = house.start().await;
     run.hears(l1::State::Disabled).await;
-    run.steward.l1_seen(Observed::L1 { tenant: run.tenant, state: l1::State::Enabled }).await;
+    run.l1_says(run.link().await, l1::State::Enabled).await;
     assert!(run.stops().holds(Stop::L1Stop));
 }
 
@@ -581,4 +588,18 @@ async fn a_hello_speaks_of_its_span_and_one_tenant_that_cannot_be_said_silences_
     let both = run.steward.hello(Load::default(), None);
     assert_eq!((both.tenants.keys().collect::<Vec<_>>(), both.unsaid), (vec![&run.tenant], [other.tenant()].into()));
     run.stop().await;
+}
+
+/// The task that brings a no is overtaken by the people's new link: it was not said of the key in force.
+#[tokio::test]
+async fn a_no_of_a_former_link_stops_nothing() {
+    let mut house = House::new();
+    let run = house.served().await;
+    let former = run.link().await;
+    house.world.epoch = 2;
+    run.applied(&Directive::Link(house.world.warrant(house.world.link("other")))).await;
+    run.l1_says(former, l1::State::Disabled).await;
+    assert_eq!(run.stops(), Stops::default());
+    run.l1_says(run.link().await, l1::State::Disabled).await;
+    assert!(run.stops().holds(Stop::L1Stop));
 }

@@ -40,7 +40,7 @@ impl Steward {
     /// own no needs nobody's signature (DESIGN §2.6).
     pub async fn l1_seen(self: &Arc<Self>, seen: Observed) {
         match seen {
-            Observed::L1 { tenant, state } => self.l1_said(tenant, state).await,
+            Observed::L1 { tenant, link, state } => self.l1_said(tenant, link, state).await,
             Observed::L1Away { tenant } => self.callers.close(&tenant),
             Observed::Probed { tenant, change, state, resolved, why, took_ms } => {
                 let resolved = resolved.map_or_else(String::new, |key| key.to_string());
@@ -49,9 +49,13 @@ impl Steward {
         }
     }
 
-    async fn l1_said(self: &Arc<Self>, tenant: TenantId, state: State) {
+    async fn l1_said(self: &Arc<Self>, tenant: TenantId, link: u64, state: State) {
         let Some(cell) = self.cell(&tenant) else { return };
-        let _in_turn = cell.l1_turn.lock().await;
+        let heeded = cell.l1_turn.lock().await;
+        // Brought by a task that was overtaken by a new link: nothing about the key in force.
+        if *heeded != link {
+            return;
+        }
         let state = l1_state(state);
         let before = std::mem::replace(&mut *cell.l1.lock(), state);
         if before != state {
