@@ -1,0 +1,164 @@
+//! Kills and restores: what an acknowledgement says, and what outlives a restart, a failed disk and the other's arrival.
+
+use super::*;
+
+#[tokio::test]
+async fn a_kill_is_acknowledged_when_keys_are_gone_and_the_tombstone_holds_it() {
+    let house = House::new();
+    let run = house.served().await;
+    let (kill, digest) = house.kill();
+    assert!(!house.is_entombed(&digest));
+    let ack = run.applied(&kill).await;
+    assert!(house.is_entombed(&digest));
+    assert_eq!((ack.change, ack.generation, ack.epoch), (Some(digest), 1, 1));
+    assert_eq!((run.keys(), run.is_served()), (0, false));
+    assert!(run.stops().holds(Stop::Killed));
+    assert!(run.unseals().await.is_err());
+    assert_eq!(run.listener.0.load(Ordering::SeqCst), 1, "its connections are closed");
+}
+
+#[tokio::test]
+async fn a_kill_that_comes_again_is_answered_and_changes_nothing() {
+    let house = House::new();
+    let run = house.served().await;
+    let (kill, _) = house.kill();
+    let (first, again) = (run.applied(&kill).await, run.applied(&kill).await);
+    assert_eq!((first.directive, first.change, first.generation), (again.directive, again.change, again.generation));
+    let (another, _) = house.kill();
+    assert_eq!(run.applied(&another).await.generation, first.generation + 1);
+}
+
+#[tokio::test]
+async fn a_kill_outlives_a_restart() {
+    let house = House::new();
+    let run = house.served().await;
+    let (kill, digest) = house.kill();
+    let before = run.applied(&kill).await;
+    run.stop().await;
+    let run = house.start().await;
+    assert_eq!(run.verdict, Verdict::Agreed);
+    assert!(run.stops().holds(Stop::Killed) && !run.is_served());
+    assert!(run.unseals().await.is_err());
+    assert_eq!(run.held().kills, BTreeSet::from([digest]));
+    let again = run.applied(&kill).await;
+    assert_eq!((again.change, again.generation), (before.change, before.generation));
+    let link = Directive::Link(Warrant { ..house.world.warrant(house.world.link("other")) });
+    assert!(run.refused(&link).await.contains("killed"));
+}
+
+#[tokio::test]
+async fn a_restore_that_names_the_kill_serves_again_and_outlives_a_restart() {
+    let mut house = House::new();
+    let run = house.served().await;
+    let (kill, digest) = house.kill();
+    run.applied(&kill).await;
+    let other = house.restore(2, Digest([9; 32]));
+    run.applied(&other).await;
+    assert!(run.stops().holds(Stop::Killed), "it named another kill");
+    let restore = house.restore(3, digest);
+    assert_eq!(run.applied(&restore).await.epoch, 3);
+    assert_eq!(run.stops(), Stops::default());
+    run.unseals().await.unwrap();
+    run.stop().await;
+    let run = house.start().await;
+    assert_eq!((run.stops(), run.verdict.clone()), (Stops::default(), Verdict::Agreed));
+    run.unseals().await.unwrap();
+    run.applied(&kill).await;
+    assert!(run.is_served(), "an old kill stays restored");
+}
+
+#[tokio::test]
+async fn a_kill_after_its_restore_is_remembered_and_stops_nothing() {
+    let mut house = House::new();
+    let run = house.served().await;
+    let (kill, digest) = house.kill();
+    let restore = house.restore(2, digest);
+    run.applied(&restore).await;
+    assert_eq!(run.applied(&kill).await.generation, 0);
+    assert!(run.is_served() && house.is_entombed(&digest));
+    run.stop().await;
+    let run = house.start().await;
+    assert!(run.is_served());
+    assert_eq!(run.held().kills, BTreeSet::from([digest]));
+}
+
+/// The restore was judged and put in force between the kill's judgement and its tombstone.
+#[tokio::test]
+async fn a_kill_that_meets_its_own_restore_does_not_outlast_it() {
+    let mut house = House::new();
+    let run = house.served().await;
+    let (kill, digest) = house.kill();
+    let Directive::Kill(warrant) = kill else { panic!("a kill") };
+    let certain = run.steward.certain(&warrant).unwrap();
+    run.applied(&house.restore(2, digest)).await;
+    run.steward.end(&certain).await.unwrap();
+    assert!(house.is_entombed(&digest) && run.keys() == 0);
+    assert!(run.is_served());
+}
+
+#[tokio::test]
+async fn a_kill_that_cannot_be_written_is_not_acknowledged_and_fences() {
+    let house = House::new();
+    let run = house.served().await;
+    let (kill, digest) = house.kill();
+    let (tombstone, aside) = (house.tombstone(), house.rig.path("aside"));
+    fs::rename(&tombstone, &aside).unwrap();
+    fs::create_dir(&tombstone).unwrap();
+    for _ in 0..2 {
+        assert!(run.send(&kill).await.is_none());
+        assert_eq!((run.keys(), run.is_served()), (0, false));
+        assert!(run.stops().holds(Stop::Killed));
+        assert!(run.unseals().await.is_err());
+    }
+    fs::remove_dir(&tombstone).unwrap();
+    fs::rename(&aside, &tombstone).unwrap();
+    assert!(!house.is_entombed(&digest));
+    run.applied(&kill).await;
+    assert!(house.is_entombed(&digest));
+}
+
+/// A kill overtakes the ordinary lane, with the links that the region lacks. What they change is in force by it, and durable by the
+/// directive that comes after and finds its link known.
+#[tokio::test]
+async fn callers_that_a_kill_brought_along_are_in_force() {
+    let mut house = House::new();
+    let run = house.served().await;
+    let callers = |run: &Run| run.listener.1.load(Ordering::SeqCst);
+    assert_ne!(callers(&run), 0);
+    house.world.epoch = 2;
+    let next = house.world.next(|root| root.callers.clear());
+    let link = house.world.certificate(Action::ChangeCallers { next }, "alice", &["bob"]);
+    let change = Directive::Callers(house.world.warrant(link.clone()));
+    house.world.extend(&link);
+    let (kill, digest) = house.kill();
+    let Directive::Kill(warrant) = kill else { panic!("a kill") };
+    let ack = run.applied(&Directive::Kill(Warrant { links: vec![link], ..warrant })).await;
+    assert_eq!((callers(&run), ack.trust_version), (0, 1), "in force, and not said to be durable");
+    assert_eq!(run.applied(&change).await.trust_version, 2);
+    run.stop().await;
+    let run = house.start().await;
+    assert_eq!((run.held().trust_version, callers(&run)), (2, 0));
+    run.applied(&house.restore(3, digest)).await;
+    assert!(run.is_served());
+}
+
+/// The disk failed between the restore's head and its lift: the same directive sent again finishes it.
+#[tokio::test]
+async fn a_restore_that_was_cut_short_is_finished_when_it_comes_again() {
+    let mut house = House::new();
+    let run = house.served().await;
+    let (kill, digest) = house.kill();
+    run.applied(&kill).await;
+    let restore = house.restore(2, digest);
+    let (tombstone, aside) = (house.tombstone(), house.rig.path("aside"));
+    fs::rename(&tombstone, &aside).unwrap();
+    fs::create_dir(&tombstone).unwrap();
+    assert!(run.send(&restore).await.is_none());
+    fs::remove_dir(&tombstone).unwrap();
+    fs::rename(&aside, &tombstone).unwrap();
+    assert!(run.stops().holds(Stop::Killed));
+    run.applied(&restore).await;
+    assert!(run.is_served());
+    run.stop().await;
+    assert!(house.start().await.is_served());
+}
