@@ -62,6 +62,7 @@ pub async fn run(
         term: TERM,
         frame_key,
         regions: regions.collect(),
+        operators: part.operators.clone(),
         lease_key: keyfiles::read_ed25519(&lease.key)?,
         evaluator: policy::Evaluator::new(policy::Bundle::default_bundle()?),
         ledger,

@@ -6,7 +6,7 @@ use governance::Desk;
 use orbital::names::Correlation;
 use tokio::sync::{Semaphore, watch};
 use warp::{
-    Filter,
+    Filter, Rejection,
     filters::BoxedFilter,
     http::{HeaderValue, StatusCode, header},
     reply::{self, Reply, Response},
@@ -15,6 +15,7 @@ use warp::{
 use crate::{
     correlation,
     limits::{Limits, WATCHERS_MAX},
+    peer::PeerId,
     problem::Problem,
 };
 
@@ -36,11 +37,32 @@ impl Door {
         Self { desk, limits, closing, watchers: Arc::new(Semaphore::new(WATCHERS_MAX)) }
     }
 
-    /// Hands itself to a route.
+    /// Hands itself to a route, with the desk as it is for whoever calls: no route can ask it as anybody else.
     pub(crate) fn open(&self) -> impl Filter<Extract = (Self,), Error = Infallible> + Clone + use<> {
         let door = self.clone();
-        warp::any().map(move || door.clone())
+        caller().map(move |name: String| Self { desk: door.desk.seen_by(&name), ..door.clone() })
     }
+
+    /// Lets through whom governance knows; anybody else learns nothing but that.
+    pub(crate) fn known(&self) -> impl Filter<Extract = (), Error = Rejection> + Clone + use<> {
+        let desk = self.desk.clone();
+        let ask = move |name: String| {
+            let known = desk.seen_by(&name).check_known();
+            async move { known.map_err(|error| warp::reject::custom(Stranger(Problem::from(error)))) }
+        };
+        caller().and_then(ask).untuple_one()
+    }
+}
+
+/// Why somebody whom nobody knows is turned away.
+#[derive(Debug)]
+pub(crate) struct Stranger(pub(crate) Problem);
+
+impl warp::reject::Reject for Stranger {}
+
+/// The name that the listener read from the client's certificate; without one it lets nobody in.
+fn caller() -> impl Filter<Extract = (String,), Error = Infallible> + Clone {
+    warp::ext::optional::<PeerId>().map(|peer: Option<PeerId>| peer.map(|peer| peer.to_string()).unwrap_or_default())
 }
 
 /// The request's correlation id, which the listener put there.

@@ -89,6 +89,7 @@ fn governance(part: &file::Governance, base: &Base<'_>) -> Option<model::Governa
         orbital_tls: base.mutual(&part.orbital_tls)?,
         frame_key: base.required(&part.frame_key)?,
         frame_public: of(&part.frame_public)?,
+        operators: part.operators.iter().flat_map(|all| &all.value).map(|one| one.value.clone()).collect(),
         lease,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use orbital::names::{Deployment, Jurisdiction, NodeName, Region, TenantId, TenantName};
+use orbital::names::{Deployment, Jurisdiction, NodeName, Person, Region, TenantId, TenantName};
 
 use crate::{
     finding::{At, Code, Finding, Place},
@@ -44,6 +44,7 @@ shapes! {
         required orbital_tls: MutualTls,
         required frame_key: PathBuf,
         required frame_public: PublicKey,
+        optional operators: Vec<At<Person>>,
         optional lease_key: PathBuf,
         optional lease_public: PublicKey,
     }

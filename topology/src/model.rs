@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use orbital::names::{Deployment, Jurisdiction, NodeName, Region, TenantId, TenantName};
+use orbital::names::{Deployment, Jurisdiction, NodeName, Person, Region, TenantId, TenantName};
 
 use crate::{
     LedgerKind, MaterialLeaves, Mode, Provider, Then, Transport,
@@ -62,6 +62,8 @@ pub struct Governance {
     /// Private key under its frames, and the public half that regions verify with.
     pub frame_key: PathBuf,
     pub frame_public: PublicKey,
+    /// Those who run the site, by the names in their REST certificates (SAN URI, else CN): they may found tenants and read everything.
+    pub operators: BTreeSet<Person>,
     /// Private key and public half of lease renewals; `None` when each tenant keeps its own.
     pub lease: Option<LeaseKey>,
 }

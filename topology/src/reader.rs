@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use orbital::names::{Deployment, Jurisdiction, NodeName, Region, TenantId, TenantName};
+use orbital::names::{Deployment, Jurisdiction, NodeName, Person, Region, TenantId, TenantName};
 
 use crate::{
     finding::{At, Code, Finding, Place},
@@ -178,6 +178,7 @@ from_text! {
     Deployment = name;
     Region = name;
     NodeName = name;
+    Person = name;
     TenantName = name;
     TenantId = name;
     Jurisdiction = name;

@@ -126,6 +126,10 @@ fn governance(page: &mut Page, part: &Governance) {
     page.mutual("orbital_tls", &part.orbital_tls);
     page.path("frame_key", &part.frame_key);
     page.text("frame_public", part.frame_public);
+    if !part.operators.is_empty() {
+        let operators: Vec<String> = part.operators.iter().map(ToString::to_string).collect();
+        page.list("operators", &operators);
+    }
     if let Some(lease) = &part.lease {
         page.path("lease_key", &lease.key);
         page.text("lease_public", lease.public);

@@ -1,28 +1,32 @@
 //! The desk: the one door into governance. Whoever comes in, by REST or CLI, comes in here.
 //!
 //! [`Desk`] is a cheap handle. What decides goes through the desk's actor, in order, which only finds the tenant's actor and hands the
-//! call on; it never waits. What only reads asks the tenants directly.
+//! call on; it never waits. What only reads asks the tenants directly. A handle made by [`Desk::seen_by`] shows what its visitor may see:
+//! to it, everything else is as if it did not exist.
 
-use std::{collections::HashSet, sync::Arc};
+mod actor;
+
+use std::{collections::HashMap, sync::Arc};
 
 use orbital::{
     chain::Genesis,
     change::Change,
-    names::{Correlation, Digest, ProposalId, TenantId},
+    names::{Correlation, Digest, Person, ProposalId, TenantId},
     sign::Signed,
     vote::Role,
 };
-use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
+pub(crate) use actor::DeskActor;
+
 use crate::{
-    PROPOSALS_LISTED_MAX, TENANTS_MAX,
+    ENTRIES_SCANNED_MAX, PROPOSALS_LISTED_MAX,
     error::{Error, Fault, Refusal},
-    events::Subscription,
+    events::{Event, Happened, Subscription},
     shared::Shared,
-    supervisor::{self, Child, Spawned},
-    tenant::{self, Outcome, Reply, TenantActor},
-    views::{EntryView, Filter, ProposalView, RegionView, Simulation, TenantSummary, TenantView, Verified},
+    tenant::{self, Outcome, Reply},
+    views::{Entries, EntryView, Filter, ProposalView, RegionView, Simulation, TenantSummary, TenantView, Verified},
+    visitor::Visitor,
 };
 
 /// What the desk's actor is told.
@@ -60,6 +64,8 @@ pub(crate) enum Msg {
     },
     ProbeAgain {
         id: ProposalId,
+        /// Whose right it is to be checked.
+        by: Option<Person>,
         correlation: Correlation,
         reply: Reply<Outcome>,
     },
@@ -71,15 +77,28 @@ impl ractor::Message for Msg {}
 #[derive(Clone)]
 pub struct Desk {
     shared: Arc<Shared>,
+    visitor: Visitor,
 }
 
 impl Desk {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, visitor: Visitor::House }
     }
 
-    /// Founds a tenant: checks the genesis, writes it down, and owes it to every region that it names.
+    /// The desk as it is for whoever a verified client certificate names: its SAN URI, else its CN.
+    #[must_use]
+    pub fn seen_by(&self, name: &str) -> Self {
+        Self { shared: Arc::clone(&self.shared), visitor: Visitor::Named(name.into()) }
+    }
+
+    /// That the visitor is somebody here: an operator, or a person of some tenant.
+    pub fn check_known(&self) -> Result<(), Error> {
+        Ok(self.visitor.check_known(&self.shared)?)
+    }
+
+    /// Founds a tenant: checks the genesis, writes it down, and owes it to every region that it names. For operators.
     pub async fn provision(&self, genesis: Genesis, correlation: Correlation) -> Result<TenantId, Error> {
+        self.visitor.check_founds(&self.shared)?;
         self.ask(|reply| Msg::Provision { genesis, correlation, reply }).await?
     }
 
@@ -91,6 +110,8 @@ impl Desk {
         proposal: Signed,
         correlation: Correlation,
     ) -> Result<ProposalView, Error> {
+        let tenant = Change::from_bytes(&change).map_err(Refusal::MalformedChange)?.tenant;
+        self.check_tenant(tenant)?;
         self.ask(|reply| Msg::Propose { change, proposal, correlation, reply }).await?
     }
 
@@ -104,6 +125,7 @@ impl Desk {
         correlation: Correlation,
     ) -> Result<ProposalView, Error> {
         let received_us = self.shared.clock.monotonic_us();
+        self.owner(&id)?;
         self.ask(|reply| Msg::Answer { id, role, vote, correlation, received_us, reply }).await?
     }
 
@@ -114,28 +136,33 @@ impl Desk {
         vote: Signed,
         correlation: Correlation,
     ) -> Result<ProposalView, Error> {
+        self.owner(&id)?;
         self.ask(|reply| Msg::Withdraw { id, vote, correlation, reply }).await?
     }
 
-    /// Lets the regions whose probe of a LinkL1 failed try again, once the cause is mended.
+    /// Lets the regions whose probe of a LinkL1 failed try again, once the cause is mended. For whoever may propose such a change, and
+    /// for operators.
     pub async fn probe_again(&self, id: ProposalId, correlation: Correlation) -> Result<ProposalView, Error> {
-        self.ask(|reply| Msg::ProbeAgain { id, correlation, reply }).await?
+        let by = self.visitor.person(&self.shared, self.owner(&id)?);
+        self.ask(|reply| Msg::ProbeAgain { id, by, correlation, reply }).await?
     }
 
     /// One proposal.
     pub async fn proposal(&self, id: ProposalId) -> Result<ProposalView, Error> {
-        let unknown = || Refusal::UnknownProposal(id.clone());
-        let owner = self.shared.roster.owner(&id).ok_or_else(unknown)?;
+        let owner = self.owner(&id)?;
         let view = self.read(owner, |reply| tenant::Msg::Proposal(id.clone(), reply)).await?;
-        Ok(view.ok_or_else(unknown)?)
+        Ok(view.ok_or(Refusal::UnknownProposal(id))?)
     }
 
     /// Proposals, newest first.
     pub async fn proposals(&self, filter: Filter) -> Result<Vec<ProposalView>, Error> {
         let limit = filter.limit.unwrap_or(PROPOSALS_LISTED_MAX).min(PROPOSALS_LISTED_MAX);
         let asked: Vec<_> = match filter.tenant {
-            Some(tenant) => vec![tenant],
-            None => self.shared.roster.tenants().into_iter().map(|(id, _)| id).collect(),
+            Some(tenant) => {
+                self.check_tenant(tenant)?;
+                vec![tenant]
+            }
+            None => self.seen(),
         };
         let mut views = Vec::new();
         for tenant in asked {
@@ -146,10 +173,10 @@ impl Desk {
         Ok(views)
     }
 
-    /// All tenants, by name.
+    /// All tenants that the visitor may see, by name.
     pub async fn tenants(&self) -> Result<Vec<TenantSummary>, Error> {
         let mut summaries = Vec::new();
-        for (id, _) in self.shared.roster.tenants() {
+        for id in self.seen() {
             summaries.push(self.read(id, tenant::Msg::Summary).await?);
         }
         summaries.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
@@ -168,16 +195,39 @@ impl Desk {
         self.read(id, tenant::Msg::Simulate).await
     }
 
-    /// All regions of the deployment, by name.
+    /// All regions of the deployment, by name, each with the tenants there that the visitor may see.
     pub fn regions(&self) -> Vec<RegionView> {
-        self.shared.board.views()
+        let mut views = self.shared.board.views();
+        let mut sees = self.sees();
+        views.iter_mut().for_each(|view| view.tenants.retain(|tenant, _| sees(*tenant)));
+        views
     }
 
-    /// Entries of the ledger from `from` on (the first is 1), at most `limit`.
-    pub async fn entries(&self, from: u64, limit: usize) -> Result<Vec<EntryView>, Error> {
-        let ledger = Arc::clone(&self.shared.ledger);
-        let entries = blocking(move || ledger.entries(from, limit)).await?.map_err(Fault::Ledger)?;
-        Ok(entries.into_iter().map(EntryView::from).collect())
+    /// Entries of the ledger after sequence `after` (the first is 1) that the visitor may see, at most `limit`. Looks at no more than
+    /// [`ENTRIES_SCANNED_MAX`]: a page may be short, or empty, and go on all the same.
+    pub async fn entries(&self, after: u64, limit: usize) -> Result<Entries, Error> {
+        let (mut items, mut last, mut scanned) = (Vec::new(), after, 0);
+        let (mut sees, site) = (self.sees(), self.visitor.sees_site(&self.shared));
+        // One more than asked for says whether there is a next page.
+        let chunk = limit.saturating_add(1).min(ledger::READ_ROWS_MAX);
+        while scanned < ENTRIES_SCANNED_MAX {
+            let (ledger, from) = (Arc::clone(&self.shared.ledger), last.saturating_add(1));
+            let read = blocking(move || ledger.entries(from, chunk)).await?.map_err(Fault::Ledger)?;
+            let more = read.len() == chunk;
+            for entry in read {
+                if items.len() == limit {
+                    return Ok(Entries { items, next: Some(last) });
+                }
+                (last, scanned) = (entry.sequence, scanned + 1);
+                if entry.subject.parse().map_or(site, &mut sees) {
+                    items.push(EntryView::from(entry));
+                }
+            }
+            if !more {
+                return Ok(Entries { items, next: None });
+            }
+        }
+        Ok(Entries { items, next: Some(last) })
     }
 
     /// Recomputes the whole chain.
@@ -194,14 +244,37 @@ impl Desk {
         })
     }
 
-    /// What happens from now on, or everything after event `after`.
-    pub fn events(&self, after: Option<u64>) -> Subscription {
-        self.shared.events.subscribe(after)
+    /// What happens from now on, or everything after event `after`, as far as the visitor may see it.
+    pub fn events(&self, after: Option<u64>) -> Watching {
+        Watching { events: self.shared.events.subscribe(after), desk: self.clone() }
+    }
+
+    /// Whether the visitor may see a tenant; each is asked about once.
+    fn sees(&self) -> impl FnMut(TenantId) -> bool {
+        let mut known = HashMap::new();
+        move |tenant| *known.entry(tenant).or_insert_with(|| self.visitor.sees(&self.shared, tenant))
+    }
+
+    /// The tenants that the visitor may see.
+    fn seen(&self) -> Vec<TenantId> {
+        let all = self.shared.roster.tenants().into_iter().map(|(id, _)| id);
+        all.filter(|id| self.visitor.sees(&self.shared, *id)).collect()
+    }
+
+    fn check_tenant(&self, tenant: TenantId) -> Result<(), Refusal> {
+        if self.visitor.sees(&self.shared, tenant) { Ok(()) } else { Err(Refusal::UnknownTenant(tenant.to_string())) }
+    }
+
+    /// The tenant of a proposal that the visitor may see.
+    fn owner(&self, id: &ProposalId) -> Result<TenantId, Refusal> {
+        let owner = self.shared.roster.owner(id).filter(|tenant| self.visitor.sees(&self.shared, *tenant));
+        owner.ok_or_else(|| Refusal::UnknownProposal(id.clone()))
     }
 
     async fn find(&self, id_or_name: &str) -> Result<TenantId, Error> {
         if let Ok(id) = id_or_name.parse::<TenantId>()
             && self.shared.roster.tenant(id).is_some()
+            && self.visitor.sees(&self.shared, id)
         {
             return Ok(id);
         }
@@ -234,138 +307,33 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(|_| Fault::Gone { what: "the reading task" }.into())
 }
 
-/// The desk's actor. Stateless across restarts: what it holds is only what is under way.
-pub(crate) struct DeskActor;
-
-pub(crate) struct State {
-    shared: Arc<Shared>,
-    /// Tenants that are being founded right now.
-    founding: HashSet<TenantId>,
+/// One watcher's events.
+pub struct Watching {
+    events: Subscription,
+    desk: Desk,
 }
 
-impl DeskActor {
-    pub(crate) fn child(shared: Arc<Shared>) -> Child {
-        let spawn = move |parent: ActorCell| -> Spawned {
-            let shared = Arc::clone(&shared);
-            Box::pin(async move { Ok(Actor::spawn_linked(None, DeskActor, shared, parent).await?.0.get_cell()) })
-        };
-        Child { id: "desk".to_owned(), spawn: Arc::new(spawn), lasting: true, carries: false }
-    }
-}
-
-impl Actor for DeskActor {
-    type Msg = Msg;
-    type State = State;
-    type Arguments = Arc<Shared>;
-
-    async fn pre_start(&self, me: ActorRef<Msg>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
-        shared.set_door(me);
-        Ok(State { shared, founding: HashSet::new() })
-    }
-
-    async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
-        match msg {
-            Msg::Provision { genesis, correlation, reply } => state.provision(&me, genesis, correlation, reply),
-            Msg::Provisioned { tenant, outcome, reply } => {
-                state.founding.remove(&tenant);
-                if outcome.is_err() && state.shared.roster.tenant(tenant).is_none() {
-                    state.shared.claims.enter(tenant, None);
-                }
-                // Whoever asked may be gone; the tenant is there all the same.
-                let _gone = reply.send(outcome.map(|()| tenant));
+impl Watching {
+    /// The next event that the visitor may see; none once governance has ended. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Arc<Event>> {
+        loop {
+            let event = self.events.next().await?;
+            if self.may_see(&event.happened) {
+                return Some(event);
             }
-            Msg::Propose { change, proposal, correlation, reply } => {
-                let of = Change::from_bytes(&change).map(|c| c.tenant).map_err(Refusal::MalformedChange);
-                state.hand_on(of, reply, |reply| tenant::Msg::Propose { change, proposal, correlation, reply });
-            }
-            Msg::Answer { id, role, vote, correlation, received_us, reply } => {
-                let of = state.owner(&id);
-                let msg = |reply| tenant::Msg::Answer { id, role, vote, correlation, received_us, reply };
-                state.hand_on(of, reply, msg);
-            }
-            Msg::Withdraw { id, vote, correlation, reply } => {
-                let of = state.owner(&id);
-                state.hand_on(of, reply, |reply| tenant::Msg::Withdraw { id, vote, correlation, reply });
-            }
-            Msg::ProbeAgain { id, correlation, reply } => {
-                let of = state.owner(&id);
-                state.hand_on(of, reply, |reply| tenant::Msg::ProbeAgain { id, correlation, reply });
-            }
-        }
-        Ok(())
-    }
-}
-
-impl State {
-    fn owner(&self, id: &ProposalId) -> Result<TenantId, Refusal> {
-        self.shared.roster.owner(id).ok_or_else(|| Refusal::UnknownProposal(id.clone()))
-    }
-
-    /// Finds the tenant's actor and gives it the call; the caller hears from the tenant.
-    fn hand_on(
-        &self,
-        of: Result<TenantId, Refusal>,
-        reply: Reply<Outcome>,
-        msg: impl FnOnce(Reply<Outcome>) -> tenant::Msg,
-    ) {
-        let actor =
-            of.and_then(|id| self.shared.roster.tenant(id).ok_or_else(|| Refusal::UnknownTenant(id.to_string())));
-        match actor {
-            // A call that cannot be handed on drops its reply, and the caller reads that as a fault.
-            Ok(actor) => _ = actor.cast(msg(reply)),
-            // Whoever asked may be gone: nothing was decided.
-            Err(refusal) => _ = reply.send(Err(refusal.into())),
         }
     }
 
-    fn provision(
-        &mut self,
-        me: &ActorRef<Msg>,
-        genesis: Genesis,
-        correlation: Correlation,
-        reply: Reply<Result<TenantId, Error>>,
-    ) {
-        let policy = self.shared.evaluator.bundle().digest();
-        let found = tenant::found(genesis, &self.shared.deployment, policy, &self.shared.ports);
-        let found = found.and_then(|(chain, decision)| {
-            let id = chain.tenant();
-            let known = self.shared.roster.tenant(id).is_some() || self.founding.contains(&id);
-            match self.shared.roster.len() + self.founding.len() < TENANTS_MAX {
-                _ if known => Err(Refusal::TenantKnown(id)),
-                true => self.shared.claims.take(id, chain.current()).map(|()| (id, decision)),
-                false => Err(Refusal::TooManyTenants { max: TENANTS_MAX }),
-            }
-        });
-        match found {
-            // Whoever asked may be gone: nothing was decided.
-            Err(refusal) => _ = reply.send(Err(refusal.into())),
-            Ok((id, decision)) => {
-                self.founding.insert(id);
-                let (shared, me) = (Arc::clone(&self.shared), me.clone());
-                tokio::spawn(async move {
-                    let outcome = write_down(&shared, id, decision, correlation).await;
-                    if me.cast(Msg::Provisioned { tenant: id, outcome, reply }).is_err() {
-                        tracing::warn!(tenant = %id, "the desk was restarted while this tenant was founded");
-                    }
-                });
-            }
+    fn may_see(&self, happened: &Happened) -> bool {
+        let Desk { shared, visitor } = &self.desk;
+        match happened {
+            Happened::Proposal { tenant, .. }
+            | Happened::Acknowledged { tenant, .. }
+            | Happened::Probed { tenant, .. }
+            | Happened::Unconfirmed { tenant, .. }
+            | Happened::Entry { tenant: Some(tenant), .. } => visitor.sees(shared, *tenant),
+            Happened::Entry { tenant: None, .. } | Happened::Stalled { .. } => visitor.sees_site(shared),
+            Happened::Missed { .. } | Happened::Connected { .. } | Happened::Disconnected { .. } => true,
         }
     }
-}
-
-/// Makes the founding durable, and then starts the tenant's actor from what the ledger has.
-async fn write_down(
-    shared: &Arc<Shared>,
-    id: TenantId,
-    decision: tenant::Decision,
-    correlation: Correlation,
-) -> Result<(), Error> {
-    let gone = || Fault::Gone { what: "the supervisor" };
-    let batch = decision.batch(id, &correlation, shared.clock.unix_ms())?;
-    shared.scribe.append(batch).await?;
-    let (reply, started) = oneshot::channel();
-    let child = TenantActor::child(Arc::clone(shared), id, None);
-    let root = shared.root.get().ok_or_else(gone)?;
-    root.cast(supervisor::Msg::Start(child, Some(reply))).map_err(|_| gone())?;
-    Ok(started.await.map_err(|_| gone())?.map_err(Fault::Start)?)
 }

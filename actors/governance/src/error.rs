@@ -67,6 +67,16 @@ refusals! {
     TenantKnown(TenantId) = "tenant-known";
     #[error("the deployment holds {max} tenants, its limit: found another deployment")]
     TooManyTenants { max: usize } = "too-many-tenants";
+    #[error(
+        "the certificate names {0}, whom neither the topology (governance.operators) nor any tenant's trust root knows. Call with the \
+         certificate of a tenant's person (its CN or SAN URI is the person's name or subject), or have the operators add this name"
+    )]
+    UnknownVisitor(String) = "unknown-visitor";
+    #[error(
+        "the certificate names {0}, who is no operator: only those whom the topology lists under governance.operators found tenants. \
+         Have one of them provision this genesis"
+    )]
+    NotAnOperator(String) = "not-an-operator";
     #[error("there is no tenant {0}: `kcm tenant list` shows those that exist")]
     UnknownTenant(String) = "unknown-tenant";
     #[error("{count} tenants are named {name}: a name is a label only, so use the tenant's id")]

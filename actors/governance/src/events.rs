@@ -187,7 +187,7 @@ fn backlog(ring: &Ring, last: u64) -> VecDeque<Arc<Event>> {
 
 /// One watcher.
 #[derive(Debug)]
-pub struct Subscription {
+pub(crate) struct Subscription {
     events: Arc<Events>,
     live: broadcast::Receiver<Arc<Event>>,
     backlog: VecDeque<Arc<Event>>,
@@ -196,7 +196,7 @@ pub struct Subscription {
 
 impl Subscription {
     /// The next event; none once governance has ended. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Arc<Event>> {
+    pub(crate) async fn next(&mut self) -> Option<Arc<Event>> {
         loop {
             if let Some(event) = self.backlog.pop_front() {
                 self.last = event.id;

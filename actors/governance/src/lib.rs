@@ -18,16 +18,19 @@ mod start;
 mod supervisor;
 mod tenant;
 mod views;
+mod visitor;
 
 pub use clock::{Clock, SystemClock};
-pub use desk::Desk;
+pub use desk::{Desk, Watching};
 pub use error::{Error, Fault, Refusal};
-pub use events::{EVENTS_KEPT, Event, Happened, Subscription};
+pub use events::{EVENTS_KEPT, Event, Happened};
 pub use fleet::Peer;
 pub use start::{Governance, Options};
 pub use views::*;
 
 /// Most proposals that one list shows.
 pub const PROPOSALS_LISTED_MAX: usize = 1_000;
+/// Most entries of the ledger that are looked at for one page of it.
+pub const ENTRIES_SCANNED_MAX: usize = 4 * ledger::READ_ROWS_MAX;
 /// Most tenants of one deployment: each has an actor of some 10 KiB.
 pub const TENANTS_MAX: usize = 10_000;

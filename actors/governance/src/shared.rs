@@ -23,6 +23,7 @@ use crate::{
     roster::Roster,
     scribe::Scribe,
     supervisor,
+    visitor::{People, Site},
 };
 
 /// See the module.
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) scribe: Scribe,
     pub(crate) roster: Roster,
     pub(crate) claims: Claims,
+    pub(crate) people: People,
+    pub(crate) site: Site,
     pub(crate) ports: Arc<Ports>,
     pub(crate) board: Board,
     pub(crate) events: Arc<Events>,

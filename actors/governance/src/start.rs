@@ -2,12 +2,15 @@
 //!
 //! Couriers first, so that nothing owed has nobody to carry it; then the tenants, folded from the ledger; the door last.
 
-use std::sync::{Arc, OnceLock, RwLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock, RwLock},
+};
 
 use ledger::Ledger;
 use orbital::{
     lane::Lane,
-    names::{Correlation, Deployment, NodeName, Region},
+    names::{Correlation, Deployment, NodeName, Person, Region},
     sign::SecretKey,
     wire::Wire,
 };
@@ -27,6 +30,7 @@ use crate::{
     shared::{Shared, Tally},
     supervisor::{self, Child, Spawned, Supervisor},
     tenant::{TenantActor, load},
+    visitor::{People, Site},
 };
 
 /// What governance is made of.
@@ -41,6 +45,8 @@ pub struct Options {
     pub frame_key: SecretKey,
     /// Every region of the deployment, one node each.
     pub regions: Vec<Peer>,
+    /// The site's operators, by the names in their REST certificates: SAN URI, else CN.
+    pub operators: BTreeSet<Person>,
     /// Renews leases of tenants whose trust root names it.
     pub lease_key: SecretKey,
     /// Of the bundle whose digest the tenants' trust roots must name.
@@ -166,6 +172,8 @@ fn shared(options: Options) -> Result<Shared, Fault> {
         ledger: options.ledger,
         roster: Roster::default(),
         claims: Claims::default(),
+        people: People::default(),
+        site: Site::new(options.operators),
         ports,
         events,
         tally: Tally::default(),

@@ -226,6 +226,14 @@ pub struct EntryView {
     pub hash: Digest,
 }
 
+/// A page of the ledger.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entries {
+    pub items: Vec<EntryView>,
+    /// The sequence after which the next page begins; none at the end.
+    pub next: Option<u64>,
+}
+
 /// The outcome of a check of the whole chain.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verified {

@@ -405,6 +405,12 @@ async fn a_simulation_shows_both_clocks_and_what_goes_on() {
     let desk = house.desk();
     let heard = || desk.regions().iter().filter(|r| r.hello_ms.is_some()).count() == 2;
     house.until("both said what they hold", heard).await;
+    let told = |name: &str| desk.seen_by(name).regions().iter().filter(|r| !r.tenants.is_empty()).count();
+    assert_eq!(
+        [told("alice"), told("spiffe://test/person/olga"), told("mallory")],
+        [2, 2, 0],
+        "each sees its own tenants"
+    );
     house.cut("us-east");
     house.until("the cut is seen", || desk.regions().iter().any(|r| !r.critical.connected)).await;
     let simulation = desk.simulate("acme").await.unwrap();

@@ -9,7 +9,7 @@ use std::{
 
 use orbital::{
     chain::Genesis,
-    names::{Deployment, Jurisdiction, NodeName, Region, System, TenantId, TenantName},
+    names::{Deployment, Jurisdiction, NodeName, Person, Region, System, TenantId, TenantName},
     sign::Kind,
     trust::{Anchor, CallerRule, RegionIdentity},
 };
@@ -31,6 +31,8 @@ use crate::keyfiles::{HpkeKey, create_x25519};
 const MARKER: &str = ".kcm-demo";
 /// The deployment's id.
 pub const DEPLOYMENT: &str = "kcm-demo";
+/// Who watches the demo: the one client of its portal, and the operator of its site.
+const OPERATOR: &str = "spiffe://kcm-demo/person/demo";
 /// The regions: name, country, node.
 pub const REGIONS: [(&str, &str, &str); 3] =
     [("eu-frankfurt", "DE", "fra-1"), ("ch-zurich", "CH", "zrh-1"), ("us-east", "US", "iad-1")];
@@ -132,7 +134,7 @@ pub fn write(dir: &Path, aws: Option<AwsPlace>) -> Result<Setup, DemoError> {
     let people = Keyring::make(&keys)?;
     let authorities = Authorities::new(&certs)?;
     let governance = governance(&dir, &authorities, &mut ports)?;
-    let portal = authorities.rest.issue("portal-client", "demo", Some("spiffe://kcm-demo/person/demo"))?;
+    let portal = authorities.rest.issue("portal-client", "demo", Some(OPERATOR))?;
     let Customers { softs, l1, links } = customers::write(&dir, aws.as_ref(), &authorities.l1, &mut ports)?;
     let (mut regions, mut places, mut identities) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
     for (region, country, node) in REGIONS {
@@ -236,6 +238,7 @@ fn governance(dir: &Path, authorities: &Authorities, ports: &mut Ports) -> Resul
         )?),
         frame_key: home.join("frame.key"),
         frame_public: PublicKey(frame.public().0),
+        operators: BTreeSet::from([Person::new(OPERATOR)?]),
         lease: Some(LeaseKey { key: home.join("lease.key"), public: PublicKey(lease.public().0) }),
     })
 }

@@ -27,12 +27,9 @@ async fn entries(door: &Door, ask: Result<Ask, Problem>) -> Result<Response, Pro
         None => 0,
         Some(text) => text.parse().map_err(|_| page::refused(format!("after is `{text}`, but must be a sequence")))?,
     };
-    // One more than asked for says whether there is a next page.
-    let mut items = door.desk.entries(after.saturating_add(1), ask.limit.saturating_add(1)).await?;
-    let more = items.len() > ask.limit;
-    items.truncate(ask.limit);
-    let next = items.last().filter(|_| more).map(|entry| entry.sequence.to_string());
-    Ok(Page { items, next }.reply("/v1/audit/entries", &ask))
+    let found = door.desk.entries(after, ask.limit).await?;
+    let next = found.next.map(|sequence| sequence.to_string());
+    Ok(Page { items: found.items, next }.reply("/v1/audit/entries", &ask))
 }
 
 /// The outcome is data, not an error of this call: a broken chain answers 200 with `sound: false`.

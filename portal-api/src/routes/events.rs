@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures::stream;
-use governance::{Event, Subscription};
+use governance::{Event, Watching};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use warp::{
     Filter,
@@ -49,7 +49,7 @@ fn watch(door: &Door, ask: Result<Ask, Problem>, last: Option<String>) -> Result
 
 /// Carries events until the watcher, governance or the listener ends.
 async fn pump(
-    mut events: Subscription,
+    mut events: Watching,
     to: mpsc::Sender<Arc<Event>>,
     mut closing: watch::Receiver<bool>,
     _permit: OwnedSemaphorePermit,

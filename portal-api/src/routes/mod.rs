@@ -18,7 +18,7 @@ use warp::{
 };
 
 use crate::{
-    door::{Door, Route},
+    door::{Door, Route, Stranger},
     problem::Problem,
 };
 
@@ -39,10 +39,9 @@ pub(crate) fn all(door: &Door) -> Route {
         .or(audit::routes(door))
         .unify()
         .or(events::routes(door))
-        .unify()
-        .or(openapi())
         .unify();
-    let routes = warp::path("v1").and(v1).or(livez()).unify();
+    let open = warp::path("v1").and(openapi()).or(livez()).unify();
+    let routes = open.or(warp::path("v1").and(door.known()).and(v1)).unify();
     routes.recover(unmatched).unify().boxed()
 }
 
@@ -64,7 +63,9 @@ fn livez() -> Route {
 }
 
 async fn unmatched(rejection: Rejection) -> Result<Response, Infallible> {
-    let problem = if rejection.find::<MethodNotAllowed>().is_some() {
+    let problem = if let Some(Stranger(problem)) = rejection.find() {
+        problem.clone()
+    } else if rejection.find::<MethodNotAllowed>().is_some() {
         Problem::new(405, "method-not-allowed", "This path does not take this method")
             .detail("the path exists, but not with this method")
             .fix("GET /v1/openapi.json lists the methods of each path")

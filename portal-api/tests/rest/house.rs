@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use orbital::{
-    names::{Deployment, NodeName},
+    names::{Deployment, NodeName, Person},
     testing::{self, REGIONS, World},
 };
 use portal_api::limits::Limits;
@@ -20,6 +20,9 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// Whom the house's requests come from, unless a test says otherwise.
+pub(crate) const OPERATOR: &str = "operator";
 
 /// A CA and what it signs.
 pub(crate) struct Ca {
@@ -67,7 +70,18 @@ impl House {
     }
 
     pub(crate) async fn within(limits: Limits) -> Self {
-        let bundle = policy::Bundle::default_bundle().unwrap();
+        Self::under(policy::Bundle::default_bundle().unwrap(), limits).await
+    }
+
+    /// A house with one policy more.
+    pub(crate) async fn governed(more: &str) -> Self {
+        let default = policy::Bundle::default_bundle().unwrap();
+        let policies = format!("{}\n{more}\n", default.policies_text());
+        let bundle = policy::Bundle::parse_strict(default.schema_text(), &policies, default.entities_text());
+        Self::under(bundle.unwrap(), Limits::default()).await
+    }
+
+    async fn under(bundle: policy::Bundle, limits: Limits) -> Self {
         let world = World::founded("test", "acme", |root| root.policy = bundle.digest());
         let peers = REGIONS.iter().map(|(name, _)| Peer {
             region: testing::region(name),
@@ -81,6 +95,7 @@ impl House {
             term: 1,
             frame_key: testing::secret("frames", "gov-1"),
             regions: peers.collect(),
+            operators: [Person::new(OPERATOR).unwrap()].into(),
             lease_key: testing::secret("test/acme", "lease"),
             evaluator: policy::Evaluator::new(bundle),
             ledger: Arc::new(ledger::MemoryLedger::new()),
@@ -140,9 +155,9 @@ impl House {
         connector.connect("localhost".try_into().unwrap(), self.tcp().await).await
     }
 
-    /// A sender on a connection of its own, as `alice`.
+    /// A sender on a connection of its own, as the operator.
     pub(crate) async fn sender(&self) -> http1::SendRequest<Full<bytes::Bytes>> {
-        let leaf = self.ca.leaf("alice", |_| ());
+        let leaf = self.ca.leaf(OPERATOR, |_| ());
         self.sender_as(&leaf).await
     }
 
@@ -154,8 +169,14 @@ impl House {
     }
 
     pub(crate) async fn send(&self, request: http::request::Builder, body: Vec<u8>) -> Said {
+        self.send_as(OPERATOR, request, body).await
+    }
+
+    /// As the holder of a certificate that the REST CA issued to this name.
+    pub(crate) async fn send_as(&self, name: &str, request: http::request::Builder, body: Vec<u8>) -> Said {
+        let leaf = self.ca.leaf(name, |_| ());
         let request = request.header("host", "localhost").body(Full::from(body)).unwrap();
-        Said::of(self.sender().await.send_request(request).await.unwrap()).await
+        Said::of(self.sender_as(&leaf).await.send_request(request).await.unwrap()).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Said {

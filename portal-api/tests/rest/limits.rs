@@ -5,7 +5,7 @@ use std::time::Duration;
 use portal_api::limits::{BODY_BYTES_MAX, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::house::House;
+use crate::house::{House, OPERATOR};
 
 #[tokio::test]
 async fn a_body_over_its_limit_is_refused_and_the_limit_named() {
@@ -47,7 +47,7 @@ async fn a_silent_connection_and_a_silent_handshake_end() {
 #[tokio::test]
 async fn a_body_that_does_not_come_is_answered_with_408() {
     let house = House::within(Limits { body: Duration::from_millis(50), ..Limits::default() }).await;
-    let leaf = house.ca.leaf("alice", |_| ());
+    let leaf = house.ca.leaf(OPERATOR, |_| ());
     let mut tls = house.connect(Some(&leaf)).await.unwrap();
     let head =
         "POST /v1/tenants HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";

@@ -11,3 +11,5 @@ mod openapi;
 mod resources;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod visitors;

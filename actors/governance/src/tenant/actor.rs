@@ -9,7 +9,7 @@ use std::{
 };
 
 use orbital::{
-    names::{Correlation, ProposalId, Region, TenantId},
+    names::{Correlation, Person, ProposalId, Region, TenantId},
     sign::Signed,
     vote::Role,
 };
@@ -68,6 +68,7 @@ pub(crate) enum Msg {
     },
     ProbeAgain {
         id: ProposalId,
+        by: Option<Person>,
         correlation: Correlation,
         reply: Reply<Outcome>,
     },
@@ -169,8 +170,8 @@ impl Actor for TenantActor {
                 let decided = withdraw(&state.tenant, &state.facts(), &id, vote);
                 tell(reply, state.close(id, decided, correlation).await);
             }
-            Msg::ProbeAgain { id, correlation, reply } => {
-                let decided = probe_again(&state.tenant, &state.facts(), &id);
+            Msg::ProbeAgain { id, by, correlation, reply } => {
+                let decided = probe_again(&state.tenant, &state.facts(), &id, by.as_ref());
                 tell(reply, state.close(id, decided, correlation).await);
             }
             Msg::Expire(id) => {
@@ -220,8 +221,15 @@ impl State {
         for proposal in self.tenant.proposals.keys() {
             self.shared.roster.enter_proposal(proposal.clone(), id);
         }
-        self.shared.claims.enter(id, Some(self.tenant.chain.current()));
+        self.enter_trust();
         self.shared.roster.enter(id, Place { actor: me, regions });
+    }
+
+    /// The trust root in force: whose the client anchors are, and who may read.
+    pub(super) fn enter_trust(&self) {
+        let (id, root) = (self.tenant.id(), self.tenant.chain.current());
+        self.shared.claims.enter(id, Some(root));
+        self.shared.people.enter(id, root);
     }
 
     /// Takes up what was going on when the last run ended.

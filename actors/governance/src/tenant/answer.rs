@@ -3,7 +3,7 @@
 use orbital::{
     certificate::Uncertified,
     lane::Lane,
-    names::ProposalId,
+    names::{Person, ProposalId},
     sign::Signed,
     vote::{Role, Vote},
 };
@@ -168,9 +168,17 @@ pub(crate) fn withdraw(tenant: &Tenant, facts: &Facts<'_>, id: &ProposalId, sign
     Ok(Decision { records: vec![withdrawn], reserved: proposal.is_stop(), ..Decision::default() })
 }
 
-/// The regions whose probe failed try again.
-pub(crate) fn probe_again(tenant: &Tenant, facts: &Facts<'_>, id: &ProposalId) -> Result<Decision, Error> {
+/// The regions whose probe failed try again. A person `by` whose right it is to be checked must be one who may propose such a change.
+pub(crate) fn probe_again(
+    tenant: &Tenant,
+    facts: &Facts<'_>,
+    id: &ProposalId,
+    by: Option<&Person>,
+) -> Result<Decision, Error> {
     let known = tenant.proposals.get(id).ok_or_else(|| Refusal::UnknownProposal(id.clone()))?;
+    if let Some(person) = by {
+        ballot::check_policy(facts.evaluator, tenant, Role::Propose, person, &known.change)?;
+    }
     if known.probes.is_empty() {
         return Err(Refusal::NothingToProbe(known.kind()).into());
     }

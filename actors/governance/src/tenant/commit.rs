@@ -47,7 +47,7 @@ impl State {
         self.claim(&decision)?;
         let appended = self.shared.scribe.append(batch).await;
         if appended.is_err() {
-            self.shared.claims.enter(self.tenant.id(), Some(self.tenant.chain.current()));
+            self.enter_trust();
         }
         let receipt = appended?;
         for (owe, row) in decision.owe.into_iter().zip(&receipt.owed) {
@@ -84,7 +84,7 @@ impl State {
         })?;
         let Some(proposal) = id.and_then(|id| self.tenant.proposals.get(&id)) else { return Ok(()) };
         if before != Some(proposal.state) && proposal.made_version().is_some() {
-            self.shared.claims.enter(self.tenant.id(), Some(self.tenant.chain.current()));
+            self.enter_trust();
         }
         if before.is_none() {
             self.shared.roster.enter_proposal(proposal.id.clone(), self.tenant.id());

@@ -23,9 +23,10 @@ use crate::change::{CatchUp, directive, links_after};
 
 /// First wait before a region is owed again what it lacks.
 const AGAIN_FIRST_MS: u64 = 1_000;
-/// Longest wait for a grant, for the genesis (somebody may be pinning it), and for a kill.
+/// Longest wait for a grant, for the genesis, and for a kill. A region that pins no such tenant refuses its genesis each time, for as long as
+/// nobody pins it, and each time is written down.
 const AGAIN_MAX_MS: u64 = 60_000;
-const PROVISION_AGAIN_MAX_MS: u64 = 15_000;
+const PROVISION_AGAIN_MAX_MS: u64 = 300_000;
 const KILL_AGAIN_MAX_MS: u64 = 5_000;
 /// How long a Hello may be on its way in the other lane: one that left before a kill came says nothing about that kill.
 const TAKEN_MS: u64 = 10_000;

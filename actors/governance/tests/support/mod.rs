@@ -28,7 +28,7 @@ use orbital::{
     frame::{Expect, Frame, Head as FrameHead},
     hello::{Hello, Span},
     lane::Lane,
-    names::{Correlation, Deployment, Digest, NodeName, ProposalId, Region, TenantId},
+    names::{Correlation, Deployment, Digest, NodeName, Person, ProposalId, Region, TenantId},
     report::{Body, L1State, Load, Observed, Outcome, Probed, Report, Stops, SyncAck},
     sign::{Kind, SecretKey, Signed},
     testing::{NOW, REGIONS, World, region, secret},
@@ -43,6 +43,8 @@ use tokio::{
 
 /// Longest time that a condition may take: far more than any needs.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Whose certificate runs the site.
+pub(crate) const OPERATOR: &str = "spiffe://test/person/olga";
 
 pub(crate) struct TestClock(AtomicU64);
 
@@ -479,6 +481,7 @@ async fn started(
         term: 1,
         frame_key: secret("frames", "gov"),
         regions: REGIONS.into_iter().map(peer).collect(),
+        operators: [Person::new(OPERATOR).unwrap()].into(),
         lease_key: secret(&format!("test/{}", world.trust().name), "lease"),
         evaluator: Evaluator::new(Bundle::default_bundle().unwrap()),
         ledger: Arc::clone(ledger) as Arc<dyn Ledger>,

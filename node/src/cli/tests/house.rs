@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Parser;
 use governance::{Governance, Options, Peer, SystemClock};
 use orbital::{
-    names::{Deployment, NodeName},
+    names::{Deployment, NodeName, Person},
     testing::{self, PEOPLE, REGIONS, World},
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -58,6 +58,7 @@ impl House {
             term: 1,
             frame_key: testing::secret("frames", "gov-1"),
             regions: peers.collect(),
+            operators: [Person::new("demo").unwrap()].into(),
             lease_key: testing::secret("test/acme", "lease"),
             evaluator: policy::Evaluator::new(bundle),
             ledger: Arc::new(ledger::MemoryLedger::new()),

@@ -249,6 +249,24 @@ impl Bench {
     }
 }
 
+/// Each time it is owed is an entry and a row that stay: for a tenant that nobody ever pins, that must not go on at one pace.
+#[test]
+fn a_genesis_that_no_region_pins_is_owed_again_later_and_later() {
+    let mut bench = Bench::new();
+    let mut owed_at = Vec::new();
+    for second in 0..2_000_u64 {
+        bench.now_ms = (NOW + second) * 1_000;
+        let levelled = step(&mut bench, None);
+        if names(&levelled) == ["provision"] {
+            owed_at.push(second);
+            bench.commit(levelled.decision);
+            let genesis = bench.newest("us-east", "provision");
+            bench.acknowledge("us-east", &genesis, Outcome::Refused);
+        }
+    }
+    assert_eq!(owed_at, [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 811, 1_111, 1_411, 1_711]);
+}
+
 #[test]
 fn a_crowded_region_is_owed_its_kills_alone_and_the_rest_later_without_a_wait() {
     let mut bench = history();

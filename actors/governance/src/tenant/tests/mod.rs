@@ -260,7 +260,7 @@ fn a_link_waits_for_every_probe_and_for_the_quorum() {
     assert_eq!(bench.probe(&id, "ch-zurich", L1State::Forbidden, "", "no permission"), State::Ratified);
     assert_eq!(bench.probe(&id, "us-east", L1State::Enabled, "", ""), State::Ratified);
     assert_eq!(bench.tenant.link, None);
-    let again = super::answer::probe_again(&bench.tenant, &bench.facts(), &id).unwrap();
+    let again = super::answer::probe_again(&bench.tenant, &bench.facts(), &id, None).unwrap();
     assert_eq!(again.owe.len(), 1);
     bench.commit(again);
     assert_eq!(bench.probe(&id, "ch-zurich", L1State::Enabled, "", ""), State::Applying);

@@ -292,7 +292,7 @@ fn cedar_may_refuse_earlier() {
 fn only_a_link_is_probed() {
     let mut b = Bench::new();
     let stop = b.propose(Action::RevokeL1 {}, "carol").unwrap();
-    assert_eq!(code(super::super::answer::probe_again(&b.tenant, &b.facts(), &stop)), "nothing-to-probe");
+    assert_eq!(code(super::super::answer::probe_again(&b.tenant, &b.facts(), &stop, None)), "nothing-to-probe");
 }
 
 #[test]
