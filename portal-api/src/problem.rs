@@ -151,7 +151,11 @@ fn refused(refusal: &Refusal) -> Problem {
         }
         R::TooLarge(_) => (413, "The change is too large", "split it into several proposals"),
         R::TooManyOpen { .. } | R::TooManyTenants { .. } => (429, "A limit is reached", "close what is open first"),
-        R::UnknownVisitor(_) => (403, "The client certificate names nobody who is known here", "see the detail"),
+        R::UnknownVisitor(_) => (
+            403,
+            "The client certificate names nobody who is known here",
+            "call with the certificate of a tenant's person, or have governance.operators of the topology file name this one",
+        ),
         R::NotAnOperator(_) => (403, "Only an operator may do this", "see governance.operators of the topology file"),
         R::PolicyDenies { .. }
         | R::UnknownSigner { .. }

@@ -70,7 +70,9 @@ async fn unmatched(rejection: Rejection) -> Result<Response, Infallible> {
             .detail("the path exists, but not with this method")
             .fix("GET /v1/openapi.json lists the methods of each path")
     } else if rejection.find::<LengthRequired>().is_some() {
-        Problem::new(411, "length-required", "The body's length is missing").fix("send content-length")
+        Problem::new(411, "length-required", "The body's length is missing")
+            .detail("the request has a body, and no header that says how long it is")
+            .fix("send content-length")
     } else if rejection.is_not_found() {
         Problem::new(404, "no-such-path", "There is no such path")
             .detail("no route matches this path")

@@ -243,6 +243,32 @@ fn an_approver_removed_meanwhile_does_not_count_for_a_stop() {
     assert_eq!(b.approve(&stop, "heidi").unwrap(), State::Applying);
 }
 
+/// An approval that was taken counts only as long as its person stands in the trust root.
+#[test]
+fn an_approval_taken_before_its_person_left_does_not_count() {
+    let kind = orbital::change::ChangeKind::RevokeL1;
+    let mut b = Bench::of(|root| {
+        let security = Need { group: Group::new("Security_Ops").unwrap(), count: 1 };
+        root.rules.get_mut(&kind).unwrap().need.push(security);
+    });
+    let stop = b.propose(Action::RevokeL1 {}, "carol").unwrap();
+    assert_eq!(b.approve(&stop, "dave").unwrap(), State::Open);
+    let zoe = secret("test/acme", "zoe");
+    let next = b.world.next(|root| {
+        root.actors.remove(&person("dave"));
+        root.actors.insert(person("zoe"), actor(&["Senior_Leadership"], zoe.public()));
+    });
+    let id = b.propose(Action::ChangeActors { next }, "erin").unwrap();
+    for who in ["alice", "carol", "heidi", "bob", "judy", "dave"] {
+        if b.tenant.proposals[&id].state == State::Open {
+            b.approve(&id, who).unwrap();
+        }
+    }
+    assert_eq!(b.tenant.proposals[&id].state, State::Applying);
+    assert_eq!(b.approve(&stop, "alice").unwrap(), State::Open, "dave's approval is no longer one");
+    assert_eq!(b.approve(&stop, "heidi").unwrap(), State::Applying);
+}
+
 #[test]
 fn the_proposer_confirms_last_where_the_rule_asks() {
     let mut b = Bench::of(|root| root.rules.get_mut(&orbital::change::ChangeKind::RevokeL1).unwrap().confirm = true);
