@@ -147,7 +147,7 @@ impl RedbLedger {
         self.reopen(pen, false)?;
         let tip = self.store().as_ref().map(Store::tip).transpose()?;
         match (failed.in_doubt, tip) {
-            (Some(doubt), Some(tip)) if doubt.batches == tip.batches => Ok(doubt.receipt),
+            (Some(doubt), Some(tip)) if was_written(doubt.batches, tip.batches) => Ok(doubt.receipt),
             _ => Err(failed.trouble),
         }
     }
@@ -163,6 +163,16 @@ impl RedbLedger {
         let again = self.store().as_ref().map(ask);
         again.unwrap_or(Err(Trouble::Store(StorageError::DatabaseClosed.into()))).map_err(|t| t.told_of(&self.path))
     }
+}
+
+/// No entry, no effect: a batch in doubt is there only if the store has counted it.
+#[cfg(not(mutant = "ledger_doubt"))]
+fn was_written(counted_with_it: u64, counted: u64) -> bool {
+    counted_with_it == counted
+}
+#[cfg(mutant = "ledger_doubt")]
+fn was_written(_counted_with_it: u64, _counted: u64) -> bool {
+    true
 }
 
 impl Ledger for RedbLedger {

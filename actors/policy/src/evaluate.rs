@@ -100,6 +100,16 @@ impl Evaluator {
     }
 }
 
+/// Any error of an evaluation refuses.
+#[cfg(not(mutant = "policy_error"))]
+fn refuses(errors: &[String]) -> bool {
+    !errors.is_empty()
+}
+#[cfg(mutant = "policy_error")]
+fn refuses(_errors: &[String]) -> bool {
+    false
+}
+
 /// Errors first: they win over both verdicts.
 fn decision(response: &Response) -> Decision {
     let sorted = |texts: &mut dyn Iterator<Item = String>| {
@@ -108,7 +118,7 @@ fn decision(response: &Response) -> Decision {
         texts
     };
     let reasons = sorted(&mut response.diagnostics().errors().map(ToString::to_string));
-    if !reasons.is_empty() {
+    if refuses(&reasons) {
         return Decision::Error { reasons };
     }
     let policies = sorted(&mut response.diagnostics().reason().map(ToString::to_string));

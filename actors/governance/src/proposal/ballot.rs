@@ -27,13 +27,32 @@ pub(crate) const fn role_name(role: Role) -> &'static str {
 
 /// That the signer stands in the present trust root with this key, and that the key signed.
 pub(crate) fn check_signer(trust: &TrustRoot, role: Role, vote: &Vote, signed: &Signed) -> Result<(), Refusal> {
-    let key = vote.key_in(trust).ok_or_else(|| Refusal::UnknownSigner {
-        person: vote.person.clone(),
-        key: vote.key.to_string(),
-        version: trust.version,
-    })?;
+    let Some(key) = vote.key_in(trust) else {
+        let (person, key) = (vote.person.clone(), vote.key.to_string());
+        return absent(Refusal::UnknownSigner { person, key, version: trust.version });
+    };
     let bad = |why| Refusal::BadSignature { person: vote.person.clone(), role: role_name(role), why };
     signed.verify(role.kind(), &key).map_err(bad)
+}
+
+/// Whoever is not, or no more, in the trust root signs nothing.
+#[cfg(not(mutant = "removed_signer"))]
+fn absent(refusal: Refusal) -> Result<(), Refusal> {
+    Err(refusal)
+}
+#[cfg(mutant = "removed_signer")]
+fn absent(_: Refusal) -> Result<(), Refusal> {
+    Ok(())
+}
+
+/// Four eyes: an answer by the proposer is none of another's.
+#[cfg(not(mutant = "proposer_approves"))]
+fn is_own(answerer: &Person, proposer: &Person) -> bool {
+    answerer == proposer
+}
+#[cfg(mutant = "proposer_approves")]
+fn is_own(_: &Person, _: &Person) -> bool {
+    false
 }
 
 /// What the tenant's Cedar policies say. They can only refuse earlier (PROTOCOL §3).
@@ -84,7 +103,7 @@ pub(crate) fn check_answer(proposal: &Proposal, role: Role, vote: &Vote, trust: 
         return Err(Refusal::OtherProposal { person: person() });
     }
     let proposer = &proposal.proposed.person;
-    let own = vote.person == *proposer;
+    let own = is_own(&vote.person, proposer);
     match role {
         Role::Approve if own => return Err(Refusal::ProposerApproves(person())),
         Role::Reject if own => return Err(Refusal::ProposerRejects(person())),

@@ -20,6 +20,12 @@ const PLACES: TableDefinition<u64, (&str, u8, u64)> = TableDefinition::new("owed
 const LANES: TableDefinition<(&str, u8), (u64, u64)> = TableDefinition::new("owed_lanes");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
+/// What `append` answers is on the disk, synced.
+#[cfg(not(mutant = "ledger_sync"))]
+const DURABILITY: Durability = Durability::Immediate;
+#[cfg(mutant = "ledger_sync")]
+const DURABILITY: Durability = Durability::None;
+
 const FORMAT_ROW: &str = "format";
 const FORMAT: &str = "openkcm/ledger/v1";
 const TIP_ROW: &str = "tip";
@@ -146,7 +152,7 @@ impl Store {
 
     fn begin(&self) -> Result<WriteTransaction, Trouble> {
         let mut transaction = self.database.begin_write()?;
-        transaction.set_durability(Durability::Immediate)?;
+        transaction.set_durability(DURABILITY)?;
         transaction.set_two_phase_commit(true);
         Ok(transaction)
     }

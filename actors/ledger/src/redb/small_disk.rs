@@ -49,6 +49,12 @@ impl SmallDisk {
     fn set_free(&self, free: usize) {
         self.0.lock().unwrap().free = free;
     }
+    /// As whoever pulls the plug finds it.
+    fn copy(&self) -> Self {
+        let inner = self.0.lock().unwrap();
+        let Inner { ref pages, length, free, reserve, fails_after } = *inner;
+        Self(Arc::new(Mutex::new(Inner { pages: pages.clone(), length, free, reserve, fails_after })))
+    }
     fn ledger(&self) -> Result<RedbLedger, LedgerError> {
         RedbLedger::on(PathBuf::from("small"), Box::new(self.clone()))
     }
@@ -195,6 +201,18 @@ fn a_full_disk_refuses_the_ordinary_and_takes_stops() {
     disk.set_free(RESERVE_PAGES * 2);
     again.append(batch(10, false)).unwrap();
     assert!(again.reserve_is_whole());
+}
+
+#[test]
+fn what_is_answered_is_on_the_disk() {
+    let disk = SmallDisk::with(100_000);
+    let ledger = disk.ledger().unwrap();
+    for reserved in [false, true, false] {
+        let head = ledger.append(batch(5000, reserved)).unwrap().head;
+        let found = disk.copy().ledger().unwrap();
+        assert_eq!(found.head().unwrap(), head);
+        assert_eq!(seen(&found), seen(&ledger));
+    }
 }
 
 #[test]

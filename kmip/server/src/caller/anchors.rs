@@ -224,15 +224,12 @@ impl Anchors {
             let anchors: Vec<TrustAnchor<'_>> = candidates.iter().map(|authority| authority.anchor.clone()).collect();
             let path =
                 own.verify_for_usage(algorithms(), &anchors, intermediates, now, KeyUsage::client_auth(), None, None);
-            match path {
+            match vouching(path.map(|path| path.anchor().clone()), &candidates) {
                 Err(error) => failure = reason(&error),
-                Ok(path) => {
-                    let authority = candidates.iter().find(|authority| authority.anchor == *path.anchor());
-                    claims.extend(authority.map(|held| {
-                        let (turn, ways) = (held.turn, held.ways.as_slice());
-                        Claim { tenant, turn, ways, alone: false }
-                    }));
-                }
+                Ok(authority) => claims.extend(authority.map(|held| {
+                    let (turn, ways) = (held.turn, held.ways.as_slice());
+                    Claim { tenant, turn, ways, alone: false }
+                })),
             }
         }
         (claims, failure)
@@ -261,6 +258,23 @@ impl Anchors {
         }
         candidates
     }
+}
+
+/// The authority that verified the chain: its key decides, not its name (PROTOCOL §8).
+#[cfg(not(mutant = "tenant_anchor"))]
+fn vouching<'a>(
+    verified: Result<TrustAnchor<'_>, webpki::Error>,
+    candidates: &[&'a Authority],
+) -> Result<Option<&'a Authority>, webpki::Error> {
+    let anchor = verified?;
+    Ok(candidates.iter().find(|authority| authority.anchor == anchor).copied())
+}
+#[cfg(mutant = "tenant_anchor")]
+fn vouching<'a>(
+    _verified: Result<TrustAnchor<'_>, webpki::Error>,
+    candidates: &[&'a Authority],
+) -> Result<Option<&'a Authority>, webpki::Error> {
+    Ok(candidates.first().copied())
 }
 
 /// One claim a tenant: within it the fingerprint goes before the authority, and the earlier of both turns counts.
