@@ -108,7 +108,7 @@ async fn measured(setup: &Setup, processes: &Processes, alone: usize, newcomers:
 
 /// One decision of two people that every region has to make its own.
 async fn decide(people: &mut People<'_>, number: usize) -> Res<f64> {
-    let system = System::new(&format!("system-{number}"))?;
+    let system = System::new(format!("system-{number}"))?;
     let mut next = people.successor(0)?;
     next.systems.insert(system.clone());
     let took_ms = people.decide(0, Action::RegisterSystem { system, next: Box::new(next) }, "alice", &["bob"]).await?;

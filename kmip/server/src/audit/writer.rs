@@ -74,8 +74,9 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Waits for a batch; `None` when the log is closed and nothing is left.
-    fn next(&self) -> Option<(Vec<u8>, usize)> {
+    /// Waits for a batch and how many records it has; `None` when the log is closed and nothing is left. `spent` is the batch before,
+    /// whose room the next records take.
+    fn next(&self, mut spent: Vec<u8>) -> Option<(Vec<u8>, usize)> {
         let mut waiting = self.waiting.lock();
         loop {
             let due = waiting.since.map(|since| since + FLUSH_AFTER);
@@ -91,8 +92,8 @@ impl Shared {
         waiting.since = None;
         waiting.hurry = false;
         waiting.writing = std::mem::take(&mut waiting.records);
-        let fresh = Vec::with_capacity(waiting.bytes.len());
-        Some((std::mem::replace(&mut waiting.bytes, fresh), waiting.writing))
+        spent.clear();
+        Some((std::mem::replace(&mut waiting.bytes, spent), waiting.writing))
     }
 
     fn written(&self) {
@@ -149,13 +150,15 @@ pub(super) fn spawn<D: Disk>(
                 return;
             }
         }
-        while let Some((mut batch, records)) = shared.next() {
+        let mut spent = vec![];
+        while let Some((mut batch, records)) = shared.next(spent) {
             let seal = Seal::of(chain.seals, &chain.head, records as u64, &batch);
             batch.extend_from_slice(seal.line().as_bytes());
             if !chain.keep_writing(&shared, &batch, seal) {
                 return;
             }
             shared.written();
+            spent = batch;
         }
     })
 }
