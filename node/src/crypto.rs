@@ -14,6 +14,7 @@ use std::{
 };
 
 use custody::{
+    by_hand::ByHand,
     clock::{Clock, SystemClock},
     high_water::Verdict,
     keeper::Keeper,
@@ -95,6 +96,7 @@ pub async fn run(
 
     let frame_key = Arc::new(keyfiles::read_ed25519(&place.node.frame_key)?);
     check_key(frame_key.public(), PublicKey(place.node.frame_public.0), &place.node.frame_key, "frame_public")?;
+    let by_hand = Arc::<ByHand>::default();
     let common = Lanes {
         model,
         place: &place,
@@ -102,6 +104,7 @@ pub async fn run(
         frame_key,
         health: health.clone(),
         term: Arc::default(),
+        by_hand: by_hand.clone(),
         supervisor: supervisor.cell(),
     };
     let urgent = common.start(Which::Critical, &critical).await?;
@@ -110,7 +113,7 @@ pub async fn run(
     let _first = receivers.set(ordinary.receiver.clone());
 
     let stops = listen("stops", place.node.stop).await?;
-    let sink: Arc<dyn stop_listener::StopSink> = Arc::new(Stops(steward.clone()));
+    let sink: Arc<dyn stop_listener::StopSink> = Arc::new(Stops { steward: steward.clone(), by_hand });
     // On the critical runtime: a stop that comes by hand waits for nothing either.
     critical.spawn(stop_listener::serve(stops, sink, stop_listener::Limits::default(), ending.wait()));
     serve_health(place.node.health, health, metrics, &ending).await?;
@@ -253,6 +256,7 @@ struct Lanes<'a> {
     frame_key: Arc<SecretKey>,
     health: Arc<RegionHealth>,
     term: Arc<AtomicU64>,
+    by_hand: Arc<ByHand>,
     supervisor: ActorCell,
 }
 
@@ -279,6 +283,7 @@ impl Lanes<'_> {
             steward: self.steward.clone(),
             loads: self.health.clone(),
             term: self.term.clone(),
+            by_hand: self.by_hand.clone(),
         };
         let dial = if lane == Which::Critical { governance.orbital_critical_dial() } else { governance.orbital_dial() };
         let address = tokio::net::lookup_host(&dial)
@@ -332,12 +337,19 @@ async fn ticks(steward: Arc<Steward>) {
     }
 }
 
-/// Stops that come by hand.
-struct Stops(Arc<Steward>);
+/// Stops that come by hand; governance is told of them.
+struct Stops {
+    steward: Arc<Steward>,
+    by_hand: Arc<ByHand>,
+}
 
 impl stop_listener::StopSink for Stops {
     fn stop(&self, directive: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>> {
-        let steward = self.0.clone();
-        Box::pin(async move { steward.receive(&directive, std::time::Instant::now()).await })
+        let (steward, by_hand) = (self.steward.clone(), self.by_hand.clone());
+        Box::pin(async move {
+            let ack = steward.receive(&directive, std::time::Instant::now()).await?;
+            by_hand.answered(&directive, &ack);
+            Some(ack)
+        })
     }
 }

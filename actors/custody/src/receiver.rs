@@ -23,11 +23,11 @@ use orbital::{
 };
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 
-use crate::steward::Steward;
+use crate::{by_hand::ByHand, steward::Steward};
 
 /// How often each lane says that it is there.
 const HEARTBEAT: Duration = Duration::from_millis(500);
-/// How often the ordinary lane says what the region holds.
+/// How often the ordinary lane says what the region holds, and the critical one which stops came by hand.
 const HELLO: Duration = Duration::from_secs(2);
 /// Most groups of tenants that it says at once; the next time goes on after them. So a region of up to 2,048 tenants is heard whole each
 /// time and one of 100,000 in 100 s, and neither the lane nor governance has more than this to do for it at once.
@@ -68,6 +68,8 @@ pub struct Options {
     pub loads: Arc<dyn Loads>,
     /// Shared by both lanes: the highest term that governance has shown.
     pub term: Arc<AtomicU64>,
+    /// What the critical lane tells governance of.
+    pub by_hand: Arc<ByHand>,
 }
 
 /// The actor.
@@ -117,7 +119,13 @@ impl Receiver {
     }
 
     fn hello(&self, state: &mut State) {
-        if self.0.lane != Lane::Ordinary || state.wire.is_none() {
+        if state.wire.is_none() {
+            return;
+        }
+        if self.0.lane == Lane::Critical {
+            for certificate in self.0.by_hand.turn() {
+                self.report(state, None, &Report::Stopped(certificate));
+            }
             return;
         }
         let load = self.0.loads.load();
@@ -153,6 +161,7 @@ impl Receiver {
         if let Some(ack) = self.0.steward.receive(&directive, arrived).await {
             tracing::info!(%lane, %correlation, took_us = arrived.elapsed().as_micros(), "directive answered");
             self.report(state, Some(correlation), &Report::SyncAck(ack));
+            self.0.by_hand.brought(&directive);
         }
     }
 }
@@ -176,9 +185,7 @@ impl Actor for Receiver {
 
     async fn pre_start(&self, me: ActorRef<Msg>, (): ()) -> Result<State, ActorProcessingErr> {
         me.send_interval(HEARTBEAT, || Msg::Heartbeat);
-        if self.0.lane == Lane::Ordinary {
-            me.send_interval(HELLO, || Msg::Hello);
-        }
+        me.send_interval(HELLO, || Msg::Hello);
         let options = &self.0;
         let expect = Expect {
             deployment: options.deployment.clone(),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     canon::{self, Malformed},
+    certificate::Certificate,
     codec::{self, BadBody},
     hello::Hello,
     names::{Correlation, Deployment, Digest, NodeName, Region, TenantId},
@@ -155,6 +156,8 @@ pub enum Report {
     Hello(Hello),
     SyncAck(Signed),
     Probed(Probed),
+    /// A stop that people handed straight to the region, which it has performed. The certificate proves itself, whoever brings it.
+    Stopped(Certificate),
 }
 
 impl Report {

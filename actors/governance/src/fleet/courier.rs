@@ -7,6 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ledger::{Ledger, Owed, READ_ROWS_MAX};
 use orbital::{
+    change::Change,
     directive::Directive,
     frame::{BadFrame, Expect, Frame, Head},
     hello::Hello,
@@ -340,6 +341,10 @@ impl State {
                 Err(e) => self.refused(&e.to_string()),
             },
             Ok(Report::Probed(probed)) => self.to_tenant(probed.tenant, tenant::Report::Probed(probed)),
+            Ok(Report::Stopped(certificate)) => match Change::from_bytes(&certificate.change) {
+                Ok(change) => self.to_tenant(change.tenant, tenant::Report::Stopped(certificate)),
+                Err(e) => self.refused(&e.to_string()),
+            },
             Ok(Report::Hello(hello)) if hello.said_ms < self.said_ms => self.refused("a Hello older than the last one"),
             Ok(Report::Hello(hello)) => self.hello(hello),
             Err(e) => self.refused(&e.to_string()),

@@ -1,6 +1,8 @@
 //! Hearing: what a tenant's actor does with one report of a region. The decisions are in `report`, `level` and `lease`.
 
 use orbital::{
+    certificate::Certificate,
+    change::Change,
     lane::Lane,
     names::{Correlation, Digest, ProposalId, Region},
     report::{L1State, Observed, Outcome, Probed},
@@ -12,7 +14,7 @@ use super::{
     decision::{Decision, Facts},
     lease::renewal,
     queue::Report,
-    report::{acknowledged, open_ack, probed},
+    report::{acknowledged, open_ack, probed, stopped},
 };
 use crate::{events::Happened, fleet::CourierMsg};
 
@@ -23,6 +25,7 @@ impl State {
                 self.acknowledged(region, ack, received_us).await
             }
             Some((region, Report::Probed(probed))) => self.probed(region, probed).await,
+            Some((region, Report::Stopped(certificate))) => self.stopped(region, certificate).await,
             Some((region, Report::Observed(observed))) => self.observed(region, observed).await,
             None => {}
         }
@@ -110,6 +113,23 @@ impl State {
             digests.into_iter().for_each(|digest| self.settled(&region, digest));
             if let Some(happened) = happened {
                 self.shared.events.tell(self.shared.clock.unix_ms(), correlation, happened);
+            }
+        }
+    }
+
+    async fn stopped(&mut self, region: Region, certificate: Certificate) {
+        let change = Change::digest_of(&certificate.change);
+        let (now_ms, evaluator, claims) = (self.shared.clock.unix_ms(), &self.shared.evaluator, &self.shared.claims);
+        let facts = Facts { now_ms, evaluator, seen: &self.seen, claims };
+        let decided = if self.tenant.kills.contains_key(&change) {
+            Ok(self.levels.known(&self.tenant, &facts, &self.pending, &region, change))
+        } else {
+            stopped(&self.tenant, &facts, &region, certificate)
+        };
+        match decided {
+            Ok(decision) => _ = self.by_itself("learn the stop", &change, None, Ok(decision)).await,
+            Err(why) => {
+                tracing::warn!(tenant = %self.tenant.id(), %region, "a stop that came by hand was refused: {why}")
             }
         }
     }

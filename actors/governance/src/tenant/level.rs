@@ -132,6 +132,18 @@ impl Levels {
         Some(directive(tenant.id(), &orbital::change::Action::RevokeL1 {}, links, kill.certificate.clone()))
     }
 
+    /// The region told us of a kill that we know: it is owed that one, since by this it learns that we have it.
+    pub(crate) fn known(
+        &mut self,
+        tenant: &Tenant,
+        facts: &Facts<'_>,
+        pending: &Pending,
+        region: &Region,
+        kill: Digest,
+    ) -> Decision {
+        reconciled(region, self.kill(tenant, facts, pending, region, kill).into_iter().collect(), true)
+    }
+
     fn grants(
         &mut self,
         tenant: &Tenant,

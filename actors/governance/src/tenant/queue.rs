@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use orbital::{
+    certificate::Certificate,
     names::Region,
     report::{Observed, Probed},
     sign::Signed,
@@ -23,6 +24,8 @@ pub(crate) enum Report {
         received_us: u64,
     },
     Probed(Probed),
+    /// A stop that people handed straight to the region.
+    Stopped(Certificate),
     /// What the region holds of the tenant, as of its last Hello.
     Observed(Option<Observed>),
 }

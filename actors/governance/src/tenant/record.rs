@@ -91,6 +91,11 @@ pub(crate) enum Record {
         proposal: ProposalId,
         why: String,
     },
+    /// People handed a stop straight to this region, which told us: it is in force as any other.
+    Learnt {
+        region: Region,
+        certificate: Certificate,
+    },
     /// A region lacked something, and it was owed again.
     Reconciled {
         region: Region,
@@ -129,6 +134,7 @@ impl Record {
             Self::Acknowledged { .. } => "region.acknowledged",
             Self::Confirmed { .. } => "proposal.active",
             Self::Refused { .. } => "proposal.refused",
+            Self::Learnt { .. } => "region.stopped-by-hand",
             Self::Reconciled { .. } => "region.reconciled",
         }
     }
@@ -147,7 +153,9 @@ impl Record {
             | Self::Probed { proposal, .. }
             | Self::Confirmed { proposal }
             | Self::Refused { proposal, .. } => Some(proposal),
-            Self::Provisioned { .. } | Self::Acknowledged { .. } | Self::Reconciled { .. } => None,
+            Self::Provisioned { .. } | Self::Acknowledged { .. } | Self::Learnt { .. } | Self::Reconciled { .. } => {
+                None
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! What a region reports, and what follows: probes that let a link come into force, acknowledgements that make a change active.
 
 use orbital::{
-    certificate::Uncertified,
+    certificate::{Certificate, Uncertified, certify},
+    change::{Action, ChangeKind},
     names::{Digest, Region},
     report::{BadAck, L1State, Outcome, Probed, SyncAck},
     sign::Signed,
@@ -9,12 +10,13 @@ use orbital::{
 
 use super::{
     answer::apply,
-    decision::{Decision, Facts},
+    decision::{Decision, Facts, Owe},
     pending::{PROBE, Pending, Row},
     record::Record,
     state::{Proposal, Tenant},
 };
 use crate::{
+    change::{directive, links_after},
     error::Error,
     proposal::{State, ratify},
 };
@@ -28,6 +30,10 @@ pub(crate) enum BadReport {
     Ack(#[from] BadAck),
     #[error("the SyncAck is for another {0}")]
     Elsewhere(&'static str),
+    #[error("a stop that came by hand is not certified here: {0}")]
+    Uncertified(#[from] Uncertified),
+    #[error("it is no stop but a {0}: a region takes no grant by hand, and we learn none from it")]
+    NoStop(ChangeKind),
 }
 
 /// Verifies a SyncAck with the region's report key from the tenant's trust root.
@@ -44,6 +50,29 @@ pub(crate) fn open_ack(tenant: &Tenant, region: &Region, signed: &Signed) -> Res
         None => Ok(ack),
         Some((_, what)) => Err(BadReport::Elsewhere(what)),
     }
+}
+
+/// A stop that people handed straight to a region. Certified under our own chain like any other, it is in force here from now on, and owed
+/// to every region that it names; also to the one that told us, which learns by it that we have it.
+pub(crate) fn stopped(
+    tenant: &Tenant,
+    facts: &Facts<'_>,
+    region: &Region,
+    certificate: Certificate,
+) -> Result<Decision, BadReport> {
+    let certified = certify(&certificate, &tenant.chain, facts.now_s())?;
+    let change = certified.change();
+    if !matches!(change.action, Action::RevokeL1 {}) {
+        return Err(BadReport::NoStop(change.kind()));
+    }
+    let ours = change.regions.iter().filter(|region| tenant.chain.current().regions.contains_key(*region));
+    let owe = ours.map(|region| {
+        let links = links_after(tenant, facts.version_in(tenant, region));
+        Owe { region: region.clone(), directive: directive(tenant.id(), &change.action, links, certificate.clone()) }
+    });
+    let owe = owe.collect();
+    let records = vec![Record::Learnt { region: region.clone(), certificate }];
+    Ok(Decision { records, owe, settle: Vec::new(), reserved: true })
 }
 
 /// What a verified SyncAck means. An answer to nothing that is owed is a repetition, and changes nothing.

@@ -212,6 +212,7 @@ impl Tenant {
             Record::Acknowledged { region, ack, waited_us } => self.acknowledged(region, ack, waited_us),
             Record::Confirmed { proposal } => self.moved(&proposal, Event::Confirmed, None),
             Record::Refused { proposal, why } => self.moved(&proposal, Event::Refused, Some(why)),
+            Record::Learnt { region: _, certificate } => self.learnt(certificate),
             Record::Reconciled { .. } => Ok(()),
         }
     }
@@ -284,6 +285,15 @@ impl Tenant {
         }
         self.epoch = change.epoch;
         self.grants.push(Grant { change, digest, certificate });
+        Ok(())
+    }
+
+    /// Certified before it was written.
+    fn learnt(&mut self, certificate: Certificate) -> Result<(), Unfit> {
+        let change = Change::from_bytes(&certificate.change).map_err(|e| e.to_string())?;
+        let digest = Change::digest_of(&certificate.change);
+        let kill = Kill { regions: change.regions, certificate, version: change.trust_version };
+        self.kills.entry(digest).or_insert(kill);
         Ok(())
     }
 

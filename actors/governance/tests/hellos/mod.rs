@@ -1,18 +1,22 @@
 //! What governance makes of a Hello: each group is true by itself, and only of its span; what is old changes nothing; and what follows
 //! from many of them is bounded.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
+use governance::TenantState;
 use ledger::{Batch, Ledger, NewOwed};
 use orbital::{
+    certificate::Certificate,
+    change::Change,
     directive::Directive,
     hello::Span,
     lane::Lane,
     names::{Digest, TenantId},
+    report::Report,
     testing::region,
 };
 
-use crate::support::House;
+use crate::support::{House, framed, node_of};
 
 const HERE: &str = "us-east";
 
@@ -141,4 +145,38 @@ async fn more_renewals_than_go_out_in_a_turn_come_in_the_next_ones() {
     }
     heard(&house, "last").await;
     assert_eq!(renewed(&house).len(), 301);
+}
+
+fn stopped(house: &House, certificate: Certificate) {
+    let frame = house.region(HERE, |r| framed(r, Lane::Critical, &Report::Stopped(certificate)));
+    house.governance.received(&node_of(HERE), Lane::Critical, frame);
+}
+
+fn learnt(house: &House) -> usize {
+    house.ledger.entries(1, 1_000).unwrap().iter().filter(|e| e.kind == "region.stopped-by-hand").count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_that_came_by_hand_to_one_region_is_carried_to_all() {
+    let mut house = House::provisioned().await;
+    let kill = house.world.kill();
+    let digest = Change::digest_of(&kill.change);
+    // Not certified, or no stop: nothing is learnt of either.
+    stopped(&house, Certificate { approvals: Vec::new(), ..kill.clone() });
+    stopped(&house, house.world.link("k"));
+    stopped(&house, kill.clone());
+    house.until("all are killed", || house.everywhere(|held| held.kills == BTreeSet::from([digest]))).await;
+    house.until_settled().await;
+    assert_eq!(learnt(&house), 1);
+    assert_eq!(house.desk().tenant("acme").await.unwrap().summary.state, TenantState::Killed);
+    house.restart().await;
+    let view = house.desk().tenant("acme").await.unwrap();
+    assert_eq!((view.summary.state, view.kills), (TenantState::Killed, [digest].into()));
+    // It missed that we have it, and tells again: it is owed the stop once more, and nothing else happens.
+    let kills = || house.region(HERE, |r| r.got.iter().filter(|(_, d)| d.name() == "kill").count());
+    let before = kills();
+    stopped(&house, kill);
+    house.until("it is told that we have it", || kills() > before).await;
+    house.until_settled().await;
+    assert_eq!(learnt(&house), 1);
 }

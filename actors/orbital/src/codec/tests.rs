@@ -67,7 +67,12 @@ fn reports(world: &World) -> Vec<Report> {
         why: "refused".to_owned(),
         took_ms: 7,
     };
-    vec![Report::Hello(hello), Report::SyncAck(world.kill().proposal), Report::Probed(probed)]
+    vec![
+        Report::Hello(hello),
+        Report::SyncAck(world.kill().proposal),
+        Report::Probed(probed),
+        Report::Stopped(world.kill()),
+    ]
 }
 
 fn bodies(world: &World) -> Vec<Body> {
