@@ -17,6 +17,8 @@ use crate::views::{LaneView, RegionView};
 #[derive(Debug)]
 struct Row {
     node: NodeName,
+    /// The incarnation of its process that was heard last.
+    run: u64,
     critical: LaneView,
     ordinary: LaneView,
     hello_ms: Option<u64>,
@@ -42,6 +44,7 @@ impl Board {
     pub(crate) fn new(regions: impl IntoIterator<Item = (Region, NodeName)>) -> Self {
         let row = |node| Row {
             node,
+            run: 0,
             critical: LaneView::default(),
             ordinary: LaneView::default(),
             hello_ms: None,
@@ -106,9 +109,17 @@ impl Board {
         })
     }
 
-    /// A region has so much to do in its ordinary lane that nothing else is put there unless somebody asked for it.
-    pub(crate) fn is_crowded(&self, region: &Region) -> bool {
-        self.rows().get(region).is_some_and(|row| row.ordinary.depth >= CATCH_UP_DEPTH_MAX)
+    /// The first frame of another run of a region's process came.
+    pub(crate) fn began(&self, region: &Region, run: u64) {
+        if let Some(row) = self.rows().get_mut(region) {
+            row.run = row.run.max(run);
+        }
+    }
+
+    /// The run of a region's process, and whether it has so much to do in its ordinary lane that nothing else is put there unless somebody
+    /// asked for it.
+    pub(crate) fn room(&self, region: &Region) -> (u64, bool) {
+        self.rows().get(region).map_or((0, false), |row| (row.run, row.ordinary.depth >= CATCH_UP_DEPTH_MAX))
     }
 
     pub(crate) fn views(&self) -> Vec<RegionView> {

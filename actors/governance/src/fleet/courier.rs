@@ -327,6 +327,7 @@ impl State {
     fn opened(&mut self, frame: Frame, received_us: u64) {
         if frame.head.incarnation > self.incarnation {
             (self.incarnation, self.said_ms) = (frame.head.incarnation, 0);
+            self.shared.board.began(&self.peer.region, self.incarnation);
         }
         let now_ms = self.shared.clock.unix_ms();
         self.shared.board.lane(&self.peer.region, self.lane, |lane| lane.heard_ms = Some(now_ms));

@@ -142,7 +142,8 @@ impl State {
         let observed = seen.observed.clone();
         let (evaluator, claims) = (&self.shared.evaluator, &self.shared.claims);
         let facts = Facts { now_ms, evaluator, seen: &self.seen, claims };
-        let crowded = self.shared.board.is_crowded(&region);
+        let (run, crowded) = self.shared.board.room(&region);
+        self.levels.follow(&region, run);
         let levelled = self.levels.step(&self.tenant, &facts, &self.pending, &region, observed.as_ref(), crowded);
         self.shared.board.matches(&region, self.tenant.id(), levelled.level, now_ms);
         self.by_itself("level", &region, None, Ok(levelled.decision)).await;

@@ -70,6 +70,7 @@ impl Again {
 /// What was owed again lately.
 #[derive(Debug, Default)]
 pub(crate) struct Levels {
+    runs: BTreeMap<Region, u64>,
     grants: BTreeMap<Region, Again>,
     kills: BTreeMap<(Region, Digest), Again>,
 }
@@ -85,6 +86,13 @@ impl Levels {
     pub(crate) fn taken(&mut self, region: &Region, change: Digest, now_ms: u64) {
         let again = Again { tries: 0, at_ms: now_ms.saturating_add(TAKEN_MS) };
         self.kills.insert((region.clone(), change), again);
+    }
+
+    /// A region that was started anew may take what it refused before, such as a genesis that it pins now: it is not kept waiting.
+    pub(crate) fn follow(&mut self, region: &Region, run: u64) {
+        if self.runs.insert(region.clone(), run).is_some_and(|before| before != run) {
+            self.grants.remove(region);
+        }
     }
 
     /// Compares, and decides what is owed again; grants to a `crowded` region wait for a later Hello, kills do not.

@@ -268,6 +268,29 @@ fn a_genesis_that_no_region_pins_is_owed_again_later_and_later() {
 }
 
 #[test]
+fn a_region_that_was_started_anew_is_not_kept_waiting() {
+    let mut bench = Bench::new();
+    let place = region("us-east");
+    bench.levels.follow(&place, 1);
+    let owed = |bench: &mut Bench, second: u64| {
+        bench.now_ms = (NOW + second) * 1_000;
+        let levelled = step(bench, None);
+        let owed = names(&levelled) == ["provision"];
+        if owed {
+            bench.commit(levelled.decision);
+            let genesis = bench.newest("us-east", "provision");
+            bench.acknowledge("us-east", &genesis, Outcome::Refused);
+        }
+        owed
+    };
+    assert!([0, 1, 3, 7, 15].iter().all(|second| owed(&mut bench, *second)));
+    bench.levels.follow(&place, 1);
+    assert!(!owed(&mut bench, 16));
+    bench.levels.follow(&place, 2);
+    assert!(owed(&mut bench, 17));
+}
+
+#[test]
 fn a_crowded_region_is_owed_its_kills_alone_and_the_rest_later_without_a_wait() {
     let mut bench = history();
     let crowded = step_where(&mut bench, None, true);
