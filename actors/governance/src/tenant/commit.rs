@@ -54,8 +54,13 @@ impl State {
             self.pending.add(owe.region, row.id, Digest(row.digest), &owe.directive);
         }
         self.pending.settled(&decision.settle);
+        let version = self.tenant.chain.version();
         for record in decision.records {
             self.fold(now_ms, correlation, record)?;
+        }
+        // Once all are folded: after the first of them the root in force is still the old one, and what was taken would be given back.
+        if self.tenant.chain.version() != version {
+            self.enter_trust();
         }
         Ok(())
     }
@@ -83,9 +88,6 @@ impl State {
             Fault::Unwritable { what: "a decision", why }
         })?;
         let Some(proposal) = id.and_then(|id| self.tenant.proposals.get(&id)) else { return Ok(()) };
-        if before != Some(proposal.state) && proposal.made_version().is_some() {
-            self.enter_trust();
-        }
         if before.is_none() {
             self.shared.roster.enter_proposal(proposal.id.clone(), self.tenant.id());
             self.watch(proposal.id.clone());
