@@ -21,12 +21,28 @@ pub enum Mode {
     CbcPkcs5,
 }
 
+/// The nonce or initialization vector of one encryption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Iv {
+    Gcm([u8; NONCE_BYTES]),
+    Cbc([u8; BLOCK_BYTES]),
+}
+
+impl Iv {
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Gcm(nonce) => nonce,
+            Self::Cbc(iv) => iv,
+        }
+    }
+}
+
 /// A ciphertext and what its decryption needs besides the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encrypted {
     pub bytes: Vec<u8>,
     /// The nonce or IV that was used.
-    pub iv: Vec<u8>,
+    pub iv: Iv,
     /// GCM only.
     pub tag: Option<[u8; TAG_BYTES]>,
 }
@@ -44,12 +60,12 @@ impl Borrow {
                 let nonce = iv.map_or_else(Nonces::draw, gcm_nonce)?;
                 let mut bytes = text.to_vec();
                 let tag = aead::provider().seal(key, &nonce, aad, &mut bytes)?;
-                Ok(Pending(Encrypted { bytes, iv: nonce.to_vec(), tag: Some(tag) }))
+                Ok(Pending(Encrypted { bytes, iv: Iv::Gcm(nonce), tag: Some(tag) }))
             }
             Mode::CbcPkcs5 => {
                 no_aad(aad)?;
                 let iv = iv.map_or_else(random_iv, cbc_iv)?;
-                Ok(Pending(Encrypted { bytes: aead::cbc_encrypt(key, &iv, text)?, iv: iv.to_vec(), tag: None }))
+                Ok(Pending(Encrypted { bytes: aead::cbc_encrypt(key, &iv, text)?, iv: Iv::Cbc(iv), tag: None }))
             }
         }
     }

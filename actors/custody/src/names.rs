@@ -34,19 +34,45 @@ impl ObjectId {
     }
 }
 
-impl fmt::Display for ObjectId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Written at every KMIP operation: sixteen formatted writes would cost more than the cipher.
+/// Where the digits of a UUID stand in its text.
+const GROUPS: [std::ops::Range<usize>; 5] = [0..8, 9..13, 14..18, 19..23, 24..36];
+
+/// An object's id as text, without an allocation: every KMIP operation writes one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ObjectText([u8; 36]);
+
+impl ObjectId {
+    /// The id as a UUID of 36 characters.
+    pub fn text(&self) -> ObjectText {
         let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
         let mut bytes = [b'-'; 36];
-        let (groups, mut from) = ([0..8, 9..13, 14..18, 19..23, 24..36], self.0.iter());
-        for group in groups {
+        let mut from = self.0.iter();
+        for group in GROUPS {
             let (pairs, _) = bytes.get_mut(group).unwrap_or_default().as_chunks_mut::<2>();
             for (pair, byte) in pairs.iter_mut().zip(&mut from) {
                 *pair = [digit(byte >> 4), digit(byte & 0xf)];
             }
         }
-        f.write_str(str::from_utf8(&bytes).map_err(|_| fmt::Error)?)
+        ObjectText(bytes)
+    }
+}
+
+impl std::ops::Deref for ObjectText {
+    type Target = str;
+    fn deref(&self) -> &str {
+        // Hexadecimal digits and dashes: always text.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+impl fmt::Debug for ObjectText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
     }
 }
 impl fmt::Debug for ObjectId {
@@ -69,7 +95,7 @@ impl FromStr for ObjectId {
         }
         let mut bytes = [0u8; 16];
         let mut filled = bytes.iter_mut();
-        for group in [0..8, 9..13, 14..18, 19..23, 24..36] {
+        for group in GROUPS {
             let (pairs, _) = text.get(group).unwrap_or_default().as_chunks::<2>();
             for ([high, low], byte) in pairs.iter().zip(&mut filled) {
                 *byte = hex(*high)? << 4 | hex(*low)?;

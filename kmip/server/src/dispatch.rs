@@ -16,7 +16,7 @@ use kmip::{
 use crate::{
     audit::Record,
     caller::Caller,
-    ops::{self, Done, Turn},
+    ops::{self, Done, Named, Turn},
     refusal::{self, fail},
     server::Server,
     telemetry::Meters,
@@ -128,7 +128,7 @@ impl Batch<'_> {
     ) -> Result<(), ResultReason> {
         let head = ItemHead { operation: item.operation, unique_batch_item_id: item.unique_batch_item_id };
         let mark = writer.mark();
-        let mut key = String::new();
+        let mut key = Named::Nothing;
         let turn = Turn {
             server: self.server,
             caller: self.caller,
@@ -151,7 +151,7 @@ impl Batch<'_> {
                 time_ms,
                 caller: self.caller,
                 operation: operation.map_or("unknown", Operation::name),
-                key: &key,
+                key: key.as_str(),
                 outcome: outcome.as_ref().err().map_or("Success", |failure| failure.reason.name()),
                 epoch,
             };

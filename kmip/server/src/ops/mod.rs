@@ -18,7 +18,7 @@ mod store;
 use custody::{
     Error,
     key_table::{Borrow, Purpose, Unborrowed},
-    names::{Epoch, ObjectId},
+    names::{Epoch, ObjectId, ObjectText},
 };
 use kmip::{
     ProtocolVersion,
@@ -45,10 +45,28 @@ pub(crate) struct Turn<'t, 'o> {
     pub(crate) now_s: i64,
     pub(crate) head: ItemHead<'t>,
     /// The Unique Identifier, for the audit.
-    pub(crate) key: &'t mut String,
+    pub(crate) key: &'t mut Named,
     /// KMIP 1.4 §4: what a Create, Register or Locate of the same batch left.
     pub(crate) implied_id: &'t mut Option<ObjectId>,
     pub(crate) writer: &'t mut AnswerWriter<'o>,
+}
+
+/// What an operation named, as the audit shows it.
+pub(crate) enum Named {
+    Nothing,
+    Object(ObjectText),
+    /// A text that is no id of ours.
+    Other(String),
+}
+
+impl Named {
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Nothing => "",
+            Self::Object(text) => text,
+            Self::Other(text) => text,
+        }
+    }
 }
 
 /// An operation that succeeded.
@@ -60,7 +78,7 @@ pub(crate) struct Done {
 /// An object on which the caller may do the operation. Made by [`Turn::object`] alone.
 pub(crate) struct Allowed {
     id: ObjectId,
-    text: String,
+    text: ObjectText,
     _permitted: Permitted,
 }
 
@@ -80,14 +98,14 @@ impl Turn<'_, '_> {
                 let why = "the request names no Unique Identifier, and nothing before it in the batch made or found one object";
                 refusal::fail(kmip::ResultReason::ItemNotFound, why)
             })?,
-            Some(text) => {
-                self.key.push_str(text);
-                text.parse().map_err(|_| refusal::not_found())?
-            }
+            Some(text) => text.parse().map_err(|_| {
+                *self.key = Named::Other(text.to_owned());
+                refusal::not_found()
+            })?,
         };
         // As we write it, not as the client did: policy and audit see one name for one object.
-        let text = id.to_string();
-        self.key.clone_from(&text);
+        let text = id.text();
+        *self.key = Named::Object(text);
         let target = Target::Object { id: &text, owner: self.caller.system() };
         let permitted = self.permit(operation, target)?;
         Ok(Allowed { id, text, _permitted: permitted })
@@ -104,10 +122,10 @@ impl Turn<'_, '_> {
     }
 
     /// Remembers a new object for the rest of the batch and the audit.
-    fn made(&mut self, id: ObjectId) -> String {
+    fn made(&mut self, id: ObjectId) -> ObjectText {
         *self.implied_id = Some(id);
-        let text = id.to_string();
-        self.key.clone_from(&text);
+        let text = id.text();
+        *self.key = Named::Object(text);
         text
     }
 

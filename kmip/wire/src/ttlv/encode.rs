@@ -1,4 +1,8 @@
 //! Writing: everything is appended to one `Vec`, lengths are patched when a structure closes.
+//!
+//! What is written may be key bytes: a buffer that grows is wiped before its memory is given back.
+
+use zeroize::Zeroize;
 
 use super::{HEADER_BYTES, Kind};
 use crate::tables::{ProtocolVersion, Tag};
@@ -33,10 +37,13 @@ impl<'o> Writer<'o> {
         self.out.truncate(position);
     }
 
+    fn append(&mut self, bytes: &[u8]) {
+        make_room(self.out, bytes.len());
+        self.out.extend_from_slice(bytes);
+    }
+
     fn head(&mut self, tag: Tag, kind: Kind, length: usize) {
-        let [_, a, b, c] = tag.0.to_be_bytes();
-        self.out.extend_from_slice(&[a, b, c, kind as u8]);
-        self.out.extend_from_slice(&length_bytes(length));
+        self.append(&u64::to_be_bytes(head(tag, kind, length)));
     }
 
     /// Opens a structure; [`Writer::close`] patches its length.
@@ -46,7 +53,7 @@ impl<'o> Writer<'o> {
     }
 
     pub fn close(&mut self, open: Open) {
-        let length = length_bytes(self.out.len().saturating_sub(open.0));
+        let length = length_word(self.out.len().saturating_sub(open.0)).to_be_bytes();
         if let Some(place) = self.out.get_mut(open.0.saturating_sub(4)..open.0) {
             place.copy_from_slice(&length);
         }
@@ -64,19 +71,23 @@ impl<'o> Writer<'o> {
     }
 
     fn four(&mut self, tag: Tag, kind: Kind, value: [u8; 4]) {
-        self.head(tag, kind, 4);
-        self.out.extend_from_slice(&value);
-        self.out.extend_from_slice(&[0; 4]);
+        let value = u64::from(u32::from_be_bytes(value)) << 32;
+        self.item(head(tag, kind, 4), value);
     }
 
     fn eight(&mut self, tag: Tag, kind: Kind, value: [u8; 8]) {
-        self.head(tag, kind, 8);
-        self.out.extend_from_slice(&value);
+        self.item(head(tag, kind, 8), u64::from_be_bytes(value));
+    }
+
+    /// Head and value of sixteen bytes, at once.
+    fn item(&mut self, head: u64, value: u64) {
+        self.append(&(u128::from(head) << 64 | u128::from(value)).to_be_bytes());
     }
 
     fn padded(&mut self, tag: Tag, kind: Kind, value: &[u8]) {
+        make_room(self.out, HEADER_BYTES + value.len() + HEADER_BYTES);
         self.head(tag, kind, value.len());
-        self.out.extend_from_slice(value);
+        self.append(value);
         self.out.resize(self.out.len() + padding(value.len()), 0);
     }
 
@@ -125,11 +136,65 @@ impl<'o> Writer<'o> {
 #[must_use = "a structure that is not closed has length 0"]
 pub struct Open(usize);
 
+/// Makes room for `more` bytes without leaving what `out` holds behind in freed memory.
+#[inline]
+pub fn make_room(out: &mut Vec<u8>, more: usize) {
+    if out.capacity() - out.len() < more {
+        *out = grown(out, more);
+    }
+}
+
+/// A larger buffer with the same bytes; the old one is left wiped.
+#[cold]
+fn grown(out: &mut Vec<u8>, more: usize) -> Vec<u8> {
+    let needed = out.len().saturating_add(more);
+    let mut larger = Vec::with_capacity(needed.checked_next_power_of_two().unwrap_or(needed));
+    larger.extend_from_slice(out);
+    out.as_mut_slice().zeroize();
+    larger
+}
+
+fn head(tag: Tag, kind: Kind, length: usize) -> u64 {
+    u64::from(tag.0) << 40 | u64::from(kind as u8) << 32 | u64::from(length_word(length))
+}
+
 fn padding(length: usize) -> usize {
     length.next_multiple_of(8) - length
 }
 
 /// No message here comes near 4 GiB ([`super::ANSWER_BYTES_MAX`]); a longer one would be announced as 4 GiB and refused by any reader.
-fn length_bytes(length: usize) -> [u8; 4] {
-    u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes()
+fn length_word(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_grows_keeps_its_bytes_and_leaves_none_behind() {
+        let mut old = b"an answer with a key".to_vec();
+        let larger = grown(&mut old, 10_000);
+        assert_eq!(larger, b"an answer with a key");
+        assert!(larger.capacity() >= 10_020 && old.iter().all(|byte| *byte == 0));
+    }
+
+    /// No append of the writer's is left to `Vec`, which would move the bytes and leave the old ones as they are.
+    #[test]
+    fn every_append_makes_its_room_first() {
+        let key = [0xA5; 40];
+        for spare in 0..200 {
+            let mut out = Vec::with_capacity(spare);
+            let mut writer = Writer::new(&mut out, ProtocolVersion::V1_4);
+            writer.structure(Tag::REQUEST_MESSAGE, |writer| {
+                writer.bytes(Tag::KEY_MATERIAL, &key);
+                writer.integer(Tag::BATCH_COUNT, 1);
+                writer.long_integer(Tag::BATCH_COUNT, 2);
+                writer.bytes(Tag::KEY_MATERIAL, &key[..3]);
+            });
+            assert_eq!(out.len(), 8 + 48 + 16 + 16 + 16);
+            // Only `grown` answers in powers of two.
+            assert!(out.capacity() == spare || out.capacity().is_power_of_two(), "{spare}: {}", out.capacity());
+        }
+    }
 }

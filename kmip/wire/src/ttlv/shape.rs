@@ -50,7 +50,7 @@ impl<'a> Structure<'a> {
             }
             seen |= bit;
         }
-        Ok(Fields { structure: self })
+        Ok(Fields { structure: self, shape, seen })
     }
 }
 
@@ -58,10 +58,18 @@ impl<'a> Structure<'a> {
 #[derive(Clone, Copy)]
 pub struct Fields<'a> {
     structure: Structure<'a>,
+    shape: &'static Shape,
+    /// A bit for each field of the shape that is there.
+    seen: u64,
 }
 
 impl<'a> Fields<'a> {
     pub fn get(&self, tag: Tag) -> Option<Item<'a>> {
+        // Most fields are optional and absent: what is not there is not looked for.
+        let place = self.shape.iter().position(|field| field.tag == tag)?;
+        if self.seen & (1 << (place % 64)) == 0 {
+            return None;
+        }
         self.structure.items().find(|item| item.tag == tag)
     }
 
