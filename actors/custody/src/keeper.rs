@@ -82,16 +82,15 @@ impl Kept {
     /// Remembers a kill; what was lost is found when all names are back.
     fn know(&mut self, kill: Digest) {
         self.row.know(kill);
-        self.lost = self.lost.filter(|lost| *lost != Known::of(&self.row.kills));
+        self.lost = self.lost.filter(|lost| !lost.is_within(&self.row.kills));
     }
 
     /// Each kill is named by a restore: those that are kept here, and those that were lost. A restore that came before cannot lift a kill
     /// whose name is lost, sent again or not.
     fn all_restored(&self, restored: &BTreeSet<Digest>) -> bool {
-        let named = || Known::of(&self.row.kills.union(restored).copied().collect());
         !self.row.is_killed_for_good()
             && self.row.kills.is_subset(restored)
-            && self.lost.is_none_or(|lost| lost == named())
+            && self.lost.is_none_or(|lost| lost.is_within(restored))
     }
 }
 
@@ -115,6 +114,8 @@ pub struct Keeper {
     high_water: HighWater,
     clock: Arc<dyn Clock>,
     slots: ArcSwap<BTreeMap<TenantId, Arc<Slot>>>,
+    /// One new tenant at a time.
+    founding: tokio::sync::Mutex<()>,
     /// The last turn in which a client anchor was claimed.
     turn: AtomicU64,
 }
@@ -137,21 +138,14 @@ impl Keeper {
         let mut slots = BTreeMap::new();
         for (tenant, mut row) in rows {
             let mark = high_water.mark(&tenant).map_or(row.mark(), |file| row.mark().joined(file));
-            (row.epoch, row.generation, row.trust_version) = (mark.epoch, mark.generation, mark.trust_version);
-            row.stops = mark.stops.durable().0;
             let nothing = || Lease::provisioned(Length::Milliseconds(0), now);
             let lease = row.lease.map_or_else(nothing, |stored| Lease::restarted(stored, now));
-            let opening = Opening {
-                stops: mark.stops,
-                epoch: mark.epoch,
-                generation: mark.generation,
-                lease_until_ms: lease.until_ms(),
-            };
-            table.open(tenant, opening);
+            table.open(tenant, opening(&mut row, mark, &lease));
             slots.insert(tenant, Slot::new(Kept::new(row, lease, mark.lost)));
         }
         let (slots, turn) = (ArcSwap::from_pointee(slots), AtomicU64::new(turn));
-        Ok((Self { table, shelf, high_water, clock, slots, turn }, verdict))
+        let founding = tokio::sync::Mutex::default();
+        Ok((Self { table, shelf, high_water, clock, slots, founding, turn }, verdict))
     }
 
     /// What is kept of a tenant: its certified head among it.
@@ -173,21 +167,25 @@ impl Keeper {
         self.turn.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
-    /// A new tenant: space for its tombstone, its row, its high-water mark, then its gate. `row.lease` is set from `lease`.
+    /// A new tenant: space for its tombstone, its row, its high-water mark, then its gate. `row.lease` is set from `lease`. After an error
+    /// the tenant is not known yet, and the call may be repeated.
     pub async fn provision(&self, tenant: TenantId, mut row: TenantRow, lease: Length) -> Result<(), Error> {
+        let _one_at_a_time = self.founding.lock().await;
+        if self.slot(&tenant).is_ok() {
+            return Err(Error::AlreadyProvisioned(tenant));
+        }
         let now = self.clock.now();
         let mut lease = Lease::provisioned(lease, now);
         row.lease = Some(lease.stored(now));
+        let (trust_version, epoch) = (row.trust_version, row.epoch);
         let mut row = self.shelf.provision(tenant, row).await?;
         // A tenant that this node has known before, in a store that is gone: what was acknowledged then still counts.
-        let mark = self.high_water.provision(tenant, row.mark())?;
-        (row.generation, row.stops) = (mark.generation, mark.stops.durable().0);
-        let opening = Opening {
-            stops: mark.stops,
-            epoch: row.epoch,
-            generation: row.generation,
-            lease_until_ms: lease.until_ms(),
-        };
+        let mut mark = self.high_water.provision(tenant, row.mark())?;
+        if mark.trust_version > trust_version || mark.epoch > epoch {
+            mark.stops = mark.stops.with(Stop::Sealed);
+            self.high_water.raise(&tenant, mark)?;
+        }
+        let opening = opening(&mut row, mark, &lease);
         let slot = Slot::new(Kept::new(row, lease, mark.lost));
         self.slots.rcu(|slots| {
             let mut next = BTreeMap::clone(slots);
@@ -356,6 +354,13 @@ impl Keeper {
         let stops = if sealed { mark.stops.with(Stop::Sealed) } else { mark.stops };
         self.high_water.raise(tenant, Mark { stops, ..mark })
     }
+}
+
+/// A row as far as its high-water mark has come, and the gate that it opens with.
+fn opening(row: &mut TenantRow, mark: Mark, lease: &Lease) -> Opening {
+    (row.epoch, row.generation, row.trust_version) = (mark.epoch, mark.generation, mark.trust_version);
+    row.stops = mark.stops.durable().0;
+    Opening { stops: mark.stops, epoch: mark.epoch, generation: mark.generation, lease_until_ms: lease.until_ms() }
 }
 
 #[cfg(test)]

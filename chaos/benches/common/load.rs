@@ -93,8 +93,7 @@ impl Window {
     }
 }
 
-/// Every connection asks without pause for `duration`. The connections are given back. The thread that asks stays awake all the while:
-/// to wake the other side's core is work for whoever answers it, and a slower server would do more of it.
+/// Every connection asks without pause for `duration`. The connections are given back.
 pub async fn window(
     connections: Vec<Connection>,
     question: &Question,
@@ -102,11 +101,6 @@ pub async fn window(
 ) -> Res<(Vec<Connection>, Window)> {
     let began = Instant::now();
     let end = began + duration;
-    let awake = tokio::spawn(async {
-        loop {
-            tokio::task::yield_now().await;
-        }
-    });
     let mut tasks = Vec::new();
     for mut connection in connections {
         let question = question.clone();
@@ -128,7 +122,6 @@ pub async fn window(
         back.push(connection);
         latencies_us.extend(latencies);
     }
-    awake.abort();
     let requests = latencies_us.len() as u64;
     Ok((back, Window { requests, elapsed: began.elapsed(), latencies_us }))
 }

@@ -26,6 +26,9 @@ pub(super) const ROW_1_BYTES: usize = 32 + 8 + 8 + 8 + 4;
 /// Bytes of a row of format 2.
 pub(super) const ROW_BYTES: usize = ROW_1_BYTES + 3 * KNOWN_BYTES;
 const KNOWN_BYTES: usize = 4 + 32;
+/// How many names a search for a lost set may digest. It finds the set beside one later kill among 1024, and beside as many later ones as
+/// there are others where that is ten.
+const SEARCHED_NAMES_MAX: usize = 1 << 20;
 const DOMAIN: &[u8] = b"openkcm/kills/v1\0";
 
 /// A set of kills: how many, and which.
@@ -41,6 +44,27 @@ impl Known {
         Self { count, digest: sha256(kills.iter().map(|kill| kill.as_bytes().as_slice())) }
     }
 
+    /// Each kill of this set is in `kills`, which may hold others: those that came since. False where the search is too long.
+    pub fn is_within(self, kills: &BTreeSet<Digest>) -> bool {
+        let names: Vec<_> = kills.iter().collect();
+        let mut left = SEARCHED_NAMES_MAX;
+        usize::try_from(self.count).is_ok_and(|count| self.is_among(&names, count, &started(), &mut left))
+    }
+
+    /// Whether `count` of `names` end what `begun` has digested: with the first of them, or without. `left`: names that may be digested.
+    fn is_among(self, names: &[&Digest], count: usize, begun: &digest::Context, left: &mut usize) -> bool {
+        let (Some(rest), true) = (left.checked_sub(1), names.len() >= count) else { return false };
+        *left = rest;
+        let mut longer = begun.clone();
+        let Some((first, others)) = names.split_first().filter(|_| count > 0 && count < names.len()) else {
+            *left = rest.saturating_sub(count);
+            names.iter().take(count).for_each(|name| longer.update(name.as_bytes()));
+            return finished(longer) == self.digest;
+        };
+        longer.update(first.as_bytes());
+        self.is_among(others, count - 1, &longer, left) || self.is_among(others, count, begun, left)
+    }
+
     /// These sets only grow: fewer, or as many others, is not what the file says.
     fn lacks(self, file: Self) -> bool {
         self.count < file.count || (self.count == file.count && self.digest != file.digest)
@@ -54,9 +78,18 @@ impl Known {
 }
 
 fn sha256<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Digest {
+    let mut context = started();
+    parts.for_each(|part| context.update(part));
+    finished(context)
+}
+
+fn started() -> digest::Context {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(DOMAIN);
-    parts.for_each(|part| context.update(part));
+    context
+}
+
+fn finished(context: digest::Context) -> Digest {
     let mut bytes = [0; 32];
     for (to, from) in bytes.iter_mut().zip(context.finish().as_ref()) {
         *to = *from;
@@ -166,4 +199,26 @@ fn decode_known(bytes: &[u8; KNOWN_BYTES]) -> Option<Known> {
     let (count, digest) = bytes.split_first_chunk::<4>()?;
     let known = Known { count: u32::from_be_bytes(*count), digest: Digest(digest.try_into().ok()?) };
     (known.count != u32::MAX).then_some(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use orbital::sign::Kind;
+
+    use super::*;
+
+    fn names(of: std::ops::Range<usize>) -> BTreeSet<Digest> {
+        of.map(|n| Kind::Leaf.digest(&n.to_be_bytes())).collect()
+    }
+
+    /// As many kills as a tombstone remembers and one that came since; as many lost ones as later ones; and never a set of others.
+    #[test]
+    fn a_set_is_found_among_later_kills() {
+        for (lost, all) in [(0..1, 0..1), (0..1023, 0..1024), (1..1024, 0..1024), (5..15, 0..20), (0..0, 0..3)] {
+            assert!(Known::of(&names(lost.clone())).is_within(&names(all.clone())), "{lost:?} in {all:?}");
+        }
+        for (lost, all) in [(0..2, 1..2), (0..2, 1..4), (0..3, 0..2), (0..1, 0..0), (0..600, 1..1024)] {
+            assert!(!Known::of(&names(lost.clone())).is_within(&names(all.clone())), "{lost:?} in {all:?}");
+        }
+    }
 }

@@ -60,6 +60,31 @@ async fn a_kill_is_lifted_only_by_a_restore_of_every_kill_that_is_kept() {
     assert!(!run.holds(Stop::Killed));
 }
 
+/// The disk failed between a new tenant's row and its high-water mark: the same call ends what was begun, and the tenant can be stopped.
+#[tokio::test]
+async fn a_provisioning_that_was_cut_short_is_finished_when_it_comes_again() {
+    const THIRD: TenantId = TenantId(Digest([3; 32]));
+    let world = World::new();
+    let run = start(&world).await;
+    for n in 100..200 {
+        run.keeper.high_water.provision(TenantId(Digest([n; 32])), Mark::default()).unwrap();
+    }
+    let blocked = world.path("highwater.new");
+    std::fs::create_dir(&blocked).unwrap();
+    let mut more = (0..=u8::MAX).map(|n| TenantId(Digest([n, 0].repeat(16).try_into().unwrap())));
+    while run.keeper.high_water.provision(more.next().unwrap(), Mark::default()).is_ok() {}
+    let row = |head: &[u8]| TenantRow { head: head.to_vec(), ..TenantRow::default() };
+    assert!(run.keeper.provision(THIRD, row(b"first"), Length::Unlimited).await.is_err());
+    assert!(run.keeper.row(&THIRD).is_none() && run.table.gate(&THIRD).is_none());
+    std::fs::remove_dir(&blocked).unwrap();
+    run.keeper.provision(THIRD, row(b"second"), Length::Unlimited).await.unwrap();
+    assert_eq!(run.shelf.tenants().unwrap()[&THIRD].head, b"second", "the head that is in force");
+    run.keeper.stop(&THIRD, Stop::Killed, Some(FIRST)).unwrap();
+    let again = run.keeper.provision(THIRD, row(b"third"), Length::Unlimited).await;
+    assert!(matches!(again, Err(Error::AlreadyProvisioned(THIRD))));
+    assert_eq!(run.keeper.row(&THIRD).unwrap().head, b"second");
+}
+
 /// One kill more than the tombstone has room for is durable without its name, and lifted by no names.
 #[tokio::test]
 async fn a_kill_beyond_the_limit_is_lifted_by_nothing() {

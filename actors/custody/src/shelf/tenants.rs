@@ -123,21 +123,14 @@ impl Shelf {
         Ok(tenants)
     }
 
-    /// A new tenant: its tombstone's space first, then its row. Refused if the tenant is known. Answers the row, with what a tombstone
-    /// that was there already adds.
+    /// A new tenant: its tombstone's space first, then its row, in place of one whose provisioning got no further. Whether the tenant is
+    /// known, the keeper says. Answers the row, with what a tombstone that was there already adds.
     pub async fn provision(&self, tenant: TenantId, row: TenantRow) -> Result<TenantRow, Error> {
         self.tombstones.reserve(&self.key, &tenant, &row.tombstone())?;
         let tombstone = self.tombstones.read(&self.key, &tenant)?;
         let row = tombstone.into_iter().fold(row, TenantRow::with_tombstone);
         let stored = self.encode(&tenant, &row)?;
-        self.writer
-            .write(move |transaction| {
-                if get(transaction, &tenant)?.is_some() {
-                    return Err(Error::AlreadyProvisioned(tenant));
-                }
-                put(transaction, &tenant, &stored)
-            })
-            .await?;
+        self.writer.write(move |transaction| put(transaction, &tenant, &stored)).await?;
         Ok(row)
     }
 
@@ -167,12 +160,6 @@ fn read(rows: &Rows<'_>, key: &[u8], stored: &[u8]) -> Result<(TenantId, TenantR
     let (_, content) = rows.read(Table::Tenants, key, stored)?;
     let row = serde_json::from_slice(content).map_err(failed("read a tenant's row"))?;
     Ok((tenant, row))
-}
-
-fn get(transaction: &WriteTransaction, tenant: &TenantId) -> Result<Option<Vec<u8>>, Error> {
-    let table = transaction.open_table(TENANTS).map_err(failed("read"))?;
-    let found = table.get(tenant.0.as_bytes().as_slice()).map_err(failed("read"))?;
-    Ok(found.map(|row| row.value().to_vec()))
 }
 
 fn put(transaction: &WriteTransaction, tenant: &TenantId, stored: &[u8]) -> Result<(), Error> {

@@ -133,8 +133,10 @@ impl Steward {
     /// Signs the answer with the region's report key.
     fn acknowledge(&self, directive: Digest, met: Met, arrived: Instant) -> Option<Signed> {
         let gate = self.table.gate(&met.tenant);
-        // What a restart would still know: a kill's links are durable only with the directive that is about them.
-        let trust_version = self.keeper.row(&met.tenant).map_or(0, |row| row.trust_version);
+        // What a restart would still know: a kill's links are durable only with the directive that is about them, and the row may say
+        // how far a head had come that was lost.
+        let durable = self.keeper.row(&met.tenant).map_or(0, |row| row.trust_version);
+        let trust_version = self.trust(&met.tenant).map_or(0, |trust| trust.version.min(durable));
         let ack = SyncAck {
             domain: Kind::SyncAck.domain(),
             deployment: self.me.deployment.clone(),

@@ -78,6 +78,44 @@ async fn a_tenant_that_is_founded_again_is_still_killed_and_sealed() {
     assert!(run.stops().holds(Stop::Killed) && !run.is_served());
 }
 
+/// As above, and what the tenant is founded with again is older than what was acknowledged, says the high-water file or, where that is
+/// lost too, the tombstone: a lease over the old head opens nothing until the missing changes are back.
+#[tokio::test]
+async fn a_tenant_that_is_founded_again_is_sealed_until_its_head_has_caught_up() {
+    for remembers in ["highwater", "tombstone"] {
+        let mut house = House::new();
+        let run = house.start().await;
+        run.stop().await;
+        house.copy_store("store", "backup");
+        let run = house.start().await;
+        run.applied(&house.provision()).await;
+        let link = Directive::Link(house.world.warrant(house.world.link("k")));
+        run.applied(&link).await;
+        house.world.epoch = 2;
+        let next = house.world.next(|root| root.callers.clear());
+        let change = house.world.certificate(Action::ChangeCallers { next }, "alice", &["bob"]);
+        let change = Directive::Callers(house.world.warrant(change));
+        run.applied(&change).await;
+        run.stop().await;
+        let forgotten = if remembers == "highwater" { house.tombstone() } else { house.rig.path("highwater") };
+        fs::remove_file(forgotten).unwrap();
+        house.copy_store("backup", "store");
+        let run = house.start().await;
+        for directive in [house.provision(), link] {
+            assert_eq!(run.applied(&directive).await.trust_version, 1, "what is said to be durable");
+        }
+        assert!(run.stops().holds(Stop::Sealed));
+        let refused = run.refused(&house.lease(&run.held())).await;
+        assert!(refused.contains("older than what this node has acknowledged"), "{remembers}: {refused}");
+        run.stop().await;
+        let run = house.start().await;
+        assert!(run.stops().holds(Stop::Sealed) && !run.is_served(), "{remembers}: over a start");
+        run.applied(&change).await;
+        run.applied(&house.lease(&run.held())).await;
+        assert!(run.is_served(), "{remembers}");
+    }
+}
+
 /// The database alone is put back; tombstone and high-water file agree with one another.
 #[tokio::test]
 async fn a_head_that_is_older_than_its_tombstone_is_sealed() {
@@ -155,5 +193,38 @@ async fn an_earlier_restore_lifts_no_kill_that_was_lost() {
         let run = house.start().await;
         assert!(run.is_served() && run.verdict == Verdict::Agreed);
         run.stop().await;
+    }
+}
+
+/// Another kill comes before the lost one does, which is sent again or only named: the restore of both serves, that of one does not.
+#[tokio::test]
+async fn a_lost_kill_is_found_beside_those_that_came_since() {
+    for again in [false, true] {
+        let mut house = House::new();
+        let run = house.served().await;
+        run.stop().await;
+        house.copy_store("store", "backup");
+        let run = house.start().await;
+        let (first, lost) = house.kill();
+        run.applied(&first).await;
+        run.stop().await;
+        house.copy_store("backup", "store");
+        let run = house.start().await;
+        run.applied(&house.lease(&run.held())).await;
+        let (second, since) = house.kill();
+        run.applied(&second).await;
+        if again {
+            run.applied(&first).await;
+        }
+        run.stop().await;
+        let run = house.start().await;
+        run.applied(&house.restore(2, since)).await;
+        assert!(run.stops().holds(Stop::Killed));
+        house.world.epoch = 3;
+        run.applied(&Directive::Restore(house.world.warrant(house.world.restore([lost, since])))).await;
+        assert!(run.is_served(), "sent again: {again}");
+        run.stop().await;
+        let run = house.start().await;
+        assert!(run.is_served() && run.verdict == Verdict::Agreed);
     }
 }
