@@ -152,7 +152,11 @@ fn bench(args: &Args) -> Res<()> {
     let pki = Pki::create(folder)?;
     let main = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let kmip = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let critical = tokio::runtime::Builder::new_multi_thread().worker_threads(CRITICAL_THREADS).enable_all().build()?;
+    let critical = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CRITICAL_THREADS)
+        .thread_name("critical")
+        .enable_all()
+        .build()?;
     let notes = Arc::new(Notes::default());
     let clocks = Clocks { table: Arc::new(TableClock(notes.clone())), server: Arc::new(ServerClock(notes.clone())) };
     let (region, key, port) = main.block_on(async {
