@@ -10,14 +10,30 @@ use std::{
 
 use orbital::names::TenantId;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
+
+/// Connections of one tenant that have room for a large message at once: [`kmip::ttlv::MESSAGE_BYTES_MAX`] each. The next one waits.
+pub const LARGE_PER_TENANT_MAX: usize = 64;
 
 /// Registry of one listener's connections.
 #[derive(Debug)]
 pub struct Connections {
-    open: Mutex<HashMap<TenantId, HashMap<u64, Arc<Closer>>>>,
+    open: Mutex<HashMap<TenantId, Open>>,
     next: AtomicU64,
     per_tenant_max: usize,
+}
+
+/// What one tenant has open.
+#[derive(Debug)]
+struct Open {
+    closers: HashMap<u64, Arc<Closer>>,
+    large: Arc<Semaphore>,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        Self { closers: HashMap::new(), large: Arc::new(Semaphore::new(LARGE_PER_TENANT_MAX)) }
+    }
 }
 
 /// Tells one connection to end.
@@ -43,28 +59,30 @@ impl Connections {
     pub fn enter(self: &Arc<Self>, tenant: TenantId) -> Result<Entered, TooMany> {
         let mut open = self.open.lock();
         let mine = open.entry(tenant).or_default();
-        if mine.len() >= self.per_tenant_max {
+        if mine.closers.len() >= self.per_tenant_max {
             return Err(TooMany { max: self.per_tenant_max });
         }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let closer = Arc::new(Closer::default());
-        mine.insert(id, closer.clone());
-        Ok(Entered { connections: self.clone(), tenant, id, closer })
+        mine.closers.insert(id, closer.clone());
+        let large = mine.large.clone();
+        Ok(Entered { connections: self.clone(), tenant, id, closer, large })
     }
 
     /// Closes every connection of a tenant, at the latest after the request that it is answering. Answers how many.
     pub fn close_tenant(&self, tenant: &TenantId) -> usize {
-        let closers: Vec<_> = self.open.lock().get(tenant).into_iter().flat_map(HashMap::values).cloned().collect();
+        let of = |open: &Open| open.closers.values().cloned().collect::<Vec<_>>();
+        let closers = self.open.lock().get(tenant).map(of).unwrap_or_default();
         for closer in &closers {
             closer.closed.store(true, Ordering::SeqCst);
-            closer.notify.notify_one();
+            closer.notify.notify_waiters();
         }
         closers.len()
     }
 
     /// How many connections a tenant has.
     pub fn of(&self, tenant: &TenantId) -> usize {
-        self.open.lock().get(tenant).map_or(0, HashMap::len)
+        self.open.lock().get(tenant).map_or(0, |open| open.closers.len())
     }
 }
 
@@ -75,18 +93,27 @@ pub struct Entered {
     tenant: TenantId,
     id: u64,
     closer: Arc<Closer>,
+    large: Arc<Semaphore>,
 }
 
 impl Entered {
+    /// Places for large messages, shared by the tenant's connections.
+    pub(crate) fn large(&self) -> &Arc<Semaphore> {
+        &self.large
+    }
+
     /// Whether the connection must end now.
     pub fn is_closed(&self) -> bool {
         self.closer.closed.load(Ordering::SeqCst)
     }
 
-    /// Ends when the connection must.
+    /// Ends when the connection must; as many may wait as like.
     pub async fn closed(&self) {
-        while !self.is_closed() {
-            self.closer.notify.notified().await;
+        let mut told = std::pin::pin!(self.closer.notify.notified());
+        // From here on no word is missed; what was said before shows in the flag.
+        told.as_mut().enable();
+        if !self.is_closed() {
+            told.await;
         }
     }
 }
@@ -95,8 +122,8 @@ impl Drop for Entered {
     fn drop(&mut self) {
         let mut open = self.connections.open.lock();
         if let Some(mine) = open.get_mut(&self.tenant) {
-            mine.remove(&self.id);
-            if mine.is_empty() {
+            mine.closers.remove(&self.id);
+            if mine.closers.is_empty() {
                 open.remove(&self.tenant);
             }
         }

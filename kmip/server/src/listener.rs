@@ -31,8 +31,11 @@ pub struct Limits {
     /// Handshakes at once: they cost thirty times a request.
     pub handshakes: usize,
     pub handshake_timeout: Duration,
-    /// How long a connection may go without a whole request, and an answer without being taken.
+    /// How long a connection may go without a request.
     pub idle_timeout: Duration,
+    /// How long a client has to send the rest of a request that it began, and to take an answer: what it sends and what it is sent is held
+    /// in memory for so long.
+    pub transfer_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -43,6 +46,7 @@ impl Default for Limits {
             handshakes: 512,
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(600),
+            transfer_timeout: Duration::from_secs(60),
         }
     }
 }

@@ -11,6 +11,7 @@ use kmip::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::OwnedSemaphorePermit,
     time::{Instant, Sleep, sleep_until},
 };
 use zeroize::Zeroize;
@@ -42,9 +43,16 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     caller: &Caller,
     entered: &Entered,
 ) {
-    let mut session =
-        Session { server, caller, meters: server.meters(caller.tenant()), input: Input::new(), output: vec![] };
-    let end = session.rounds(&mut stream, entered).await;
+    let mut session = Session {
+        server,
+        caller,
+        entered,
+        meters: server.meters(caller.tenant()),
+        input: Input::new(),
+        output: vec![],
+        large: None,
+    };
+    let end = session.rounds(&mut stream).await;
     tracing::debug!(?end, "a KMIP connection ended");
     session.output.zeroize();
     // The client may be gone, or not read: a polite end is worth one second.
@@ -54,14 +62,19 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
 struct Session<'s> {
     server: &'s Arc<Server>,
     caller: &'s Caller,
+    entered: &'s Entered,
     meters: Arc<Meters>,
     input: Input,
     output: Vec<u8>,
+    /// The place that a request larger than [`READ_BYTES`] takes.
+    large: Option<OwnedSemaphorePermit>,
 }
 
 impl Session<'_> {
-    async fn rounds<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S, entered: &Entered) -> End {
-        let limit = self.server.limits().idle_timeout;
+    async fn rounds<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S) -> End {
+        let entered = self.entered;
+        let limits = *self.server.limits();
+        let limit = limits.idle_timeout;
         let mut watch = std::pin::pin!(sleep_until(Instant::now() + limit));
         let mut closed = std::pin::pin!(entered.closed());
         let mut active = Instant::now();
@@ -69,29 +82,41 @@ impl Session<'_> {
             if entered.is_closed() {
                 return End::Closed;
             }
+            let began = self.input.began;
+            let (since, limit) = began.map_or((active, limit), |began| (began, limits.transfer_timeout));
             // Bytes that are there already come first: who is served without pause is asked about nothing else.
             let read = tokio::select! {
                 biased;
-                read = self.input.fill(stream) => read,
+                read = self.read(stream) => read,
                 () = &mut closed => return End::Closed,
-                () = idle(&mut watch, active, limit) => return End::Idle,
+                () = idle(&mut watch, since, limit) => return End::Idle,
             };
             if !matches!(read, Ok(1..)) {
                 return End::Gone;
             }
-            match self.answer_all(stream, entered, &mut watch).await {
+            match self.answer_all(stream, &mut watch).await {
                 Ok(Some(answered)) => active = answered,
                 Ok(None) => {}
                 Err(end) => return end,
             }
+            self.input.begun();
         }
+    }
+
+    /// Reads more; for a large request once the tenant has a place for it.
+    async fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> std::io::Result<usize> {
+        if !self.input.is_large() {
+            self.large = None;
+        } else if self.large.is_none() {
+            self.large = self.entered.large().clone().acquire_owned().await.ok();
+        }
+        self.input.fill(stream).await
     }
 
     /// Answers every whole request in the buffer. When the last one was done, if there was one.
     async fn answer_all<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
-        entered: &Entered,
         watch: &mut Pin<&mut Sleep>,
     ) -> Result<Option<Instant>, End> {
         let mut answered = None;
@@ -111,7 +136,7 @@ impl Session<'_> {
                 }
             }
             let Some(answered) = answered else { continue };
-            if entered.is_closed() {
+            if self.entered.is_closed() {
                 self.write(stream, answered, watch).await?;
                 return Err(End::Closed);
             }
@@ -126,41 +151,41 @@ impl Session<'_> {
         Ok(answered)
     }
 
-    /// Writes what was `answered` until then. A client has as long to take it as it may be idle.
+    /// Writes what was `answered` until then. A client that does not take it in time, or whose tenant is stopped meanwhile, gets no more.
     async fn write<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
         answered: Instant,
         watch: &mut Pin<&mut Sleep>,
     ) -> Result<(), End> {
-        let limit = self.server.limits().idle_timeout;
+        let limit = self.server.limits().transfer_timeout;
         let send = async {
             stream.write_all(&self.output).await?;
             stream.flush().await
         };
         let sent = tokio::select! {
             biased;
-            sent = send => Some(sent),
-            () = idle(watch, answered, limit) => None,
+            sent = send => sent.map_err(|_| End::Gone),
+            () = self.entered.closed() => Err(End::Closed),
+            () = idle(watch, answered, limit) => Err(End::Idle),
         };
         self.output.fill(0);
         self.output.clear();
         if self.output.capacity() > 2 * WRITE_BYTES {
             self.output = vec![];
         }
-        match sent {
-            Some(Ok(())) => Ok(()),
-            Some(Err(_)) => Err(End::Gone),
-            None => Err(End::Idle),
-        }
+        sent
     }
 }
 
-/// Ends once the session has been without a request for `limit`. The timer is set anew only when it rings, not for each request.
+/// Ends once `limit` has passed since `active`. The timer is set anew when it rings, not for each request.
 async fn idle(watch: &mut Pin<&mut Sleep>, active: Instant, limit: Duration) {
+    let due = active + limit;
+    if watch.deadline() > due {
+        watch.as_mut().reset(due);
+    }
     loop {
         watch.as_mut().await;
-        let due = active + limit;
         if Instant::now() >= due {
             return;
         }
@@ -182,11 +207,13 @@ struct Input {
     end: usize,
     /// Length of the frame at the front, once its header has been read.
     frame: Option<usize>,
+    /// Since when a part of a frame waits for its rest.
+    began: Option<Instant>,
 }
 
 impl Input {
     fn new() -> Self {
-        Self { bytes: vec![0; READ_BYTES], start: 0, end: 0, frame: None }
+        Self { bytes: vec![0; READ_BYTES], start: 0, end: 0, frame: None, began: None }
     }
 
     /// Reads more. Room beyond [`READ_BYTES`] is made only for a frame whose announced length passed the limit.
@@ -233,6 +260,17 @@ impl Input {
             used.fill(0);
         }
         self.start = (self.start + length).min(self.end);
+        self.began = None;
+    }
+
+    /// Whether the frame at the front needs more room than every session has.
+    fn is_large(&self) -> bool {
+        self.frame.is_some_and(|length| length > READ_BYTES)
+    }
+
+    /// All whole frames are answered: what is left, if anything, was begun.
+    fn begun(&mut self) {
+        self.began = if self.start == self.end { None } else { self.began.or_else(|| Some(Instant::now())) };
     }
 
     /// Gives back room that a large frame took, once nothing waits in it.
@@ -253,6 +291,7 @@ impl Drop for Input {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rig::Rig;
 
     fn frame(body: usize) -> Vec<u8> {
         let mut frame = vec![0x42, 0x00, 0x78, 0x01];
@@ -265,6 +304,55 @@ mod tests {
         while !bytes.is_empty() {
             input.fill(&mut bytes).await.unwrap();
         }
+    }
+
+    const SOON: Duration = Duration::from_millis(200);
+
+    /// A session with a client that has `room` bytes before it must read.
+    async fn session(
+        room: usize,
+        transfer_timeout: Duration,
+    ) -> (Rig, Arc<Entered>, tokio::io::DuplexStream, tokio::task::JoinHandle<()>) {
+        let rig = Rig::with_limits(crate::Limits { transfer_timeout, ..crate::Limits::default() }).await;
+        let entered = Arc::new(rig.server.connections().enter(*rig.caller.tenant()).unwrap());
+        let (client, stream) = tokio::io::duplex(room);
+        let (server, caller, mine) = (rig.server.clone(), rig.caller.clone(), entered.clone());
+        let ended = tokio::spawn(async move { run(stream, &server, &caller, &mine).await });
+        (rig, entered, client, ended)
+    }
+
+    #[tokio::test]
+    async fn a_request_that_was_begun_must_come_to_its_end() {
+        let (_rig, _entered, mut client, ended) = session(READ_BYTES, SOON).await;
+        client.write_all(&frame(64)[..40]).await.unwrap();
+        // Not after the ten minutes for which it might be idle.
+        tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_tenant_has_so_many_places_for_large_requests() {
+        let (_rig, entered, mut client, _ended) = session(512 * 1024, Duration::from_secs(600)).await;
+        let taken = entered
+            .large()
+            .clone()
+            .try_acquire_many_owned(crate::connections::LARGE_PER_TENANT_MAX.try_into().unwrap());
+        client.write_all(&frame(256 * 1024)).await.unwrap();
+        let mut answer = [0; 8];
+        let early = tokio::time::timeout(SOON, client.read_exact(&mut answer)).await;
+        assert!(early.is_err(), "it was read without a place");
+        drop(taken.unwrap());
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer[..4], [0x42, 0x00, 0x7b, 0x01]);
+    }
+
+    #[tokio::test]
+    async fn a_stop_reaches_who_does_not_read() {
+        let (rig, _entered, mut client, ended) = session(64, Duration::from_secs(600)).await;
+        // The first byte of the answer is there: the session waits for room for the rest.
+        client.write_all(&frame(64)).await.unwrap();
+        client.read_exact(&mut [0; 1]).await.unwrap();
+        assert_eq!(rig.server.close_tenant(rig.caller.tenant()), 1);
+        tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap().unwrap();
     }
 
     #[tokio::test]

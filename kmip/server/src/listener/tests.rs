@@ -246,7 +246,13 @@ async fn a_large_frame_is_taken_and_a_too_large_one_refused_before_it_is_read() 
 #[tokio::test]
 async fn who_is_silent_is_let_go() {
     let short = Duration::from_millis(50);
-    let site = Site::new(Limits { handshake_timeout: short, idle_timeout: short, ..Limits::default() }).await;
+    let site = Site::new(Limits {
+        handshake_timeout: short,
+        idle_timeout: short,
+        transfer_timeout: short,
+        ..Limits::default()
+    })
+    .await;
     let mut mute = TcpStream::connect(site.address).await.unwrap();
     assert_eq!(mute.read(&mut [0; 8]).await.unwrap_or(0), 0, "no handshake came");
     let mut client = site.client().await;
