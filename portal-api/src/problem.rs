@@ -151,6 +151,7 @@ fn refused(refusal: &Refusal) -> Problem {
         }
         R::TooLarge(_) => (413, "The change is too large", "split it into several proposals"),
         R::TooManyOpen { .. } | R::TooManyTenants { .. } => (429, "A limit is reached", "close what is open first"),
+        R::TooManyStops { .. } => (429, "A limit is reached", "have another person propose, or try again later"),
         R::UnknownVisitor(_) => (
             403,
             "The client certificate names nobody who is known here",
@@ -173,6 +174,7 @@ fn refused(refusal: &Refusal) -> Problem {
         | R::StaleEpoch { .. }
         | R::AlreadyLinked(_)
         | R::AlreadyProposed { .. }
+        | R::AlreadyEnded(_)
         | R::AnchorTaken { .. }
         | R::TenantKilled { .. }
         | R::ProposalClosed { .. }

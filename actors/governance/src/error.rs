@@ -125,7 +125,17 @@ refusals! {
     AlreadyProposed { id: ProposalId, proposer: Person } = "already-proposed";
     #[error("{count} {what} are open, the limit is {max}: close one (approve, reject, withdraw) and propose again")]
     TooManyOpen { what: &'static str, count: usize, max: usize } = "too-many-open";
-    #[error("there is no proposal {0}: `kcm proposal list` shows those that exist")]
+    #[error(
+        "{person} proposed {count} stops within an hour that nobody ratified, which is the limit: approve one that is open, have another \
+         person propose, or try again in {wait_s} seconds"
+    )]
+    TooManyStops { person: Person, count: usize, wait_s: u64 } = "too-many-stops";
+    #[error("this very statement was proposed before as {0}, and that proposal has ended: make the change anew")]
+    AlreadyEnded(ProposalId) = "already-ended";
+    #[error(
+        "there is no proposal {0}, or it ended long ago: `kcm proposal list` shows those that are open and those that ended last, \
+         `kcm audit list` every one that ever was"
+    )]
     UnknownProposal(ProposalId) = "unknown-proposal";
     #[error("proposal {id} is {state} and takes no more answers{}", .why.as_ref().map(|w| format!(": {w}")).unwrap_or_default())]
     ProposalClosed { id: ProposalId, state: State, why: Option<String> } = "proposal-closed";

@@ -37,6 +37,9 @@ impl Roster {
     pub(crate) fn enter_proposal(&self, proposal: ProposalId, tenant: TenantId) {
         self.proposals.write().unwrap_or_else(PoisonError::into_inner).insert(proposal, tenant);
     }
+    pub(crate) fn leave_proposal(&self, proposal: &ProposalId) {
+        self.proposals.write().unwrap_or_else(PoisonError::into_inner).remove(proposal);
+    }
     pub(crate) fn tenant(&self, tenant: TenantId) -> Option<ActorRef<tenant::Msg>> {
         self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(&tenant).map(|p| p.actor.clone())
     }

@@ -1,7 +1,7 @@
 //! The scribe: the one thread that appends to the ledger. Stops go before everything else, and what waits is written together.
 //!
 //! Appending blocks for the milliseconds of a durable commit, so no actor does it. While one commit runs, others queue; the next commit
-//! takes as many of them as fit, but never a stop together with anything else, since only stops may use the ledger's reserve. A group
+//! takes as many of them as fit, but never a stop together with anything else, since only stops may use the ledger's reserve ([`Room`]). A group
 //! that fails is written one by one, so that each caller gets its own error. Owed rows are handed to the couriers by this thread, in the
 //! order of their sequences: a courier that saw a later row first would tell the region that nothing lies before it.
 
@@ -11,7 +11,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use ledger::{BATCH_ROWS_MAX, Batch, Entry, Ledger, LedgerError, Owed, Receipt};
+use ledger::{BATCH_ROWS_MAX, Batch, Entry, Ledger, LedgerError, Owed, Receipt, Room};
 use tokio::sync::oneshot;
 
 use crate::error::Fault;
@@ -98,7 +98,7 @@ impl Scribe {
             if waiting.closed {
                 return Err(Fault::Gone { what: "the ledger's thread" });
             }
-            if job.batch.reserved {
+            if job.batch.room > Room::Ordinary {
                 waiting.stops.push_back(job);
             } else if waiting.others.len() < WAITING_MAX {
                 waiting.others.push_back(job);
@@ -170,7 +170,7 @@ fn write(ledger: &dyn Ledger, sink: &Sink, batches: Vec<Batch>) -> Vec<Result<Re
 }
 
 fn merged(batches: &[Batch]) -> Batch {
-    let mut whole = Batch { reserved: batches.iter().all(|b| b.reserved), ..Batch::default() };
+    let mut whole = Batch { room: batches.iter().map(|b| b.room).min().unwrap_or_default(), ..Batch::default() };
     for batch in batches {
         whole.entries.extend(batch.entries.iter().cloned());
         whole.owe.extend(batch.owe.iter().cloned());
@@ -200,7 +200,7 @@ mod tests {
 
     use super::*;
 
-    fn batch(kind: &str, owe: usize, reserved: bool) -> Batch {
+    fn batch(kind: &str, owe: usize, room: Room) -> Batch {
         let text = String::new;
         let body = b"{}".to_vec();
         let entry = NewEntry { at_ms: 1, kind: kind.into(), subject: text(), correlation: text(), body };
@@ -213,7 +213,7 @@ mod tests {
             digest: [0; 32],
             body: vec![],
         };
-        Batch { entries: vec![entry], owe: vec![owed; owe], reserved, ..Batch::default() }
+        Batch { entries: vec![entry], owe: vec![owed; owe], room, ..Batch::default() }
     }
 
     fn job(batch: Batch) -> (Job, oneshot::Receiver<Result<Receipt, LedgerError>>) {
@@ -224,10 +224,11 @@ mod tests {
     #[test]
     fn stops_go_first_and_alone() {
         let queue = Queue::default();
-        for (kind, reserved) in [("a", false), ("stop", true), ("b", false), ("stop", true)] {
-            let (job, _) = job(batch(kind, 0, reserved));
+        let (other, stop) = (Room::Ordinary, Room::Stop);
+        for (kind, room) in [("a", other), ("stop", stop), ("b", other), ("stop", stop)] {
+            let (job, _) = job(batch(kind, 0, room));
             let mut waiting = queue.waiting();
-            if reserved { waiting.stops.push_back(job) } else { waiting.others.push_back(job) }
+            if room == stop { waiting.stops.push_back(job) } else { waiting.others.push_back(job) }
         }
         queue.waiting().closed = true;
         let kinds = |group: Vec<Job>| group.iter().map(|j| j.batch.entries[0].kind.clone()).collect::<Vec<_>>();
@@ -240,7 +241,7 @@ mod tests {
     fn each_of_a_group_gets_its_own_receipt() {
         let ledger = MemoryLedger::new();
         let sink: Sink = Box::new(|_, _| ());
-        let receipts = write(&ledger, &sink, vec![batch("a", 2, false), batch("b", 1, false)]);
+        let receipts = write(&ledger, &sink, vec![batch("a", 2, Room::Ordinary), batch("b", 1, Room::Ordinary)]);
         let receipts: Vec<_> = receipts.into_iter().map(Result::unwrap).collect();
         assert_eq!(receipts[0].owed.iter().map(|o| o.id).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(receipts[1].owed.iter().map(|o| o.id).collect::<Vec<_>>(), [3]);
@@ -252,7 +253,7 @@ mod tests {
         let ledger = MemoryLedger::new();
         let sink: Sink = Box::new(|_, _| ());
         let bad = Batch { settle: vec![99], ..Batch::default() };
-        let receipts = write(&ledger, &sink, vec![batch("a", 0, false), bad, batch("b", 0, false)]);
+        let receipts = write(&ledger, &sink, vec![batch("a", 0, Room::Ordinary), bad, batch("b", 0, Room::Ordinary)]);
         assert!(receipts[0].is_ok() && receipts[2].is_ok());
         assert!(matches!(receipts[1], Err(LedgerError::NeverOwed { id: 99, .. })));
         assert_eq!(ledger.head().unwrap().sequence, 2);
@@ -267,7 +268,7 @@ mod tests {
         let scribe = Arc::new(Scribe::start(ledger, sink).unwrap());
         let appends = (0..50).map(|_| {
             let scribe = Arc::clone(&scribe);
-            tokio::spawn(async move { scribe.append(batch("a", 3, false)).await.unwrap() })
+            tokio::spawn(async move { scribe.append(batch("a", 3, Room::Ordinary)).await.unwrap() })
         });
         for append in appends.collect::<Vec<_>>() {
             append.await.unwrap();
@@ -280,14 +281,14 @@ mod tests {
         let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
         let scribe = Arc::new(Scribe::start(Arc::clone(&ledger), Box::new(|_, _| ())).unwrap());
         // Polled once each: taken, and not answered yet.
-        let mut appends: Vec<_> = (0..200).map(|_| Box::pin(scribe.append(batch("a", 0, false)))).collect();
+        let mut appends: Vec<_> = (0..200).map(|_| Box::pin(scribe.append(batch("a", 0, Room::Ordinary)))).collect();
         for append in &mut appends {
             let polled = std::future::poll_fn(|cx| Poll::Ready(append.as_mut().poll(cx))).await;
             assert!(matches!(polled, Poll::Pending | Poll::Ready(Ok(_))));
         }
         scribe.close().await;
         assert_eq!(ledger.head().unwrap().sequence, 200);
-        let mut late = Box::pin(scribe.append(batch("b", 0, true)));
+        let mut late = Box::pin(scribe.append(batch("b", 0, Room::Stop)));
         let polled = std::future::poll_fn(|cx| Poll::Ready(late.as_mut().poll(cx))).await;
         assert!(matches!(polled, Poll::Ready(Err(Fault::Gone { .. }))), "at once: nobody would answer");
         scribe.close().await;

@@ -67,10 +67,10 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// A proposal moved; `from` is none when it is new here.
+    /// A proposal moved; `from` is none when it is new here, `to` when it is no longer held.
     #[expect(clippy::cast_precision_loss, reason = "gauges are floating point; a count of proposals fits")]
-    pub(crate) fn moved(&self, from: Option<State>, to: State) {
-        for (state, step) in [(from, -1), (Some(to), 1)] {
+    pub(crate) fn moved(&self, from: Option<State>, to: Option<State>) {
+        for (state, step) in [(from, -1), (to, 1)] {
             let Some(state) = state else { continue };
             let Some(at) = State::ALL.iter().position(|s| *s == state) else { continue };
             if let Some(count) = self.counts.get(at) {

@@ -25,8 +25,20 @@ pub struct Batch {
     pub settle: Vec<u64>,
     /// Small rows outside the chain; a later value replaces the earlier.
     pub meta: Vec<(String, Vec<u8>)>,
-    /// True for stops only: this batch may use the reserve when the disk is full.
-    pub reserved: bool,
+    /// Whether this batch may use the reserve when the disk is full.
+    pub room: Room,
+}
+
+/// What a batch may use of the reserve when the disk is full; more comes later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Room {
+    /// Nothing.
+    #[default]
+    Ordinary,
+    /// What lies above [`crate::RESERVE_RATIFIED_BYTES`]: a stop that is being collected. One person alone can begin many of those.
+    Opening,
+    /// All: a stop in force, and what follows from it.
+    Stop,
 }
 
 /// An entry before it has a place in the chain.

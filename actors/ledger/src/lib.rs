@@ -8,8 +8,8 @@
 //! Two backends, one conformance suite (`tests/conformance.rs`): [`RedbLedger`] on disk and [`MemoryLedger`] for simulations. Both put
 //! a batch through the same pure `step`. [`verify_file`] and [`verify_export`] check a chain offline (invariant 13).
 //!
-//! A full disk never stops a stop: [`RedbLedger`] keeps [`RESERVE_BYTES`] beside the database, which only a batch marked `reserved`
-//! may use (PROTOCOL §4).
+//! A full disk never stops a stop: [`RedbLedger`] keeps [`RESERVE_BYTES`] beside the database, of which a [`Batch`]
+//! uses as much as its [`Room`] says: all for a stop in force, half for one that is being collected, nothing for the rest (PROTOCOL §4).
 
 mod batch;
 mod chain;
@@ -25,7 +25,7 @@ mod reserve;
 mod step;
 
 pub use batch::{
-    BATCH_ROWS_MAX, BODY_BYTES_MAX, Batch, META_KEY_BYTES_MAX, META_VALUE_BYTES_MAX, NewEntry, NewOwed, Receipt,
+    BATCH_ROWS_MAX, BODY_BYTES_MAX, Batch, META_KEY_BYTES_MAX, META_VALUE_BYTES_MAX, NewEntry, NewOwed, Receipt, Room,
     TEXT_BYTES_MAX,
 };
 pub use chain::{Broken, Chain, Head, Summary};
@@ -36,7 +36,7 @@ pub use memory::MemoryLedger;
 pub use offline::{OfflineLedger, verify_file};
 pub use owed::{LANE_CRITICAL, LANE_ORDINARY, Owed};
 pub use redb::RedbLedger;
-pub use reserve::{RESERVE_BYTES, RESERVE_STEP_BYTES};
+pub use reserve::{RESERVE_BYTES, RESERVE_RATIFIED_BYTES, RESERVE_STEP_BYTES};
 
 /// Most rows that one read returns, whatever `limit` asks for.
 pub const READ_ROWS_MAX: usize = 4096;

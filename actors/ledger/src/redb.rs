@@ -18,7 +18,7 @@ use std::{
 use ::redb::{Database, DatabaseError, StorageError};
 pub(crate) use rows::{Store, Trouble};
 
-use crate::{Batch, Entry, Head, Ledger, LedgerError, Owed, Receipt, reserve::Reserve};
+use crate::{Batch, Entry, Head, Ledger, LedgerError, Owed, RESERVE_RATIFIED_BYTES, Receipt, Room, reserve::Reserve};
 
 /// Memory for pages read; a fold reads each entry once, so more would not help.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
@@ -48,6 +48,8 @@ trait Disk: Send + Sync {
     fn release(&self) -> bool;
     fn refill(&self) -> bool;
     fn has_room(&self) -> bool;
+    /// Bytes of the reserve that are left.
+    fn left(&self) -> u64;
 }
 
 struct FileDisk {
@@ -70,9 +72,20 @@ impl Disk for FileDisk {
     fn has_room(&self) -> bool {
         self.reserve.has_room()
     }
+    fn left(&self) -> u64 {
+        self.reserve.left()
+    }
 }
 
 impl RedbLedger {
+    fn may_use_reserve(&self, room: Room) -> bool {
+        match room {
+            Room::Ordinary => false,
+            Room::Opening => self.disk.left() > RESERVE_RATIFIED_BYTES,
+            Room::Stop => true,
+        }
+    }
+
     /// Opens the ledger at `path`, or makes an empty one with mode 0600, and fills its reserve. The checksum of every page is
     /// verified first; call [`Ledger::verify`] to verify the chain as well. Refuses a file that another process has open.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
@@ -189,13 +202,13 @@ impl Ledger for RedbLedger {
             return Ok(Receipt { head: self.head()?, entries: vec![], owed: vec![], settled: vec![] });
         }
         let mut pen = self.pen();
-        if pen.full && !batch.reserved && !self.disk.has_room() {
+        if pen.full && !self.may_use_reserve(batch.room) && !self.disk.has_room() {
             return Err(LedgerError::DiskFull { path: self.path.clone() });
         }
         loop {
             match self.attempt(&mut pen, &batch) {
                 Ok(receipt) => {
-                    pen.full = pen.full && batch.reserved;
+                    pen.full = pen.full && batch.room > Room::Ordinary;
                     if pen.short {
                         pen.short = !self.disk.refill();
                     }
@@ -203,7 +216,7 @@ impl Ledger for RedbLedger {
                 }
                 Err(trouble) if trouble.is_disk_full() => {
                     pen.full = true;
-                    if !(batch.reserved && self.disk.release()) {
+                    if !(self.may_use_reserve(batch.room) && self.disk.release()) {
                         return Err(trouble.told_of(&self.path));
                     }
                     pen.short = true;

@@ -13,6 +13,8 @@ use std::{
 
 /// Size of a whole reserve. A stop's batch takes some tens of KiB: this is room for a hundred and more.
 pub const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
+/// What stays for stops in force when stops that are only being collected have used up the rest.
+pub const RESERVE_RATIFIED_BYTES: u64 = RESERVE_BYTES / 2;
 /// How much one batch may take at a time.
 pub const RESERVE_STEP_BYTES: u64 = 256 * 1024;
 
@@ -61,6 +63,11 @@ impl Reserve {
             Ok(true)
         };
         cut().unwrap_or(false)
+    }
+
+    /// Bytes that are left; 0 where that cannot be told.
+    pub(crate) fn left(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |m| m.len())
     }
 
     /// True when one step could be written now. Asked before an append once the disk was full, because redb has to be opened anew

@@ -10,17 +10,17 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use ledger::{Batch, Ledger, LedgerError, NewEntry, NewOwed, RESERVE_BYTES, RedbLedger, verify_file};
+use ledger::{Batch, Ledger, LedgerError, NewEntry, NewOwed, RESERVE_BYTES, RedbLedger, Room, verify_file};
 
 const FOLDER: &str = "LEDGER_TEST_FOLDER";
 
-fn batch(bytes: usize, reserved: bool) -> Batch {
+fn batch(bytes: usize, room: Room) -> Batch {
     let body = format!("\"{}\"", "x".repeat(bytes)).into_bytes();
     let text = String::new;
     let entry = NewEntry { at_ms: 1, kind: "k".into(), subject: text(), correlation: text(), body };
     let (digest, region) = ([0; 32], "eu".to_owned());
     let owed = NewOwed { subject: text(), region, lane: 0, correlation: text(), created_ms: 1, digest, body: vec![] };
-    Batch { entries: vec![entry], owe: vec![owed], reserved, ..Batch::default() }
+    Batch { entries: vec![entry], owe: vec![owed], room, ..Batch::default() }
 }
 
 fn child(test: &str, folder: &Path) -> Child {
@@ -42,7 +42,7 @@ fn appends_until_killed() {
     let ledger = RedbLedger::open(database()).unwrap();
     let mut out = std::io::stdout();
     loop {
-        let head = ledger.append(batch(2000, false)).unwrap().head;
+        let head = ledger.append(batch(2000, Room::Ordinary)).unwrap().head;
         writeln!(out, "acknowledged {}", head.sequence).unwrap();
         out.flush().unwrap();
     }
@@ -99,7 +99,7 @@ fn fills_its_folder() {
     let ledger = RedbLedger::open(&path).unwrap();
     let refused = loop {
         let before = ledger.head().unwrap();
-        if let Err(error) = ledger.append(batch(50_000, false)) {
+        if let Err(error) = ledger.append(batch(50_000, Room::Ordinary)) {
             assert_eq!(ledger.head().unwrap(), before);
             assert_eq!(ledger.owed_count("eu", 0).unwrap(), before.sequence);
             break error;
@@ -107,8 +107,8 @@ fn fills_its_folder() {
     };
     assert!(matches!(refused, LedgerError::DiskFull { .. }), "{refused}");
     for _ in 0..20 {
-        ledger.append(batch(500, true)).unwrap();
-        assert!(matches!(ledger.append(batch(50_000, false)), Err(LedgerError::DiskFull { .. })));
+        ledger.append(batch(500, Room::Stop)).unwrap();
+        assert!(matches!(ledger.append(batch(50_000, Room::Ordinary)), Err(LedgerError::DiskFull { .. })));
     }
     assert!(!ledger.reserve_is_whole());
     let stops = ledger.verify().unwrap();
@@ -116,7 +116,7 @@ fn fills_its_folder() {
     let ledger = RedbLedger::open(&path).unwrap();
     assert_eq!(ledger.verify().unwrap(), stops);
     std::fs::remove_file(ballast).unwrap();
-    ledger.append(batch(500, false)).unwrap();
+    ledger.append(batch(500, Room::Ordinary)).unwrap();
     assert!(ledger.reserve_is_whole());
     assert_eq!(std::fs::metadata(path.with_file_name("ledger.redb.reserve")).unwrap().len(), RESERVE_BYTES);
     println!("played to the end");
@@ -147,12 +147,12 @@ fn a_closed_ledger_lets_go_of_its_file_whoever_still_holds_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.redb");
     let held = RedbLedger::open(&path).unwrap();
-    held.append(batch(1, false)).unwrap();
+    held.append(batch(1, Room::Ordinary)).unwrap();
     assert!(matches!(RedbLedger::open(&path), Err(LedgerError::InUse { .. })));
     held.close();
     let other = RedbLedger::open(&path).unwrap();
     assert_eq!((other.head().unwrap().sequence, other.owed_count("eu", 0).unwrap()), (1, 1));
     drop(other);
-    assert!(matches!(held.append(batch(1, true)), Err(LedgerError::Closed { .. })));
+    assert!(matches!(held.append(batch(1, Room::Stop)), Err(LedgerError::Closed { .. })));
     assert!(matches!(held.head(), Err(LedgerError::Closed { .. })));
 }

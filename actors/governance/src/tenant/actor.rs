@@ -238,7 +238,7 @@ impl State {
             self.watch(proposal);
         }
         if first {
-            self.tenant.proposals.values().for_each(|p| self.shared.tally.moved(None, p.state));
+            self.tenant.proposals.values().for_each(|p| self.shared.tally.moved(None, Some(p.state)));
         }
     }
 
@@ -251,7 +251,7 @@ impl State {
     }
 
     async fn propose(&mut self, change: Vec<u8>, statement: Signed, correlation: Correlation) -> Outcome {
-        let id = super::state::id_of(orbital::change::Change::digest_of(&change))
+        let id = super::file::id_of(orbital::change::Change::digest_of(&change))
             .map_err(|why| Fault::Unwritable { what: "a proposal's id", why })?;
         match propose(&self.tenant, &self.facts(), change, statement)? {
             Proposing::Known => {}

@@ -1,5 +1,6 @@
 //! Answering a proposal, and what follows when its certificate holds.
 
+use ledger::Room;
 use orbital::{
     certificate::Uncertified,
     lane::Lane,
@@ -10,9 +11,10 @@ use orbital::{
 
 use super::{
     decision::{Decision, Facts, Owe},
+    file::{Answer, Proposal},
     propose::{check_change, check_killed, missing, probes},
     record::{Record, Voice},
-    state::{Answer, Proposal, Tenant},
+    state::Tenant,
 };
 use crate::{
     change::{directive, links_after},
@@ -40,13 +42,16 @@ pub(crate) fn answer(tenant: &Tenant, facts: &Facts<'_>, answering: Answering<'_
     };
     let proposal = open(tenant, facts, id, State::Open)?;
     let vote = checked(tenant, facts, proposal, role, &signed)?;
-    let mut decision = Decision { reserved: proposal.is_stop(), ..Decision::default() };
+    let mut decision = Decision::default();
     if voice == Voice::Reject {
         let missing = proposal.missing.clone();
         decision.records.push(Record::Answered { proposal: id.clone(), voice, vote: signed, missing });
         return Ok(decision);
     }
     check_killed(tenant, facts, proposal.kind())?;
+    if proposal.is_stop() {
+        decision.room = tenant.stops.room(&vote.person, facts.now_ms);
+    }
     count(tenant, facts, proposal, voice, Answer { vote, signed, at_ms: facts.now_ms }, received_ms, &mut decision)?;
     Ok(decision)
 }
@@ -107,7 +112,7 @@ fn probe_failed(tenant: &Tenant, proposal: &Proposal, decision: &mut Decision) -
 }
 
 fn failed(proposal: &Proposal) -> Vec<orbital::names::Region> {
-    let bad = |p: &super::state::Probe| {
+    let bad = |p: &super::file::Probe| {
         p.state.is_some_and(|state| state != orbital::report::L1State::Enabled || !p.why.is_empty())
     };
     proposal.probes.iter().filter(|(_, probe)| bad(probe)).map(|(region, _)| region.clone()).collect()
@@ -134,7 +139,7 @@ pub(crate) fn apply(
     if !change.kind().is_stop() {
         decision.records.extend(voided(tenant, proposal));
     }
-    decision.reserved = change.kind().is_stop();
+    decision.room = if change.kind().is_stop() { Room::Stop } else { Room::Ordinary };
     debug_assert!(decision.owe.iter().all(|o| (Lane::of(&o.directive) == Lane::Critical) == change.kind().is_stop()));
     Ok(())
 }
@@ -165,7 +170,7 @@ pub(crate) fn withdraw(tenant: &Tenant, facts: &Facts<'_>, id: &ProposalId, sign
     }
     ballot::check_signer(tenant.chain.current(), Role::Reject, &vote, &signed)?;
     let withdrawn = Record::Withdrawn { proposal: id.clone(), vote: signed };
-    Ok(Decision { records: vec![withdrawn], reserved: proposal.is_stop(), ..Decision::default() })
+    Ok(Decision { records: vec![withdrawn], ..Decision::default() })
 }
 
 /// The regions whose probe failed try again. A person `by` whose right it is to be checked must be one who may propose such a change.
@@ -192,9 +197,8 @@ pub(crate) fn probe_again(
 /// The time of a proposal is over; nothing where it is not, or where it has ended otherwise.
 pub(crate) fn expire(tenant: &Tenant, facts: &Facts<'_>, id: &ProposalId) -> Decision {
     let over = |p: &&Proposal| p.state.is_pending() && facts.now_s() > p.proposed.expires;
-    let Some(proposal) = tenant.proposals.get(id).filter(over) else { return Decision::default() };
-    let records = vec![Record::Expired { proposal: id.clone() }];
-    Decision { records, reserved: proposal.is_stop(), ..Decision::default() }
+    let expired = tenant.proposals.get(id).filter(over).map(|_| Record::Expired { proposal: id.clone() });
+    Decision { records: expired.into_iter().collect(), ..Decision::default() }
 }
 
 /// The proposal, if it is in the state that takes this.

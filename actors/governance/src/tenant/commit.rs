@@ -83,17 +83,21 @@ impl State {
     fn fold(&mut self, now_ms: u64, correlation: &Correlation, record: Record) -> Result<(), Fault> {
         let id = record.proposal().cloned();
         let before = id.as_ref().and_then(|id| self.tenant.proposals.get(id)).map(|p| p.state);
-        self.tenant.apply(now_ms, correlation, record).map_err(|why| {
+        let past = self.tenant.apply(now_ms, correlation, record).map_err(|why| {
             tracing::error!(tenant = %self.tenant.id(), why, "a durable record does not fit the state");
             Fault::Unwritable { what: "a decision", why }
         })?;
+        if let Some(past) = past {
+            self.shared.roster.leave_proposal(&past.id);
+            self.shared.tally.moved(Some(past.state), None);
+        }
         let Some(proposal) = id.and_then(|id| self.tenant.proposals.get(&id)) else { return Ok(()) };
         if before.is_none() {
             self.shared.roster.enter_proposal(proposal.id.clone(), self.tenant.id());
             self.watch(proposal.id.clone());
         }
         if before != Some(proposal.state) {
-            self.shared.tally.moved(before, proposal.state);
+            self.shared.tally.moved(before, Some(proposal.state));
         }
         let happened = Happened::Proposal {
             tenant: self.tenant.id(),

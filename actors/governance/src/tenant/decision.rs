@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ledger::{Batch, NewEntry, NewOwed};
+use ledger::{Batch, NewEntry, NewOwed, Room};
 use orbital::{
     directive::Directive,
     lane::Lane,
@@ -73,8 +73,8 @@ pub(crate) struct Decision {
     pub(crate) owe: Vec<Owe>,
     /// Rows of the ledger that a region has answered.
     pub(crate) settle: Vec<u64>,
-    /// A stop: may use the ledger's reserve.
-    pub(crate) reserved: bool,
+    /// What it may use of the ledger's reserve.
+    pub(crate) room: Room,
 }
 
 impl Decision {
@@ -111,7 +111,7 @@ impl Decision {
             owe: self.owe.iter().map(owed).collect::<Result<_, Error>>()?,
             settle: self.settle.clone(),
             meta: Vec::new(),
-            reserved: self.reserved,
+            room: self.room,
         })
     }
 }

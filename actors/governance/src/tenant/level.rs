@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ledger::Room;
 use orbital::{
     directive::Directive,
     names::{Digest, Region},
@@ -114,12 +115,12 @@ impl Levels {
         let kills: Vec<_> = gaps.iter().filter_map(|g| if let Gap::Kill(k) = g { Some(*k) } else { None }).collect();
         let mut owed: Vec<Directive> =
             kills.iter().filter_map(|kill| self.kill(tenant, facts, pending, region, *kill)).collect();
-        let reserved = !owed.is_empty();
+        let room = if owed.is_empty() { Room::Ordinary } else { Room::Stop };
         // A transaction that may use the reserve holds stops alone; the grants follow with the next Hello.
-        if !reserved && !crowded && kills.len() < gaps.len() {
+        if room == Room::Ordinary && !crowded && kills.len() < gaps.len() {
             owed.extend(self.grants(tenant, facts, pending, region, observed, &gaps));
         }
-        Levelled { level: false, decision: reconciled(region, owed, reserved) }
+        Levelled { level: false, decision: reconciled(region, owed, room) }
     }
 
     fn kill(
@@ -149,7 +150,7 @@ impl Levels {
         region: &Region,
         kill: Digest,
     ) -> Decision {
-        reconciled(region, self.kill(tenant, facts, pending, region, kill).into_iter().collect(), true)
+        reconciled(region, self.kill(tenant, facts, pending, region, kill).into_iter().collect(), Room::Stop)
     }
 
     fn grants(
@@ -174,12 +175,12 @@ impl Levels {
     }
 }
 
-fn reconciled(region: &Region, owed: Vec<Directive>, reserved: bool) -> Decision {
+fn reconciled(region: &Region, owed: Vec<Directive>, room: Room) -> Decision {
     if owed.is_empty() {
         return Decision::default();
     }
     let names = owed.iter().map(|directive| directive.name().to_owned()).collect();
     let records = vec![Record::Reconciled { region: region.clone(), owed: names }];
     let owe = owed.into_iter().map(|directive| Owe { region: region.clone(), directive }).collect();
-    Decision { records, owe, settle: Vec::new(), reserved }
+    Decision { records, owe, settle: Vec::new(), room }
 }

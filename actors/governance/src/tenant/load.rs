@@ -34,7 +34,7 @@ impl Loaded {
             (None, record) => Err(unreadable(format!("a {} comes before its tenant", record.kind()))),
             (Some(tenant), record) => {
                 let correlation = Correlation::new(&entry.correlation).map_err(|e| unreadable(e.to_string()))?;
-                tenant.apply(entry.at_ms, &correlation, record).map_err(unreadable)
+                tenant.apply(entry.at_ms, &correlation, record).map(|_| ()).map_err(unreadable)
             }
         }
     }

@@ -4,6 +4,7 @@ mod actor;
 mod answer;
 mod commit;
 mod decision;
+mod file;
 mod found;
 mod hear;
 mod lease;
@@ -16,14 +17,16 @@ mod record;
 mod report;
 mod simulate;
 mod state;
+mod stops;
 mod view;
 
 pub(crate) use actor::{Msg, Outcome, Reply, TenantActor};
 pub(crate) use decision::Decision;
+pub(crate) use file::Proposal;
 pub(crate) use found::found;
 pub(crate) use load::load;
 pub(crate) use queue::Report;
-pub(crate) use state::{Grant, Proposal, Tenant};
+pub(crate) use state::{Grant, Tenant};
 
 #[cfg(test)]
 mod tests;

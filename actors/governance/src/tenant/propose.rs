@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ledger::Room;
 use orbital::{
     change::{Action, Change, ChangeKind, L1Ref},
     directive::Directive,
@@ -13,8 +14,9 @@ use orbital::{
 
 use super::{
     decision::{Decision, Facts, Owe},
+    file::{Proposal, id_of},
     record::Record,
-    state::{Proposal, Tenant, id_of},
+    state::Tenant,
 };
 use crate::{
     change::reaches_all,
@@ -53,6 +55,9 @@ pub(crate) fn propose(
         };
     }
     let vote = Vote::read(Role::Propose, &statement).map_err(Refusal::MalformedVote)?;
+    if tenant.past.contains(&(vote.expires, id.clone())) {
+        return Err(Refusal::AlreadyEnded(id).into());
+    }
     let trust = tenant.chain.current();
     check_deployment(&change, &trust.deployment)?;
     ballot::check_proposed(&vote, &change, &bytes)?;
@@ -61,12 +66,15 @@ pub(crate) fn propose(
     ballot::check_policy(facts.evaluator, tenant, Role::Propose, &vote.person, &change)?;
     check_change(tenant, facts, &change)?;
     check_expiry(trust, change.kind(), vote.expires, facts.now_s())?;
-    check_room(tenant, &change, &vote)?;
+    check_room(tenant, facts, &change, &vote)?;
     let missing = missing(trust, change.kind(), [vote.person.clone()]);
     let owe = probes(tenant, &change, &bytes, &statement, change.regions.iter());
-    let reserved = change.kind().is_stop();
+    let room = match change.kind().is_stop() {
+        true => tenant.stops.room(&vote.person, facts.now_ms),
+        false => Room::Ordinary,
+    };
     let opened = Record::Opened { proposal: id, change: bytes, statement, missing };
-    Ok(Proposing::New(Decision { records: vec![opened], owe, settle: Vec::new(), reserved }))
+    Ok(Proposing::New(Decision { records: vec![opened], owe, settle: Vec::new(), room }))
 }
 
 /// A probe for each of these regions, where the change has an L1 to try.
@@ -199,7 +207,7 @@ fn check_expiry(trust: &TrustRoot, kind: ChangeKind, expires: u64, now: u64) -> 
     if expires > latest { Err(Refusal::ExpiresTooLate { expires, latest }) } else { Ok(()) }
 }
 
-fn check_room(tenant: &Tenant, change: &Change, vote: &Vote) -> Result<(), Refusal> {
+fn check_room(tenant: &Tenant, facts: &Facts<'_>, change: &Change, vote: &Vote) -> Result<(), Refusal> {
     let stop = change.kind().is_stop();
     let alike =
         |p: &&Proposal| p.is_stop() == stop && (!stop || p.state.is_pending() && p.proposed.person == vote.person);
@@ -208,5 +216,8 @@ fn check_room(tenant: &Tenant, change: &Change, vote: &Vote) -> Result<(), Refus
         true => ("stops by the same person", STOPS_OPEN_PER_PERSON_MAX),
         false => ("proposals of this tenant", PROPOSALS_OPEN_MAX),
     };
-    if count >= max { Err(Refusal::TooManyOpen { what, count, max }) } else { Ok(()) }
+    if count >= max {
+        return Err(Refusal::TooManyOpen { what, count, max });
+    }
+    if stop { tenant.stops.check(&vote.person, facts.now_ms) } else { Ok(()) }
 }

@@ -1,5 +1,6 @@
 //! What a region reports, and what follows: probes that let a link come into force, acknowledgements that make a change active.
 
+use ledger::Room;
 use orbital::{
     certificate::{Certificate, Uncertified, certify},
     change::{Action, ChangeKind},
@@ -11,9 +12,10 @@ use orbital::{
 use super::{
     answer::apply,
     decision::{Decision, Facts, Owe},
+    file::Proposal,
     pending::{PROBE, Pending, Row},
     record::Record,
-    state::{Proposal, Tenant},
+    state::Tenant,
 };
 use crate::{
     change::{directive, links_after},
@@ -72,7 +74,7 @@ pub(crate) fn stopped(
     });
     let owe = owe.collect();
     let records = vec![Record::Learnt { region: region.clone(), certificate }];
-    Ok(Decision { records, owe, settle: Vec::new(), reserved: true })
+    Ok(Decision { records, owe, settle: Vec::new(), room: Room::Stop })
 }
 
 /// What a verified SyncAck means. An answer to nothing that is owed is a repetition, and changes nothing.
@@ -91,10 +93,11 @@ pub(crate) fn acknowledged(
     if rows.iter().any(|row| row.name == PROBE) {
         return probe_acknowledged(tenant, facts, pending, rows, &ack);
     }
-    let reserved = rows.iter().any(|row| row.lane == orbital::lane::Lane::Critical);
+    let stop = rows.iter().any(|row| row.lane == orbital::lane::Lane::Critical);
+    let room = if stop { Room::Stop } else { Room::Ordinary };
     let mut records = vec![Record::Acknowledged { region: region.clone(), ack: signed, waited_us }];
     records.extend(finished(tenant, &region, &ack));
-    Ok(Decision { records, owe: Vec::new(), settle: rows.iter().map(|row| row.id).collect(), reserved })
+    Ok(Decision { records, owe: Vec::new(), settle: rows.iter().map(|row| row.id).collect(), room })
 }
 
 /// A probe is answered by its report. Its SyncAck says only whether the region tried: a refusal is the answer, anything else is not.
@@ -169,7 +172,7 @@ pub(crate) fn probed(
         why,
         took_ms: probed.took_ms,
     });
-    let enabled = |p: &super::state::Probe| p.state == Some(L1State::Enabled) && p.why.is_empty();
+    let enabled = |p: &super::file::Probe| p.state == Some(L1State::Enabled) && p.why.is_empty();
     let last = good && proposal.probes.iter().all(|(other, probe)| other == region || enabled(probe));
     if last && proposal.state == State::Ratified {
         comes_into_force(tenant, facts, proposal, &mut decision)?;

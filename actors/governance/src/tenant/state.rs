@@ -1,107 +1,27 @@
 //! A tenant as the fold of its records. Pure: the live actor and a replay after a restart go through the same [`Tenant::apply`], so they
 //! cannot differ.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use orbital::{
     certificate::Certificate,
     chain::{Chain, Genesis},
-    change::{Action, Change, ChangeKind},
+    change::{Action, Change},
     names::{Correlation, Digest, Group, ProposalId, Region, TenantId},
-    report::{L1State, Outcome, SyncAck},
+    report::{Outcome, SyncAck},
     sign::Signed,
     vote::{Role, Vote},
 };
 
-use super::record::{Record, Voice};
-use crate::proposal::{Event, State, moved};
+use super::{
+    file::{Answer, Probe, Progress, Proposal, Unfit, id_of, opened},
+    record::{Record, Voice},
+    stops::Stops,
+};
+use crate::proposal::{Event, moved};
 
-/// An answer that was taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) vote: Vote,
-    pub(crate) signed: Signed,
-    pub(crate) at_ms: u64,
-}
-
-/// What a region found at the L1; `state` is none until it answered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Probe {
-    pub(crate) state: Option<L1State>,
-    pub(crate) resolved: String,
-    pub(crate) why: String,
-    pub(crate) took_ms: u64,
-}
-
-/// A region's word on a ratified change; `ack` is none until it answered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Progress {
-    pub(crate) ack: Option<(SyncAck, Signed)>,
-    /// The region has it, since a later version that builds on it was acknowledged.
-    pub(crate) implied: bool,
-    pub(crate) waited_us: Option<u64>,
-}
-
-impl Progress {
-    pub(crate) fn applied(&self) -> bool {
-        self.implied || self.ack.as_ref().is_some_and(|(ack, _)| ack.outcome == Outcome::Applied)
-    }
-    /// The region's refusal, in its words.
-    pub(crate) fn refused(&self) -> Option<&str> {
-        let refusal = self.ack.as_ref().filter(|(ack, _)| ack.outcome == Outcome::Refused);
-        refusal.map(|(ack, _)| ack.why.as_str()).filter(|_| !self.implied)
-    }
-}
-
-/// One proposal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Proposal {
-    pub(crate) id: ProposalId,
-    pub(crate) change: Change,
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) digest: Digest,
-    pub(crate) statement: Signed,
-    pub(crate) proposed: Vote,
-    pub(crate) created_ms: u64,
-    pub(crate) correlation: Correlation,
-    pub(crate) state: State,
-    pub(crate) why: Option<String>,
-    pub(crate) missing: Vec<Group>,
-    pub(crate) approvals: Vec<Answer>,
-    pub(crate) rejections: Vec<Answer>,
-    pub(crate) confirmations: Vec<Answer>,
-    pub(crate) probes: BTreeMap<Region, Probe>,
-    pub(crate) progress: BTreeMap<Region, Progress>,
-    pub(crate) certificate: Option<Certificate>,
-    pub(crate) received_ms: Option<u64>,
-}
-
-impl Proposal {
-    pub(crate) fn kind(&self) -> ChangeKind {
-        self.change.kind()
-    }
-    pub(crate) fn is_stop(&self) -> bool {
-        self.kind().is_stop()
-    }
-    /// The certificate as far as its answers go.
-    pub(crate) fn collected(&self) -> Certificate {
-        let signed = |answers: &[Answer]| answers.iter().map(|a| a.signed.clone()).collect();
-        Certificate {
-            change: self.bytes.clone(),
-            proposal: self.statement.clone(),
-            approvals: signed(&self.approvals),
-            confirmations: signed(&self.confirmations),
-        }
-    }
-    /// The trust version that it makes, where it makes one.
-    pub(crate) fn made_version(&self) -> Option<u64> {
-        self.change.action.next().map(|next| next.version)
-    }
-    /// Every region that it names has tried the L1 and succeeded; true for what needs no probe.
-    pub(crate) fn probed(&self) -> bool {
-        self.probes.values().all(|p| p.state == Some(L1State::Enabled) && p.why.is_empty())
-    }
-}
+/// Most ended proposals of one tenant that are held in memory. Older ones are in the ledger alone.
+pub(crate) const ENDED_KEPT_MAX: usize = 256;
 
 /// A change that came into force and moved the epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,9 +40,6 @@ pub(crate) struct Kill {
     pub(crate) version: u64,
 }
 
-/// Why a record does not follow from what came before it: the ledger is not this tenant's, or damaged.
-pub(crate) type Unfit = String;
-
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tenant {
@@ -140,6 +57,12 @@ pub(crate) struct Tenant {
     pub(crate) proposals: BTreeMap<ProposalId, Proposal>,
     /// Those that are not at their end.
     pub(crate) running: BTreeSet<ProposalId>,
+    /// Those at their end, oldest first: at most [`ENDED_KEPT_MAX`].
+    pub(crate) ended: VecDeque<ProposalId>,
+    /// Ended and no longer held, with the end of their statements' time, Unix seconds: until then nobody may bring the same one again.
+    pub(crate) past: BTreeSet<(u64, ProposalId)>,
+    /// What people did lately towards stops that are not in force.
+    pub(crate) stops: Stops,
     /// Last acknowledged trust version of each region.
     pub(crate) acknowledged: BTreeMap<Region, u64>,
     /// Regions that took the genesis.
@@ -160,6 +83,9 @@ impl Tenant {
             link: None,
             proposals: BTreeMap::new(),
             running: BTreeSet::new(),
+            ended: VecDeque::new(),
+            past: BTreeSet::new(),
+            stops: Stops::default(),
             acknowledged: BTreeMap::new(),
             founded: BTreeSet::new(),
         })
@@ -178,12 +104,40 @@ impl Tenant {
         self.grants.iter().find(|g| g.digest == digest)
     }
 
-    /// One step of the fold.
-    pub(crate) fn apply(&mut self, at_ms: u64, correlation: &Correlation, record: Record) -> Result<(), Unfit> {
+    /// One step of the fold. Gives back the ended proposal that made room for a newer one.
+    pub(crate) fn apply(
+        &mut self,
+        at_ms: u64,
+        correlation: &Correlation,
+        record: Record,
+    ) -> Result<Option<Proposal>, Unfit> {
+        self.step(at_ms, correlation, record)?;
+        Ok(self.forget(at_ms))
+    }
+
+    /// Drops the oldest ended proposal beyond [`ENDED_KEPT_MAX`]. The link's stays: whether all regions refused it decides about the next.
+    fn forget(&mut self, at_ms: u64) -> Option<Proposal> {
+        if self.ended.len() <= ENDED_KEPT_MAX {
+            return None;
+        }
+        let link = self.link.and_then(|link| id_of(link).ok());
+        let oldest = self.ended.iter().position(|id| Some(id) != link.as_ref())?;
+        let gone = self.proposals.remove(&self.ended.remove(oldest)?)?;
+        while self.past.first().is_some_and(|(expires, _)| *expires < at_ms / 1_000) {
+            self.past.pop_first();
+        }
+        self.past.insert((gone.proposed.expires, gone.id.clone()));
+        Some(gone)
+    }
+
+    fn step(&mut self, at_ms: u64, correlation: &Correlation, record: Record) -> Result<(), Unfit> {
         match record {
             Record::Provisioned { .. } => Err("the tenant is provisioned a second time".to_owned()),
             Record::Opened { proposal, change, statement, missing } => {
                 let opened = opened(proposal, change, statement, missing, at_ms, correlation)?;
+                if opened.is_stop() {
+                    self.stops.opened(at_ms, &opened.proposed.person, &opened.id);
+                }
                 self.running.insert(opened.id.clone());
                 self.proposals.insert(opened.id.clone(), opened);
                 Ok(())
@@ -229,6 +183,7 @@ impl Tenant {
         proposal.why = why.or(proposal.why.take());
         if to.is_end() {
             self.running.remove(id);
+            self.ended.push_back(id.clone());
         }
         Ok(())
     }
@@ -248,6 +203,7 @@ impl Tenant {
         };
         let vote = Vote::read(role, &signed).map_err(|e| e.to_string())?;
         let proposal = self.proposal(id)?;
+        let (stop, person) = (proposal.is_stop(), vote.person.clone());
         let answers = match voice {
             Voice::Approve => &mut proposal.approvals,
             Voice::Reject => &mut proposal.rejections,
@@ -255,8 +211,11 @@ impl Tenant {
         };
         answers.push(Answer { vote, signed, at_ms });
         proposal.missing = missing;
+        if stop && voice != Voice::Reject {
+            self.stops.answered(at_ms, &person, id);
+        }
         // One rejection ends an ordinary proposal, but not a stop (PROTOCOL §4).
-        let ends = voice == Voice::Reject && !proposal.is_stop();
+        let ends = voice == Voice::Reject && !stop;
         self.moved(id, if ends { Event::Rejected } else { Event::Answered }, None)
     }
 
@@ -279,6 +238,7 @@ impl Tenant {
             Action::RevokeL1 {} => {
                 let kill = Kill { regions: change.regions, certificate, version: change.trust_version };
                 self.kills.insert(digest, kill);
+                self.stops.ratified(id);
                 return Ok(());
             }
             Action::RestoreL1 { kills } => self.restored.extend(kills.iter().copied()),
@@ -334,50 +294,4 @@ impl Tenant {
     fn by_change_mut(&mut self, change: Digest) -> Option<&mut Proposal> {
         self.proposals.get_mut(&id_of(change).ok()?)
     }
-}
-
-/// Characters of a change's digest in a proposal's id: 120 bits, so that nobody finds two changes of one id.
-const ID_CHARACTERS: usize = 20;
-
-/// A proposal is called by its change's digest: the same change is never proposed twice. It begins with a letter, since a digest may
-/// begin with a hyphen, which a command line takes for an option.
-pub(crate) fn id_of(change: Digest) -> Result<ProposalId, Unfit> {
-    let short: String = change.to_string().chars().take(ID_CHARACTERS).collect();
-    ProposalId::new(format!("p{short}")).map_err(|e| e.to_string())
-}
-
-pub(crate) fn opened(
-    id: ProposalId,
-    bytes: Vec<u8>,
-    statement: Signed,
-    missing: Vec<Group>,
-    at_ms: u64,
-    correlation: &Correlation,
-) -> Result<Proposal, Unfit> {
-    let change = Change::from_bytes(&bytes).map_err(|e| e.to_string())?;
-    let proposed = Vote::read(Role::Propose, &statement).map_err(|e| e.to_string())?;
-    let probes = match &change.action {
-        Action::LinkL1 { .. } => change.regions.iter().map(|r| (r.clone(), Probe::default())).collect(),
-        _ => BTreeMap::new(),
-    };
-    Ok(Proposal {
-        id,
-        digest: Change::digest_of(&bytes),
-        change,
-        bytes,
-        statement,
-        proposed,
-        created_ms: at_ms,
-        correlation: correlation.clone(),
-        state: State::Open,
-        why: None,
-        missing,
-        approvals: Vec::new(),
-        rejections: Vec::new(),
-        confirmations: Vec::new(),
-        probes,
-        progress: BTreeMap::new(),
-        certificate: None,
-        received_ms: None,
-    })
 }

@@ -6,8 +6,9 @@ use orbital::{change::Action, names::Region};
 
 use super::{
     decision::Facts,
+    file::{Answer, Progress, Proposal},
     pending::Pending,
-    state::{Answer, Progress, Proposal, Tenant},
+    state::Tenant,
 };
 use crate::{
     change::risk,

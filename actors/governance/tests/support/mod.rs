@@ -19,7 +19,7 @@ use std::{
 };
 
 use governance::{Clock, Desk, Governance, Options, Peer, ProposalView, State};
-use ledger::{Batch, Entry, Head, Ledger, LedgerError, MemoryLedger, Owed, Receipt};
+use ledger::{Batch, Entry, Head, Ledger, LedgerError, MemoryLedger, Owed, Receipt, Room};
 use orbital::{
     certificate::{Certificate, certify},
     chain::Chain,
@@ -78,7 +78,7 @@ impl Ledger for TestLedger {
     }
     fn append(&self, batch: Batch) -> Result<Receipt, LedgerError> {
         if self.full.load(Ordering::SeqCst) {
-            if !batch.reserved {
+            if batch.room == Room::Ordinary {
                 return Err(LedgerError::DiskFull { path: "test".into() });
             }
             self.reserved.fetch_add(1, Ordering::SeqCst);

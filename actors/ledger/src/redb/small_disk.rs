@@ -12,7 +12,7 @@ use ::redb::{Database, DatabaseError, StorageBackend};
 use proptest::prelude::*;
 
 use super::{CACHE_BYTES, Disk, RedbLedger};
-use crate::{Batch, LANE_CRITICAL, Ledger, LedgerError, NewEntry, NewOwed};
+use crate::{Batch, LANE_CRITICAL, Ledger, LedgerError, NewEntry, NewOwed, Room};
 
 const PAGE: u64 = 4096;
 const STEP_PAGES: usize = 64;
@@ -145,9 +145,12 @@ impl Disk for SmallDisk {
     fn has_room(&self) -> bool {
         self.free() >= STEP_PAGES
     }
+    fn left(&self) -> u64 {
+        self.0.lock().unwrap().reserve as u64 * PAGE
+    }
 }
 
-fn batch(bytes: usize, reserved: bool) -> Batch {
+fn batch(bytes: usize, room: Room) -> Batch {
     let body = format!("\"{}\"", "x".repeat(bytes)).into_bytes();
     let (subject, correlation) = ("tenant".to_owned(), "c".to_owned());
     let entry =
@@ -155,7 +158,7 @@ fn batch(bytes: usize, reserved: bool) -> Batch {
     let region = "eu".to_owned();
     let owed =
         NewOwed { subject, region, lane: LANE_CRITICAL, correlation, created_ms: 1, digest: [1; 32], body: vec![] };
-    Batch { entries: vec![entry], owe: vec![owed], reserved, ..Batch::default() }
+    Batch { entries: vec![entry], owe: vec![owed], room, ..Batch::default() }
 }
 
 /// Everything that a caller can see.
@@ -168,7 +171,7 @@ fn seen(ledger: &RedbLedger) -> (u64, Vec<crate::Entry>, Vec<crate::Owed>, u64) 
 fn fill(ledger: &RedbLedger) {
     for _ in 0..1000 {
         let before = seen(ledger);
-        match ledger.append(batch(20_000, false)) {
+        match ledger.append(batch(20_000, Room::Ordinary)) {
             Ok(_) => {}
             Err(LedgerError::DiskFull { .. }) => {
                 assert_eq!(seen(ledger), before, "a refused append left a trace");
@@ -186,12 +189,12 @@ fn a_full_disk_refuses_the_ordinary_and_takes_stops() {
     let ledger = disk.ledger().unwrap();
     assert!(ledger.reserve_is_whole());
     fill(&ledger);
-    let full = ledger.append(batch(10, false)).unwrap_err();
+    let full = ledger.append(batch(10, Room::Ordinary)).unwrap_err();
     assert!(full.to_string().contains("Free space"), "{full}");
     for _ in 0..50 {
         let before = ledger.head().unwrap().sequence;
-        assert_eq!(ledger.append(batch(300, true)).unwrap().head.sequence, before + 1);
-        assert!(matches!(ledger.append(batch(20_000, false)), Err(LedgerError::DiskFull { .. })));
+        assert_eq!(ledger.append(batch(300, Room::Stop)).unwrap().head.sequence, before + 1);
+        assert!(matches!(ledger.append(batch(20_000, Room::Ordinary)), Err(LedgerError::DiskFull { .. })));
     }
     assert!(!ledger.reserve_is_whole());
     let entries = seen(&ledger).0;
@@ -199,16 +202,33 @@ fn a_full_disk_refuses_the_ordinary_and_takes_stops() {
     let again = disk.ledger().unwrap();
     assert_eq!(again.verify().unwrap().entries, entries);
     disk.set_free(RESERVE_PAGES * 2);
-    again.append(batch(10, false)).unwrap();
+    again.append(batch(10, Room::Ordinary)).unwrap();
     assert!(again.reserve_is_whole());
+}
+
+#[test]
+fn what_only_opens_a_stop_leaves_half_of_the_reserve() {
+    let disk = SmallDisk::with(RESERVE_PAGES + 600);
+    let ledger = disk.ledger().unwrap();
+    fill(&ledger);
+    let mut opened = 0;
+    while ledger.append(batch(50_000, Room::Opening)).is_ok() {
+        opened += 1;
+    }
+    assert!(opened > 10, "{opened}");
+    assert!(disk.left() >= crate::RESERVE_RATIFIED_BYTES, "{}", disk.left());
+    for _ in 0..opened / 2 {
+        ledger.append(batch(50_000, Room::Stop)).unwrap();
+        assert!(matches!(ledger.append(batch(50_000, Room::Opening)), Err(LedgerError::DiskFull { .. })));
+    }
 }
 
 #[test]
 fn what_is_answered_is_on_the_disk() {
     let disk = SmallDisk::with(100_000);
     let ledger = disk.ledger().unwrap();
-    for reserved in [false, true, false] {
-        let head = ledger.append(batch(5000, reserved)).unwrap().head;
+    for room in [Room::Ordinary, Room::Stop, Room::Ordinary] {
+        let head = ledger.append(batch(5000, room)).unwrap().head;
         let found = disk.copy().ledger().unwrap();
         assert_eq!(found.head().unwrap(), head);
         assert_eq!(seen(&found), seen(&ledger));
@@ -221,16 +241,16 @@ fn even_the_reserve_ends_in_a_clear_error_and_a_usable_ledger() {
     let ledger = disk.ledger().unwrap();
     fill(&ledger);
     let mut stops = 0;
-    while ledger.append(batch(100_000, true)).is_ok() {
+    while ledger.append(batch(100_000, Room::Stop)).is_ok() {
         stops += 1;
     }
     assert!(stops > 10, "{stops}");
     let before = seen(&ledger);
-    assert!(matches!(ledger.append(batch(100_000, true)), Err(LedgerError::DiskFull { .. })));
+    assert!(matches!(ledger.append(batch(100_000, Room::Stop)), Err(LedgerError::DiskFull { .. })));
     assert_eq!(seen(&ledger), before);
     assert!(ledger.verify().is_ok());
     disk.set_free(RESERVE_PAGES * 2);
-    ledger.append(batch(10, false)).unwrap();
+    ledger.append(batch(10, Room::Ordinary)).unwrap();
     assert!(ledger.verify().is_ok());
 }
 
@@ -242,14 +262,14 @@ proptest! {
         let disk = SmallDisk::with(100_000);
         let ledger = disk.ledger().unwrap();
         for _ in 0..warm {
-            ledger.append(batch(5000, false)).unwrap();
+            ledger.append(batch(5000, Room::Ordinary)).unwrap();
         }
         disk.0.lock().unwrap().fails_after = Some(writes);
-        let answer = ledger.append(batch(5000, false));
+        let answer = ledger.append(batch(5000, Room::Ordinary));
         disk.0.lock().unwrap().fails_after = None;
         let there = warm as u64 + u64::from(answer.is_ok());
         prop_assert_eq!(seen(&ledger).0, there);
-        prop_assert_eq!(ledger.append(batch(10, false)).unwrap().head.sequence, there + 1);
+        prop_assert_eq!(ledger.append(batch(10, Room::Ordinary)).unwrap().head.sequence, there + 1);
         prop_assert_eq!(ledger.verify().unwrap().entries, there + 1);
     }
 }

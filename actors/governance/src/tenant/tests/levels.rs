@@ -126,13 +126,13 @@ fn a_region_that_lost_its_store_gets_the_whole_history_in_order() {
     let mut bench = history();
     // Stops first, in a transaction of their own.
     let levelled = step(&mut bench, None);
-    assert_eq!((levelled.level, names(&levelled), levelled.decision.reserved), (false, vec!["kill"], true));
+    assert_eq!((levelled.level, names(&levelled), levelled.decision.room), (false, vec!["kill"], ledger::Room::Stop));
     bench.commit(levelled.decision);
     // Long after: what is on its way is not owed a second time, however often the region says that it lacks it.
     bench.now_ms += 600_000;
     let levelled = step(&mut bench, None);
     assert_eq!(names(&levelled), ["provision", "link", "trust", "restore", "trust"]);
-    assert!(!levelled.decision.reserved);
+    assert_eq!(levelled.decision.room, ledger::Room::Ordinary);
     let sent: Vec<_> = levelled.decision.owe.iter().map(|o| o.directive.clone()).collect();
     bench.commit(levelled.decision);
     assert_eq!(bench.replayed(), bench.tenant);

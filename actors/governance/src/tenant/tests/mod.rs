@@ -6,6 +6,7 @@ mod refusals;
 
 use std::collections::BTreeMap;
 
+use ledger::Room;
 use orbital::{
     change::{Action, Change},
     directive::Directive,
@@ -21,12 +22,13 @@ use policy::{Bundle, Evaluator};
 use super::{
     answer::{Answering, answer, expire, withdraw},
     decision::{Decision, Facts, Seen},
+    file::id_of,
     level::Levels,
     pending::Pending,
     propose::{Proposing, propose},
     record::Record,
     report::{acknowledged, probed},
-    state::{Tenant, id_of},
+    state::Tenant,
 };
 use crate::{claims::Claims, error::Error, proposal::State};
 
@@ -289,14 +291,14 @@ fn another_name_of_a_key_is_not_linked() {
 fn a_stop_outlives_rejections_other_proposals_and_a_new_trust_root() {
     let mut bench = Bench::new();
     let stop = bench.propose(Action::RevokeL1 {}, "carol").unwrap();
-    assert!(bench.last.reserved);
+    assert_eq!(bench.last.room, Room::Opening);
     assert_eq!(bench.answer(&stop, Role::Reject, "heidi").unwrap(), State::Open);
     let action = bench.register("billing");
     let other = bench.propose(action, "alice").unwrap();
     assert_eq!(bench.approve(&other, "bob").unwrap(), State::Applying);
     assert_eq!(bench.tenant.chain.version(), 2);
     assert_eq!(bench.approve(&stop, "dave").unwrap(), State::Applying);
-    assert!(bench.last.reserved && bench.tenant.is_killed());
+    assert_eq!((bench.last.room, bench.tenant.is_killed()), (Room::Stop, true));
     let Directive::Kill(warrant) = bench.newest("us-east", "kill") else { panic!() };
     assert_eq!(warrant.links.len(), 1, "the link to version 2 travels along");
     assert!(bench.last.owe.iter().all(|o| Lane::of(&o.directive) == Lane::Critical));

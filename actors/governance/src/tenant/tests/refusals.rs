@@ -303,6 +303,84 @@ fn a_proposal_is_made_once_and_there_are_limits() {
 }
 
 #[test]
+fn one_person_alone_takes_little_of_the_reserve_and_ends() {
+    use crate::tenant::stops::{STOPS_PER_PERSON_MAX, STOPS_RESERVED_PER_PERSON_MAX};
+    let mut b = Bench::new();
+    for n in 0..STOPS_PER_PERSON_MAX {
+        let stop = b.propose(Action::RevokeL1 {}, "carol").unwrap();
+        let few = n < STOPS_RESERVED_PER_PERSON_MAX;
+        assert_eq!(b.last.room, if few { Room::Opening } else { Room::Ordinary }, "stop {n}");
+        b.now_ms += 1_000;
+        if n % 2 == 0 {
+            b.withdraw(&stop, "carol").unwrap();
+            assert_eq!(b.last.room, Room::Ordinary, "to take a stop back is not urgent");
+        } else {
+            b.answer(&stop, Role::Reject, "heidi").unwrap();
+            assert_eq!(b.last.room, Room::Ordinary, "nor is it to reject one");
+            b.withdraw(&stop, "carol").unwrap();
+        }
+    }
+    let refused = b.propose(Action::RevokeL1 {}, "carol").unwrap_err().to_string();
+    let wait_s = 3_600 - STOPS_PER_PERSON_MAX;
+    assert!(refused.contains("another person") && refused.contains(&format!("{wait_s} seconds")), "{refused}");
+    assert_eq!(code(b.propose(Action::RevokeL1 {}, "carol")), "too-many-stops");
+    // Another person is not concerned, and what ratifies a stop always has room.
+    let stop = b.propose(Action::RevokeL1 {}, "dave").unwrap();
+    assert_eq!(b.last.room, Room::Opening);
+    assert_eq!(b.approve(&stop, "carol").unwrap(), State::Applying);
+    assert_eq!(b.last.room, Room::Stop);
+    b.now_ms += wait_s as u64 * 1_000;
+    b.world.expires = b.facts().now_s() + 3_600;
+    assert_eq!(code(b.propose(Action::RevokeL1 {}, "carol")), "taken");
+    assert_eq!(code(b.propose(Action::RevokeL1 {}, "carol")), "too-many-stops");
+    assert_eq!(b.replayed(), b.tenant);
+}
+
+#[test]
+fn stops_in_force_do_not_count_and_a_stop_that_ran_out_uses_no_reserve() {
+    let mut b = Bench::new();
+    for _ in 0..2 * crate::tenant::stops::STOPS_PER_PERSON_MAX {
+        b.killed();
+    }
+    let stop = b.propose(Action::RevokeL1 {}, "carol").unwrap();
+    assert_eq!(b.last.room, Room::Opening);
+    b.now_ms += 3_601_000;
+    b.expire(&stop);
+    assert_eq!((b.last.records.len(), b.last.room), (1, Room::Ordinary));
+}
+
+#[test]
+fn ended_proposals_leave_the_memory_and_do_not_come_back() {
+    use crate::tenant::state::ENDED_KEPT_MAX;
+    let mut b = Bench::new();
+    let link = b.linked();
+    b.acknowledge_all("link");
+    let mut signed = Vec::new();
+    for _ in 0..ENDED_KEPT_MAX + 9 {
+        let action = b.register("billing");
+        let bytes = b.world.change(action).to_bytes().unwrap();
+        let statement = b.world.propose(&bytes, "alice");
+        let id = b.propose_signed(bytes.clone(), statement.clone()).unwrap();
+        b.withdraw(&id, "alice").unwrap();
+        signed.push((bytes, statement));
+    }
+    assert_eq!((b.tenant.proposals.len(), b.tenant.ended.len()), (ENDED_KEPT_MAX, ENDED_KEPT_MAX));
+    assert!(b.tenant.proposals.contains_key(&link), "the link's own proposal decides about the next link");
+    let (bytes, statement) = signed[0].clone();
+    assert_eq!(code(b.propose_signed(bytes.clone(), statement.clone())), "already-ended");
+    assert_eq!(b.replayed(), b.tenant);
+    // Once its time is over it is refused for that alone, and its name is held no longer.
+    b.now_ms += 3_601_000;
+    assert_eq!(code(b.propose_signed(bytes, statement)), "already-ended");
+    b.world.expires = b.facts().now_s() + 3_600;
+    let id = b.propose(link_l1("k"), "alice").unwrap();
+    b.withdraw(&id, "alice").unwrap();
+    assert_eq!(b.tenant.past.len(), 1);
+    let (bytes, statement) = signed[0].clone();
+    assert_eq!(code(b.propose_signed(bytes, statement)), "expired");
+}
+
+#[test]
 fn cedar_may_refuse_earlier() {
     let mut b = Bench::new();
     let default = Bundle::default_bundle().unwrap();
