@@ -16,6 +16,7 @@ mod attributes;
 mod dispatch;
 mod lifecycle;
 mod locate;
+mod naming;
 mod ops;
 mod refusal;
 mod session;

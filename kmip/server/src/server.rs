@@ -5,20 +5,18 @@ use std::{collections::HashMap, sync::Arc};
 use arc_swap::ArcSwap;
 use custody::{clock::Clock, keyring::Keyring};
 use orbital::names::{System, TenantId};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::{
     audit::Log,
     caller::{AnchorTable, CallerRule},
     connections::Connections,
     listener::Limits,
+    naming::Naming,
     policies::Policies,
     telemetry::Meters,
     tls::Tls,
 };
-
-/// Locks that keep two creations of one name apart.
-const NAMING_LOCKS: usize = 64;
 
 /// What a server is made of.
 pub struct Parts {
@@ -36,14 +34,13 @@ pub struct Server {
     parts: Parts,
     connections: Arc<Connections>,
     meters: ArcSwap<HashMap<TenantId, Arc<Meters>>>,
-    naming: Box<[Mutex<()>]>,
+    naming: Naming,
 }
 
 impl Server {
     pub fn new(parts: Parts) -> Self {
         let connections = Arc::new(Connections::new(parts.limits.connections_per_tenant));
-        let naming = std::iter::repeat_with(Mutex::default).take(NAMING_LOCKS).collect();
-        Self { parts, connections, meters: ArcSwap::default(), naming }
+        Self { parts, connections, meters: ArcSwap::default(), naming: Naming::default() }
     }
 
     /// Puts a tenant's caller rules in force and closes its connections: each comes back under the new rules or not at all.
@@ -114,12 +111,7 @@ impl Server {
     }
 
     /// Held while a name is looked up and taken.
-    pub(crate) async fn naming(&self, tenant: &TenantId, system: &System) -> Option<MutexGuard<'_, ()>> {
-        let bytes = tenant.0.as_bytes().iter().chain(system.as_str().as_bytes());
-        let sum = bytes.fold(0usize, |sum, &byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        match self.naming.get(sum % NAMING_LOCKS) {
-            Some(lock) => Some(lock.lock().await),
-            None => None,
-        }
+    pub(crate) async fn naming(&self, tenant: &TenantId, system: &System) -> OwnedMutexGuard<()> {
+        self.naming.lock(tenant, system).await
     }
 }

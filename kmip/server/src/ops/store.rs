@@ -48,7 +48,7 @@ impl Turn<'_, '_> {
         let (keyring, tenant, system) = (self.server.keyring(), self.caller.tenant(), self.caller.system());
         let _naming = match meta.names.is_empty() {
             true => None,
-            false => self.server.naming(tenant, system).await,
+            false => Some(self.server.naming(tenant, system).await),
         };
         for name in &meta.names {
             let filter = Filter { name: Some(&name.value), offset: 0, max: Some(1) };
