@@ -38,11 +38,12 @@ pub enum AuditCommand {
         limit: u64,
     },
     /// Recompute a chain: governance's own, or that of a file
-    #[command(after_help = "Example: kcm audit verify fra-1/audit.log")]
+    #[command(after_help = "Example: kcm audit verify fra-1/audit.00000000000000004711.jsonl fra-1/audit.jsonl")]
     Verify {
-        /// A ledger, an exported ledger or a region's log [default: governance's ledger, by governance]
+        /// A ledger, an exported ledger, or files of a region's log, oldest first: that none between them is missing is
+        /// checked as well [default: governance's ledger, by governance]
         #[arg(value_name = "FILE")]
-        file: Option<PathBuf>,
+        file: Vec<PathBuf>,
         /// A head that was written down earlier: the ledger must pass through it
         #[arg(long, value_name = "SEQUENCE:HASH", value_parser = anchor, requires = "file")]
         anchor: Vec<ledger::Head>,
@@ -59,8 +60,10 @@ fn anchor(text: &str) -> Result<ledger::Head, String> {
 pub(crate) async fn perform(global: &Global, command: AuditCommand) -> Result<Report, Failure> {
     match command {
         AuditCommand::List { after, limit } => list(global, after, limit).await,
-        AuditCommand::Verify { file: Some(file), anchor } => offline(&file, &anchor),
-        AuditCommand::Verify { file: None, .. } => live(global).await,
+        AuditCommand::Verify { file, anchor } => match file.as_slice() {
+            [] => live(global).await,
+            files => offline(files, &anchor),
+        },
     }
 }
 
@@ -106,23 +109,33 @@ fn kind(first: &[u8]) -> Kind {
     }
 }
 
-fn offline(path: &Path, anchors: &[ledger::Head]) -> Result<Report, Failure> {
-    let unreadable = |e: std::io::Error| {
-        Failure::usage("the file does not read").at(path.display()).because(e).fix("check the path and your rights")
-    };
-    let mut first = Vec::new();
-    File::open(path).map_err(unreadable)?.take(1024).read_to_end(&mut first).map_err(unreadable)?;
-    let place = path.display().to_string();
-    let checked = match kind(&first) {
-        Kind::Ledger => ledger::verify_file(path, anchors),
-        Kind::Export => ledger::verify_export(BufReader::new(File::open(path).map_err(unreadable)?), anchors),
-        Kind::RegionLog if !anchors.is_empty() => {
-            return Err(Failure::usage("--anchor is for ledgers")
-                .at(place)
-                .fix("compare the head that is printed yourself"));
+fn offline(paths: &[PathBuf], anchors: &[ledger::Head]) -> Result<Report, Failure> {
+    let mut kinds = Vec::new();
+    for path in paths {
+        let unreadable = |e| unreadable(path, e);
+        let mut first = Vec::new();
+        File::open(path).map_err(unreadable)?.take(1024).read_to_end(&mut first).map_err(unreadable)?;
+        kinds.push((path, kind(&first)));
+    }
+    let (path, checked) = match kinds.as_slice() {
+        [(path, Kind::Ledger)] => (path, ledger::verify_file(path, anchors)),
+        [(path, Kind::Export)] => {
+            let file = File::open(path).map_err(|e| unreadable(path, e))?;
+            (path, ledger::verify_export(BufReader::new(file), anchors))
         }
-        Kind::RegionLog => return region_log(path),
+        several => {
+            if let Some((other, _)) = several.iter().find(|(_, kind)| *kind != Kind::RegionLog) {
+                return Err(Failure::usage("only files of one region's log are checked together")
+                    .at(other.display())
+                    .fix("check a ledger or an export by itself"));
+            }
+            if !anchors.is_empty() {
+                return Err(Failure::usage("--anchor is for ledgers").fix("compare the head that is printed yourself"));
+            }
+            return region_log(paths);
+        }
     };
+    let place = path.display().to_string();
     let summary = checked.map_err(|e| broken(&place, &e.to_string()))?;
     let head = format!("{}:{}", summary.last.sequence, Digest(summary.last.hash));
     let text = format!("Sound: {} entries from {}.\nHead: {head}", summary.entries, summary.first);
@@ -130,14 +143,26 @@ fn offline(path: &Path, anchors: &[ledger::Head]) -> Result<Report, Failure> {
     Ok(Report::new(json, text))
 }
 
-fn region_log(path: &Path) -> Result<Report, Failure> {
-    let summary = kmip_server::audit::verify(path).map_err(|e| broken(&path.display().to_string(), &e.to_string()))?;
+fn unreadable(path: &Path, why: std::io::Error) -> Failure {
+    Failure::usage("the file does not read").at(path.display()).because(why).fix("check the path and your rights")
+}
+
+fn region_log(paths: &[PathBuf]) -> Result<Report, Failure> {
+    let checked = kmip_server::audit::verify_files(paths);
+    let summary = checked.map_err(|(path, why)| broken(&path.display().to_string(), &why.to_string()))?;
     let mut text = format!("Sound: {} records under {} seals.\nHead: {}", summary.records, summary.seals, summary.head);
     if summary.unsealed > 0 {
         text.push_str(&format!("\n{} records after the last seal are not covered by it.", summary.unsealed));
     }
+    if summary.after > 0 {
+        text.push_str(&format!(
+            "\nIt goes on after seal {}: name the files before it as well to check those.",
+            summary.after
+        ));
+    }
     let json = json!({
-        "sound": true, "records": summary.records, "seals": summary.seals, "head": summary.head, "unsealed": summary.unsealed,
+        "sound": true, "records": summary.records, "after": summary.after, "seals": summary.seals, "head": summary.head,
+        "unsealed": summary.unsealed,
     });
     Ok(Report::new(json, text))
 }
@@ -173,12 +198,30 @@ mod tests {
         ledger::export(&ledger, 1, None, &mut bytes).unwrap();
         std::fs::write(&export, &bytes).unwrap();
         drop(ledger);
-        let report = offline(&path, &[]).unwrap();
+        let report = offline(std::slice::from_ref(&path), &[]).unwrap();
         let head = anchor(report.json["head"].as_str().unwrap()).unwrap();
-        assert_eq!(offline(&export, &[head]).unwrap().json["entries"], 1);
+        assert_eq!(offline(std::slice::from_ref(&export), &[head]).unwrap().json["entries"], 1);
         let edited = String::from_utf8(bytes).unwrap().replace("\"7\"", "\"8\"");
         std::fs::write(&export, edited).unwrap();
-        let failure = offline(&export, &[]).unwrap_err();
+        let failure = offline(std::slice::from_ref(&export), &[]).unwrap_err();
         assert_eq!(failure.exit, super::super::exit::Exit::Denied);
+        assert_eq!(offline(&[path, export], &[]).unwrap_err().exit, super::super::exit::Exit::Usage);
+    }
+
+    #[test]
+    fn files_of_a_region_log_are_checked_in_order_and_a_gap_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, after: u64| {
+            let path = folder.path().join(name);
+            let line = format!("{{\"after\":{after},\"chain\":\"{}\"}}\n", Digest([7; 32]));
+            std::fs::write(&path, line).unwrap();
+            path
+        };
+        let (first, second, other) = (file("a", 4), file("b", 4), file("c", 9));
+        let report = offline(&[first.clone(), second], &[]).unwrap();
+        assert_eq!((&report.json["after"], &report.json["seals"]), (&json!(4), &json!(4)));
+        let failure = offline(&[first, other], &[]).unwrap_err();
+        assert_eq!(failure.exit, super::super::exit::Exit::Denied);
+        assert!(failure.to_string().contains("missing") && failure.to_string().contains("/c"), "{failure}");
     }
 }

@@ -71,6 +71,22 @@ fn write_number(out: &mut Vec<u8>, number: u64) {
     }
 }
 
+/// The first line of a file that goes on from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Carry {
+    /// The last seal of the file before.
+    pub(super) after: u64,
+    /// That seal's hash. The first seal of this file covers both.
+    pub(super) chain: Digest,
+}
+
+impl Carry {
+    pub(super) fn line(&self) -> String {
+        format!(r#"{{"after":{},"chain":"{}"}}{}"#, self.after, self.chain, '\n')
+    }
+}
+
 /// The last line of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

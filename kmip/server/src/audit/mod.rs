@@ -4,17 +4,21 @@
 //! [`FLUSH_AFTER`] or until [`FLUSH_RECORDS`] wait, writes them with a seal, and syncs the file. A seal's hash covers the hash before it
 //! and the batch's bytes, so any edit, deletion or reordering is found by [`verify`], offline.
 //!
+//! A file of [`FILE_BYTES_MAX`] is closed at a seal, and the next one begins with that seal's hash: the chain goes on over files. Closed
+//! files (`audit.NUMBER.jsonl` beside `audit.jsonl`) are never opened again here: operators may move them elsewhere, and [`verify_files`]
+//! checks them in the order of their numbers.
+//!
 //! What a `kill -9` or a power cut can lose: at most [`RECORDS_MAX`] records, and on a disk that syncs within 25 ms only those of the
 //! last 50 ms. A record that finds [`RECORDS_MAX`] others unsealed waits for the disk; so does its operation's answer. A disk that
 //! refuses makes the server refuse operations ([`Log::is_failing`]) until it takes records again: nothing is dropped.
 
+mod files;
 mod line;
 mod verify;
 mod writer;
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Seek, SeekFrom},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     thread::JoinHandle,
@@ -22,8 +26,9 @@ use std::{
 };
 
 pub use line::Record;
-pub use verify::{Broken, Summary, verify};
+pub use verify::{Broken, Summary, verify, verify_files};
 
+use files::Files;
 use writer::Shared;
 
 /// A batch is written this long after its first record.
@@ -32,6 +37,9 @@ pub const FLUSH_AFTER: Duration = Duration::from_millis(25);
 pub const FLUSH_RECORDS: usize = 4_096;
 /// Most records that are not yet on the disk.
 pub const RECORDS_MAX: usize = 8_192;
+
+/// A file that has so many bytes is closed at its next seal.
+pub const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// A log that cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -58,18 +66,21 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens or begins the log at `path`. What a crash left after the last seal is sealed; half a line at the end is cut off.
+    /// Opens or begins the log at `path`; of a log of several files the newest. What a crash left after the last seal is sealed; half a line at the end is cut off.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::open_with(path, FILE_BYTES_MAX)
+    }
+
+    fn open_with(path: &Path, file_bytes_max: u64) -> Result<Self, OpenError> {
         let file_error = |error| OpenError::File { path: path.to_owned(), error };
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(file_error)?;
-        let found = verify::scan(&file).map_err(|broken| OpenError::Broken { path: path.to_owned(), broken })?;
+        let mut files = Files::open(path).map_err(file_error)?;
+        let found = verify::scan(&files.file).map_err(|broken| OpenError::Broken { path: path.to_owned(), broken })?;
         if found.cut > 0 {
             tracing::warn!(bytes = found.cut, "the audit log ended in half a line, which is cut off");
         }
-        file.set_len(found.whole).map_err(file_error)?;
-        file.seek(SeekFrom::End(0)).map_err(file_error)?;
+        files.go_on(found.whole).map_err(file_error)?;
         let shared = Arc::new(Shared::default());
-        let thread = writer::start(shared.clone(), file, found).map_err(OpenError::Thread)?;
+        let thread = writer::start(shared.clone(), files, file_bytes_max, found).map_err(OpenError::Thread)?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -127,24 +138,6 @@ pub(crate) fn scratch(folder: &Path) -> (PathBuf, Log) {
     let path = folder.join("audit.jsonl");
     let log = Log::open(&path).unwrap();
     (path, log)
-}
-
-/// What the writer appends to.
-pub(crate) trait Disk: Send + 'static {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Takes back everything after `length` bytes.
-    fn cut(&mut self, length: u64) -> io::Result<()>;
-}
-
-impl Disk for File {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        io::Write::write_all(self, bytes)?;
-        self.sync_data()
-    }
-
-    fn cut(&mut self, length: u64) -> io::Result<()> {
-        self.set_len(length)
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use orbital::names::Digest;
 use parking_lot::Mutex;
 
 use super::{
+    files::Disk,
+    line::Carry,
     writer::{Chain, spawn},
     *,
 };
@@ -119,6 +121,102 @@ async fn a_key_text_of_a_client_cannot_break_out_of_its_line() {
     assert_eq!(verify(&path).unwrap().records, 4);
 }
 
+/// Writes batches of one record into files of which each takes one batch.
+async fn write_small(path: &Path, batches: usize) {
+    let caller = caller();
+    let log = Log::open_with(path, 1).unwrap();
+    for number in 0..batches {
+        log.record(&record(&caller, &format!("key-{number}"))).await.unwrap();
+        log.flush().await.unwrap();
+    }
+}
+
+fn files(path: &Path, seals: &[u64]) -> Vec<PathBuf> {
+    seals.iter().map(|seal| files::closed(path, *seal)).chain([path.to_owned()]).collect()
+}
+
+#[tokio::test]
+async fn a_full_file_is_closed_and_the_chain_goes_on_in_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    write_small(&path, 3).await;
+    let all = files(&path, &[1, 2, 3]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), all.len());
+    let whole = verify_files(&all).unwrap();
+    assert_eq!((whole.records, whole.seals, whole.after, whole.unsealed), (3, 3, 0, 0));
+    // The newest is enough to go on: the others may be elsewhere.
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    for file in &all[..3] {
+        std::fs::rename(file, elsewhere.join(file.file_name().unwrap())).unwrap();
+    }
+    write(&path, &[2]).await;
+    let newest = verify_files(&[&path]).unwrap();
+    assert_eq!((newest.records, newest.seals, newest.after), (2, 4, 3));
+    let moved = |n: usize| elsewhere.join(all[n].file_name().unwrap());
+    assert_eq!(verify_files(&[moved(0), moved(1), moved(2), path.clone()]).unwrap().records, 5);
+    let (broken, why) = verify_files(&[moved(0), moved(2)]).unwrap_err();
+    assert!(broken == moved(2) && why.why.contains("missing") && why.why.contains("after seal 2"), "{why}");
+    assert!(verify_files(&[moved(1), moved(0)]).unwrap_err().1.why.contains("order"));
+}
+
+#[tokio::test]
+async fn an_edit_of_where_a_file_goes_on_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    write_small(&path, 2).await;
+    let second = files::closed(&path, 2);
+    let text = std::fs::read_to_string(&second).unwrap();
+    let head = verify(&files::closed(&path, 1)).unwrap().head.to_string();
+    assert!(text.starts_with(&format!(r#"{{"after":1,"chain":"{head}"}}"#)), "{text}");
+    for edited in
+        [text.replacen("\"after\":1", "\"after\":7", 1), text.replacen(&head, &Digest([9; 32]).to_string(), 1)]
+    {
+        std::fs::write(&second, edited).unwrap();
+        assert!(verify(&second).is_err(), "its first seal covers it");
+    }
+    std::fs::write(&second, &text).unwrap();
+    // The newest holds no seal yet: only the file before it tells.
+    std::fs::write(&path, format!("{{\"after\":2,\"chain\":\"{}\"}}\n", Digest([9; 32]))).unwrap();
+    assert!(verify(&path).is_ok());
+    assert!(verify_files(&files(&path, &[1, 2])).unwrap_err().1.why.contains("changed"));
+}
+
+#[tokio::test]
+async fn a_crash_between_closing_and_beginning_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    write_small(&path, 1).await;
+    // The old file has its new name, the next one not yet.
+    let next = path.with_extension("next.jsonl");
+    std::fs::rename(&path, &next).unwrap();
+    write_small(&path, 1).await;
+    assert_eq!(verify_files(&files(&path, &[1, 2])).unwrap().records, 2);
+    assert!(!next.exists());
+    // The next one is made, perhaps by half, and the old file has its old name.
+    write(&path, &[1]).await;
+    std::fs::write(&next, "{\"aft").unwrap();
+    write_small(&path, 1).await;
+    assert_eq!(verify_files(&files(&path, &[1, 2, 4])).unwrap().records, 4);
+    assert!(!next.exists());
+}
+
+#[tokio::test]
+async fn a_closed_file_is_never_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    write_small(&path, 1).await;
+    let kept = std::fs::read(files::closed(&path, 1)).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    write_small(&path, 2).await;
+    assert_eq!(std::fs::read(files::closed(&path, 1)).unwrap(), kept);
+    assert_eq!(
+        verify(&files::closed(&path, 2)).unwrap().records,
+        2,
+        "the full file grew, and was closed at the next seal"
+    );
+}
+
 /// A disk that refuses, writing half of what it is given, until it is let go.
 #[derive(Clone, Default)]
 struct Stubborn {
@@ -140,11 +238,17 @@ impl Disk for Stubborn {
         self.bytes.lock().truncate(usize::try_from(length).unwrap());
         Ok(())
     }
+
+    fn next(&mut self, _carry: &Carry) -> io::Result<u64> {
+        Err(io::Error::from(io::ErrorKind::StorageFull))
+    }
 }
 
 fn stubborn() -> (Stubborn, Log) {
     let (disk, shared) = (Stubborn::default(), Arc::new(Shared::default()));
-    let chain = Chain { disk: disk.clone(), length: 0, seals: 0, head: Digest([0; 32]) };
+    let disk_of = disk.clone();
+    // Every seal wants another file, and never gets one.
+    let chain = Chain { disk: disk_of, file_bytes_max: 0, length: 0, seals: 0, head: Digest([0; 32]), stuck: false };
     let thread = spawn(shared.clone(), chain, vec![], 0).unwrap();
     (disk, Log { shared, thread: Some(thread) })
 }

@@ -3,13 +3,13 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use orbital::names::Digest;
 use serde::Deserialize;
 
-use super::line::Seal;
+use super::line::{Carry, Seal};
 
 /// Longest line, in bytes. A record has about 300.
 const LINE_BYTES_MAX: usize = 4_096;
@@ -29,21 +29,57 @@ pub struct Summary {
     /// Sealed records.
     pub records: u64,
     pub seals: u64,
+    /// The seal from which the first file goes on; 0 where it is the beginning of the log.
+    pub after: u64,
     /// The last seal's hash. Compare it with one that was reported earlier: a log cut off at a seal is otherwise unbroken.
     pub head: Digest,
     /// Records after the last seal: the last batch of a process that did not end in order.
     pub unsealed: u64,
 }
 
-/// Checks every line and every seal of the log at `path`.
+/// Checks every line and every seal of one file of a log.
 pub fn verify(path: &Path) -> Result<Summary, Broken> {
     let file = File::open(path).map_err(|error| broken(0, format!("{} cannot be read: {error}", path.display())))?;
     scan(&file).map(|found| found.summary)
 }
 
+/// Checks several files of a log, oldest first: each by itself, and that each goes on where the one before ended. Says which is broken.
+pub fn verify_files<P: AsRef<Path>>(paths: &[P]) -> Result<Summary, (PathBuf, Broken)> {
+    let mut whole: Option<Summary> = None;
+    for path in paths.iter().map(AsRef::as_ref) {
+        let at = |broken| (path.to_owned(), broken);
+        let file = File::open(path).map_err(|error| at(broken(0, format!("it cannot be read: {error}"))))?;
+        let Found { summary: next, carried, .. } = scan(&file).map_err(at)?;
+        whole = Some(match whole {
+            None => next,
+            Some(before) => joined(before, next, carried).map_err(at)?,
+        });
+    }
+    whole.ok_or_else(|| (PathBuf::new(), broken(0, "no file was named".to_owned())))
+}
+
+fn joined(before: Summary, next: Summary, carried: Digest) -> Result<Summary, Broken> {
+    if next.after != before.seals {
+        let why = format!(
+            "it goes on after seal {}, but the file before it ends with seal {}: a file in between is missing, or the order is wrong",
+            next.after, before.seals
+        );
+        return Err(broken(1, why));
+    }
+    if carried != before.head || before.unsealed > 0 {
+        return Err(broken(
+            1,
+            "it does not go on from the end of the file before it: one of them was changed".to_owned(),
+        ));
+    }
+    Ok(Summary { records: before.records + next.records, after: before.after, ..next })
+}
+
 /// What a scan leaves behind to go on from.
 pub(super) struct Found {
     pub(super) summary: Summary,
+    /// The hash from which the file goes on; zeros at the beginning of a log.
+    pub(super) carried: Digest,
     /// Bytes of whole lines.
     pub(super) whole: u64,
     /// Bytes after them.
@@ -76,7 +112,8 @@ struct RecordLine<'a> {
 pub(super) fn scan(file: &File) -> Result<Found, Broken> {
     let mut reader = BufReader::new(file);
     let mut found = Found {
-        summary: Summary { records: 0, seals: 0, head: Digest([0; 32]), unsealed: 0 },
+        summary: Summary { records: 0, seals: 0, after: 0, head: Digest([0; 32]), unsealed: 0 },
+        carried: Digest([0; 32]),
         whole: 0,
         cut: 0,
         tail: vec![],
@@ -106,6 +143,13 @@ fn read_line(reader: &mut BufReader<&File>, line: &mut Vec<u8>, number: u64) -> 
 
 fn take(found: &mut Found, line: &[u8], number: u64) -> Result<(), Broken> {
     let summary = &mut found.summary;
+    if number == 1 && line.starts_with(br#"{"after":"#) {
+        let carry: Carry =
+            serde_json::from_slice(line).map_err(|error| broken(number, format!("is no first line: {error}")))?;
+        (summary.after, summary.seals, summary.head) = (carry.after, carry.after, carry.chain);
+        found.carried = carry.chain;
+        return Ok(());
+    }
     if !line.starts_with(br#"{"seal":"#) {
         serde_json::from_slice::<RecordLine<'_>>(line)
             .map_err(|error| broken(number, format!("is no record: {error}")))?;

@@ -1,7 +1,6 @@
-//! The thread that owns the file.
+//! The thread that owns the files.
 
 use std::{
-    fs::File,
     io,
     sync::{
         Arc,
@@ -15,7 +14,12 @@ use orbital::names::Digest;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
-use super::{Disk, FLUSH_AFTER, FLUSH_RECORDS, RECORDS_MAX, Record, line::Seal, verify::Found};
+use super::{
+    FLUSH_AFTER, FLUSH_RECORDS, RECORDS_MAX, Record,
+    files::{Disk, Files},
+    line::{Carry, Seal},
+    verify::Found,
+};
 
 /// How long a refusing disk is left alone.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
@@ -123,17 +127,21 @@ fn ready(waiting: &Waiting, due: Instant) -> bool {
     waiting.stop || waiting.hurry || waiting.records >= FLUSH_RECORDS || Instant::now() >= due
 }
 
-pub(super) fn start(shared: Arc<Shared>, file: File, found: Found) -> io::Result<JoinHandle<()>> {
-    let chain = Chain { disk: file, length: found.whole, seals: found.summary.seals, head: found.summary.head };
+pub(super) fn start(shared: Arc<Shared>, disk: Files, file_bytes_max: u64, found: Found) -> io::Result<JoinHandle<()>> {
+    let (seals, head) = (found.summary.seals, found.summary.head);
+    let chain = Chain { disk, file_bytes_max, length: found.whole, seals, head, stuck: false };
     spawn(shared, chain, found.tail, found.summary.unsealed)
 }
 
 /// The end of the chain, and the disk under it.
 pub(super) struct Chain<D> {
     pub(super) disk: D,
+    pub(super) file_bytes_max: u64,
     pub(super) length: u64,
     pub(super) seals: u64,
     pub(super) head: Digest,
+    /// The file could not be closed the last time.
+    pub(super) stuck: bool,
 }
 
 /// `tail` is what a crash left unsealed: it is in the file already and only wants its seal.
@@ -158,12 +166,28 @@ pub(super) fn spawn<D: Disk>(
                 return;
             }
             shared.written();
+            chain.turn_over();
             spent = batch;
         }
     })
 }
 
 impl<D: Disk> Chain<D> {
+    /// Goes on in another file once this one is full. Where that fails this one grows on, and the next seal tries again.
+    fn turn_over(&mut self) {
+        if self.length < self.file_bytes_max {
+            return;
+        }
+        match self.disk.next(&Carry { after: self.seals, chain: self.head }) {
+            Ok(length) => (self.length, self.stuck) = (length, false),
+            Err(error) => {
+                if !std::mem::replace(&mut self.stuck, true) {
+                    tracing::error!(%error, "the full file of the region's audit log cannot be closed; it grows until it can");
+                }
+            }
+        }
+    }
+
     /// Writes until the disk takes it; `false` if the log is closed while the disk refuses.
     fn keep_writing(&mut self, shared: &Shared, bytes: &[u8], seal: Seal) -> bool {
         let mut again = false;
