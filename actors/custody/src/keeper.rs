@@ -247,6 +247,12 @@ impl Keeper {
         self.slot(tenant).is_ok_and(|slot| slot.kept.lock().lost.is_some())
     }
 
+    /// The head's L1 link has yet to lift what L1 said before it: the world failed in between, and no stop has come since.
+    pub fn has_to_clear(&self, tenant: &TenantId) -> bool {
+        let due = |row: &TenantRow| row.clears == Some(row.generation);
+        self.slot(tenant).is_ok_and(|slot| due(&slot.kept.lock().row))
+    }
+
     /// A certified kill that a restore named before it came: known from now on, durable, without a stop.
     pub fn note(&self, tenant: &TenantId, kill: Digest) -> Result<(), Error> {
         let for_good = {
@@ -331,10 +337,13 @@ impl Keeper {
         self.remember_without(tenant, Some(stop))?;
         // A stop of the same kind that came in the meantime has put its bit back and raised the generation.
         let slot = self.slot(tenant)?;
-        let kept = slot.kept.lock();
+        let mut kept = slot.kept.lock();
         let lifted = !Stops(kept.row.stops).holds(stop);
         if lifted {
             self.table.lift(tenant, stop);
+        }
+        if lifted && stop == Stop::L1Stop {
+            kept.row.clears = None;
         }
         Ok(lifted)
     }

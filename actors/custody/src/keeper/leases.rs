@@ -1,5 +1,6 @@
 //! Leases of the keeper: nonces, renewals, ends; what of them survives.
 
+use futures::future::join_all;
 use orbital::names::TenantId;
 
 use super::{Entombed, Keeper, Slot};
@@ -8,6 +9,9 @@ use crate::{
     key_table::{LEASE_UNLIMITED, Stop},
     lease::{Length, Nonce, NotAwaited},
 };
+
+/// Rows of leases that are in memory at once on their way to the store.
+const LEASES_AT_ONCE_MAX: usize = 256;
 
 impl Keeper {
     /// The highest wall time seen, for expiries: a clock set back revives nothing (PROTOCOL §5).
@@ -83,12 +87,15 @@ impl Keeper {
         over.then(|| self.stop_kept(tenant, &mut kept, Stop::LeaseOver, None))
     }
 
-    /// Writes down what is left of every lease. Call every [`crate::lease::STORE_EVERY_MS`] or more often.
+    /// Writes down what is left of every lease: many tenants wait together and so share a commit, and none waits for another's failure.
+    /// Answers the first error. Call every [`crate::lease::STORE_EVERY_MS`] or more often.
     pub async fn store_leases(&self) -> Result<(), Error> {
         let now = self.clock.now();
-        for tenant in self.tenants() {
-            self.store(&tenant, |kept| kept.write_lease(now)).await?;
+        let mut done = Ok(());
+        for tenants in self.tenants().chunks(LEASES_AT_ONCE_MAX) {
+            let stores = tenants.iter().map(|tenant| self.store(tenant, |kept| kept.write_lease(now)));
+            done = join_all(stores).await.into_iter().fold(done, Result::and);
         }
-        Ok(())
+        done
     }
 }

@@ -198,3 +198,17 @@ async fn storing_the_leases_puts_back_no_older_head() {
     let row = run.shelf.tenants().unwrap().remove(&OTHER).unwrap();
     assert_eq!((row.head.as_slice(), row.trust_version), (b"the second version".as_slice(), 2));
 }
+
+/// With a commit for each of thousands of tenants the leases would be stored less often than a restart takes off.
+#[tokio::test]
+async fn leases_that_are_stored_together_share_commits() {
+    let world = World::new();
+    let run = start(&world).await;
+    for n in 10..40 {
+        run.keeper.provision(TenantId(Digest([n; 32])), TenantRow::default(), Length::Unlimited).await.unwrap();
+    }
+    let before = run.shelf.commits();
+    run.keeper.store_leases().await.unwrap();
+    // The writer may take the first row before the others have come.
+    assert!(run.shelf.commits() - before <= 8, "{} commits for 32 leases", run.shelf.commits() - before);
+}

@@ -4,25 +4,22 @@
 //! a kill does not come through this mailbox at all. It puts L2 and L3 keys into the table, each under the generation in which its
 //! unseal began, probes the customers' KMS, and carries out their refusals.
 
+mod links;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use orbital::names::{Digest, KeyRef, System, TenantId};
 use parking_lot::Mutex;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, rpc::CallResult};
 
-use self::state::{Effect, State};
+use self::{
+    links::Links,
+    state::{Effect, State},
+};
 use crate::{
     clock::Clock,
     error::Error,
@@ -82,15 +79,13 @@ pub struct KeyCache {
 struct Shared {
     actor: ArcSwapOption<ActorRef<Msg>>,
     /// What a revived actor starts with.
-    links: Mutex<BTreeMap<TenantId, Link>>,
-    serials: AtomicU64,
+    links: Mutex<Links>,
 }
 
 impl KeyCache {
     /// Starts the actor on the running tokio runtime, linked to `supervisor` if there is one.
     pub async fn start(name: Option<String>, parts: Parts, supervisor: Option<ActorCell>) -> Result<Self, SpawnErr> {
-        let shared =
-            Arc::new(Shared { actor: ArcSwapOption::empty(), links: Mutex::default(), serials: AtomicU64::new(0) });
+        let shared = Arc::new(Shared { actor: ArcSwapOption::empty(), links: Mutex::default() });
         let cache = Self { parts, shared };
         cache.revive(name, supervisor).await?;
         Ok(cache)
@@ -120,17 +115,19 @@ impl KeyCache {
     }
 
     /// The tenant's L1 from now on: probed at once, unsealed from on demand. Answers the link's serial, from 1: what was asked of an
-    /// earlier link and is answered late is dropped.
+    /// earlier link and is answered late is dropped. A link that is repeated keeps its serial, unless it was muted: what its KMS says
+    /// meanwhile is said of the key in force.
     pub fn link(&self, tenant: TenantId, provider: System, key: KeyRef) -> Result<u64, Error> {
         let l1 = self.provider(&tenant, &provider)?;
-        let serial = self.shared.serials.fetch_add(1, Ordering::SeqCst) + 1;
-        let link = Link { key, l1, l1_grace_ms: Some(L1_GRACE_MS), serial };
-        self.shared.links.lock().insert(tenant, link.clone());
+        let link = Link { key, l1, l1_grace_ms: Some(L1_GRACE_MS), serial: 0 };
+        let link = self.shared.links.lock().put(tenant, provider, link);
+        let serial = link.serial;
         self.send(Msg::Linked(tenant, link)).map(|()| serial)
     }
 
     /// The link is about to be replaced: once this returns, nothing that its KMS says fences the tenant or is told.
     pub async fn mute(&self, tenant: TenantId) -> Result<(), Error> {
+        self.shared.links.lock().mute(&tenant);
         match self.running()?.call(|reply| Msg::Mute(tenant, reply), Some(UNSEAL_TIMEOUT)).await {
             Ok(CallResult::Success(())) => Ok(()),
             _ => Err(Error::Unavailable),
@@ -139,9 +136,7 @@ impl KeyCache {
 
     /// How long cached keys serve on while the KMS is out of reach (`None`: unlimited). After [`KeyCache::link`].
     pub fn grace(&self, tenant: TenantId, l1_grace_ms: Option<u64>) -> Result<(), Error> {
-        if let Some(link) = self.shared.links.lock().get_mut(&tenant) {
-            link.l1_grace_ms = l1_grace_ms;
-        }
+        self.shared.links.lock().grace(&tenant, l1_grace_ms);
         self.send(Msg::Grace(tenant, l1_grace_ms))
     }
 
@@ -234,7 +229,7 @@ impl Actor for Pen {
         me.send_interval(TICK, || Msg::Tick);
         let (state, now_ms) = (State::new(parts.probe_every_ms), parts.clock.boottime_ms());
         let mut cache = Cache { parts, state };
-        let links = shared.links.lock().clone();
+        let links = shared.links.lock().all();
         for (tenant, link) in links {
             let effects = cache.state.linked(tenant, link, now_ms);
             effects.into_iter().for_each(|effect| cache.perform(effect, &me));

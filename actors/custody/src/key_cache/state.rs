@@ -84,8 +84,12 @@ impl<R> State<R> {
     }
 
     /// The tenant's L1 from now on. Whoever waits for another one is told to try again. A link to the same key, which anyone can have
-    /// repeated, is no word of the KMS: silence goes on counting.
+    /// repeated, is no word of the KMS: silence goes on counting. Under the same serial all that is under way goes on, too.
     pub(super) fn linked(&mut self, tenant: TenantId, link: Link, now_ms: u64) -> Vec<Effect<R>> {
+        if let Some(before) = self.tenants.get_mut(&tenant).filter(|before| before.link.serial == link.serial) {
+            (before.link.l1, before.probed_ms) = (link.l1, None);
+            return self.tick(now_ms);
+        }
         let before = self.tenants.get(&tenant);
         let heard_ms = before.filter(|before| before.link.key == link.key).map_or(now_ms, |before| before.heard_ms);
         let away = before.is_some_and(|before| before.away);

@@ -123,13 +123,26 @@ fn a_link_that_is_repeated_is_no_word_of_the_kms() {
     state.linked(TENANT, link(), 9_000);
     state.probed(TENANT, 1, Err(unreachable()), 9_000);
     assert_eq!(words(state.tick(10_001)), ["away"]);
-    let other = Link { key: KeyRef::new("arn:other").unwrap(), ..link() };
+    let other = Link { key: KeyRef::new("arn:other").unwrap(), serial: 2, ..link() };
     assert_eq!(words(state.linked(TENANT, other, 11_000)), ["probe"]);
     assert_eq!(
-        words(state.probed(TENANT, 1, Ok(()), 12_000)),
+        words(state.probed(TENANT, 2, Ok(()), 12_000)),
         ["back", "tell ENABLED"],
         "what silence caused is lifted"
     );
+}
+
+/// Anyone can have a link repeated: nobody who waits is turned away by it, no second call is made, and an answer under way counts.
+#[test]
+fn a_link_that_is_repeated_interrupts_nothing() {
+    let mut state = linked();
+    assert_eq!(words(state.unseal(TENANT, system("a"), 1)), ["L2"]);
+    assert!(words(state.linked(TENANT, link(), 1)).is_empty(), "a probe is in flight");
+    assert!(words(state.hold(TENANT)).is_empty(), "and so is the L2");
+    assert_eq!(words(state.probed(TENANT, 1, Err(stopped()), 2)), ["fence", "tell DISABLED"]);
+    assert_eq!(words(state.linked(TENANT, link(), 3)), ["probe"], "at once");
+    assert_eq!(state.l1_state(&TENANT), Some(l1::State::Disabled));
+    assert_eq!(words(state.l2_unsealed(TENANT, 1, Ok(()), true, 4)), ["L3 a"]);
 }
 
 /// What was asked of the link before is answered after the new one came: neither its no nor its yes is about the key in force.

@@ -102,6 +102,12 @@ impl Shelf {
         self.base.close();
     }
 
+    /// How often anything was committed.
+    #[cfg(test)]
+    pub(crate) fn commits(&self) -> usize {
+        self.base.commits.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
     fn rows(&self) -> Rows<'_> {
         Rows { key: &self.key, region: self.owner.region.as_str() }
     }

@@ -43,6 +43,10 @@ pub struct TenantRow {
     /// another tenant names it later. Turns grow over all tenants of the node.
     #[serde(default)]
     pub claims: BTreeMap<Digest, u64>,
+    /// The head's L1 link is to lift the refusal of L1 that held when it became durable, in this generation: void once another stop has
+    /// begun a later one.
+    #[serde(default)]
+    pub clears: Option<Generation>,
 }
 
 impl TenantRow {

@@ -29,12 +29,20 @@ pub(super) struct Base {
     database: RwLock<Option<Database>>,
     /// Closed for good.
     ended: AtomicBool,
+    #[cfg(test)]
+    pub(super) commits: std::sync::atomic::AtomicUsize,
 }
 
 impl Base {
     pub(super) fn open(path: PathBuf) -> Result<Arc<Self>, Error> {
         let database = Database::create(&path).map_err(failed("open"))?;
-        Ok(Arc::new(Self { path, database: RwLock::new(Some(database)), ended: AtomicBool::new(false) }))
+        Ok(Arc::new(Self {
+            path,
+            database: RwLock::new(Some(database)),
+            ended: AtomicBool::new(false),
+            #[cfg(test)]
+            commits: Default::default(),
+        }))
     }
 
     /// Reads one consistent view.
@@ -86,6 +94,8 @@ impl Base {
         let mut transaction = database.begin_write().map_err(failed("write"))?;
         transaction.set_two_phase_commit(true);
         jobs.iter_mut().for_each(|job| job.run(&transaction));
+        #[cfg(test)]
+        self.commits.fetch_add(1, Ordering::SeqCst);
         transaction.commit().map_err(failed("write"))
     }
 }

@@ -67,11 +67,11 @@ impl Steward {
         }
         for effect in &judged.effects {
             match effect {
-                Effect::Persist => self.persist(tenant, cell, &judged.next).await?,
-                Effect::Kill => {}
+                Effect::Persist => self.persist(tenant, cell, judged).await?,
+                // A kill is none of this lane's. What a link is to lift is written down with the head, and lifted with the link.
+                Effect::Kill | Effect::LiftL1Stop => {}
                 Effect::Unkill => self.unkill(tenant, cell).await?,
-                Effect::LiftL1Stop => self.lift_l1_stop(tenant, cell).await?,
-                Effect::Link(l1) => self.link(tenant, cell, l1, judged.next.trust()).await?,
+                Effect::Link(l1) => self.put_link(tenant, cell, l1, judged.next.trust()).await?,
                 Effect::Hold => self.cache.hold(tenant)?,
                 Effect::Callers => self.show_callers(&tenant, judged.next.trust()),
                 Effect::Renew { nonce, seconds } => self.renew(tenant, cell, nonce, *seconds).await?,
@@ -82,8 +82,9 @@ impl Steward {
     }
 
     /// Makes a new standing durable, then current. A kill that came meanwhile stays: the sets only grow.
-    async fn persist(&self, tenant: TenantId, cell: &Arc<Cell>, next: &Standing) -> Result<(), Unmet> {
-        let joined = cell.standing.load().joined(next);
+    async fn persist(&self, tenant: TenantId, cell: &Arc<Cell>, judged: &Judged) -> Result<(), Unmet> {
+        let joined = cell.standing.load().joined(&judged.next);
+        let clears = judged.effects.contains(&Effect::LiftL1Stop);
         let head = joined.to_bytes()?;
         let (anchors, turn) = (self.callers.anchors(joined.trust()), self.keeper.next_turn());
         let set = |row: &mut TenantRow| {
@@ -92,9 +93,12 @@ impl Steward {
             row.trust_version = joined.trust().version;
             row.epoch = Epoch(joined.epoch());
             row.restored = Some(Known::of(joined.restored()));
+            if clears {
+                row.clears = Some(row.generation);
+            }
         };
         self.keeper.advance(&tenant, set).await?;
-        cell.standing.rcu(|standing| standing.joined(next));
+        cell.standing.rcu(|standing| standing.joined(&judged.next));
         Ok(())
     }
 
@@ -172,12 +176,21 @@ impl Steward {
         cell
     }
 
+    /// Lifts what the link is to lift, once; a repeated link ends what a failed disk cut short. The KMS of the link that is durable is asked
+    /// from here on, whatever became of the lift.
+    async fn put_link(&self, tenant: TenantId, cell: &Cell, l1: &L1Ref, trust: &TrustRoot) -> Result<(), Unmet> {
+        let due = self.keeper.has_to_clear(&tenant);
+        let lifted = if due { self.lift_l1_stop(tenant, cell).await } else { Ok(()) };
+        self.link(tenant, cell, l1, trust).await?;
+        lifted
+    }
+
     /// A new link clears what the KMS of the one before has said; what it says late, it says to nobody.
     async fn lift_l1_stop(&self, tenant: TenantId, cell: &Cell) -> Result<(), Unmet> {
         let mut heeded = cell.l1_turn.lock().await;
         *heeded = 0;
         if let Err(why) = self.cache.mute(tenant).await {
-            // A cache that has fallen says nothing either. This lift is not repeated when the link comes again.
+            // A cache that has fallen says nothing either.
             tracing::warn!(%tenant, "the L1 link before this one could not be muted: {why}");
         }
         Ok(self.keeper.lift(&tenant, Stop::L1Stop).await?)

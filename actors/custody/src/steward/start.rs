@@ -85,6 +85,13 @@ impl Steward {
             (false, true) => self.keeper.lift(tenant, Stop::Killed).await?,
             (false, false) => {}
         }
+        if stops.holds(Stop::L1Stop)
+            && self.keeper.has_to_clear(tenant)
+            && let Err(why) = self.keeper.lift(tenant, Stop::L1Stop).await
+        {
+            // The link was durable, the lift was not, and is not now: the link sent again lifts it.
+            tracing::error!(%tenant, "the L1 link has cleared the refusal before it, which cannot be lifted durably: {why}");
+        }
         self.show_callers(tenant, standing.trust());
         let cell = self.admit(standing);
         let standing = cell.standing.load_full();
