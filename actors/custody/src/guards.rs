@@ -10,6 +10,9 @@
 //! | `durable_epoch` | [`must_write`] | `high_water::tests`, `shelf::tombstone::tests`, `keyring` restart tests |
 //! | `high_water` | [`behind`] | `high_water::tests::a_store_behind_the_file_is_sealed`, `steward::tests::put_back` |
 //! | `lease_clock` | [`elapsed_ms`], [`past`] | `lease::tests`, `key_table::tests::a_lease_ends_by_itself` |
+//! | `lease_nonce` | [`spend`] | `lease::tests::a_nonce_works_once_and_never_after_a_newer_one` |
+//! | `replayed` | [`follows`] | `standing::tests::a_replayed_or_leaping_grant_is_refused` |
+//! | `forged` | `orbital::certificate::certify` | `standing::tests::every_directive_without_its_proof_is_refused_and_changes_nothing` |
 
 use crate::names::{Epoch, Generation};
 
@@ -74,4 +77,24 @@ pub(crate) fn elapsed_ms(then_ms: u64, now_ms: u64) -> u64 {
 #[cfg(mutant = "lease_clock")]
 pub(crate) fn elapsed_ms(_then_ms: u64, _now_ms: u64) -> u64 {
     0
+}
+
+/// Takes out the nonce at this place, with all older ones: each renews once, and none after a newer one.
+#[cfg(not(mutant = "lease_nonce"))]
+pub(crate) fn spend<T: Copy>(drawn: &mut Vec<T>, at: usize) -> Option<T> {
+    drawn.drain(..=at).next_back()
+}
+#[cfg(mutant = "lease_nonce")]
+pub(crate) fn spend<T: Copy>(drawn: &mut Vec<T>, at: usize) -> Option<T> {
+    drawn.get(at).copied()
+}
+
+/// A grant's epoch is above that of the head: one that is sent again by anyone, later, grants nothing.
+#[cfg(not(mutant = "replayed"))]
+pub(crate) fn follows(epoch: u64, here: u64) -> bool {
+    epoch > here
+}
+#[cfg(mutant = "replayed")]
+pub(crate) fn follows(_epoch: u64, _here: u64) -> bool {
+    true
 }

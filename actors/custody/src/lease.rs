@@ -98,7 +98,7 @@ impl Lease {
     pub fn renew(&mut self, nonce: &Nonce, length: Length, now: Now) -> Result<(), NotAwaited> {
         self.see(now);
         let at = self.drawn.iter().position(|drawn| drawn.nonce == *nonce).ok_or(NotAwaited)?;
-        let drawn = self.drawn.drain(..=at).next_back().ok_or(NotAwaited)?;
+        let drawn = guards::spend(&mut self.drawn, at).ok_or(NotAwaited)?;
         self.until_ms = deadline(drawn.at_ms, length);
         Ok(())
     }

@@ -95,8 +95,24 @@ impl Certified {
 /// (PROTOCOL §4), and so is a link of the chain, whose order is its version.
 pub fn certify(certificate: &Certificate, chain: &Chain, now: u64) -> Result<Certified, Uncertified> {
     let change = Change::from_bytes(&certificate.change)?;
+    let signers = proven(check(certificate, &change, chain, now))?;
+    Ok(Certified { digest: Change::digest_of(&certificate.change), change, signers })
+}
+
+/// Without the signatures nothing is certified.
+#[cfg(not(mutant = "forged"))]
+fn proven(signers: Result<BTreeSet<Person>, Uncertified>) -> Result<BTreeSet<Person>, Uncertified> {
+    signers
+}
+#[cfg(mutant = "forged")]
+fn proven(signers: Result<BTreeSet<Person>, Uncertified>) -> Result<BTreeSet<Person>, Uncertified> {
+    Ok(signers.unwrap_or_default())
+}
+
+/// Whose signatures carry the change.
+fn check(certificate: &Certificate, change: &Change, chain: &Chain, now: u64) -> Result<BTreeSet<Person>, Uncertified> {
     let trust = chain.current();
-    let proposed = check_place(certificate, &change, chain)?;
+    let proposed = check_place(certificate, change, chain)?;
     let lasting = change.kind().is_stop() || change.action.next().is_some();
     if !lasting && now > proposed.expires {
         return Err(Uncertified::Expired { expired: proposed.expires, now });
@@ -111,7 +127,7 @@ pub fn certify(certificate: &Certificate, chain: &Chain, now: u64) -> Result<Cer
         meets_closure(trust, next, &signers)?;
     }
     check_confirmed(certificate, &proposed, trust)?;
-    Ok(Certified { digest: Change::digest_of(&certificate.change), change, signers })
+    Ok(signers)
 }
 
 /// Deployment, tenant, trust version and digests: that this certificate is for this tenant and this time.

@@ -39,7 +39,8 @@ impl Standing {
 
     fn grant_epoch(&self, certified: &Certified) -> Result<u64, Refusal> {
         let (found, here) = (certified.change().epoch, self.epoch);
-        if found > here && found - here <= EPOCH_STEP_MAX { Ok(found) } else { Err(Refusal::Epoch { found, here }) }
+        let leaps = found.saturating_sub(here) > EPOCH_STEP_MAX;
+        if guards::follows(found, here) && !leaps { Ok(found) } else { Err(Refusal::Epoch { found, here }) }
     }
 
     /// A stop: applied on arrival, told apart by digest, whatever the epoch.
