@@ -14,7 +14,7 @@ use std::{
 };
 
 use custody::{
-    by_hand::ByHand,
+    by_hand::{self, ByHand},
     clock::{Clock, SystemClock},
     high_water::Verdict,
     keeper::Keeper,
@@ -345,10 +345,11 @@ struct Stops {
 
 impl stop_listener::StopSink for Stops {
     fn stop(&self, directive: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>> {
-        let (steward, by_hand) = (self.steward.clone(), self.by_hand.clone());
+        let (arrived, steward, by_hand) = (std::time::Instant::now(), self.steward.clone(), self.by_hand.clone());
         Box::pin(async move {
-            let ack = steward.receive(&directive, std::time::Instant::now()).await?;
-            by_hand.answered(&directive, &ack);
+            let known = by_hand::kill_of(&directive).is_some_and(|(tenant, kill)| steward.knows_kill(&tenant, &kill));
+            let ack = steward.receive(&directive, arrived).await?;
+            by_hand.answered(&directive, &ack, known);
             Some(ack)
         })
     }

@@ -5,6 +5,8 @@
 //! keep a stop out: who says nothing is let go after [`HEAD_TIMEOUT`], who is slow after [`READ_TIMEOUT`], and when all places are taken the
 //! oldest request that is not whole gives way (`seats.rs`).
 //!
+//! A file with more links than travel at once is handed over in parts (`deliver.rs`).
+//!
 //! ```text
 //! sender ──▶ u32 BE length · JSON {"genesis", "links", "certificate"}
 //! region ──▶ u32 BE length · JSON {"ack": Signed} or {"error": {"what", "why", "fix"}}
@@ -75,7 +77,8 @@ pub trait StopSink: Send + Sync + 'static {
 #[serde(deny_unknown_fields)]
 pub struct StopFile {
     pub genesis: Genesis,
-    /// From version 2 of the trust root on, oldest first.
+    /// From version 2 of the trust root on, oldest first, and however many in a file. A request holds at most
+    /// [`LINKS_PER_DIRECTIVE_MAX`] that follow each other.
     pub links: Vec<Certificate>,
     pub certificate: Certificate,
 }
@@ -169,7 +172,7 @@ impl Failed {
                 "send the file again, in one go"
             }
             Self::TooLarge(_) | Self::NoStop(NoStop::TooLarge(_) | NoStop::TooManyLinks(_)) => {
-                "leave out the links of trust versions that the region has acknowledged"
+                "send the file with `kcm revoke deliver`, which sends the links that the region lacks in parts that fit"
             }
             Self::Unreadable(_) | Self::NoStop(NoStop::Malformed(_) | NoStop::OtherTenant { .. }) => {
                 "send the file as `kcm revoke sign` wrote it"

@@ -11,8 +11,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::exit::Failure;
 
-/// Largest file that a command reads at once, in bytes.
-pub(crate) const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Largest file that a command reads at once, in bytes: a trust chain as large as the portal answers one, and the white space in the file.
+pub(crate) const FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 pub(crate) fn read(what: &str, path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |why: String| {

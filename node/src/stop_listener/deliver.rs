@@ -1,11 +1,17 @@
-//! The sender's side: hands a stop to one region and proves its answer. `kcm revoke sign` uses it; no part of governance is needed.
+//! The sender's side: hands a stop to one region and proves its answer. `kcm revoke deliver` uses it; no part of governance is needed.
+//!
+//! A file holds every link since the genesis, and is as long as it must be; a request is bounded. So the newest links that fit go first,
+//! which is all that a region needs that is up to date: it stops at once. A region further behind refuses, its signed refusal says which
+//! version it holds, and the links from there on follow in parts, each with the same certificate. The region follows the links of every
+//! part, refuses all but the last, and stops with that.
 
 use std::time::Duration;
 
 use orbital::{
+    certificate::Certificate,
     chain::Chain,
     change::Change,
-    directive::Directive,
+    directive::{Directive, LINKS_PER_DIRECTIVE_MAX},
     names::Digest,
     report::{Outcome, SyncAck},
     sign::Signed,
@@ -14,6 +20,8 @@ use tokio::{net::TcpStream, time::timeout};
 
 use super::{ANSWER_BYTES_MAX, Answer, REQUEST_BYTES_MAX, StopFile, Trouble, read_frame, say};
 
+/// Bytes of links in one request, as JSON: half of it, the rest is for genesis and certificate.
+const LINKS_BYTES_MAX: usize = REQUEST_BYTES_MAX / 2;
 /// To reach the region.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// To send the stop.
@@ -27,7 +35,7 @@ pub enum Undelivered {
     #[error("nothing was sent: the stop file does not hold: {0}; gather it anew with `kcm revoke sign`")]
     Unsound(String),
     #[error(
-        "nothing was sent: the stop has {0} bytes, at most {REQUEST_BYTES_MAX} travel; leave out links the region has"
+        "a part of the stop with a single link has {0} bytes, at most {REQUEST_BYTES_MAX} travel; have the stop proposed at governance"
     )]
     TooLarge(usize),
     #[error("nothing was sent: {address} was not reached: {why}; check the region's stop address in the topology")]
@@ -42,31 +50,71 @@ pub enum Undelivered {
     Unproven { address: String, why: String },
 }
 
-/// Hands `file` to the stop listener at `address` (`host:port`) and gives the region's SyncAck, its signature verified with the report key
-/// that the file's trust chain names. [`SyncAck::peek`] reads it; its outcome may still be a refusal by the region.
+/// Hands `file` to the stop listener at `address` (`host:port`), in parts where the region lacks more links than travel at once, and gives
+/// the region's last SyncAck, its signature verified with the report key that the file's trust chain names. [`SyncAck::peek`] reads it; its
+/// outcome may still be a refusal by the region.
 ///
 /// # Errors
 /// [`Undelivered`] where no such answer came.
 pub async fn deliver(address: &str, file: &StopFile) -> Result<Signed, Undelivered> {
+    let chain = chain(file).map_err(Undelivered::Unsound)?;
+    let newest = newest(&file.links);
+    let left_out = file.links.len() - newest.len();
+    let answer = hand_over(address, &part(file, newest), &chain).await?;
+    let said = SyncAck::peek(&answer).map_err(|e| Undelivered::Unsound(e.to_string()))?;
+    // The first link makes version 2. A region that holds none knows no such tenant, and links do not help it.
+    let held = usize::try_from(said.trust_version).unwrap_or(usize::MAX);
+    let lacks = held.checked_sub(1).filter(|held| said.outcome == Outcome::Refused && *held < left_out);
+    let Some(missing) = lacks.and_then(|held| file.links.get(held..)) else { return Ok(answer) };
+    let (mut missing, mut answer) = (missing, answer);
+    while !missing.is_empty() {
+        let (next, rest) = missing.split_at(fit(missing.iter()));
+        answer = hand_over(address, &part(file, next), &chain).await?;
+        missing = rest;
+    }
+    Ok(answer)
+}
+
+/// How many of these links travel at once, at least one.
+fn fit<'l>(links: impl Iterator<Item = &'l Certificate>) -> usize {
+    let mut bytes = 0_usize;
+    let fits = |link: &&Certificate| {
+        // What cannot be written is found when it is sent.
+        bytes = bytes.saturating_add(serde_json::to_vec(link).map_or(0, |json| json.len() + 1));
+        bytes <= LINKS_BYTES_MAX
+    };
+    links.take(LINKS_PER_DIRECTIVE_MAX).take_while(fits).count().max(1)
+}
+
+/// The newest links that travel at once.
+fn newest(links: &[Certificate]) -> &[Certificate] {
+    links.split_at(links.len().saturating_sub(fit(links.iter().rev()))).1
+}
+
+fn part(file: &StopFile, links: &[Certificate]) -> StopFile {
+    StopFile { genesis: file.genesis.clone(), links: links.to_vec(), certificate: file.certificate.clone() }
+}
+
+/// Sends one request, and proves the answer to it.
+async fn hand_over(address: &str, part: &StopFile, chain: &Chain) -> Result<Signed, Undelivered> {
     let unsound = |why: String| Undelivered::Unsound(why);
-    let (_, directive) = file.directive().map_err(|e| unsound(e.to_string()))?;
-    let directive = Directive::digest_of(&directive.encode().map_err(|e| unsound(e.to_string()))?);
-    let change = Change::digest_of(&file.certificate.change);
-    let chain = chain(file).map_err(unsound)?;
-    let size = serde_json::to_vec(file).map_err(|e| unsound(e.to_string()))?.len();
+    let size = serde_json::to_vec(part).map_err(|e| unsound(e.to_string()))?.len();
     if size > REQUEST_BYTES_MAX {
         return Err(Undelivered::TooLarge(size));
     }
+    let (_, directive) = part.directive().map_err(|e| unsound(e.to_string()))?;
+    let directive = Directive::digest_of(&directive.encode().map_err(|e| unsound(e.to_string()))?);
+    let change = Change::digest_of(&part.certificate.change);
     let unreached = |why: String| Undelivered::Unreached { address: address.to_owned(), why };
     let mut stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(unreached(error.to_string())),
         Err(_) => return Err(unreached(format!("no answer within {CONNECT_TIMEOUT:?}"))),
     };
-    match exchange(&mut stream, file).await.map_err(|why| Undelivered::Broken { address: address.to_owned(), why })? {
+    match exchange(&mut stream, part).await.map_err(|why| Undelivered::Broken { address: address.to_owned(), why })? {
         Answer::Error(trouble) => Err(Undelivered::Refused(trouble)),
         Answer::Ack(ack) => {
-            prove(&ack, &chain, directive, change)
+            prove(&ack, chain, directive, change)
                 .map_err(|why| Undelivered::Unproven { address: address.to_owned(), why })?;
             Ok(ack)
         }

@@ -9,9 +9,11 @@ use std::{
 };
 
 use orbital::{
-    names::NodeName,
+    certificate::certify,
+    chain::Chain,
+    names::{NodeName, System},
     report::{Outcome, SyncAck},
-    testing::World,
+    testing::{NOW, World},
 };
 use tokio::{
     net::TcpSocket,
@@ -65,6 +67,62 @@ impl StopSink for Region {
         let answer = self.works.then_some(signed);
         Box::pin(async move { answer })
     }
+}
+
+/// A region that holds a chain up to some version, and follows the links of each stop, as far as they join on.
+struct Behind {
+    world: World,
+    chain: Mutex<Chain>,
+    /// What its answers say that it holds: the links of stops are not durable.
+    holds: u64,
+    took: mpsc::UnboundedSender<Directive>,
+}
+
+impl StopSink for Behind {
+    fn stop(&self, bytes: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>> {
+        let directive = Directive::decode(&bytes).unwrap();
+        let Directive::Kill(warrant) = &directive else { panic!("{} reached the region", directive.name()) };
+        let mut chain = self.chain.lock().unwrap();
+        for link in &warrant.links {
+            if let Ok((longer, _)) = chain.extend(link) {
+                *chain = longer;
+            }
+        }
+        let applied = self.holds > 0 && certify(&warrant.certificate, &chain, NOW).is_ok();
+        let ack = SyncAck {
+            domain: Kind::SyncAck.domain(),
+            deployment: self.world.deployment(),
+            tenant: self.world.tenant(),
+            region: orbital::testing::region(REGION),
+            directive: Directive::digest_of(&bytes),
+            change: applied.then(|| Change::digest_of(&warrant.certificate.change)),
+            outcome: if applied { Outcome::Applied } else { Outcome::Refused },
+            why: String::new(),
+            members: BTreeSet::from([NodeName::new("fra-1").unwrap()]),
+            trust_version: self.holds,
+            epoch: 1,
+            generation: 2,
+            at_us: 0,
+            took_us: 1,
+        };
+        let signed = ack.sign(self.world.report_key(REGION)).unwrap();
+        self.took.send(directive).unwrap();
+        Box::pin(async move { Some(signed) })
+    }
+}
+
+/// A tenant with so many versions after the first, and its links.
+fn grown(versions: usize) -> (World, Vec<Certificate>) {
+    let mut world = World::new();
+    let mut grow = |n| {
+        let system = System::new(format!("system-{n}")).unwrap();
+        let next = world.next(|root| assert!(root.systems.insert(system.clone())));
+        let link = world.certificate(Action::RegisterSystem { system, next }, "alice", &["bob"]);
+        world.extend(&link);
+        link
+    };
+    let links = (0..versions).map(&mut grow).collect();
+    (world, links)
 }
 
 /// Counts how many stops are with it at once; each takes many turns of the runtime.
@@ -407,6 +465,47 @@ async fn an_answer_to_another_stop_proves_nothing() {
     let refused = deliver(&address, &file(other)).await.unwrap_err();
     assert!(matches!(refused, Undelivered::Unproven { .. }), "{refused}");
     replay.await.unwrap();
+}
+
+/// What a region answers that holds this chain, and whose answers say that it holds this version; and the links that reached it.
+async fn delivered(file: &StopFile, chain: Chain, holds: u64) -> (Outcome, Vec<Vec<Certificate>>) {
+    let (sender, mut took) = mpsc::unbounded_channel();
+    let sink = Behind { world: World::new(), chain: Mutex::new(chain), holds, took: sender };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn(serve(listener, Arc::new(sink), Limits::default(), async { _ = stopped.await }));
+    let ack = SyncAck::peek(&deliver(&address, file).await.unwrap()).unwrap();
+    drop(stop);
+    task.await.unwrap();
+    let mut parts = Vec::new();
+    while let Some(directive) = took.recv().await {
+        parts.push(directive.links().to_vec());
+    }
+    (ack.outcome, parts)
+}
+
+#[tokio::test]
+async fn a_stop_with_more_links_than_travel_at_once_stops_a_region_far_behind() {
+    let (world, links) = grown(300);
+    let file = StopFile { genesis: world.genesis(), links: links.clone(), certificate: world.kill() };
+    let (outcome, parts) = delivered(&file, world.genesis().found().unwrap(), 1).await;
+    assert_eq!(outcome, Outcome::Applied);
+    assert!(links.ends_with(&parts[0]) && !parts[0].is_empty(), "the newest go first");
+    assert!(parts.len() > 2);
+    assert_eq!(parts[1..].concat(), links, "then all that it lacks");
+}
+
+#[tokio::test]
+async fn links_that_do_not_help_are_not_sent() {
+    let (world, links) = grown(90);
+    let file = StopFile { genesis: world.genesis(), links: links.clone(), certificate: world.kill() };
+    let founded = || world.genesis().found().unwrap();
+    for (chain, holds, outcome) in [(world.chain().clone(), 91, Outcome::Applied), (founded(), 0, Outcome::Refused)] {
+        let (answered, parts) = delivered(&file, chain, holds).await;
+        assert_eq!((answered, parts.len()), (outcome, 1), "of a region that holds version {holds}");
+        assert!(parts[0].len() < links.len(), "there were more to send");
+    }
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ impl Standing {
             Directive::Probe { change, proposal, .. } => self.probe(change, proposal, me),
             Directive::Hold { .. } => self.hold(),
             Directive::Link(warrant) => self.link(warrant, me, now),
-            Directive::Kill(warrant) => self.kill(warrant, me, now),
+            Directive::Kill(warrant) => self.reach(warrant)?.kill(&warrant.certificate, me, now),
             Directive::Restore(warrant) => self.restore(warrant, me, now),
             Directive::Trust(warrant) => self.extend(warrant, "trust", now),
             Directive::Callers(warrant) => self.extend(warrant, "callers", now),
@@ -27,12 +27,17 @@ impl Standing {
         }
     }
 
-    /// The chain as far as the warrant's links lead, and the certificate checked under it.
-    fn certified(&self, warrant: &Warrant, now: u64) -> Result<(Self, Certified), Refusal> {
+    /// As far as the warrant's links lead.
+    pub(crate) fn reach(&self, warrant: &Warrant) -> Result<Self, Refusal> {
         if warrant.tenant != self.tenant() {
             return Err(Refusal::Unknown(warrant.tenant));
         }
-        let followed = self.clone().follow(&warrant.links)?;
+        self.clone().follow(&warrant.links)
+    }
+
+    /// The chain as far as the warrant's links lead, and the certificate checked under it.
+    fn certified(&self, warrant: &Warrant, now: u64) -> Result<(Self, Certified), Refusal> {
+        let followed = self.reach(warrant)?;
         let certified = certify(&warrant.certificate, &followed.chain, now)?;
         Ok((followed, certified))
     }
@@ -43,13 +48,14 @@ impl Standing {
         if guards::follows(found, here) && !leaps { Ok(found) } else { Err(Refusal::Epoch { found, here }) }
     }
 
-    /// A stop: applied on arrival, told apart by digest, whatever the epoch.
-    pub(crate) fn kill(&self, warrant: &Warrant, me: &Identity, now: u64) -> Result<Judged, Refusal> {
-        let (mut next, certified) = self.certified(warrant, now)?;
+    /// A stop: applied on arrival, told apart by digest, whatever the epoch. The links that came with it were followed before.
+    pub(crate) fn kill(&self, certificate: &Certificate, me: &Identity, now: u64) -> Result<Judged, Refusal> {
+        let certified = certify(certificate, &self.chain, now)?;
         if !matches!(certified.change().action, Action::RevokeL1 {}) {
             return Err(Refusal::WrongChange { directive: "kill", kind: certified.change().kind() });
         }
         names_region(&certified, me)?;
+        let mut next = self.clone();
         next.know(certified.digest());
         let mut effects = Vec::new();
         if next.is_killed() {
@@ -112,10 +118,7 @@ impl Standing {
 
     /// A new version of the trust root.
     fn extend(&self, warrant: &Warrant, directive: &'static str, now: u64) -> Result<Judged, Refusal> {
-        if warrant.tenant != self.tenant() {
-            return Err(Refusal::Unknown(warrant.tenant));
-        }
-        let followed = self.clone().follow(&warrant.links)?;
+        let followed = self.reach(warrant)?;
         let change = Some(orbital::change::Change::digest_of(&warrant.certificate.change));
         if followed.has_link(&warrant.certificate) {
             // A kill may have brought it as a link: it is known, and not durable yet.

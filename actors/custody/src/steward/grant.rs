@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use orbital::{
     certificate::Certificate,
     chain::Genesis,
@@ -167,7 +167,8 @@ impl Steward {
     pub(super) fn admit(&self, standing: Standing) -> Arc<Cell> {
         let tenant = standing.tenant();
         let (l1, l1_turn) = (Mutex::new(L1State::Pending), tokio::sync::Mutex::default());
-        let cell = Arc::new(Cell { standing: ArcSwap::from_pointee(standing), l1, l1_turn });
+        let cell =
+            Arc::new(Cell { standing: ArcSwap::from_pointee(standing), run_up: ArcSwapOption::empty(), l1, l1_turn });
         self.tenants.rcu(|tenants| {
             let mut next = BTreeMap::clone(tenants);
             next.insert(tenant, cell.clone());

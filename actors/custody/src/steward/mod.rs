@@ -18,7 +18,7 @@ use std::{
     time::Instant,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use orbital::{
     directive::Directive,
     names::{Digest, NodeName, TenantId},
@@ -57,6 +57,9 @@ pub type Probes = Arc<dyn Fn(Probed) + Send + Sync>;
 struct Cell {
     /// Read without a lock: a kill must not wait for whoever else reads it.
     standing: ArcSwap<Standing>,
+    /// How far the links of stops have led that came in parts: a stop of a later version is judged from here. No other directive is, and
+    /// nothing is served by it, until such a stop is certified.
+    run_up: ArcSwapOption<Standing>,
     l1: Mutex<L1State>,
     /// What the customer's KMS said is acted upon one after the other, if it was said under the link of this serial.
     l1_turn: tokio::sync::Mutex<u64>,
@@ -168,6 +171,11 @@ impl Steward {
     /// Each tenant with the state of its L1: for health and metrics.
     pub fn l1_states(&self) -> Vec<(TenantId, L1State)> {
         self.tenants.load().iter().map(|(id, cell)| (*id, *cell.l1.lock())).collect()
+    }
+
+    /// This kill is known here: whoever brings it again stops nothing by it.
+    pub fn knows_kill(&self, tenant: &TenantId, kill: &Digest) -> bool {
+        self.cell(tenant).is_some_and(|cell| cell.standing.load().kills().contains(kill))
     }
 
     /// What keeps a tenant from being served here.

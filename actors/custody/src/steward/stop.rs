@@ -2,13 +2,36 @@
 
 use std::sync::Arc;
 
-use orbital::{directive::Warrant, names::Digest};
+use orbital::{certificate::Uncertified, directive::Warrant, names::Digest};
 
 use super::{Cell, Steward, Unmet};
 use crate::{
     key_table::Stop,
     standing::{Effect, Judged, Refusal, Standing},
 };
+
+impl Cell {
+    /// From where a stop is judged first, if that is not where the region stands: one that is far behind gets the links in several
+    /// directives, each refused but the last (PROTOCOL §4).
+    fn ahead_of(&self, standing: &Standing) -> Option<Standing> {
+        let run_up = self.run_up.load_full()?;
+        (run_up.trust().version > standing.trust().version).then(|| standing.joined(&run_up))
+    }
+
+    /// A refused stop was of a later version than its links led to: its links are certified by themselves, and lead the next one.
+    fn keep_run_up(&self, reached: Standing) {
+        let reached = Arc::new(reached);
+        self.run_up.rcu(|known| match known {
+            Some(known) if known.trust().version >= reached.trust().version => Some(known.clone()),
+            _ => Some(reached.clone()),
+        });
+    }
+}
+
+/// The certificate is of a later version than the links led to.
+fn is_ahead(why: &Refusal) -> bool {
+    matches!(why, Refusal::Uncertified(Uncertified::Ahead { .. }))
+}
 
 /// A kill whose certificate holds, and the standing that it was judged against.
 pub(super) struct Certain {
@@ -30,8 +53,25 @@ impl Steward {
         let cell = self.cell(&warrant.tenant).ok_or(Refusal::Unknown(warrant.tenant))?;
         let now = self.clock.now().wall_ms / 1_000;
         let standing = cell.standing.load_full();
-        let judged = standing.kill(warrant, &self.me, now)?;
-        Ok(Certain { cell, standing, judged })
+        let judged = match cell.ahead_of(&standing) {
+            None => self.judged(&cell, &standing, warrant, now),
+            // Whoever brings links must not make a stop fail by it: one that holds where the region stands is performed.
+            Some(ahead) => match self.judged(&cell, &ahead, warrant, now) {
+                Err(why) if !is_ahead(&why) => self.judged(&cell, &standing, warrant, now).map_err(|_| why),
+                judged => judged,
+            },
+        };
+        Ok(Certain { standing, judged: judged?, cell })
+    }
+
+    /// A stop's links, then its certificate, from here.
+    fn judged(&self, cell: &Cell, from: &Standing, warrant: &Warrant, now: u64) -> Result<Judged, Refusal> {
+        let reached = from.reach(warrant)?;
+        let judged = reached.kill(&warrant.certificate, &self.me, now);
+        if judged.as_ref().is_err_and(is_ahead) {
+            cell.keep_run_up(reached);
+        }
+        judged
     }
 
     /// The stop, then one look back: a restore that names this very kill and was put in force beside it found nothing to lift, and
@@ -68,6 +108,7 @@ impl Steward {
         }
         // Whatever came between (a restore, another kill) is kept: the sets only grow.
         cell.standing.rcu(|current| current.joined(&judged.next));
+        cell.run_up.store(None);
         if judged.next.trust().callers == standing.trust().callers {
             self.callers.close(&tenant);
         } else {

@@ -10,12 +10,13 @@ mod stops;
 use std::{fs, path::PathBuf, sync::atomic::AtomicUsize, sync::atomic::Ordering, time::Instant};
 
 use orbital::{
+    certificate::Certificate,
     change::{Action, Change},
     directive::{LeaseGrant, Warrant},
     hello::Span,
     names::{KeyRef, System},
     report::{Load, Observed as Held},
-    testing::{World, region, secret},
+    testing::{World, actor, person, region, secret},
     trust::{Anchor, CallerRule},
 };
 use tokio::sync::mpsc;
@@ -152,6 +153,15 @@ impl House {
     fn restore(&mut self, epoch: u64, kill: Digest) -> Directive {
         self.world.epoch = epoch;
         Directive::Restore(self.world.warrant(self.world.restore([kill])))
+    }
+    /// The next version of the trust root: one system more.
+    fn another_version(&mut self, n: u64) -> Certificate {
+        self.world.epoch = n + 2;
+        let system = System::new(format!("system-{n}")).unwrap();
+        let next = self.world.next(|root| assert!(root.systems.insert(system.clone())));
+        let link = self.world.certificate(Action::RegisterSystem { system, next }, "alice", &["bob"]);
+        self.world.extend(&link);
+        link
     }
     fn tombstone(&self) -> PathBuf {
         self.rig.path("store").join("tombstones").join(self.world.tenant().to_string())

@@ -18,11 +18,33 @@ const LINKS_BYTES_MAX: usize = 512 * 1024;
 /// What names, lengths and signatures add to a certificate's statements, at most.
 const CERTIFICATE_OVERHEAD: usize = 256;
 
-/// The links after a version, as far as they fit beside a certificate. A region further behind gets the rest by reconcile.
+/// The links after a version, as far as they fit beside a grant's certificate. A region further behind gets the rest by reconcile.
 pub(crate) fn links_after(tenant: &Tenant, version: u64) -> Vec<Certificate> {
-    let skip = usize::try_from(version.saturating_sub(1)).unwrap_or(usize::MAX);
     let mut room = Room::default();
-    tenant.links.iter().skip(skip).take_while(|link| room.takes(link)).cloned().collect()
+    tenant.links.iter().skip(index_after(version)).take_while(|link| room.takes(link)).cloned().collect()
+}
+
+/// A stop with every link after a version. Where they do not fit one directive there are several, oldest links first, all with the same
+/// certificate: the region follows the links of each, refuses the certificate as one of a later version, and stops with the last. So a
+/// stop waits for nothing in the ordinary lane, however far behind the region is (PROTOCOL §4).
+pub(crate) fn kills(tenant: &Tenant, version: u64, certificate: &Certificate) -> Vec<Directive> {
+    let kill = |links| directive(tenant.id(), &Action::RevokeL1 {}, links, certificate.clone());
+    let (mut parts, mut links, mut room) = (Vec::new(), Vec::new(), Room::default());
+    for link in tenant.links.iter().skip(index_after(version)) {
+        if !room.takes(link) {
+            parts.push(kill(std::mem::take(&mut links)));
+            room = Room::default();
+            room.takes(link);
+        }
+        links.push(link.clone());
+    }
+    parts.push(kill(links));
+    parts
+}
+
+/// Where the links after a version begin: the first one makes version 2.
+fn index_after(version: u64) -> usize {
+    usize::try_from(version.saturating_sub(1)).unwrap_or(usize::MAX)
 }
 
 /// Counts what fits into one directive.

@@ -9,7 +9,7 @@ use orbital::{
     names::TenantId,
 };
 
-pub(crate) use catch_up::{CatchUp, carried, links_after};
+pub(crate) use catch_up::{CatchUp, carried, kills, links_after};
 
 /// What a change does and what it cannot take back, for whoever is about to sign it.
 pub(crate) const fn risk(kind: ChangeKind) -> &'static str {

@@ -39,8 +39,8 @@ pub(crate) enum CourierMsg {
         bytes: Vec<u8>,
         received_us: u64,
     },
-    /// A renewal: sent once, in its turn, since the next Hello asks again.
-    Lease(Directive),
+    /// A renewal, or a stop that the region told us of: sent once, in its turn, since the region asks again.
+    Once(Directive),
     Tick,
     Beat,
 }
@@ -103,7 +103,7 @@ impl Actor for Courier {
             CourierMsg::LinkUp => state.link_up(),
             CourierMsg::LinkDown => state.link_down(),
             CourierMsg::Received { bytes, received_us } => state.received(&bytes, received_us),
-            CourierMsg::Lease(directive) => state.lease(directive),
+            CourierMsg::Once(directive) => state.once(directive),
             CourierMsg::Tick => state.tick(),
             CourierMsg::Beat => state.send(0, Body::Heartbeat),
         }
@@ -209,21 +209,21 @@ impl State {
         }
     }
 
-    fn lease(&mut self, directive: Directive) {
+    fn once(&mut self, directive: Directive) {
         if !self.renewals.put(directive) {
-            tracing::warn!(region = %self.peer.region, "too many renewals wait; one was dropped, the region asks again");
+            tracing::warn!(region = %self.peer.region, lane = %self.lane, "too many answers to a region's Hellos wait; one was dropped, it asks again");
         }
         self.renew();
     }
 
     fn renew(&mut self) {
         while let Some(renewal) = self.renewals.next() {
-            self.send_lease(&renewal);
+            self.send_once(&renewal);
         }
     }
 
-    fn send_lease(&mut self, directive: &Directive) {
-        let (correlation, encoded) = (Correlation::new("lease"), directive.encode());
+    fn send_once(&mut self, directive: &Directive) {
+        let (correlation, encoded) = (Correlation::new(directive.name()), directive.encode());
         if let (Ok(correlation), Ok(directive)) = (correlation, encoded) {
             let decided_ms = self.shared.clock.unix_ms();
             self.send(0, Body::Directive { correlation, decided_ms, directive });

@@ -2,7 +2,7 @@
 //!
 //! Each Hello asks for one a tenant, and they count in no window, since nobody acknowledges them by the ledger. So many go out a turn and
 //! no more, so that a region of thousands of tenants still hears what else it is told; the rest waits, up to a limit. What is dropped is
-//! asked for again by the tenant's next Hello.
+//! asked for again by the tenant's next Hello. Stops that a region told us of go back to it the same way, in the critical lane.
 
 use std::collections::VecDeque;
 

@@ -17,7 +17,7 @@ use super::{
     state::Tenant,
 };
 use crate::{
-    change::{directive, links_after},
+    change::{directive, kills, links_after},
     error::{Error, Refusal},
     proposal::{Ratified, State, ballot, ratify},
 };
@@ -130,9 +130,13 @@ pub(crate) fn apply(
     let change = ratified.certified().change().clone();
     check_change(tenant, facts, &change)?;
     for region in &change.regions {
-        let links = links_after(tenant, facts.version_in(tenant, region));
-        let directive = directive(tenant.id(), &change.action, links, ratified.certificate().clone());
-        decision.owe.push(Owe { region: region.clone(), directive });
+        let (version, certificate) = (facts.version_in(tenant, region), ratified.certificate());
+        let directives = if change.kind().is_stop() {
+            kills(tenant, version, certificate)
+        } else {
+            vec![directive(tenant.id(), &change.action, links_after(tenant, version), certificate.clone())]
+        };
+        decision.owe.extend(directives.into_iter().map(|directive| Owe { region: region.clone(), directive }));
     }
     let certificate = ratified.into_certificate();
     decision.records.push(Record::Applied { proposal: proposal.id.clone(), certificate, received_ms });

@@ -2,7 +2,8 @@
 
 use orbital::{
     certificate::Certificate,
-    change::Change,
+    change::{Action, Change},
+    directive::Directive,
     lane::Lane,
     names::{Correlation, Digest, ProposalId, Region},
     report::{L1State, Observed, Outcome, Probed},
@@ -16,7 +17,7 @@ use super::{
     queue::Report,
     report::{acknowledged, open_ack, probed, stopped},
 };
-use crate::{events::Happened, fleet::CourierMsg};
+use crate::{change::directive, events::Happened, fleet::CourierMsg};
 
 impl State {
     pub(super) async fn report(&mut self) {
@@ -121,12 +122,12 @@ impl State {
         let change = Change::digest_of(&certificate.change);
         let (now_ms, evaluator, claims) = (self.shared.clock.unix_ms(), &self.shared.evaluator, &self.shared.claims);
         let facts = Facts { now_ms, evaluator, seen: &self.seen, claims };
-        let decided = if self.tenant.kills.contains_key(&change) {
-            Ok(self.levels.known(&self.tenant, &facts, &self.pending, &region, change))
-        } else {
-            stopped(&self.tenant, &facts, &region, certificate)
-        };
-        match decided {
+        if let Some(kill) = self.tenant.kills.get(&change) {
+            // It tells until it hears that we have it. That is no event: anyone with an old stop file could fill the ledger with it.
+            let kill = directive(self.tenant.id(), &Action::RevokeL1 {}, Vec::new(), kill.certificate.clone());
+            return self.send_once(&region, Lane::Critical, kill);
+        }
+        match stopped(&self.tenant, &facts, &region, certificate) {
             Ok(decision) => _ = self.by_itself("learn the stop", &change, None, Ok(decision)).await,
             Err(why) => {
                 tracing::warn!(tenant = %self.tenant.id(), %region, "a stop that came by hand was refused: {why}")
@@ -152,14 +153,17 @@ impl State {
         }
     }
 
+    /// What no ledger owes, since the region asks again.
+    fn send_once(&self, region: &Region, lane: Lane, directive: Directive) {
+        if let Some(port) = self.shared.ports.port(region, lane) {
+            port.cast(CourierMsg::Once(directive));
+        }
+    }
+
     fn renew(&self, region: &Region, observed: &Observed) {
         match renewal(&self.tenant, region, observed, &self.shared.lease_key) {
             Ok(None) => {}
-            Ok(Some(lease)) => {
-                if let Some(port) = self.shared.ports.port(region, Lane::Ordinary) {
-                    port.cast(CourierMsg::Lease(lease));
-                }
-            }
+            Ok(Some(lease)) => self.send_once(region, Lane::Ordinary, lease),
             Err(e) => tracing::error!(tenant = %self.tenant.id(), %region, "a lease could not be written: {e}"),
         }
     }

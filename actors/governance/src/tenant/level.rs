@@ -20,7 +20,7 @@ use super::{
     record::Record,
     state::Tenant,
 };
-use crate::change::{CatchUp, directive, links_after};
+use crate::change::{CatchUp, kills};
 
 /// First wait before a region is owed again what it lacks.
 const AGAIN_FIRST_MS: u64 = 1_000;
@@ -114,7 +114,7 @@ impl Levels {
         }
         let kills: Vec<_> = gaps.iter().filter_map(|g| if let Gap::Kill(k) = g { Some(*k) } else { None }).collect();
         let mut owed: Vec<Directive> =
-            kills.iter().filter_map(|kill| self.kill(tenant, facts, pending, region, *kill)).collect();
+            kills.iter().flat_map(|kill| self.kill(tenant, facts, pending, region, *kill)).collect();
         let room = if owed.is_empty() { Room::Ordinary } else { Room::Stop };
         // A transaction that may use the reserve holds stops alone; the grants follow with the next Hello.
         if room == Room::Ordinary && !crowded && kills.len() < gaps.len() {
@@ -130,27 +130,14 @@ impl Levels {
         pending: &Pending,
         region: &Region,
         digest: Digest,
-    ) -> Option<Directive> {
-        let kill = tenant.kills.get(&digest)?;
+    ) -> Vec<Directive> {
+        let Some(kill) = tenant.kills.get(&digest) else { return Vec::new() };
         let again = self.kills.entry((region.clone(), digest)).or_default();
         if pending.has_kill(region, digest) || !again.due(facts.now_ms) {
-            return None;
+            return Vec::new();
         }
         again.tried(facts.now_ms, KILL_AGAIN_MAX_MS);
-        let links = links_after(tenant, facts.version_in(tenant, region));
-        Some(directive(tenant.id(), &orbital::change::Action::RevokeL1 {}, links, kill.certificate.clone()))
-    }
-
-    /// The region told us of a kill that we know: it is owed that one, since by this it learns that we have it.
-    pub(crate) fn known(
-        &mut self,
-        tenant: &Tenant,
-        facts: &Facts<'_>,
-        pending: &Pending,
-        region: &Region,
-        kill: Digest,
-    ) -> Decision {
-        reconciled(region, self.kill(tenant, facts, pending, region, kill).into_iter().collect(), Room::Stop)
+        kills(tenant, facts.version_in(tenant, region), &kill.certificate)
     }
 
     fn grants(

@@ -18,7 +18,7 @@ use super::{
     state::Tenant,
 };
 use crate::{
-    change::{directive, links_after},
+    change::kills,
     error::Error,
     proposal::{State, ratify},
 };
@@ -68,9 +68,9 @@ pub(crate) fn stopped(
         return Err(BadReport::NoStop(change.kind()));
     }
     let ours = change.regions.iter().filter(|region| tenant.chain.current().regions.contains_key(*region));
-    let owe = ours.map(|region| {
-        let links = links_after(tenant, facts.version_in(tenant, region));
-        Owe { region: region.clone(), directive: directive(tenant.id(), &change.action, links, certificate.clone()) }
+    let owe = ours.flat_map(|region| {
+        let parts = kills(tenant, facts.version_in(tenant, region), &certificate);
+        parts.into_iter().map(|directive| Owe { region: region.clone(), directive })
     });
     let owe = owe.collect();
     let records = vec![Record::Learnt { region: region.clone(), certificate }];

@@ -162,3 +162,54 @@ async fn a_restore_that_was_cut_short_is_finished_when_it_comes_again() {
     run.stop().await;
     assert!(house.start().await.is_served());
 }
+
+/// A region that is further behind than one directive's links: each part is refused but the last, and moves nothing that is served.
+#[tokio::test]
+async fn a_kill_in_parts_reaches_a_region_far_behind() {
+    let mut house = House::new();
+    let run = house.served().await;
+    let links: Vec<_> = (0..30).map(|n| house.another_version(n)).collect();
+    let kill = house.world.kill();
+    let part =
+        |links: &[Certificate]| Directive::Kill(Warrant { links: links.to_vec(), ..house.world.warrant(kill.clone()) });
+    let (first, rest) = links.split_at(20);
+    assert!(run.refused(&part(rest)).await.contains("version"), "links that do not join on lead nowhere");
+    run.refused(&part(first)).await;
+    assert_eq!((run.held().trust_version, run.is_served()), (1, true), "nothing but a stop is judged from there");
+    let ack = run.applied(&part(rest)).await;
+    assert_eq!((ack.change, run.held().trust_version), (Some(Change::digest_of(&kill.change)), 31));
+    assert!(run.stops().holds(Stop::Killed) && !run.is_served());
+    // What leads to nothing is forgotten with the process.
+    assert!(run.steward.cell(&run.tenant).unwrap().run_up.load().is_none());
+}
+
+/// In the version that a stranger's links lead to, one who signed this stop is gone.
+#[tokio::test]
+async fn links_that_a_stranger_brings_keep_no_stop_out() {
+    let mut house = House::new();
+    let run = house.served().await;
+    let (kill, digest) = house.kill();
+    let lena = actor(&["Senior_Leadership"], secret("lena", "lena").public());
+    let next = house.world.next(|root| {
+        root.actors.remove(&person("dave"));
+        root.actors.insert(person("lena"), lena);
+    });
+    let everyone = ["alice", "bob", "frank", "grace", "carol", "dave", "heidi", "ivan", "judy", "karl"];
+    let link = house.world.certificate(Action::ChangeActors { next }, "erin", &everyone);
+    house.world.extend(&link);
+    house.another_version(1);
+    let unreached = house.world.certificate(Action::RevokeL1 {}, "carol", &["heidi"]);
+    run.refused(&Directive::Kill(Warrant { links: vec![link], ..house.world.warrant(unreached) })).await;
+    assert!(run.steward.cell(&run.tenant).unwrap().run_up.load().is_some());
+    assert_eq!(run.applied(&kill).await.change, Some(digest));
+}
+
+#[tokio::test]
+async fn a_kill_is_known_once_it_came() {
+    let house = House::new();
+    let run = house.served().await;
+    let (kill, digest) = house.kill();
+    assert!(!run.steward.knows_kill(&run.tenant, &digest));
+    run.applied(&kill).await;
+    assert!(run.steward.knows_kill(&run.tenant, &digest));
+}

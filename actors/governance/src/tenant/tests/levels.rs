@@ -299,3 +299,35 @@ fn a_crowded_region_is_owed_its_kills_alone_and_the_rest_later_without_a_wait() 
     while names(&step_where(&mut bench, None, true)) == ["kill"] {}
     assert_eq!(names(&step(&mut bench, None)).first(), Some(&"provision"));
 }
+
+#[test]
+fn a_region_far_behind_gets_its_kill_in_parts_that_fit() {
+    let mut bench = Bench::new();
+    for n in 0..120 {
+        let action = bench.register(&format!("system-{n}"));
+        let link = bench.world.certificate(action, "alice", &["bob"]);
+        bench.world.extend(&link);
+        bench.tenant.links.push(link);
+    }
+    bench.tenant.chain = bench.world.chain().clone();
+    let kill = bench.killed();
+    let parts = |owe: &[super::super::decision::Owe]| -> Vec<Directive> {
+        owe.iter().filter(|o| o.region == region("us-east")).map(|o| o.directive.clone()).collect()
+    };
+    let owed = parts(&bench.last.owe);
+    assert!(owed.len() > 1);
+    let (mut chain, mut held) = (bench.world.genesis().found().unwrap(), 0);
+    for directive in &owed {
+        Directive::decode(&directive.encode().unwrap()).unwrap();
+        let Directive::Kill(warrant) = directive else { panic!("{} is owed", directive.name()) };
+        assert_eq!(Change::digest_of(&warrant.certificate.change), kill);
+        chain = warrant.links.iter().fold(chain, |chain, link| chain.extend(link).unwrap().0);
+        held += usize::from(certify(&warrant.certificate, &chain, NOW).is_ok());
+    }
+    assert_eq!((chain.digest(), held), (bench.tenant.chain.digest(), 1), "it holds with the last one");
+    // A region that has lost them on the way says what it holds, and gets them anew.
+    owed.iter().for_each(|part| bench.acknowledge("us-east", part, Outcome::Refused));
+    let mut seen = observed(&bench, []);
+    seen.kills.clear();
+    assert_eq!(parts(&step(&mut bench, Some(&seen)).decision.owe), owed);
+}
