@@ -3,7 +3,7 @@
 //! Whoever holds a stop's certificate, gathered as a file by `kcm revoke sign`, hands it straight to a region. The signatures in it decide,
 //! not the sender: the port asks for no login, takes stops alone, and is bounded in everything that a stranger could ask of it. Nobody can
 //! keep a stop out: who says nothing is let go after [`HEAD_TIMEOUT`], who is slow after [`READ_TIMEOUT`], and when all places are taken the
-//! oldest request that is not whole gives way (`seats.rs`).
+//! oldest request that is not whole gives way (`seats`).
 //!
 //! A file with more links than travel at once is handed over in parts (`deliver.rs`).
 //!
@@ -13,7 +13,6 @@
 //! ```
 
 mod deliver;
-mod seats;
 #[cfg(test)]
 mod tests;
 

@@ -8,22 +8,23 @@ mod walls {
     use tests::tree::{code, root, sources};
 
     /// Crate, and the crates of this workspace that it may import.
-    const MAY_IMPORT: [(&str, &[&str]); 12] = [
+    const MAY_IMPORT: [(&str, &[&str]); 13] = [
         ("kmip", &[]),
         ("orbital", &[]),
         ("ledger", &[]),
+        ("seats", &[]),
         ("policy", &["orbital"]),
         ("topology", &["orbital"]),
         ("governance", &["ledger", "orbital", "policy"]),
         ("custody", &["kmip", "ledger", "orbital"]),
-        ("kmip-server", &["custody", "kmip", "orbital", "policy"]),
-        ("portal-api", &["governance", "orbital"]),
+        ("kmip-server", &["custody", "kmip", "orbital", "policy", "seats"]),
+        ("portal-api", &["governance", "orbital", "seats"]),
         ("node", &BELOW_NODE),
         ("chaos", &BELOW_CHAOS),
         ("tests", &BELOW_TESTS),
     ];
-    const BELOW_NODE: [&str; 9] =
-        ["custody", "governance", "kmip", "kmip-server", "ledger", "orbital", "policy", "portal-api", "topology"];
+    const BELOW_NODE: [&str; 10] =
+        ["custody", "governance", "kmip", "kmip-server", "ledger", "orbital", "policy", "portal-api", "seats", "topology"];
     const BELOW_CHAOS: [&str; 10] = [
         "custody",
         "governance",
