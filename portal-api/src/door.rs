@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use governance::Desk;
 use orbital::names::Correlation;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use warp::{
     Filter, Rejection,
     filters::BoxedFilter,
@@ -14,9 +14,10 @@ use warp::{
 
 use crate::{
     correlation,
-    limits::{Limits, WATCHERS_MAX},
+    limits::{Limits, WATCHERS_MAX, WATCHERS_PER_CALLER_MAX},
     peer::PeerId,
     problem::Problem,
+    shares::Shares,
 };
 
 /// The door to governance, cloned into each route.
@@ -26,7 +27,7 @@ pub(crate) struct Door {
     pub(crate) limits: Limits,
     /// Turns true when the listener closes: event streams end then.
     pub(crate) closing: watch::Receiver<bool>,
-    pub(crate) watchers: Arc<Semaphore>,
+    pub(crate) watchers: Arc<Shares>,
 }
 
 /// A resource's routes.
@@ -34,7 +35,7 @@ pub(crate) type Route = BoxedFilter<(Response,)>;
 
 impl Door {
     pub(crate) fn new(desk: Desk, limits: Limits, closing: watch::Receiver<bool>) -> Self {
-        Self { desk, limits, closing, watchers: Arc::new(Semaphore::new(WATCHERS_MAX)) }
+        Self { desk, limits, closing, watchers: Shares::new(WATCHERS_MAX, WATCHERS_PER_CALLER_MAX) }
     }
 
     /// Hands itself to a route, with the desk as it is for whoever calls: no route can ask it as anybody else.
@@ -62,7 +63,12 @@ impl warp::reject::Reject for Stranger {}
 
 /// The name that the listener read from the client's certificate; without one it lets nobody in.
 fn caller() -> impl Filter<Extract = (String,), Error = Infallible> + Clone {
-    warp::ext::optional::<PeerId>().map(|peer: Option<PeerId>| peer.map(|peer| peer.to_string()).unwrap_or_default())
+    peer().map(|peer: Option<PeerId>| peer.map(|peer| peer.to_string()).unwrap_or_default())
+}
+
+/// Who calls, as the listener read it.
+pub(crate) fn peer() -> impl Filter<Extract = (Option<PeerId>,), Error = Infallible> + Clone {
+    warp::ext::optional::<PeerId>()
 }
 
 /// The request's correlation id, which the listener put there.

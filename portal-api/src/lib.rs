@@ -15,6 +15,7 @@ mod page;
 pub mod peer;
 pub mod problem;
 mod routes;
+mod shares;
 pub mod tls;
 
 use std::{future::Future, sync::Arc};

@@ -4,8 +4,14 @@ use std::time::Duration;
 
 /// Largest request body, in bytes. A statement itself may hold as much as `orbital::canon` allows, minus its spelling as base64url.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
-/// Most open connections of the listener.
-pub const CONNECTIONS_MAX: usize = 512;
+/// Most open connections of the listener, those that still shake hands aside.
+pub const CONNECTIONS_MAX: usize = 1024;
+/// Most open connections of one caller, by the name in the certificate.
+pub const CONNECTIONS_PER_CALLER_MAX: usize = 32;
+/// Handshakes at once; for one more, the oldest gives way.
+pub const HANDSHAKES_MAX: usize = 512;
+/// Handshakes at once of one IPv4 address or one IPv6 /64 network; for one more, its own oldest gives way.
+pub const HANDSHAKES_PER_SOURCE_MAX: usize = 64;
 /// Time for the TLS handshake.
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 5_000;
 /// Time for a request's head, and for a kept connection to begin its next request.
@@ -17,7 +23,9 @@ pub const IDLE_TIMEOUT_MS: u64 = 60_000;
 /// How often an event stream without events sends a comment.
 pub const EVENTS_COMMENT_MS: u64 = 15_000;
 /// Most open event streams.
-pub const WATCHERS_MAX: usize = 128;
+pub const WATCHERS_MAX: usize = 512;
+/// Most open event streams of one caller.
+pub const WATCHERS_PER_CALLER_MAX: usize = 8;
 /// Events that are read ahead for one watcher.
 pub const EVENTS_AHEAD_MAX: usize = 64;
 /// Largest request head, in bytes.
@@ -37,6 +45,9 @@ pub const DRAIN_TIMEOUT_MS: u64 = 5_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub connections: usize,
+    pub connections_per_caller: usize,
+    pub handshakes: usize,
+    pub handshakes_per_source: usize,
     pub handshake: Duration,
     pub header: Duration,
     pub body: Duration,
@@ -48,6 +59,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: CONNECTIONS_MAX,
+            connections_per_caller: CONNECTIONS_PER_CALLER_MAX,
+            handshakes: HANDSHAKES_MAX,
+            handshakes_per_source: HANDSHAKES_PER_SOURCE_MAX,
             handshake: Duration::from_millis(HANDSHAKE_TIMEOUT_MS),
             header: Duration::from_millis(HEADER_TIMEOUT_MS),
             body: Duration::from_millis(BODY_TIMEOUT_MS),

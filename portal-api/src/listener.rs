@@ -1,6 +1,6 @@
 //! Accepts, shakes hands, names the caller, and hands each request to the routes. Knows nothing about tenants.
 
-use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Request, header};
 use hyper::{body::Incoming, service::Service};
@@ -10,9 +10,9 @@ use hyper_util::{
 };
 use orbital::names::Correlation;
 use rustls::ServerConfig;
+use seats::{Seat, Seats};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     task::JoinSet,
     time::timeout,
 };
@@ -26,6 +26,7 @@ use crate::{
     limits::{HEAD_BYTES_MAX, Limits, STREAMS_MAX},
     peer::PeerId,
     problem::Problem,
+    shares::{Full, Share, Shares},
 };
 
 /// Pause after a failed accept, such as for want of file descriptors.
@@ -54,7 +55,8 @@ pub(crate) async fn run<S: Routes>(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ApiError> {
     let acceptor = TlsAcceptor::from(tls);
-    let permits = Arc::new(Semaphore::new(limits.connections));
+    let seats = Seats::new(limits.handshakes, limits.handshakes_per_source);
+    let shares = Shares::new(limits.connections, limits.connections_per_caller);
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
     tokio::pin!(shutdown);
@@ -63,10 +65,12 @@ pub(crate) async fn run<S: Routes>(
             biased;
             () = &mut shutdown => break,
             Some(_ended) = tasks.join_next(), if !tasks.is_empty() => continue,
-            accepted = accept(&listener, &permits) => accepted,
+            accepted = accept(&listener, &seats) => accepted,
         };
-        let (tcp, permit) = match accepted {
-            Ok(accepted) => accepted,
+        let (tcp, from, seat) = match accepted {
+            Ok((tcp, from, Some(seat))) => (tcp, from, seat),
+            // Every handshake is over this instant; the next one who comes finds room.
+            Ok((_, _, None)) => continue,
             Err(error) => {
                 tracing::warn!(%error, "portal: accept failed; check the limit of open files");
                 tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
@@ -74,9 +78,16 @@ pub(crate) async fn run<S: Routes>(
             }
         };
         let (acceptor, routes, watcher) = (acceptor.clone(), routes.clone(), graceful.watcher());
+        let shares = shares.clone();
         tasks.spawn(async move {
-            let _permit = permit;
-            let Some((stream, peer)) = handshake(acceptor, tcp, limits).await else { return };
+            let (stream, peer, _share) = match enter(acceptor, tcp, seat, &shares, limits).await {
+                Ok(entered) => entered,
+                Err(turned) => {
+                    metrics::counter!("kcm_portal_handshakes_refused_total").increment(1);
+                    tracing::info!(%from, "portal: connection refused: {turned}");
+                    return;
+                }
+            };
             let service = hyper::service::service_fn(move |request| answer(routes.clone(), peer.clone(), request));
             let connection = builder(limits).serve_connection(TokioIo::new(stream), service).into_owned();
             if let Err(error) = watcher.watch(connection).await {
@@ -92,35 +103,45 @@ pub(crate) async fn run<S: Routes>(
     Ok(())
 }
 
-type Permit = tokio::sync::OwnedSemaphorePermit;
+/// Why a connection ended before its first request.
+#[derive(Debug, thiserror::Error)]
+enum Turned {
+    #[error("the handshake failed: {0}; the REST CA must have signed the client's certificate")]
+    Handshake(#[from] io::Error),
+    #[error("the handshake took longer than {0:?}")]
+    TimedOut(Duration),
+    #[error("all places are taken, and the oldest handshake gives way to a new one")]
+    GaveWay,
+    #[error("connections: {full}; {} should close one that it has, or try again later", .caller.as_ref().map_or("the caller", PeerId::as_str))]
+    Full { caller: Option<PeerId>, full: Full },
+}
 
-/// The next connection, once there is room for it; whoever comes meanwhile waits in the kernel's queue.
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<(TcpStream, Permit)> {
-    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
-    let (tcp, _) = listener.accept().await?;
+/// The next connection and its seat.
+async fn accept(listener: &TcpListener, seats: &Seats) -> io::Result<(TcpStream, SocketAddr, Option<Seat>)> {
+    seats.room().await;
+    let (tcp, from) = listener.accept().await?;
     tcp.set_nodelay(true)?;
-    Ok((tcp, permit))
+    Ok((tcp, from, seats.take(from.ip())))
 }
 
 type Stream = Idle<tokio_rustls::server::TlsStream<TcpStream>>;
 
-async fn handshake(acceptor: TlsAcceptor, tcp: TcpStream, limits: Limits) -> Option<(Stream, Option<PeerId>)> {
-    match timeout(limits.handshake, acceptor.accept(tcp)).await {
-        Ok(Ok(tls)) => {
-            let peer = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(PeerId::of);
-            Some((Idle::new(tls, limits.idle), peer))
-        }
-        Ok(Err(error)) => {
-            metrics::counter!("kcm_portal_handshakes_refused_total").increment(1);
-            tracing::info!(%error, "portal: handshake refused; the REST CA must have signed the client's certificate");
-            None
-        }
-        Err(_) => {
-            metrics::counter!("kcm_portal_handshakes_refused_total").increment(1);
-            tracing::info!("portal: handshake timed out");
-            None
-        }
-    }
+/// Who calls, and their share of the connections; the seat is free from then on.
+async fn enter(
+    acceptor: TlsAcceptor,
+    tcp: TcpStream,
+    seat: Seat,
+    shares: &Arc<Shares>,
+    limits: Limits,
+) -> Result<(Stream, Option<PeerId>, Share), Turned> {
+    let tls = tokio::select! {
+        biased;
+        () = seat.called() => return Err(Turned::GaveWay),
+        tls = timeout(limits.handshake, acceptor.accept(tcp)) => tls.map_err(|_| Turned::TimedOut(limits.handshake))??,
+    };
+    let peer = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(PeerId::of);
+    let share = shares.take(peer.clone()).map_err(|full| Turned::Full { caller: peer.clone(), full })?;
+    Ok((Idle::new(tls, limits.idle), peer, share))
 }
 
 fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {

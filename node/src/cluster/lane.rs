@@ -100,14 +100,7 @@ impl Lane {
         .with_listen_addr(std::net::Ipv4Addr::LOCALHOST.into())
         .with_max_inbound_frame_size(MESSAGE_BYTES_MAX);
         let (server, _) = Actor::spawn(None, server, ()).await.map_err(failed)?;
-        let links = Arc::new(Links {
-            lane,
-            me: options.me,
-            peers: options.peers,
-            sink,
-            live: Mutex::default(),
-            changed: watch::Sender::new(0),
-        });
+        let links = Arc::new(Links::new(lane, options.me, options.peers, sink));
         let watch = Watch { links: links.clone() };
         let subscribe = NodeServerMessage::SubscribeToEvents { id: "links".to_owned(), subscription: Box::new(watch) };
         server.cast(subscribe).map_err(|e| LaneError::Spawn(lane, e.to_string()))?;
@@ -150,6 +143,15 @@ fn session_name(me: &NodeName, lane: lane::Lane) -> String {
 }
 
 impl Links {
+    pub(super) fn new(
+        lane: lane::Lane,
+        me: NodeName,
+        peers: BTreeMap<String, NodeName>,
+        sink: Arc<dyn LaneSink>,
+    ) -> Self {
+        Self { lane, me, peers, sink, live: Mutex::default(), changed: watch::Sender::new(0) }
+    }
+
     fn live(&self) -> std::sync::MutexGuard<'_, BTreeMap<NodeName, Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }

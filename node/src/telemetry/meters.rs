@@ -146,7 +146,7 @@ pub const METRICS: [Described; 23] = [
         "kcm_portal_handshakes_refused_total",
         Shape::Counter,
         &[],
-        "TLS handshakes that the portal refused or that took too long.",
+        "Connections that the portal ended before their first request: no sound handshake, or no place.",
     ),
     described(
         "kcm_stop_requests_total",

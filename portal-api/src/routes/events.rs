@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures::stream;
 use governance::{Event, Watching};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use warp::{
     Filter,
     reply::{Reply, Response},
@@ -12,10 +12,12 @@ use warp::{
 };
 
 use crate::{
-    door::{Door, Route, finish},
-    limits::{EVENTS_AHEAD_MAX, EVENTS_COMMENT_MS, WATCHERS_MAX},
+    door::{self, Door, Route, finish},
+    limits::{EVENTS_AHEAD_MAX, EVENTS_COMMENT_MS},
     page::{self, Ask},
+    peer::PeerId,
     problem::Problem,
+    shares::{Full, Share},
 };
 
 pub(crate) fn routes(door: &Door) -> Route {
@@ -24,11 +26,17 @@ pub(crate) fn routes(door: &Door) -> Route {
         .and(door.open())
         .and(page::ask(&[]))
         .and(warp::header::optional::<String>("last-event-id"))
-        .then(|door: Door, ask, last| async move { finish(watch(&door, ask, last)) })
+        .and(door::peer())
+        .then(|door: Door, ask, last, caller| async move { finish(watch(&door, ask, last, caller)) })
         .boxed()
 }
 
-fn watch(door: &Door, ask: Result<Ask, Problem>, last: Option<String>) -> Result<Response, Problem> {
+fn watch(
+    door: &Door,
+    ask: Result<Ask, Problem>,
+    last: Option<String>,
+    caller: Option<PeerId>,
+) -> Result<Response, Problem> {
     let after = match last.or(ask?.after) {
         None => None,
         Some(text) => Some(text.parse().map_err(|_| {
@@ -38,9 +46,9 @@ fn watch(door: &Door, ask: Result<Ask, Problem>, last: Option<String>) -> Result
             ))
         })?),
     };
-    let permit = Arc::clone(&door.watchers).try_acquire_owned().map_err(|_| crowded())?;
+    let share = door.watchers.take(caller).map_err(crowded)?;
     let (to, mut from) = mpsc::channel(EVENTS_AHEAD_MAX);
-    tokio::spawn(pump(door.desk.events(after), to, door.closing.clone(), permit));
+    tokio::spawn(pump(door.desk.events(after), to, door.closing.clone(), share));
     let events =
         stream::poll_fn(move |cx| from.poll_recv(cx).map(|next| next.map(|e| Ok::<_, Infallible>(message(&e)))));
     let comment = Duration::from_millis(EVENTS_COMMENT_MS);
@@ -48,12 +56,7 @@ fn watch(door: &Door, ask: Result<Ask, Problem>, last: Option<String>) -> Result
 }
 
 /// Carries events until the watcher, governance or the listener ends.
-async fn pump(
-    mut events: Watching,
-    to: mpsc::Sender<Arc<Event>>,
-    mut closing: watch::Receiver<bool>,
-    _permit: OwnedSemaphorePermit,
-) {
+async fn pump(mut events: Watching, to: mpsc::Sender<Arc<Event>>, mut closing: watch::Receiver<bool>, _share: Share) {
     loop {
         let event = tokio::select! {
             () = to.closed() => return,
@@ -75,8 +78,8 @@ fn message(event: &Event) -> sse::Event {
         .unwrap_or_else(|_| sse::Event::default().id(event.id.to_string()).event("missed").data("{}"))
 }
 
-fn crowded() -> Problem {
+fn crowded(full: Full) -> Problem {
     Problem::new(503, "too-many-watchers", "Too many watch already")
-        .detail(format!("at most {WATCHERS_MAX} event streams are open at once"))
+        .detail(format!("event streams: {full}"))
         .fix("close one, or try again later")
 }

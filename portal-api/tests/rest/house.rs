@@ -135,6 +135,21 @@ impl House {
         TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()
     }
 
+    /// From another address of this machine.
+    pub(crate) async fn tcp_from(&self, from: [u8; 4]) -> TcpStream {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        socket.connect(([127, 0, 0, 1], self.port).into()).await.unwrap()
+    }
+
+    /// A connection that has had an answer, and stays open.
+    pub(crate) async fn served(&self, leaf: &(String, String)) -> http1::SendRequest<Full<bytes::Bytes>> {
+        let mut sender = self.sender_as(leaf).await;
+        let request = http::Request::get("/livez").header("host", "localhost").body(Default::default()).unwrap();
+        assert_eq!(Said::of(sender.send_request(request).await.unwrap()).await.status, 200);
+        sender
+    }
+
     /// A connection as the holder of a certificate of `by`; without one, as nobody.
     pub(crate) async fn connect(&self, leaf: Option<&(String, String)>) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = rustls::RootCertStore::empty();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portal_api::limits::{BODY_BYTES_MAX, Limits};
+use portal_api::limits::{BODY_BYTES_MAX, Limits, WATCHERS_PER_CALLER_MAX};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::house::{House, OPERATOR};
@@ -57,17 +57,73 @@ async fn a_body_that_does_not_come_is_answered_with_408() {
     assert_eq!(&answer, b"HTTP/1.1 408");
 }
 
+/// Whether a caller of this name is served beside whoever is.
+async fn is_served(house: &House, name: &str) -> bool {
+    let leaf = house.ca.leaf(name, |_| ());
+    let Ok(mut tls) = house.connect(Some(&leaf)).await else { return false };
+    if tls.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.is_err() {
+        return false;
+    }
+    let mut answer = Vec::new();
+    _ = tls.read_to_end(&mut answer).await;
+    answer.starts_with(b"HTTP/1.1 200")
+}
+
+/// Until the listener has seen that a connection is gone.
+async fn is_served_soon(house: &House, name: &str) {
+    let served = async { while !is_served(house, name).await {} };
+    tokio::time::timeout(Duration::from_secs(20), served).await.unwrap();
+}
+
 #[tokio::test]
-async fn one_connection_more_than_the_limit_waits_for_a_place() {
+async fn one_connection_more_than_the_limit_is_turned_away() {
     let house = House::within(Limits { connections: 1, ..Limits::default() }).await;
-    let first = house.sender().await;
-    let leaf = house.ca.leaf("bob", |_| ());
-    let second = house.connect(Some(&leaf));
-    tokio::pin!(second);
-    let early = tokio::time::timeout(Duration::from_millis(200), &mut second).await;
-    assert!(early.is_err(), "a second connection was served beside the first");
+    let leaf = house.ca.leaf("alice", |_| ());
+    let first = house.served(&leaf).await;
+    assert!(!is_served(&house, "bob").await, "a second connection was served beside the first");
     drop(first);
-    tokio::time::timeout(Duration::from_secs(20), second).await.unwrap().unwrap();
+    is_served_soon(&house, "bob").await;
+}
+
+#[tokio::test]
+async fn one_caller_does_not_hold_every_connection() {
+    let house = House::within(Limits { connections_per_caller: 2, ..Limits::default() }).await;
+    let leaf = house.ca.leaf("alice", |_| ());
+    let held = [house.served(&leaf).await, house.served(&leaf).await];
+    assert!(!is_served(&house, "alice").await, "a caller has a share, whatever certificate it shows");
+    assert!(is_served(&house, "bob").await);
+    drop(held);
+    is_served_soon(&house, "alice").await;
+}
+
+#[tokio::test]
+async fn silent_strangers_keep_nobody_out() {
+    let hour = Duration::from_secs(3_600);
+    let limits = Limits { handshakes: 4, handshakes_per_source: 2, handshake: hour, ..Limits::default() };
+    let house = House::within(limits).await;
+    let mut silent = Vec::new();
+    for last in [1, 1, 2, 2, 3, 3] {
+        silent.push(house.tcp_from([127, 0, 0, last]).await);
+    }
+    assert!(tokio::time::timeout(Duration::from_secs(20), is_served(&house, "alice")).await.unwrap());
+    let oldest = tokio::time::timeout(Duration::from_secs(20), silent[0].read(&mut [0; 1])).await.unwrap();
+    assert!(matches!(oldest, Ok(0) | Err(_)), "the oldest gave way");
+}
+
+#[tokio::test]
+async fn one_caller_does_not_hold_every_event_stream() {
+    let house = House::new().await;
+    let watch = || http::Request::get("/v1/events").header("host", "localhost").body(Default::default()).unwrap();
+    let mut held = Vec::new();
+    for _ in 0..WATCHERS_PER_CALLER_MAX {
+        let mut sender = house.sender().await;
+        let stream = sender.send_request(watch()).await.unwrap();
+        assert_eq!(stream.status(), 200);
+        held.push((sender, stream));
+    }
+    let refused = house.get("/v1/events").await;
+    assert_eq!((refused.status, refused.code()), (503, "too-many-watchers"));
+    assert!(refused.body["detail"].as_str().unwrap().contains(&WATCHERS_PER_CALLER_MAX.to_string()));
 }
 
 #[tokio::test]
