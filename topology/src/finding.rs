@@ -123,6 +123,7 @@ codes! {
     Autonomy = "T0402" "autonomy-beats-revocation" Warning: "A region that was cut off may serve a revoked key for long. Shown in every simulation.";
     SecretInline = "T0501" "secret-inline" Error: "A secret in the file itself. Topology files are copied, committed and mailed; secrets stand in files of their own.";
     SinglePoint = "T0503" "single-point" Warning: "A region with one node: a restart drops every cached key until L1 answers.";
+    NoOperators = "T0504" "no-operators" Warning: "Governance without `operators`: nobody can found a tenant over REST, and nobody reads the site's own audit.";
 }
 
 impl fmt::Display for Code {

@@ -74,6 +74,11 @@ fn an_aws_region_must_be_known_or_explained() {
 }
 
 #[test]
+fn an_empty_list_of_operators_is_none() {
+    assert_eq!(codes(&[("[\"spiffe://acme-sovereign/person/olga\"]", "[]")]), ["T0504"]);
+}
+
+#[test]
 fn half_a_lease_key_is_none() {
     assert_eq!(codes(&[("frame_key ", "lease_key = \"lease.key\"\nframe_key ")]), ["T0106"]);
 }

@@ -5,19 +5,21 @@
 //! to it, everything else is as if it did not exist.
 
 mod actor;
+mod verifying;
 
 use std::{collections::HashMap, sync::Arc};
 
 use orbital::{
     chain::Genesis,
     change::Change,
-    names::{Correlation, Digest, Person, ProposalId, TenantId},
+    names::{Correlation, Person, ProposalId, TenantId},
     sign::Signed,
     vote::Role,
 };
 use tokio::sync::oneshot;
 
 pub(crate) use actor::DeskActor;
+pub(crate) use verifying::Verifying;
 
 use crate::{
     ENTRIES_SCANNED_MAX, PROPOSALS_LISTED_MAX,
@@ -25,7 +27,9 @@ use crate::{
     events::{Event, Happened, Subscription},
     shared::Shared,
     tenant::{self, Outcome, Reply},
-    views::{Entries, EntryView, Filter, ProposalView, RegionView, Simulation, TenantSummary, TenantView, Verified},
+    views::{
+        Entries, EntryView, Filter, LaneView, ProposalView, RegionView, Simulation, TenantSummary, TenantView, Verified,
+    },
     visitor::Visitor,
 };
 
@@ -195,11 +199,18 @@ impl Desk {
         self.read(id, tenant::Msg::Simulate).await
     }
 
-    /// All regions of the deployment, by name, each with the tenants there that the visitor may see.
+    /// All regions of the deployment, by name, each with the tenants there that the visitor may see. How much there is to do in a region,
+    /// for all its tenants together, is for those who run the site.
     pub fn regions(&self) -> Vec<RegionView> {
         let mut views = self.shared.board.views();
-        let mut sees = self.sees();
-        views.iter_mut().for_each(|view| view.tenants.retain(|tenant, _| sees(*tenant)));
+        let (mut sees, site) = (self.sees(), self.visitor.sees_site(&self.shared));
+        for view in &mut views {
+            view.tenants.retain(|tenant, _| sees(*tenant));
+            if !site {
+                view.load = None;
+                [&mut view.critical, &mut view.ordinary].into_iter().for_each(LaneView::without_amounts);
+            }
+        }
         views
     }
 
@@ -230,18 +241,10 @@ impl Desk {
         Ok(Entries { items, next: Some(last) })
     }
 
-    /// Recomputes the whole chain.
+    /// Recomputes the whole chain; whoever asks while that goes on gets the same result. For everybody whom governance knows: the head and
+    /// the count tell nothing about another tenant but that something was written, and a head that many wrote down is harder to deny.
     pub async fn verify(&self) -> Result<Verified, Error> {
-        let ledger = Arc::clone(&self.shared.ledger);
-        Ok(match blocking(move || ledger.verify()).await? {
-            Ok(summary) => Verified {
-                sound: true,
-                entries: summary.entries,
-                head: Some(Digest(summary.last.hash)),
-                why: String::new(),
-            },
-            Err(broken) => Verified { sound: false, entries: 0, head: None, why: broken.to_string() },
-        })
+        self.shared.verifying.result(&self.shared.ledger).await
     }
 
     /// What happens from now on, or everything after event `after`, as far as the visitor may see it.

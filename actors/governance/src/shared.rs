@@ -46,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) board: Board,
     pub(crate) events: Arc<Events>,
     pub(crate) tally: Tally,
+    pub(crate) verifying: desk::Verifying,
     pub(crate) root: OnceLock<ActorRef<supervisor::Msg>>,
     pub(crate) door: RwLock<Option<ActorRef<desk::Msg>>>,
 }

@@ -21,7 +21,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 use crate::{
     claims::Claims,
     clock::Clock,
-    desk::{Desk, DeskActor},
+    desk::{Desk, DeskActor, Verifying},
     error::Fault,
     events::{Events, Happened},
     fleet::{Board, Courier, CourierArgs, CourierMsg, Peer, Ports},
@@ -177,6 +177,7 @@ fn shared(options: Options) -> Result<Shared, Fault> {
         ports,
         events,
         tally: Tally::default(),
+        verifying: Verifying::default(),
         root: OnceLock::new(),
         door: RwLock::new(None),
     })

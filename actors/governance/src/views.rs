@@ -192,10 +192,20 @@ pub struct LaneView {
     pub connected: bool,
     /// When the last frame of the peer came, Unix milliseconds.
     pub heard_ms: Option<u64>,
-    /// Age of the oldest directive that the region has not acknowledged.
+    /// Age of the oldest directive that the region has not acknowledged. For those who run the site.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_unacknowledged_ms: Option<u64>,
-    pub depth: usize,
+    /// Directives that the region has not acknowledged. For those who run the site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
     pub stalled: bool,
+}
+
+impl LaneView {
+    /// What a tenant's person may know: how the lane is, not what other tenants put in it.
+    pub(crate) fn without_amounts(&mut self) {
+        (self.oldest_unacknowledged_ms, self.depth) = (None, None);
+    }
 }
 
 /// One region.
@@ -208,7 +218,9 @@ pub struct RegionView {
     /// When it last said what it holds of a group of its tenants, Unix milliseconds.
     pub hello_ms: Option<u64>,
     pub members: BTreeSet<NodeName>,
-    pub load: Load,
+    /// For those who run the site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
     pub tenants: BTreeMap<TenantId, Observed>,
 }
 

@@ -1,8 +1,12 @@
 //! Takes connections: limits, handshake, and who it is; then a session.
+//!
+//! Whoever has not shown a certificate yet sits in one of [`Limits::handshakes`] seats, and the oldest of the largest network gives way when
+//! all are taken; what a tenant's clients have is bounded by tenant, and a stranger takes none of it. A handshake waits for no turn.
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls::pki_types::UnixTime;
+use seats::{Seat, Seats};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -25,11 +29,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What a listener allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once, handshakes included.
+    /// Connections at once, handshakes aside.
     pub connections: usize,
     pub connections_per_tenant: usize,
-    /// Handshakes at once: they cost thirty times a request.
+    /// Handshakes at once; for one more, the oldest gives way.
     pub handshakes: usize,
+    /// Handshakes at once of one IPv4 address or one IPv6 /64 network; for one more, its own oldest gives way.
+    pub handshakes_per_source: usize,
+    /// How long a handshake gives way to nobody: many clients of one network may come back together, and none of them is to end another's.
+    pub handshake_grace: Duration,
     pub handshake_timeout: Duration,
     /// How long a connection may go without a request.
     pub idle_timeout: Duration,
@@ -43,7 +51,9 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             connections_per_tenant: 4_096,
-            handshakes: 512,
+            handshakes: 2_048,
+            handshakes_per_source: 1_024,
+            handshake_grace: Duration::from_secs(1),
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(600),
             transfer_timeout: Duration::from_secs(60),
@@ -56,6 +66,10 @@ impl Default for Limits {
 enum Turned {
     #[error("the handshake took longer than {0:?}")]
     TimedOut(Duration),
+    #[error("all places are taken, and the oldest handshake gives way to a new one")]
+    GaveWay,
+    #[error("{0} connections are open, which is the listener's limit; reuse connections or raise the limit")]
+    Full(usize),
     #[error("the handshake failed: {0}")]
     Handshake(#[from] io::Error),
     #[error("TLS cannot be configured: {0}")]
@@ -66,17 +80,32 @@ enum Turned {
     TooMany(#[from] TooMany),
 }
 
+impl Turned {
+    /// The step at which the connection ended, for the metrics.
+    fn step(&self) -> &'static str {
+        match self {
+            Self::Full(_) => "connections",
+            Self::GaveWay => "gave_way",
+            Self::TimedOut(_)
+            | Self::Handshake(_)
+            | Self::Configuration(_)
+            | Self::NotACaller(_)
+            | Self::TooMany(_) => "handshake",
+        }
+    }
+}
+
 /// Serves until `shutdown` ends, then closes what is open.
 pub async fn serve(listener: TcpListener, server: Arc<Server>, shutdown: impl Future<Output = ()>) {
     let limits = *server.limits();
     let connections = Arc::new(Semaphore::new(limits.connections));
-    let handshakes = Arc::new(Semaphore::new(limits.handshakes));
+    let seats = Seats::patient(limits.handshakes, limits.handshakes_per_source, limits.handshake_grace);
     let mut sessions = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener, &seats) => accepted,
             Some(ended) = sessions.join_next(), if !sessions.is_empty() => {
                 if let Err(error) = ended {
                     tracing::error!(%error, "a KMIP session fell; its connection is closed, the others go on");
@@ -93,23 +122,38 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>, shutdown: impl Fu
                 continue;
             }
         };
-        let Ok(permit) = connections.clone().try_acquire_owned() else {
-            telemetry::turned_away("connections");
+        let Some(seat) = seats.take(peer.ip()) else {
+            telemetry::turned_away("crowded");
             continue;
         };
-        let (server, handshakes) = (server.clone(), handshakes.clone());
-        sessions.spawn(async move {
-            let _permit = permit;
-            connection(stream, peer, &server, &handshakes).await;
-        });
+        let (server, connections) = (server.clone(), connections.clone());
+        sessions.spawn(async move { connection(stream, peer, seat, &server, &connections).await });
     }
     sessions.shutdown().await;
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, server: &Arc<Server>, handshakes: &Semaphore) {
+/// The next connection, once a place is free or somebody would give way.
+async fn accept(listener: &TcpListener, seats: &Seats) -> io::Result<(TcpStream, SocketAddr)> {
+    seats.room().await;
+    listener.accept().await
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, seat: Seat, server: &Arc<Server>, connections: &Semaphore) {
     let span = tracing::info_span!("kmip", %peer);
-    match handshake(stream, server, handshakes).instrument(span.clone()).await {
-        Ok((stream, caller, entered)) => {
+    let greeted = async {
+        tokio::select! {
+            biased;
+            () = seat.called() => Err(Turned::GaveWay),
+            greeted = handshake(stream, server) => greeted,
+        }
+    };
+    let greeted = greeted.instrument(span.clone()).await.and_then(|greeted| {
+        let permit = connections.try_acquire().map_err(|_| Turned::Full(server.limits().connections))?;
+        Ok((greeted, permit))
+    });
+    drop(seat);
+    match greeted {
+        Ok(((stream, caller, entered), _permit)) => {
             // Below the level that is logged by default, a span is none: entering one at each poll costs as much as a cipher.
             let session =
                 tracing::debug_span!(parent: &span, "session", tenant = %caller.tenant(), client = caller.label());
@@ -117,26 +161,19 @@ async fn connection(stream: TcpStream, peer: SocketAddr, server: &Arc<Server>, h
             session::run(stream, server, &caller, &entered).instrument(session).await;
         }
         Err(turned) => {
-            telemetry::turned_away("handshake");
+            telemetry::turned_away(turned.step());
             span.in_scope(|| tracing::info!(%turned, "a KMIP connection was turned away"));
         }
     }
 }
 
-async fn handshake(
-    stream: TcpStream,
-    server: &Arc<Server>,
-    handshakes: &Semaphore,
-) -> Result<(TlsStream<TcpStream>, Caller, Entered), Turned> {
+async fn handshake(stream: TcpStream, server: &Arc<Server>) -> Result<(TlsStream<TcpStream>, Caller, Entered), Turned> {
     // Without it an answer of two segments waits 40 ms for the client's delayed acknowledgement.
     stream.set_nodelay(true)?;
     let limit = server.limits().handshake_timeout;
     let anchors = server.anchors().current();
     let (config, verifier) = server.tls().for_connection(anchors.clone())?;
-    let work = async {
-        let _permit = handshakes.acquire().await;
-        TlsAcceptor::from(config).accept(stream).await
-    };
+    let work = TlsAcceptor::from(config).accept(stream);
     let stream = timeout(limit, work).await.map_err(|_| Turned::TimedOut(limit))??;
     let caller = caller_of(&stream, server, &verifier)?;
     let entered = server.connections().enter(*caller.tenant())?;

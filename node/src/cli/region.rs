@@ -46,14 +46,16 @@ pub(crate) fn table(items: &[Value]) -> String {
             Some(Value::Bool(true)) => "up",
             _ => "DOWN",
         };
-        let depth = |name: &str| item.pointer(&format!("/{name}/depth")).and_then(Value::as_u64).unwrap_or(0);
+        let depth = |name: &str| item.pointer(&format!("/{name}/depth")).and_then(Value::as_u64);
+        // Only those who run the site are told.
+        let owed = depth("critical").zip(depth("ordinary")).map(|(one, other)| one.saturating_add(other));
         let tenants = item.get("tenants").and_then(Value::as_object).map_or(0, serde_json::Map::len);
         table.row([
             of("/name"),
             of("/node"),
             lane("critical").into(),
             lane("ordinary").into(),
-            depth("critical").saturating_add(depth("ordinary")).to_string(),
+            owed.map(|owed| owed.to_string()).unwrap_or_default(),
             tenants.to_string(),
             of("/load/slots_used"),
             item.get("hello_ms").and_then(Value::as_u64).map_or_else(|| "never".into(), plain::time_ms),

@@ -1,4 +1,4 @@
-//! `/v1/regions`: every region, its two lanes, its load, and what it holds.
+//! `/v1/regions`: every region, its two lanes, and what it holds; its load for those who run the site.
 
 use warp::{Filter, reply::Response};
 

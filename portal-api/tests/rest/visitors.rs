@@ -104,6 +104,28 @@ async fn a_tenants_person_sees_that_tenant_and_no_other() {
     assert_eq!(ids(&house.get("/v1/tenants").await, "id").len(), 2, "who runs the site sees both");
 }
 
+#[tokio::test]
+async fn how_much_all_tenants_put_on_a_region_is_for_who_runs_the_site() {
+    let house = House::furnished().await;
+    let regions = |said: Said| said.body["items"].as_array().unwrap().clone();
+    let (ours, theirs) =
+        (regions(house.get("/v1/regions").await), regions(get_as(&house, "alice", "/v1/regions").await));
+    assert_eq!((ours.len(), theirs.len()), (3, 3));
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        // The genesis is owed to a region that is not there.
+        assert_eq!(ours["ordinary"]["depth"], 1);
+        assert!(ours["load"].is_object());
+        assert_eq!(theirs["ordinary"]["connected"], false);
+        assert_eq!(theirs["load"], Value::Null);
+        for lane in ["critical", "ordinary"] {
+            assert_eq!(
+                (&theirs[lane]["depth"], &theirs[lane]["oldest_unacknowledged_ms"]),
+                (&Value::Null, &Value::Null)
+            );
+        }
+    }
+}
+
 /// The same words for what is another's and for what is not there: they differ in the name alone.
 #[tokio::test]
 async fn what_is_anothers_answers_as_what_is_not_there() {

@@ -1,4 +1,4 @@
-//! T0301, and the warnings: T0402 and T0503. A warning never keeps a file from being used.
+//! T0301, and the warnings: T0402, T0503 and T0504. A warning never keeps a file from being used.
 
 use crate::{
     file::{File, RegionPart},
@@ -13,6 +13,7 @@ pub(super) const AUTONOMY_WARN: Span = Span::hours(24);
 pub(super) const LOCKED_MEMORY_MIN: Size = Size::new(64 * 1024);
 
 pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
+    operators(file, findings);
     for (name, region) in file.regions() {
         let name = name.value.as_str();
         listens(name, region, findings);
@@ -25,6 +26,17 @@ pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
             findings.push(Finding::new(Code::SinglePoint, message, help).at(&only.place, "the only node"));
         }
     }
+}
+
+fn operators(file: &File, findings: &mut Vec<Finding>) {
+    let Some(governance) = &file.governance else { return };
+    if governance.value.operators.as_ref().is_some_and(|all| !all.value.is_empty()) {
+        return;
+    }
+    let place = governance.value.operators.as_ref().map_or(&governance.place, |none| &none.place);
+    let message = "governance has no `operators`: nobody can found a tenant over REST";
+    let help = "Add `operators = [\"spiffe://DEPLOYMENT/person/NAME\"]` with the names (SAN URI, else CN) in the REST certificates of those who run the site.";
+    findings.push(Finding::new(Code::NoOperators, message, help).at(place, "names nobody"));
 }
 
 fn listens(name: &str, region: &At<RegionPart>, findings: &mut Vec<Finding>) {

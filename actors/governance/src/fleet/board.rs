@@ -119,7 +119,9 @@ impl Board {
     /// The run of a region's process, and whether it has so much to do in its ordinary lane that nothing else is put there unless somebody
     /// asked for it.
     pub(crate) fn room(&self, region: &Region) -> (u64, bool) {
-        self.rows().get(region).map_or((0, false), |row| (row.run, row.ordinary.depth >= CATCH_UP_DEPTH_MAX))
+        self.rows()
+            .get(region)
+            .map_or((0, false), |row| (row.run, row.ordinary.depth.is_some_and(|depth| depth >= CATCH_UP_DEPTH_MAX)))
     }
 
     pub(crate) fn views(&self) -> Vec<RegionView> {
@@ -130,7 +132,7 @@ impl Board {
             ordinary: row.ordinary.clone(),
             hello_ms: row.hello_ms,
             members: row.members.clone(),
-            load: row.load.clone(),
+            load: Some(row.load.clone()),
             tenants: row.tenants.clone(),
         };
         self.rows().iter().map(view).collect()

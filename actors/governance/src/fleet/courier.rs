@@ -164,7 +164,7 @@ impl State {
         self.rows.insert(row.id, row);
         self.step(event);
         let depth = self.outbox.depth();
-        self.shared.board.lane(&self.peer.region, self.lane, |lane| lane.depth = depth);
+        self.shared.board.lane(&self.peer.region, self.lane, |lane| lane.depth = Some(depth));
     }
 
     fn step(&mut self, event: Event) {
@@ -277,7 +277,7 @@ impl State {
         self.shared.board.lane(&self.peer.region, self.lane, |lane| {
             lane.connected = self.connected;
             lane.oldest_unacknowledged_ms = oldest;
-            lane.depth = depth;
+            lane.depth = Some(depth);
             lane.stalled = oldest.is_some_and(|ms| ms >= orbital::outbox::STALLED_AFTER_MS);
         });
     }

@@ -260,6 +260,53 @@ async fn who_is_silent_is_let_go() {
     client.ended().await;
 }
 
+async fn silent_from(last: u8, to: SocketAddr) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, last], 0).into()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+#[tokio::test]
+async fn silent_strangers_keep_no_client_out() {
+    let hour = Duration::from_secs(3_600);
+    let limits = Limits {
+        connections: 1,
+        handshakes: 4,
+        handshakes_per_source: 2,
+        handshake_grace: Duration::ZERO,
+        handshake_timeout: hour,
+        ..Limits::default()
+    };
+    let site = Site::new(limits).await;
+    let mut silent = Vec::new();
+    for last in [1, 1, 2, 2, 3, 3] {
+        silent.push(silent_from(last, site.address).await);
+    }
+    let patience = Duration::from_secs(20);
+    let mut client = timeout(patience, site.client()).await.unwrap();
+    timeout(patience, client.query()).await.unwrap().unwrap();
+    let oldest = timeout(patience, silent[0].read(&mut [0; 1])).await.unwrap();
+    assert!(matches!(oldest, Ok(0) | Err(_)), "the oldest gave way");
+    for last in [1, 1, 1, 2, 2, 2] {
+        silent.push(silent_from(last, site.address).await);
+    }
+    client.query().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_connection_more_than_the_limit_is_turned_away() {
+    let site = Site::new(Limits { connections: 1, ..Limits::default() }).await;
+    let mut first = site.client().await;
+    first.query().await.unwrap();
+    let config = site.config(&[&TLS13], Some(&site.ca));
+    let turned_away = match site.connect(&config).await {
+        Err(_) => true,
+        Ok(mut client) => client.query().await.is_err(),
+    };
+    assert!(turned_away);
+    first.query().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_tenant_has_a_limit_of_connections() {
     let site = Site::new(Limits { connections_per_tenant: 1, ..Limits::default() }).await;
