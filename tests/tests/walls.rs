@@ -23,8 +23,18 @@ mod walls {
         ("chaos", &BELOW_CHAOS),
         ("tests", &BELOW_TESTS),
     ];
-    const BELOW_NODE: [&str; 10] =
-        ["custody", "governance", "kmip", "kmip-server", "ledger", "orbital", "policy", "portal-api", "seats", "topology"];
+    const BELOW_NODE: [&str; 10] = [
+        "custody",
+        "governance",
+        "kmip",
+        "kmip-server",
+        "ledger",
+        "orbital",
+        "policy",
+        "portal-api",
+        "seats",
+        "topology",
+    ];
     const BELOW_CHAOS: [&str; 10] = [
         "custody",
         "governance",

@@ -25,8 +25,9 @@ fn renewed(house: &House) -> Vec<String> {
     house.region(HERE, |r| r.tenants.values().flat_map(|held| &held.leases).map(|l| l.nonce.clone()).collect())
 }
 
+/// How often the region was owed a Provision, however often each was sent.
 fn provisions(house: &House) -> usize {
-    house.region(HERE, |r| r.got.iter().filter(|(_, directive)| directive.name() == "provision").count())
+    house.region(HERE, |r| r.places.values().filter(|name| **name == "provision").count())
 }
 
 /// What was said before this has been looked at when it returns.

@@ -177,6 +177,8 @@ pub(crate) struct FakeRegion {
     pub(crate) mute: bool,
     /// Every directive, in the order of arrival.
     pub(crate) got: Vec<(Lane, Directive)>,
+    /// The place of each in its lane, and its name: one that waits long for its answer is sent again.
+    pub(crate) places: BTreeMap<(Lane, u64), &'static str>,
     pub(crate) heartbeats: u64,
 }
 
@@ -262,6 +264,7 @@ impl House {
                 l1: L1State::Enabled,
                 mute: false,
                 got: Vec::new(),
+                places: BTreeMap::new(),
                 heartbeats: 0,
             };
             (region(name), fake)
@@ -535,6 +538,7 @@ fn answers(region: &mut FakeRegion, lane: Lane, frame: &[u8], reporter: &Reporte
     };
     let directive = Directive::decode(&bytes).unwrap();
     region.got.push((lane, directive.clone()));
+    region.places.insert((lane, frame.head.sequence), directive.name());
     if region.mute {
         return Vec::new();
     }
