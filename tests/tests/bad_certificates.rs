@@ -126,7 +126,7 @@ mod tests {
         let (client, client_key) = (certs(&demo, "acme-client.pem"), certs(&demo, "acme-client.key"));
         let refused = with_portal(&demo, &[("cert", &client), ("key", &client_key)]).ends_with(6);
         refused.says(&["UnknownCA", "issued by the REST CA"]);
-        demo.logs("gov-1", "handshake refused");
+        demo.logs("gov-1", "portal: connection refused");
         let other = with_portal(&demo, &[("ca", &certs(&demo, "kmip-ca.pem"))]).ends_with(6);
         other.says(&["UnknownIssuer", "portal.ca"]);
 
@@ -145,7 +145,7 @@ mod tests {
     fn an_expired_certificate_opens_no_door_and_a_valid_one_of_that_ca_does() {
         let mut demo = Demo::start();
         let ours = Authority::new();
-        let (dir, person) = (demo.dir.clone(), "spiffe://kcm-demo/person/test");
+        let (dir, person) = (demo.dir.clone(), "spiffe://kcm-demo/person/alice");
         let (old, old_key) = ours.issue(&dir, "old", EXPIRED, person);
         let (new, new_key) = ours.issue(&dir, "new", VALID, person);
         demo.kill("gov-1");
