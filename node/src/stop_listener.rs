@@ -216,7 +216,7 @@ pub async fn serve(listener: TcpListener, sink: Arc<dyn StopSink>, limits: Limit
             biased;
             () = &mut shutdown => break,
             Some(_ended) = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = accept(&listener, &seats) => accepted,
+            accepted = seats.accept(&listener) => accepted,
         };
         match accepted {
             Ok((stream, from, Some(seat))) => {
@@ -236,19 +236,8 @@ pub async fn serve(listener: TcpListener, sink: Arc<dyn StopSink>, limits: Limit
     connections.shutdown().await;
 }
 
-/// The next connection once there is room, and its seat.
-async fn accept(listener: &TcpListener, seats: &Seats) -> std::io::Result<(TcpStream, SocketAddr, Option<Seat>)> {
-    seats.room().await;
-    let (stream, from) = listener.accept().await?;
-    Ok((stream, from, seats.take(from.ip())))
-}
-
 async fn converse(mut stream: TcpStream, from: SocketAddr, seat: Seat, judge: &Judge, limits: Limits) {
-    let received = tokio::select! {
-        biased;
-        () = seat.called() => Err(Failed::GaveWay),
-        received = receive(&mut stream, limits) => received,
-    };
+    let received = seat.hold(receive(&mut stream, limits)).await.unwrap_or(Err(Failed::GaveWay));
     let judged = match received {
         Ok(request) if seat.keep() => judge.judge(&request, from).await,
         Ok(_) => Err(Failed::GaveWay),

@@ -1,6 +1,6 @@
 //! Accepts, shakes hands, names the caller, and hands each request to the routes. Knows nothing about tenants.
 
-use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Request, header};
 use hyper::{body::Incoming, service::Service};
@@ -65,7 +65,7 @@ pub(crate) async fn run<S: Routes>(
             biased;
             () = &mut shutdown => break,
             Some(_ended) = tasks.join_next(), if !tasks.is_empty() => continue,
-            accepted = accept(&listener, &seats) => accepted,
+            accepted = seats.accept(&listener) => accepted,
         };
         let (tcp, from, seat) = match accepted {
             Ok((tcp, from, Some(seat))) => (tcp, from, seat),
@@ -116,14 +116,6 @@ enum Turned {
     Full { caller: Option<PeerId>, full: Full },
 }
 
-/// The next connection and its seat.
-async fn accept(listener: &TcpListener, seats: &Seats) -> io::Result<(TcpStream, SocketAddr, Option<Seat>)> {
-    seats.room().await;
-    let (tcp, from) = listener.accept().await?;
-    tcp.set_nodelay(true)?;
-    Ok((tcp, from, seats.take(from.ip())))
-}
-
 type Stream = Idle<tokio_rustls::server::TlsStream<TcpStream>>;
 
 /// Who calls, and their share of the connections; the seat is free from then on.
@@ -134,11 +126,9 @@ async fn enter(
     shares: &Arc<Shares>,
     limits: Limits,
 ) -> Result<(Stream, Option<PeerId>, Share), Turned> {
-    let tls = tokio::select! {
-        biased;
-        () = seat.called() => return Err(Turned::GaveWay),
-        tls = timeout(limits.handshake, acceptor.accept(tcp)) => tls.map_err(|_| Turned::TimedOut(limits.handshake))??,
-    };
+    tcp.set_nodelay(true)?;
+    let greeted = seat.hold(timeout(limits.handshake, acceptor.accept(tcp))).await.ok_or(Turned::GaveWay)?;
+    let tls = greeted.map_err(|_| Turned::TimedOut(limits.handshake))??;
     let peer = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(PeerId::of);
     let share = shares.take(peer.clone()).map_err(|full| Turned::Full { caller: peer.clone(), full })?;
     Ok((Idle::new(tls, limits.idle), peer, share))

@@ -11,12 +11,17 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
-    net::{IpAddr, Ipv6Addr},
+    io,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+    time::Instant,
+};
 
 /// Bits of an IPv6 address that name its network: whoever has one address of it has them all (RFC 4291 §2.5.4).
 const IPV6_NETWORK_BITS: u32 = 64;
@@ -95,6 +100,13 @@ impl Seats {
         }
     }
 
+    /// The next connection, once there is room for it, and its seat: see [`Seats::take`]. Cancel-safe.
+    pub async fn accept(&self, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr, Option<Seat>)> {
+        self.room().await;
+        let (stream, from) = listener.accept().await?;
+        Ok((stream, from, self.take(from.ip())))
+    }
+
     /// A seat for this address. None where nobody may give way to it: all of its network's places, or all places, are kept or new.
     pub fn take(&self, source: IpAddr) -> Option<Seat> {
         let (source, now) = (network(source), Instant::now());
@@ -159,6 +171,15 @@ impl Seat {
     /// Ends when the place was given to another.
     pub async fn called(&self) {
         self.called.notified().await;
+    }
+
+    /// Does this as long as the place is not another's; none if it became that.
+    pub async fn hold<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.called() => None,
+            done = work => Some(done),
+        }
     }
 
     /// From here on nobody takes the place. False if somebody has.

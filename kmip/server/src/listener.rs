@@ -105,7 +105,7 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>, shutdown: impl Fu
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(&listener, &seats) => accepted,
+            accepted = seats.accept(&listener) => accepted,
             Some(ended) = sessions.join_next(), if !sessions.is_empty() => {
                 if let Err(error) = ended {
                     tracing::error!(%error, "a KMIP session fell; its connection is closed, the others go on");
@@ -113,8 +113,12 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>, shutdown: impl Fu
                 continue;
             }
         };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+        let (stream, peer, seat) = match accepted {
+            Ok((stream, peer, Some(seat))) => (stream, peer, seat),
+            Ok((_closed, _, None)) => {
+                telemetry::turned_away("crowded");
+                continue;
+            }
             Err(error) => {
                 // Out of descriptors, or the peer is gone already: the listener itself is sound.
                 tracing::warn!(%error, "a KMIP connection could not be accepted");
@@ -122,32 +126,16 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>, shutdown: impl Fu
                 continue;
             }
         };
-        let Some(seat) = seats.take(peer.ip()) else {
-            telemetry::turned_away("crowded");
-            continue;
-        };
         let (server, connections) = (server.clone(), connections.clone());
         sessions.spawn(async move { connection(stream, peer, seat, &server, &connections).await });
     }
     sessions.shutdown().await;
 }
 
-/// The next connection, once a place is free or somebody would give way.
-async fn accept(listener: &TcpListener, seats: &Seats) -> io::Result<(TcpStream, SocketAddr)> {
-    seats.room().await;
-    listener.accept().await
-}
-
 async fn connection(stream: TcpStream, peer: SocketAddr, seat: Seat, server: &Arc<Server>, connections: &Semaphore) {
     let span = tracing::info_span!("kmip", %peer);
-    let greeted = async {
-        tokio::select! {
-            biased;
-            () = seat.called() => Err(Turned::GaveWay),
-            greeted = handshake(stream, server) => greeted,
-        }
-    };
-    let greeted = greeted.instrument(span.clone()).await.and_then(|greeted| {
+    let greeted = seat.hold(handshake(stream, server)).instrument(span.clone()).await;
+    let greeted = greeted.unwrap_or(Err(Turned::GaveWay)).and_then(|greeted| {
         let permit = connections.try_acquire().map_err(|_| Turned::Full(server.limits().connections))?;
         Ok((greeted, permit))
     });

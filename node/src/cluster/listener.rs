@@ -68,25 +68,20 @@ async fn serve(
 ) {
     let acceptor = TlsAcceptor::from(listen.tls);
     loop {
-        seats.room().await;
-        let (tcp, from) = match listen.socket.accept().await {
-            Ok(accepted) => accepted,
+        let (tcp, from, seat) = match seats.accept(&listen.socket).await {
+            // None would mean that every handshake is kept, and each is for a moment only.
+            Ok((_, _, None)) => continue,
+            Ok((tcp, from, Some(seat))) => (tcp, from, seat),
             Err(e) => {
                 tracing::warn!(lane = %links.lane, "cannot accept: {e}; open files may have run out (ulimit -n)");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
-        // None would mean that every handshake is kept, and each is for a moment only.
-        let Some(seat) = seats.take(from.ip()) else { continue };
         let (acceptor, links, welcome) = (acceptor.clone(), links.clone(), welcome.clone());
         tokio::spawn(async move {
-            let greeted = tokio::select! {
-                biased;
-                () = seat.called() => Err("all places are taken, and the oldest handshake gives way to a new one".to_owned()),
-                greeted = greet(tcp, acceptor, &links, patience) => greeted,
-            };
-            match greeted {
+            let gave_way = || Err("all places are taken, and the oldest handshake gives way to a new one".to_owned());
+            match seat.hold(greet(tcp, acceptor, &links, patience)).await.unwrap_or_else(gave_way) {
                 Ok(stream) => welcome(stream),
                 Err(why) => tracing::warn!(%from, lane = %links.lane, "connection refused: {why}"),
             }
