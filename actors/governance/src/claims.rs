@@ -9,7 +9,7 @@ use std::{
 };
 
 use orbital::{
-    names::{Digest, TenantId},
+    names::{Digest, System, TenantId},
     trust::{Anchor, TrustRoot},
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
@@ -62,46 +62,50 @@ impl Claims {
 
     /// These are the callers of a tenant, by its trust root in force; whatever it had or took before is given back. Without a root: none.
     pub(crate) fn enter(&self, tenant: TenantId, root: Option<&TrustRoot>) {
-        let known = root.map(|root| root.callers.iter().map(|rule| Known::of(&rule.anchor)).collect());
+        let named = root.map(named).unwrap_or_default();
         let mut held = self.held();
         held.forget(tenant);
-        held.add(tenant, known.unwrap_or_default());
+        held.add(tenant, named);
     }
 
     /// That no other tenant has an anchor which the next trust root would give to this one.
     pub(crate) fn check(&self, tenant: TenantId, next: &TrustRoot) -> Result<(), Refusal> {
-        self.held().check(tenant, next)
+        self.held().check(tenant, &named(next))
     }
 
     /// The same, and at once nobody else can have them. Until [`Claims::enter`] says what became of it the tenant holds both roots'.
     pub(crate) fn take(&self, tenant: TenantId, next: &TrustRoot) -> Result<(), Refusal> {
+        let named = named(next);
         let mut held = self.held();
-        held.check(tenant, next)?;
-        let known = next.callers.iter().map(|rule| Known::of(&rule.anchor)).collect();
-        held.add(tenant, known);
+        held.check(tenant, &named)?;
+        held.add(tenant, named);
         Ok(())
     }
 }
 
+/// The anchors of a trust root, each with a system that it is to use. Read before the lock is had: certificates take their time.
+fn named(root: &TrustRoot) -> Vec<(Known, System)> {
+    root.callers.iter().map(|rule| (Known::of(&rule.anchor), rule.system.clone())).collect()
+}
+
 impl Held {
-    fn check(&self, tenant: TenantId, next: &TrustRoot) -> Result<(), Refusal> {
-        for rule in &next.callers {
-            let known = Known::of(&rule.anchor);
-            let of = self.by.get(&known);
+    fn check(&self, tenant: TenantId, named: &[(Known, System)]) -> Result<(), Refusal> {
+        for (known, system) in named {
+            let of = self.by.get(known);
             // What it has already, it may keep and give up.
             let own = of.is_some_and(|tenants| tenants.contains(&tenant));
             if !own && of.is_some_and(|tenants| !tenants.is_empty()) {
-                return Err(Refusal::AnchorTaken { what: known.what(), system: rule.system.clone() });
+                return Err(Refusal::AnchorTaken { what: known.what(), system: system.clone() });
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, tenant: TenantId, known: BTreeSet<Known>) {
-        for one in &known {
-            self.by.entry(one.clone()).or_default().insert(tenant);
+    fn add(&mut self, tenant: TenantId, named: Vec<(Known, System)>) {
+        for (known, _) in &named {
+            self.by.entry(known.clone()).or_default().insert(tenant);
         }
-        self.of.entry(tenant).or_default().extend(known);
+        self.of.entry(tenant).or_default().extend(named.into_iter().map(|(known, _)| known));
     }
 
     fn forget(&mut self, tenant: TenantId) {

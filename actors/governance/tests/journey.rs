@@ -370,6 +370,21 @@ async fn a_client_anchor_is_one_tenants() {
     found(&house).await.unwrap();
 }
 
+/// However long the ledger is: what the founding has just written is not read from it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_founding_reads_no_ledger() {
+    let house = House::provisioned().await;
+    let read = || house.ledger.read.load(std::sync::atomic::Ordering::SeqCst);
+    let before = read();
+    let policy = house.world.trust().policy;
+    let globex = World::founded("test", "globex", |root| root.policy = policy);
+    house.desk().provision(globex.genesis(), correlation()).await.unwrap();
+    let here = |name: &str| house.region(name, |r| r.tenants.contains_key(&globex.tenant()));
+    house.until("the regions know the tenant", || here("us-east") && here("ch-zurich")).await;
+    assert_eq!(house.desk().tenant("globex").await.unwrap().summary.id, globex.tenant());
+    assert_eq!(read(), before);
+}
+
 /// Two tenants' actors decide beside each other: the last approvals of both come at once, and one anchor has one holder.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_claims_at_once_one_comes_into_force() {

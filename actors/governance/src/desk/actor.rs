@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Fault, Refusal},
     shared::Shared,
     supervisor::{self, Child, Spawned},
-    tenant::{self, Outcome, Reply, TenantActor},
+    tenant::{self, Loaded, Outcome, Reply, TenantActor},
 };
 
 /// The desk's actor. Stateless across restarts: what it holds is only what is under way.
@@ -138,7 +138,7 @@ impl State {
     }
 }
 
-/// Makes the founding durable, and then starts the tenant's actor from what the ledger has.
+/// Makes the founding durable, and then starts the tenant's actor from what the ledger took.
 async fn write_down(
     shared: &Arc<Shared>,
     id: TenantId,
@@ -147,9 +147,9 @@ async fn write_down(
 ) -> Result<(), Error> {
     let gone = || Fault::Gone { what: "the supervisor" };
     let batch = decision.batch(id, &correlation, shared.clock.unix_ms())?;
-    shared.scribe.append(batch).await?;
+    let loaded = Loaded::founded(&shared.scribe.append(batch).await?)?;
     let (reply, started) = oneshot::channel();
-    let child = TenantActor::child(Arc::clone(shared), id, None);
+    let child = TenantActor::child(Arc::clone(shared), id, Some(loaded));
     let root = shared.root.get().ok_or_else(gone)?;
     root.cast(supervisor::Msg::Start(child, Some(reply))).map_err(|_| gone())?;
     Ok(started.await.map_err(|_| gone())?.map_err(Fault::Start)?)

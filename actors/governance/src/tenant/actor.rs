@@ -95,7 +95,7 @@ impl ractor::Message for Msg {}
 pub(crate) struct TenantArgs {
     pub(crate) shared: Arc<Shared>,
     pub(crate) id: TenantId,
-    /// What the start of governance read already; none afterwards.
+    /// What the start of governance read already, or the founding wrote; none afterwards.
     pub(crate) loaded: Option<Loaded>,
 }
 

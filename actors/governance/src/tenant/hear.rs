@@ -120,14 +120,12 @@ impl State {
 
     async fn stopped(&mut self, region: Region, certificate: Certificate) {
         let change = Change::digest_of(&certificate.change);
-        let (now_ms, evaluator, claims) = (self.shared.clock.unix_ms(), &self.shared.evaluator, &self.shared.claims);
-        let facts = Facts { now_ms, evaluator, seen: &self.seen, claims };
         if let Some(kill) = self.tenant.kills.get(&change) {
             // It tells until it hears that we have it. That is no event: anyone with an old stop file could fill the ledger with it.
             let kill = directive(self.tenant.id(), &Action::RevokeL1 {}, Vec::new(), kill.certificate.clone());
             return self.send_once(&region, Lane::Critical, kill);
         }
-        match stopped(&self.tenant, &facts, &region, certificate) {
+        match stopped(&self.tenant, &self.facts(), &region, certificate) {
             Ok(decision) => _ = self.by_itself("learn the stop", &change, None, Ok(decision)).await,
             Err(why) => {
                 tracing::warn!(tenant = %self.tenant.id(), %region, "a stop that came by hand was refused: {why}")

@@ -1,8 +1,9 @@
-//! Loading: what the ledger holds of the tenants, at the start of governance for all, after a fall for one.
+//! Loading: what the ledger holds of the tenants, at the start of governance for all, after a fall for one. What has just been founded is
+//! folded from its receipt: reading the ledger again for each new tenant would take longer the more there are.
 
 use std::collections::BTreeMap;
 
-use ledger::{Entry, Ledger, Owed, READ_ROWS_MAX};
+use ledger::{Entry, Ledger, Owed, READ_ROWS_MAX, Receipt};
 use orbital::{
     lane::Lane,
     names::{Correlation, Region, TenantId},
@@ -19,6 +20,14 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
+    /// What the ledger holds of a tenant whose founding it has just taken.
+    pub(crate) fn founded(receipt: &Receipt) -> Result<Self, Fault> {
+        let mut loaded = Self::default();
+        receipt.entries.iter().try_for_each(|entry| loaded.fold(entry))?;
+        receipt.owed.iter().for_each(|row| loaded.pending.load(row));
+        Ok(loaded)
+    }
+
     pub(crate) fn into_parts(self) -> Option<(Tenant, Pending)> {
         Some((self.tenant?, self.pending))
     }

@@ -24,7 +24,7 @@ pub(crate) use actor::{Msg, Outcome, Reply, TenantActor};
 pub(crate) use decision::Decision;
 pub(crate) use file::Proposal;
 pub(crate) use found::found;
-pub(crate) use load::load;
+pub(crate) use load::{Loaded, load};
 pub(crate) use queue::Report;
 pub(crate) use state::{Grant, Tenant};
 

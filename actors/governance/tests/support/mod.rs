@@ -70,6 +70,8 @@ pub(crate) struct TestLedger {
     /// What was appended while the disk was full.
     pub(crate) reserved: AtomicU64,
     pub(crate) closed: AtomicU64,
+    /// Pages of entries that were read.
+    pub(crate) read: AtomicU64,
 }
 
 impl Ledger for TestLedger {
@@ -86,6 +88,7 @@ impl Ledger for TestLedger {
         self.inner.append(batch)
     }
     fn entries(&self, from: u64, limit: usize) -> Result<Vec<Entry>, LedgerError> {
+        self.read.fetch_add(1, Ordering::SeqCst);
         self.inner.entries(from, limit)
     }
     fn head(&self) -> Result<Head, LedgerError> {
@@ -249,6 +252,7 @@ impl House {
             full: AtomicBool::new(false),
             reserved: AtomicU64::new(0),
             closed: AtomicU64::new(0),
+            read: AtomicU64::new(0),
         });
         let world = world("acme");
         let critical = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
