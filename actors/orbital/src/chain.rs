@@ -81,6 +81,16 @@ impl Chain {
     pub fn current(&self) -> &TrustRoot {
         &self.current
     }
+    /// The next version of the trust root, as yet equal to the present one.
+    pub fn successor(&self) -> TrustRoot {
+        let now = self.current();
+        TrustRoot {
+            version: now.version.saturating_add(1),
+            tenant: Some(self.tenant()),
+            previous: Some(self.digest()),
+            ..now.clone()
+        }
+    }
     pub fn version(&self) -> u64 {
         self.current.version
     }

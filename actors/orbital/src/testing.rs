@@ -186,10 +186,7 @@ impl World {
 
     /// The version that follows the current one, altered by a test; it is not certified yet.
     pub fn next(&self, alter: impl FnOnce(&mut TrustRoot)) -> Box<TrustRoot> {
-        let mut next = self.trust().clone();
-        next.version += 1;
-        next.tenant = Some(self.tenant());
-        next.previous = Some(self.chain.digest());
+        let mut next = self.chain.successor();
         alter(&mut next);
         Box::new(next)
     }

@@ -61,14 +61,7 @@ impl<'a> People<'a> {
 
     /// The trust root after the current one, to be altered.
     pub fn successor(&self, tenant: usize) -> Res<TrustRoot> {
-        let chain = self.chain(tenant)?;
-        let current = chain.current().clone();
-        Ok(TrustRoot {
-            tenant: Some(chain.tenant()),
-            version: current.version + 1,
-            previous: Some(chain.digest()),
-            ..current
-        })
+        Ok(self.chain(tenant)?.successor())
     }
 
     /// Takes the links that were decided since, each verified.

@@ -54,18 +54,7 @@ impl Subject {
 
     /// The next version of the trust root, as yet equal to the present one.
     pub(crate) fn successor(&self) -> TrustRoot {
-        successor(&self.chain)
-    }
-}
-
-/// The next version of a chain's trust root, as yet equal to the present one.
-pub(crate) fn successor(chain: &Chain) -> TrustRoot {
-    let now = chain.current();
-    TrustRoot {
-        version: now.version.saturating_add(1),
-        tenant: Some(chain.tenant()),
-        previous: Some(chain.digest()),
-        ..now.clone()
+        self.chain.successor()
     }
 }
 
