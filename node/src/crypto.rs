@@ -14,7 +14,7 @@ use std::{
 };
 
 use custody::{
-    by_hand::{self, ByHand},
+    by_hand::{ByHand, Kill},
     clock::{Clock, SystemClock},
     high_water::Verdict,
     keeper::Keeper,
@@ -347,9 +347,12 @@ impl stop_listener::StopSink for Stops {
     fn stop(&self, directive: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>> {
         let (arrived, steward, by_hand) = (std::time::Instant::now(), self.steward.clone(), self.by_hand.clone());
         Box::pin(async move {
-            let known = by_hand::kill_of(&directive).is_some_and(|(tenant, kill)| steward.knows_kill(&tenant, &kill));
+            let kill = Kill::of(&directive);
+            let known = kill.as_ref().is_some_and(|kill| steward.knows_kill(&kill.tenant, &kill.change));
             let ack = steward.receive(&directive, arrived).await?;
-            by_hand.answered(&directive, &ack, known);
+            if let Some(kill) = kill {
+                by_hand.answered(kill, &ack, known);
+            }
             Some(ack)
         })
     }

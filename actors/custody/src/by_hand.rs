@@ -36,17 +36,31 @@ struct Kept {
     told: Option<TenantId>,
 }
 
-/// The tenant and the change of a kill.
-pub fn kill_of(directive: &[u8]) -> Option<(TenantId, Digest)> {
-    kill(directive).map(|(tenant, digest, _)| (tenant, digest))
+/// A kill that somebody brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kill {
+    pub tenant: TenantId,
+    pub change: Digest,
+    pub certificate: Certificate,
+}
+
+impl Kill {
+    /// That of a directive, if it is one.
+    pub fn of(directive: &[u8]) -> Option<Self> {
+        let Ok(Directive::Kill(warrant)) = Directive::decode(directive) else { return None };
+        let (tenant, certificate) = (warrant.tenant, warrant.certificate);
+        Some(Self { tenant, change: Change::digest_of(&certificate.change), certificate })
+    }
 }
 
 impl ByHand {
-    /// A directive came by hand, and this is the region's answer: a stop that is in force is kept. One that was `known` here before it came
+    /// A kill came by hand, and this is the region's answer: a stop that is in force is kept. One that was `known` here before it came
     /// never takes another's room: whoever has an old file could keep a new stop from governance by it.
-    pub fn answered(&self, directive: &[u8], ack: &Signed, known: bool) {
-        let applied = SyncAck::peek(ack).is_ok_and(|ack| ack.outcome == Outcome::Applied);
-        let Some((tenant, digest, certificate)) = kill(directive).filter(|_| applied) else { return };
+    pub fn answered(&self, kill: Kill, ack: &Signed, known: bool) {
+        if !SyncAck::peek(ack).is_ok_and(|ack| ack.outcome == Outcome::Applied) {
+            return;
+        }
+        let Kill { tenant, change: digest, certificate } = kill;
         let mut kept = self.0.lock();
         let stops = kept.tenants.entry(tenant).or_default();
         let full = stops.len() >= BY_HAND_PER_TENANT_MAX;
@@ -63,10 +77,10 @@ impl ByHand {
     pub fn brought(&self, directive: &[u8]) {
         // Every directive passes here, and hardly ever does a stop wait.
         let waits = !self.0.lock().tenants.is_empty();
-        if let Some((tenant, digest, _)) = waits.then(|| kill(directive)).flatten() {
+        if let Some(kill) = waits.then(|| Kill::of(directive)).flatten() {
             let mut kept = self.0.lock();
-            if let Some(stops) = kept.tenants.get_mut(&tenant) {
-                stops.retain(|(known, _)| *known != digest);
+            if let Some(stops) = kept.tenants.get_mut(&kill.tenant) {
+                stops.retain(|(known, _)| *known != kill.change);
             }
             kept.tenants.retain(|_, stops| !stops.is_empty());
         }
@@ -87,15 +101,6 @@ impl ByHand {
             Some(certificate)
         };
         turn.iter().filter_map(|tenant| tenants.get_mut(tenant).and_then(next)).collect()
-    }
-}
-
-fn kill(directive: &[u8]) -> Option<(TenantId, Digest, Certificate)> {
-    match Directive::decode(directive) {
-        Ok(Directive::Kill(warrant)) => {
-            Some((warrant.tenant, Change::digest_of(&warrant.certificate.change), warrant.certificate))
-        }
-        _ => None,
     }
 }
 
@@ -141,6 +146,12 @@ mod tests {
     fn kills(count: usize) -> Vec<Vec<u8>> {
         kills_of(&World::new(), count)
     }
+    /// As the node does it.
+    fn answered(stops: &ByHand, directive: &[u8], ack: &Signed, known: bool) {
+        if let Some(kill) = Kill::of(directive) {
+            stops.answered(kill, ack, known);
+        }
+    }
     fn told(stops: &ByHand, turns: usize) -> BTreeSet<Vec<u8>> {
         (0..turns).flat_map(|_| stops.turn()).map(|c| c.change).collect()
     }
@@ -150,7 +161,7 @@ mod tests {
         let (stops, applied) = (ByHand::default(), ack(Outcome::Applied));
         let directives = kills(BY_HAND_PER_TENANT_MAX);
         for directive in directives.iter().chain(&directives) {
-            stops.answered(directive, &applied, false);
+            answered(&stops, directive, &applied, false);
         }
         assert_eq!(told(&stops, 4).len(), 4, "each has its turn, and is kept once");
         directives.iter().skip(1).for_each(|directive| stops.brought(directive));
@@ -164,10 +175,10 @@ mod tests {
     #[test]
     fn what_is_not_in_force_or_no_stop_is_not_kept() {
         let stops = ByHand::default();
-        stops.answered(&kills(1)[0], &ack(Outcome::Refused), false);
+        answered(&stops, &kills(1)[0], &ack(Outcome::Refused), false);
         let world = World::new();
         let link = Directive::Link(world.warrant(world.link("k"))).encode().unwrap();
-        stops.answered(&link, &ack(Outcome::Applied), false);
+        answered(&stops, &link, &ack(Outcome::Applied), false);
         assert_eq!(stops.turn(), []);
     }
 
@@ -175,11 +186,11 @@ mod tests {
     fn no_tenants_stops_crowd_out_anothers() {
         let (stops, applied) = (ByHand::default(), ack(Outcome::Applied));
         let loud = kills_of(&World::of("test", "loud"), 100);
-        loud.iter().for_each(|directive| stops.answered(directive, &applied, false));
+        loud.iter().for_each(|directive| answered(&stops, directive, &applied, false));
         let worlds: Vec<_> = (0..6).map(|n| World::of("test", &format!("quiet-{n}"))).collect();
         let quiet: Vec<_> = worlds.iter().map(|world| world.kill()).collect();
         for (world, kill) in worlds.iter().zip(&quiet) {
-            stops.answered(&Directive::Kill(world.warrant(kill.clone())).encode().unwrap(), &applied, false);
+            answered(&stops, &Directive::Kill(world.warrant(kill.clone())).encode().unwrap(), &applied, false);
         }
         let told = told(&stops, 2);
         assert!(quiet.iter().all(|kill| told.contains(&kill.change)), "each tenant has its turn");
@@ -190,14 +201,14 @@ mod tests {
     fn an_old_stop_takes_no_new_ones_room_and_gives_way_to_it() {
         let (stops, applied) = (ByHand::default(), ack(Outcome::Applied));
         let directives = kills(BY_HAND_PER_TENANT_MAX + 1);
-        directives.iter().for_each(|directive| stops.answered(directive, &applied, false));
+        directives.iter().for_each(|directive| answered(&stops, directive, &applied, false));
         let kept = told(&stops, 4);
         let newest = (1..=BY_HAND_PER_TENANT_MAX).map(|n| n.to_be_bytes().to_vec()).collect();
         assert_eq!(kept, newest);
-        stops.answered(&directives[0], &applied, true);
+        answered(&stops, &directives[0], &applied, true);
         assert_eq!(told(&stops, 4), newest);
         stops.brought(&directives[1]);
-        stops.answered(&directives[0], &applied, true);
+        answered(&stops, &directives[0], &applied, true);
         assert!(
             told(&stops, 4).contains(0_usize.to_be_bytes().as_slice()),
             "there is room: it may be lost, and is told"
