@@ -7,10 +7,7 @@ use orbital::names::NodeName;
 use tokio::{net::TcpListener, sync::watch};
 use topology::{Model, NodeRole};
 
-use crate::{cluster::tls::TlsFiles, crypto, fault::RunError, files::Disk, governance, health, soft};
-
-/// Threads of the critical lane's own runtime: a kill waits for no thread of anything else.
-const CRITICAL_THREADS: usize = 2;
+use crate::{cluster::tls::TlsFiles, crypto, fault::RunError, files::Disk, governance, health, soft, threads};
 
 /// Set by the demo: the process that started this one, and with which this one ends.
 pub const PARENT_ENV: &str = "KCM_PARENT";
@@ -60,13 +57,8 @@ pub fn run(path: &Path, name: &NodeName, metrics: PrometheusHandle) -> Result<()
     let model = read(path, Some(name))?;
     // Refuses a name that the topology does not have, before anything starts.
     model.node(name)?;
-    let critical = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(CRITICAL_THREADS)
-        .thread_name("critical")
-        .enable_all()
-        .build()
-        .map_err(RunError::Runtime)?;
-    let main = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
+    let critical = threads::critical().map_err(RunError::Runtime)?;
+    let main = threads::ordinary().map_err(RunError::Runtime)?;
     let lane = critical.handle().clone();
     let ended = main.block_on(async {
         let ending = ending()?;
