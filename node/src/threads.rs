@@ -39,7 +39,11 @@ fn give_way(nice: i32) {
     let set = |priority| set_thread_priority_and_policy(thread_native_id(), priority, GIVES_WAY);
     let lowered = of_nice(nice).map_or(Err(thread_priority::Error::PriorityNotInRange(LEAST_NICE..=NICEST)), set);
     if let Err(why) = lowered {
-        tracing::warn!(nice, ?why, "a thread keeps its priority: kills may wait a time slice behind other work of this process");
+        tracing::warn!(
+            nice,
+            ?why,
+            "a thread keeps its priority: kills may wait a time slice behind other work of this process"
+        );
     }
 }
 
