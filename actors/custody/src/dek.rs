@@ -5,45 +5,56 @@
 
 use zeroize::Zeroizing;
 
+pub use crate::aead::{Block, Chaining, Padding, SHORT_TAG_BYTES_MIN, TAG_BYTES};
 use crate::{
-    aead::{self, BLOCK_BYTES, DATA_BYTES_MAX, NONCE_BYTES, Nonces, TAG_BYTES},
+    aead::{self, BLOCK_BYTES, DATA_BYTES_MAX, NONCE_BYTES, Nonces},
     error::Error,
     key_table::{Borrow, Pending, Unborrowed},
     vault::Expose,
 };
 
-/// How to encrypt.
+/// How to encrypt with an AES key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// AES-GCM, nonce of 12 bytes, tag of 16.
+    /// GCM. A nonce that is drawn has 12 bytes, the caller's may have 8, 16, 32, 60 or 64 too.
     Gcm,
-    /// AES-CBC with PKCS#7 padding (KMIP: CBC, PKCS5), IV of 16 bytes.
-    CbcPkcs5,
+    /// A mode without a tag.
+    Block(Block),
 }
 
-/// The nonce or initialization vector of one encryption.
+impl Mode {
+    /// Whether each encryption needs a nonce or an initialization vector of its own.
+    pub fn needs_iv(self) -> bool {
+        match self {
+            Self::Gcm => true,
+            Self::Block(block) => block.chaining.needs_iv(),
+        }
+    }
+}
+
+/// A nonce or initialization vector that was drawn for one encryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Iv {
-    Gcm([u8; NONCE_BYTES]),
-    Cbc([u8; BLOCK_BYTES]),
+    Nonce([u8; NONCE_BYTES]),
+    Block([u8; BLOCK_BYTES]),
 }
 
 impl Iv {
     pub fn as_slice(&self) -> &[u8] {
         match self {
-            Self::Gcm(nonce) => nonce,
-            Self::Cbc(iv) => iv,
+            Self::Nonce(nonce) => nonce,
+            Self::Block(iv) => iv,
         }
     }
 }
 
-/// A ciphertext and what its decryption needs besides the key.
+/// A ciphertext and what its decryption needs besides the key and what the caller gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encrypted {
     pub bytes: Vec<u8>,
-    /// The nonce or IV that was used.
-    pub iv: Iv,
-    /// GCM only.
+    /// If the caller gave none and the mode needs one.
+    pub drawn: Option<Iv>,
+    /// GCM only; a shorter one is its first bytes.
     pub tag: Option<[u8; TAG_BYTES]>,
 }
 
@@ -51,30 +62,32 @@ const ENCRYPT: Expose = Expose::because("encrypt for the caller");
 const DECRYPT: Expose = Expose::because("decrypt for the caller");
 
 impl Borrow {
-    /// Encrypts `text`. Without `iv` a fresh random one is drawn (KMIP: Random IV); `aad` is for GCM and must be empty for CBC.
+    /// Encrypts `text`. Without `iv` a fresh random one is drawn where the mode needs one (KMIP: Random IV); `aad` is for GCM and must be
+    /// empty for the others.
     pub fn encrypt(&self, mode: Mode, iv: Option<&[u8]>, aad: &[u8], text: &[u8]) -> Result<Pending<Encrypted>, Error> {
         within_limit(text.len())?;
         let key = self.bytes(ENCRYPT)?;
-        match mode {
+        let drawn = if iv.is_none() { draw(mode)? } else { None };
+        let iv = iv.or_else(|| drawn.as_ref().map(Iv::as_slice));
+        let (bytes, tag) = match mode {
             Mode::Gcm => {
-                let nonce = iv.map_or_else(Nonces::draw, gcm_nonce)?;
                 let mut bytes = text.to_vec();
-                let tag = aead::provider().seal(key, &nonce, aad, &mut bytes)?;
-                Ok(Pending(Encrypted { bytes, iv: Iv::Gcm(nonce), tag: Some(tag) }))
+                let tag = aead::gcm_seal(key, iv.unwrap_or_default(), aad, &mut bytes)?;
+                (bytes, Some(tag))
             }
-            Mode::CbcPkcs5 => {
+            Mode::Block(block) => {
                 no_aad(aad)?;
-                let iv = iv.map_or_else(random_iv, cbc_iv)?;
-                Ok(Pending(Encrypted { bytes: aead::cbc_encrypt(key, &iv, text)?, iv: Iv::Cbc(iv), tag: None }))
+                (block.encrypt(key, iv.map(block_iv).transpose()?, text)?, None)
             }
-        }
+        };
+        Ok(Pending(Encrypted { bytes, drawn, tag }))
     }
 
-    /// Decrypts what [`Borrow::encrypt`] gave. GCM needs the tag of 16 bytes.
+    /// Decrypts what [`Borrow::encrypt`] gave. GCM needs the tag, of [`SHORT_TAG_BYTES_MIN`] to [`TAG_BYTES`] bytes; the others have none.
     pub fn decrypt(
         &self,
         mode: Mode,
-        iv: &[u8],
+        iv: Option<&[u8]>,
         aad: &[u8],
         sealed: &[u8],
         tag: Option<&[u8]>,
@@ -83,15 +96,14 @@ impl Borrow {
         let key = self.bytes(DECRYPT)?;
         match mode {
             Mode::Gcm => {
-                let wrong = Error::Cipher { cipher: "AES-GCM", why: "the tag of 16 bytes is missing" };
-                let tag = tag.and_then(|tag| tag.try_into().ok()).ok_or(wrong)?;
-                let mut text = Zeroizing::new(vec![0; sealed.len()]);
-                aead::provider().open(key, &gcm_nonce(iv)?, aad, sealed, tag, &mut text)?;
-                Ok(Pending(text))
+                let missing = |why| Error::Cipher { cipher: "AES-GCM", why };
+                let tag = tag.ok_or_else(|| missing("the tag is missing"))?;
+                let nonce = iv.ok_or_else(|| missing("the nonce is missing"))?;
+                Ok(Pending(aead::gcm_open(key, nonce, aad, sealed, tag)?))
             }
-            Mode::CbcPkcs5 => {
+            Mode::Block(block) => {
                 no_aad(aad)?;
-                Ok(Pending(aead::cbc_decrypt(key, &cbc_iv(iv)?, sealed)?))
+                Ok(Pending(block.decrypt(key, iv.map(block_iv).transpose()?, sealed)?))
             }
         }
     }
@@ -122,12 +134,17 @@ fn within_limit(found: usize) -> Result<(), Error> {
     if found > DATA_BYTES_MAX { Err(too_large) } else { Ok(()) }
 }
 
-fn gcm_nonce(iv: &[u8]) -> Result<[u8; NONCE_BYTES], Error> {
-    iv.try_into().map_err(|_| Error::Cipher { cipher: "AES-GCM", why: "the nonce must have 12 bytes" })
+fn block_iv(iv: &[u8]) -> Result<&[u8; BLOCK_BYTES], Error> {
+    iv.try_into().map_err(|_| Error::Cipher { cipher: "AES", why: "the initialization vector must have 16 bytes" })
 }
 
-fn cbc_iv(iv: &[u8]) -> Result<[u8; BLOCK_BYTES], Error> {
-    iv.try_into().map_err(|_| Error::Cipher { cipher: "AES-CBC", why: "the initialization vector must have 16 bytes" })
+/// What a mode needs for one encryption.
+fn draw(mode: Mode) -> Result<Option<Iv>, Error> {
+    Ok(match mode {
+        Mode::Gcm => Some(Iv::Nonce(Nonces::draw()?)),
+        Mode::Block(block) if block.chaining.needs_iv() => Some(Iv::Block(random_iv()?)),
+        Mode::Block(_) => None,
+    })
 }
 
 fn random_iv() -> Result<[u8; BLOCK_BYTES], Error> {
@@ -143,5 +160,5 @@ fn no_aad(aad: &[u8]) -> Result<(), Error> {
     if aad.is_empty() {
         return Ok(());
     }
-    Err(Error::Cipher { cipher: "AES-CBC", why: "CBC authenticates nothing: associated data is for GCM" })
+    Err(Error::Cipher { cipher: "AES", why: "this mode authenticates nothing: associated data is for GCM" })
 }

@@ -20,6 +20,7 @@ mod naming;
 mod ops;
 mod refusal;
 mod session;
+mod streams;
 mod telemetry;
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::{
     listener::Limits,
     naming::Naming,
     policies::Policies,
+    streams::Streams,
     telemetry::Meters,
     tls::Tls,
 };
@@ -35,12 +36,13 @@ pub struct Server {
     connections: Arc<Connections>,
     meters: ArcSwap<HashMap<TenantId, Arc<Meters>>>,
     naming: Naming,
+    streams: Streams,
 }
 
 impl Server {
     pub fn new(parts: Parts) -> Self {
         let connections = Arc::new(Connections::new(parts.limits.connections_per_tenant));
-        Self { parts, connections, meters: ArcSwap::default(), naming: Naming::default() }
+        Self { parts, connections, meters: ArcSwap::default(), naming: Naming::default(), streams: Streams::default() }
     }
 
     /// Puts a tenant's caller rules in force and closes its connections: each comes back under the new rules or not at all.
@@ -59,6 +61,7 @@ impl Server {
     /// Closes a tenant's connections and drops its sessions, after a kill. Answers how many connections there were.
     pub fn close_tenant(&self, tenant: &TenantId) -> usize {
         self.parts.tls.drop_sessions();
+        self.streams.drop_tenant(tenant);
         self.connections.close_tenant(tenant)
     }
 
@@ -85,6 +88,10 @@ impl Server {
 
     pub(crate) fn audit(&self) -> &Log {
         &self.parts.audit
+    }
+
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     pub(crate) fn limits(&self) -> &Limits {

@@ -1,5 +1,7 @@
 //! Operations on the wire, against a real store: what clients send, what they must get.
 
+mod parts;
+
 use custody::key_table::Stop;
 use kmip::{
     Attribute, AttributeValue, CryptographicParameters, KeyBlock, KeyMaterial, ManagedObject, ProtocolVersion,

@@ -2,10 +2,14 @@
 //!
 //! It leaves copies of the key schedule on the stack (measured), so each call wipes the stack below it afterwards.
 
-use aes_gcm::{AeadInOut, Aes128Gcm, Aes256Gcm, AesGcm, KeyInit, aes::Aes192};
+use aes_gcm::{
+    AeadInOut, Aes128Gcm, Aes256Gcm, AesGcm, KeyInit,
+    aead::consts::{U8, U12, U16, U32, U60, U64},
+    aes::{Aes128, Aes192, Aes256},
+};
 use zeroize::Zeroize;
 
-use super::{Aead, NONCE_BYTES, TAG_BYTES, key_length, not_authentic, out_length};
+use super::{Aead, NONCE_BYTES, TAG_BYTES, gcm::nonce_length, key_length, not_authentic, out_length};
 use crate::error::Error;
 
 /// The stack that one operation may have used, with room to spare.
@@ -15,7 +19,7 @@ const STACK_WIPE_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Portable;
 
-type Aes192Gcm = AesGcm<Aes192, aes_gcm::aead::consts::U12>;
+type Aes192Gcm = AesGcm<Aes192, U12>;
 
 fn with<T>(work: impl FnOnce() -> T) -> T {
     let done = deeper(work);
@@ -45,6 +49,44 @@ macro_rules! by_key_length {
             _ => Err(key_length()),
         }
     };
+}
+
+macro_rules! seal_with_nonce {
+    ($size:ident, $key:expr, $nonce:expr, $aad:expr, $text:expr) => {
+        match $key.len() {
+            16 => seal_as::<AesGcm<Aes128, $size>>($key, $nonce, $aad, $text),
+            24 => seal_as::<AesGcm<Aes192, $size>>($key, $nonce, $aad, $text),
+            32 => seal_as::<AesGcm<Aes256, $size>>($key, $nonce, $aad, $text),
+            _ => Err(key_length()),
+        }
+    };
+}
+
+fn seal_as<A>(key: &[u8], nonce: &[u8], aad: &[u8], text: &mut [u8]) -> Result<[u8; TAG_BYTES], Error>
+where
+    A: KeyInit + AeadInOut<TagSize = U16>,
+{
+    let cipher = A::new_from_slice(key).map_err(|_| key_length())?;
+    let nonce = nonce.try_into().map_err(|_| nonce_length())?;
+    cipher.encrypt_inout_detached(nonce, aad, text.into()).map(Into::into).map_err(|_| Error::Seal)
+}
+
+/// Encrypts `text` in place under a nonce of 8, 16, 32, 60 or 64 bytes, and answers the tag. Such a nonce is hashed first (NIST SP
+/// 800-38D §7.1), which the default provider does not offer.
+pub(super) fn seal_other_nonce(
+    key: &[u8],
+    nonce: &[u8],
+    aad: &[u8],
+    text: &mut [u8],
+) -> Result<[u8; TAG_BYTES], Error> {
+    with(|| match nonce.len() {
+        8 => seal_with_nonce!(U8, key, nonce, aad, text),
+        16 => seal_with_nonce!(U16, key, nonce, aad, text),
+        32 => seal_with_nonce!(U32, key, nonce, aad, text),
+        60 => seal_with_nonce!(U60, key, nonce, aad, text),
+        64 => seal_with_nonce!(U64, key, nonce, aad, text),
+        _ => Err(nonce_length()),
+    })
 }
 
 impl Aead for Portable {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
-    dek::Mode,
+    dek::{Iv, Mode},
     key_table::Stop,
     object::{Name, State},
     rig::{LOOK, Node, OTHER, TENANT, World, meta, system},
@@ -52,7 +52,13 @@ async fn an_object_survives_a_restart_wrapped() {
     node.keyring.warm(&TENANT, &system("orders"), object).await.unwrap();
     let borrow = node.keyring.borrow(&TENANT, &system("orders"), object, Purpose::Process).unwrap();
     let text = borrow
-        .decrypt(Mode::Gcm, sealed.iv.as_slice(), b"aad", &sealed.bytes, sealed.tag.as_ref().map(<[u8; 16]>::as_slice))
+        .decrypt(
+            Mode::Gcm,
+            sealed.drawn.as_ref().map(Iv::as_slice),
+            b"aad",
+            &sealed.bytes,
+            sealed.tag.as_ref().map(<[u8; 16]>::as_slice),
+        )
         .unwrap();
     assert_eq!(&*borrow.finish(text).unwrap(), b"text");
     assert_eq!(export(&node, object).await.unwrap(), [0x5a; 32]);

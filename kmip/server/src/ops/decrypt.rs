@@ -1,10 +1,10 @@
-//! Decrypt (KMIP 1.4 §4.30): takes back what Encrypt gave.
+//! Decrypt (KMIP 1.4 §4.30): takes back what Encrypt gave, in one part or in several.
 //!
-//! Before 1.4 a request has no field for the authentication tag; there the last 16 bytes of Data are it.
+//! Before 1.4 a request has no field for the authentication tag; there the last bytes of Data are it.
 
 use custody::{dek::Mode, key_table::Purpose, names::Epoch};
 use kmip::{
-    ProtocolVersion,
+    ProtocolVersion, ResultReason,
     ops::{Answer, decrypt},
     tables::UsageMask,
 };
@@ -12,11 +12,12 @@ use zeroize::Zeroizing;
 
 use super::{
     Allowed, Done, Turn,
-    encrypt::{TAG_BYTES, mode, single_part},
+    cipher::{self, Cipher, data_of},
 };
 use crate::{
     lifecycle,
-    refusal::{self, Outcome, invalid_field},
+    refusal::{self, Outcome, fail, invalid_field},
+    streams::{Correlation, Direction, Part, Stream},
 };
 
 pub(super) async fn perform(
@@ -24,45 +25,159 @@ pub(super) async fn perform(
     object: &Allowed,
     request: &decrypt::Request<'_>,
 ) -> Outcome<Done> {
-    let streams =
-        request.correlation_value.is_some() || request.init_indicator.is_some() || request.final_indicator.is_some();
-    let data = single_part(streams, request.data)?;
-    let iv = request
-        .iv_counter_nonce
-        .ok_or_else(|| invalid_field("IV/Counter/Nonce is missing; send what Encrypt returned"))?;
+    match Part::of(request.init_indicator, request.correlation_value, request.final_indicator)? {
+        Part::Whole => {
+            let sealed = Sealed {
+                cipher: None,
+                iv: request.iv_counter_nonce,
+                additional: request.additional_data.unwrap_or_default(),
+                data: data_of(request.data)?,
+            };
+            let (text, epoch) = opened(turn, object, request, &sealed).await?;
+            answer(turn, object, Some(&text), None);
+            Ok(Done { epoch })
+        }
+        Part::First => first(turn, object, request).await,
+        Part::Middle(correlation) => next(turn, object, request, correlation).await,
+        Part::Last(correlation) => last(turn, object, request, correlation).await,
+    }
+}
+
+/// What is to be decrypted, from one request or from the parts of a stream.
+struct Sealed<'a> {
+    /// None: as the request says.
+    cipher: Option<Cipher>,
+    iv: Option<&'a [u8]>,
+    additional: &'a [u8],
+    data: &'a [u8],
+}
+
+/// The key may, and these parameters name a cipher.
+async fn settled(turn: &Turn<'_, '_>, object: &Allowed, request: &decrypt::Request<'_>) -> Outcome<(Cipher, Epoch)> {
+    let now_s = turn.now_s;
+    turn.with_key(object, Purpose::Process, |borrow| {
+        let meta = borrow.meta().ok_or_else(refusal::not_found)?;
+        lifecycle::may_process(meta, UsageMask::DECRYPT, now_s)?;
+        let cipher = cipher::cipher(meta, request.cryptographic_parameters.as_ref())?;
+        check_iv(cipher, request.iv_counter_nonce)?;
+        Ok((cipher, borrow.epoch()))
+    })
+    .await
+}
+
+async fn opened(
+    turn: &Turn<'_, '_>,
+    object: &Allowed,
+    request: &decrypt::Request<'_>,
+    sealed: &Sealed<'_>,
+) -> Outcome<(Zeroizing<Vec<u8>>, Epoch)> {
     let (now_s, version) = (turn.now_s, turn.version);
-    let (text, epoch) = turn
-        .with_key(object, Purpose::Process, |borrow| -> Outcome<(Zeroizing<Vec<u8>>, Epoch)> {
+    turn.with_key(object, Purpose::Process, |borrow| -> Outcome<(Zeroizing<Vec<u8>>, Epoch)> {
+        let meta = borrow.meta().ok_or_else(refusal::not_found)?;
+        lifecycle::may_process(meta, UsageMask::DECRYPT, now_s)?;
+        let named = || cipher::cipher(meta, request.cryptographic_parameters.as_ref());
+        let cipher = sealed.cipher.map_or_else(named, Ok)?;
+        check_iv(cipher, sealed.iv)?;
+        let (data, tag) = split_tag(cipher, sealed.data, request.authentication_tag, version);
+        let text = borrow.decrypt(cipher.mode, sealed.iv, sealed.additional, data, tag);
+        let text = text.map_err(|error| refusal::of_custody(&error))?;
+        let epoch = borrow.epoch();
+        Ok((borrow.finish(text).map_err(refusal::of_stop)?, epoch))
+    })
+    .await
+}
+
+/// Nothing leaves before the last part: until then neither tag nor padding has been seen.
+async fn first(turn: &mut Turn<'_, '_>, object: &Allowed, request: &decrypt::Request<'_>) -> Outcome<Done> {
+    let (cipher, epoch) = settled(turn, object, request).await?;
+    let owner = turn.stream_owner(object, Direction::Decrypt);
+    let additional = request.additional_data.unwrap_or_default();
+    let mut stream = Stream::new(owner, cipher.mode, cipher.tag_bytes, request.iv_counter_nonce, additional);
+    stream.add(request.data.unwrap_or_default())?;
+    let name = turn.server.streams().keep(None, stream, turn.now_s)?;
+    answer(turn, object, None, Some(name));
+    Ok(Done { epoch })
+}
+
+async fn next(
+    turn: &mut Turn<'_, '_>,
+    object: &Allowed,
+    request: &decrypt::Request<'_>,
+    correlation: &[u8],
+) -> Outcome<Done> {
+    let (name, stream) = taken(turn, object, request, correlation)?;
+    let now_s = turn.now_s;
+    let epoch = turn
+        .with_key(object, Purpose::Process, |borrow| {
             let meta = borrow.meta().ok_or_else(refusal::not_found)?;
-            lifecycle::may_process(meta, UsageMask::DECRYPT, now_s)?;
-            let mode = mode(meta, request.cryptographic_parameters.as_ref())?;
-            let (sealed, tag) = split_tag(mode, data, request.authentication_tag, version);
-            let text = borrow.decrypt(mode, iv, request.additional_data.unwrap_or_default(), sealed, tag);
-            let text = text.map_err(|error| refusal::of_custody(&error))?;
-            let epoch = borrow.epoch();
-            Ok((borrow.finish(text).map_err(refusal::of_stop)?, epoch))
+            lifecycle::may_process(meta, UsageMask::DECRYPT, now_s).map(|()| borrow.epoch())
         })
         .await?;
+    turn.server.streams().keep(Some(name), stream, now_s)?;
+    answer(turn, object, None, Some(name));
+    Ok(Done { epoch })
+}
+
+async fn last(
+    turn: &mut Turn<'_, '_>,
+    object: &Allowed,
+    request: &decrypt::Request<'_>,
+    correlation: &[u8],
+) -> Outcome<Done> {
+    let (_, stream) = taken(turn, object, request, correlation)?;
+    let sealed = Sealed {
+        cipher: Some(Cipher { mode: stream.mode, tag_bytes: stream.tag_bytes }),
+        iv: stream.iv.as_deref(),
+        additional: &stream.additional,
+        data: &stream.data,
+    };
+    let (text, epoch) = opened(turn, object, request, &sealed).await?;
+    answer(turn, object, Some(&text), None);
+    Ok(Done { epoch })
+}
+
+/// The stream with this part's data.
+fn taken(
+    turn: &Turn<'_, '_>,
+    object: &Allowed,
+    request: &decrypt::Request<'_>,
+    correlation: &[u8],
+) -> Outcome<(Correlation, Stream)> {
+    if request.iv_counter_nonce.is_some() || request.additional_data.is_some() {
+        return Err(invalid_field("IV and additional data belong to the first part (Init Indicator)"));
+    }
+    let owner = turn.stream_owner(object, Direction::Decrypt);
+    let (name, mut stream) = turn.server.streams().take(correlation, &owner, turn.now_s)?;
+    stream.add(request.data.unwrap_or_default())?;
+    Ok((name, stream))
+}
+
+fn answer(turn: &mut Turn<'_, '_>, object: &Allowed, text: Option<&[u8]>, correlation: Option<Correlation>) {
     turn.success(&Answer::Decrypt(decrypt::Answer {
         unique_identifier: &object.text,
-        data: Some(&text),
-        correlation_value: None,
+        data: text,
+        correlation_value: correlation.as_ref().map(<[u8; 16]>::as_slice),
     }));
-    Ok(Done { epoch })
+}
+
+fn check_iv(cipher: Cipher, iv: Option<&[u8]>) -> Outcome<()> {
+    if cipher.mode.needs_iv() && iv.is_none() {
+        return Err(fail(ResultReason::InvalidMessage, "IV/Counter/Nonce is missing; send what Encrypt returned"));
+    }
+    Ok(())
 }
 
 /// Ciphertext and tag. What is too short to hold a tag has none, and fails in the cipher.
 fn split_tag<'a>(
-    mode: Mode,
+    cipher: Cipher,
     data: &'a [u8],
     tag: Option<&'a [u8]>,
     version: ProtocolVersion,
 ) -> (&'a [u8], Option<&'a [u8]>) {
-    if mode != Mode::Gcm || tag.is_some() || version.knows(ProtocolVersion::V1_4) {
+    if cipher.mode != Mode::Gcm || tag.is_some() || version.knows(ProtocolVersion::V1_4) {
         return (data, tag);
     }
-    let tag_bytes = usize::try_from(TAG_BYTES).unwrap_or_default();
-    match data.len().checked_sub(tag_bytes).and_then(|at| data.split_at_checked(at)) {
+    match data.len().checked_sub(cipher.tag_bytes).and_then(|at| data.split_at_checked(at)) {
         Some((sealed, tag)) => (sealed, Some(tag)),
         None => (data, None),
     }
@@ -70,16 +185,21 @@ fn split_tag<'a>(
 
 #[cfg(test)]
 mod tests {
+    use custody::dek::{Block, Chaining, Padding};
+
     use super::*;
 
     #[test]
     fn the_tag_stands_in_its_field_or_at_the_end() {
         let data = [7; 20];
         let (old, new) = (ProtocolVersion::V1_2, ProtocolVersion::V1_4);
-        assert_eq!(split_tag(Mode::Gcm, &data, None, old), (&data[..4], Some(&data[4..])));
-        assert_eq!(split_tag(Mode::Gcm, &data, None, new), (&data[..], None));
-        assert_eq!(split_tag(Mode::Gcm, &data, Some(b"tag"), new), (&data[..], Some(&b"tag"[..])));
-        assert_eq!(split_tag(Mode::Gcm, &data[..15], None, old), (&data[..15], None));
-        assert_eq!(split_tag(Mode::CbcPkcs5, &data, None, old), (&data[..], None));
+        let gcm = Cipher { mode: Mode::Gcm, tag_bytes: 16 };
+        assert_eq!(split_tag(gcm, &data, None, old), (&data[..4], Some(&data[4..])));
+        assert_eq!(split_tag(Cipher { tag_bytes: 12, ..gcm }, &data, None, old), (&data[..8], Some(&data[8..])));
+        assert_eq!(split_tag(gcm, &data, None, new), (&data[..], None));
+        assert_eq!(split_tag(gcm, &data, Some(b"tag"), new), (&data[..], Some(&b"tag"[..])));
+        assert_eq!(split_tag(gcm, &data[..15], None, old), (&data[..15], None));
+        let cbc = Mode::Block(Block { chaining: Chaining::Cbc, padding: Padding::Pkcs5 });
+        assert_eq!(split_tag(Cipher { mode: cbc, ..gcm }, &data, None, old), (&data[..], None));
     }
 }

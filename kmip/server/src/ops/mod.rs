@@ -1,6 +1,7 @@
 //! One file an operation, the twin of `kmip::ops`. Each takes the proof that the caller may do it, and writes its answer.
 
 mod activate;
+mod cipher;
 mod create;
 mod decrypt;
 mod destroy;
@@ -31,6 +32,7 @@ use crate::{
     caller::Caller,
     refusal::{self, Outcome},
     server::Server,
+    streams::{Direction, Owner},
 };
 
 /// How often a key that left the table between its warming and its use is warmed again.
@@ -127,6 +129,12 @@ impl Turn<'_, '_> {
         let text = id.text();
         *self.key = Named::Object(text);
         text
+    }
+
+    /// Whose a stream on this object is.
+    fn stream_owner(&self, object: &Allowed, direction: Direction) -> Owner {
+        let (tenant, system) = (*self.caller.tenant(), self.caller.system().clone());
+        Owner { tenant, system, caller: self.caller.label().to_owned(), object: object.id, direction }
     }
 
     /// Uses a key: borrows it, and warms it first if it is not in the table. `job` runs without an await between borrow and drop.

@@ -1,0 +1,258 @@
+//! AES in the modes that prove nothing about who wrote a ciphertext: ECB, CBC, CTR, CFB and OFB.
+//!
+//! They are offered because clients and standards demand them (MongoDB's driver CBC, KMIP's profiles ECB). One error answers every
+//! damage, so that padding says nothing.
+
+use aws_lc_rs::{
+    cipher::{
+        AES_128, AES_192, AES_256, Algorithm, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext,
+        PaddedBlockDecryptingKey, PaddedBlockEncryptingKey, UnboundCipherKey,
+    },
+    error::Unspecified,
+    iv::FixedLength,
+};
+use zeroize::Zeroizing;
+
+use super::BLOCK_BYTES;
+use crate::error::Error;
+
+/// How the blocks of a message depend on each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chaining {
+    /// Not at all: equal blocks show. No initialization vector.
+    Ecb,
+    Cbc,
+    Ctr,
+    /// CFB with feedback of a whole block (NIST SP 800-38A: CFB128).
+    Cfb,
+    Ofb,
+}
+
+/// What fills the last block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    /// Nothing: ECB and CBC take whole blocks alone, the others any length.
+    None,
+    /// PKCS#7 (KMIP calls it PKCS5), for ECB and CBC: a whole block more if the message has whole blocks.
+    Pkcs5,
+}
+
+impl Chaining {
+    /// Whether it needs an initialization vector, or a counter's first value, of one block.
+    pub fn needs_iv(self) -> bool {
+        self != Self::Ecb
+    }
+
+    /// Whether it encrypts whole blocks.
+    pub fn is_blockwise(self) -> bool {
+        matches!(self, Self::Ecb | Self::Cbc)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ecb => "AES-ECB",
+            Self::Cbc => "AES-CBC",
+            Self::Ctr => "AES-CTR",
+            Self::Cfb => "AES-CFB128",
+            Self::Ofb => "AES-OFB",
+        }
+    }
+}
+
+/// A mode with its padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    pub chaining: Chaining,
+    pub padding: Padding,
+}
+
+/// An initialization vector; none for ECB.
+type Iv<'a> = Option<&'a [u8; BLOCK_BYTES]>;
+
+impl Block {
+    fn error(self, why: &'static str) -> Error {
+        Error::Cipher { cipher: self.chaining.name(), why }
+    }
+
+    fn key(self, key: &[u8]) -> Result<UnboundCipherKey, Error> {
+        let algorithm: &'static Algorithm = match key.len() {
+            16 => &AES_128,
+            24 => &AES_192,
+            32 => &AES_256,
+            _ => return Err(self.error("an AES key has 16, 24 or 32 bytes")),
+        };
+        UnboundCipherKey::new(algorithm, key).map_err(|_| Error::Seal)
+    }
+
+    /// The vector is there exactly if the mode needs one.
+    fn check_iv(self, iv: Iv<'_>) -> Result<(), Error> {
+        match (self.chaining.needs_iv(), iv.is_some()) {
+            (true, false) => Err(self.error("the initialization vector of 16 bytes is missing")),
+            (false, true) => Err(self.error("this mode has no initialization vector")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The padding goes with the mode, and without one the message has whole blocks.
+    fn check_length(self, bytes: usize) -> Result<(), Error> {
+        match (self.padding, self.chaining.is_blockwise()) {
+            (Padding::Pkcs5, false) => Err(self.error("this mode takes any length and no padding")),
+            (Padding::None, true) if !bytes.is_multiple_of(BLOCK_BYTES) => {
+                Err(self.error("without padding, the data must be whole blocks of 16 bytes"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ciphertext of `text`.
+    pub(crate) fn encrypt(self, key: &[u8], iv: Iv<'_>, text: &[u8]) -> Result<Vec<u8>, Error> {
+        self.check_iv(iv)?;
+        self.check_length(text.len())?;
+        let key = self.key(key)?;
+        // Room for the padding, so that growing never leaves a copy of the plaintext behind.
+        let mut bytes = Vec::with_capacity(text.len() + BLOCK_BYTES);
+        bytes.extend_from_slice(text);
+        let context = iv.map_or(EncryptionContext::None, |iv| EncryptionContext::Iv128(FixedLength::from(iv)));
+        let encrypted = match (self.padding, self.chaining) {
+            (Padding::Pkcs5, Chaining::Ecb) => {
+                PaddedBlockEncryptingKey::ecb_pkcs7(key).and_then(|key| key.less_safe_encrypt(&mut bytes, context))
+            }
+            (Padding::Pkcs5, _) => {
+                PaddedBlockEncryptingKey::cbc_pkcs7(key).and_then(|key| key.less_safe_encrypt(&mut bytes, context))
+            }
+            (Padding::None, chaining) => {
+                encrypting(chaining, key).and_then(|key| key.less_safe_encrypt(&mut bytes, context))
+            }
+        };
+        encrypted.map_err(|_| Error::Seal)?;
+        Ok(bytes)
+    }
+
+    /// Plaintext without its padding.
+    pub(crate) fn decrypt(self, key: &[u8], iv: Iv<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+        self.check_iv(iv)?;
+        self.check_length(sealed.len())?;
+        let refused = |_| self.error("the data was not encrypted under this key, or was changed");
+        let key = self.key(key)?;
+        let mut bytes = Zeroizing::new(sealed.to_vec());
+        let context = iv.map_or(DecryptionContext::None, |iv| DecryptionContext::Iv128(FixedLength::from(iv)));
+        let text = match (self.padding, self.chaining) {
+            (Padding::Pkcs5, Chaining::Ecb) => {
+                let key = PaddedBlockDecryptingKey::ecb_pkcs7(key).map_err(|_| Error::Seal)?;
+                key.decrypt(&mut bytes, context).map_err(refused)?.len()
+            }
+            (Padding::Pkcs5, _) => {
+                let key = PaddedBlockDecryptingKey::cbc_pkcs7(key).map_err(|_| Error::Seal)?;
+                key.decrypt(&mut bytes, context).map_err(refused)?.len()
+            }
+            (Padding::None, chaining) => {
+                let key = decrypting(chaining, key).map_err(|_| Error::Seal)?;
+                key.decrypt(&mut bytes, context).map_err(refused)?.len()
+            }
+        };
+        bytes.truncate(text);
+        Ok(bytes)
+    }
+}
+
+fn encrypting(chaining: Chaining, key: UnboundCipherKey) -> Result<EncryptingKey, Unspecified> {
+    match chaining {
+        Chaining::Ecb => EncryptingKey::ecb(key),
+        Chaining::Cbc => EncryptingKey::cbc(key),
+        Chaining::Ctr => EncryptingKey::ctr(key),
+        Chaining::Cfb => EncryptingKey::cfb128(key),
+        Chaining::Ofb => EncryptingKey::ofb(key),
+    }
+}
+
+fn decrypting(chaining: Chaining, key: UnboundCipherKey) -> Result<DecryptingKey, Unspecified> {
+    match chaining {
+        Chaining::Ecb => DecryptingKey::ecb(key),
+        Chaining::Cbc => DecryptingKey::cbc(key),
+        Chaining::Ctr => DecryptingKey::ctr(key),
+        Chaining::Cfb => DecryptingKey::cfb128(key),
+        Chaining::Ofb => DecryptingKey::ofb(key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::aead::tests::hex;
+
+    const ALL: [Chaining; 5] = [Chaining::Ecb, Chaining::Cbc, Chaining::Ctr, Chaining::Cfb, Chaining::Ofb];
+
+    fn plain(chaining: Chaining) -> Block {
+        Block { chaining, padding: Padding::None }
+    }
+    fn padded(chaining: Chaining) -> Block {
+        Block { chaining, padding: Padding::Pkcs5 }
+    }
+    fn iv_of(chaining: Chaining, iv: &[u8; 16]) -> Iv<'_> {
+        chaining.needs_iv().then_some(iv)
+    }
+
+    /// NIST SP 800-38A, appendix F, AES-256: the first two blocks.
+    #[test]
+    fn published_vectors() {
+        let key = hex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4");
+        let text = hex("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51");
+        let (iv, counter) = ("000102030405060708090a0b0c0d0e0f", "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff");
+        let vectors = [
+            (Chaining::Ecb, iv, "f3eed1bdb5d2a03c064b5a7e3db181f8591ccb10d410ed26dc5ba74a31362870"),
+            (Chaining::Cbc, iv, "f58c4c04d6e5f1ba779eabfb5f7bfbd69cfc4e967edb808d679f777bc6702c7d"),
+            (Chaining::Cfb, iv, "dc7e84bfda79164b7ecd8486985d386039ffed143b28b1c832113c6331e5407b"),
+            (Chaining::Ofb, iv, "dc7e84bfda79164b7ecd8486985d38604febdc6740d20b3ac88f6ad82a4fb08d"),
+            (Chaining::Ctr, counter, "601ec313775789a5b7a7f504bbf3d228f443e3ca4d62b59aca84e990cacaf5c5"),
+        ];
+        for (chaining, iv, sealed) in vectors {
+            let iv: [u8; 16] = hex(iv).try_into().unwrap();
+            let iv = iv_of(chaining, &iv);
+            assert_eq!(plain(chaining).encrypt(&key, iv, &text).unwrap(), hex(sealed), "{chaining:?}");
+            assert_eq!(*plain(chaining).decrypt(&key, iv, &hex(sealed)).unwrap(), text, "{chaining:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_the_mode_is_refused() {
+        let (key, iv, text) = ([1; 32], [0; 16], [0; 16]);
+        for chaining in ALL {
+            let wrong = if chaining.needs_iv() { None } else { Some(&iv) };
+            assert!(plain(chaining).encrypt(&key, wrong, &text).is_err(), "{chaining:?}: its vector");
+            assert!(plain(chaining).decrypt(&key, wrong, &text).is_err(), "{chaining:?}: its vector");
+            let iv = iv_of(chaining, &iv);
+            assert!(plain(chaining).encrypt(&key[..15], iv, &text).is_err(), "{chaining:?}: the key");
+            assert_eq!(plain(chaining).encrypt(&key, iv, &text[..15]).is_err(), chaining.is_blockwise());
+            assert_eq!(padded(chaining).encrypt(&key, iv, &text).is_err(), !chaining.is_blockwise());
+            for bytes in [0, 1, 15, 17] {
+                assert!(padded(chaining).decrypt(&key, iv, &vec![0; bytes]).is_err(), "{chaining:?}: {bytes} bytes");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encrypted_decrypts(key: [u8; 32], iv: [u8; 16], text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for chaining in ALL {
+                let (block, length) = match chaining.is_blockwise() {
+                    true => (padded(chaining), (text.len() / 16 + 1) * 16),
+                    false => (plain(chaining), text.len()),
+                };
+                let sealed = block.encrypt(&key, iv_of(chaining, &iv), &text).unwrap();
+                prop_assert_eq!(sealed.len(), length);
+                prop_assert_eq!(&*block.decrypt(&key, iv_of(chaining, &iv), &sealed).unwrap(), &text);
+            }
+        }
+
+        /// What a stream in parts relies on: more text after it changes no whole block of the ciphertext.
+        #[test]
+        fn a_longer_message_begins_alike(key: [u8; 32], iv: [u8; 16], blocks in 0_usize..6, text in proptest::collection::vec(any::<u8>(), 96..97)) {
+            for chaining in ALL {
+                let sealed = |text: &[u8]| plain(chaining).encrypt(&key, iv_of(chaining, &iv), text).unwrap();
+                prop_assert!(sealed(&text).starts_with(&sealed(&text[..blocks * 16])));
+            }
+        }
+    }
+}
