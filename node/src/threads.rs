@@ -47,10 +47,11 @@ fn give_way(nice: i32) {
     }
 }
 
-/// A nice value as the library has it: 0 is the nicest, its highest the least nice.
+/// A nice value as the library has it: a step of its own scale that it rounds to that value.
 fn of_nice(nice: i32) -> Option<ThreadPriority> {
     let most = i32::from(u8::from(ThreadPriorityValue::MAX));
-    let value = most * (NICEST + 1 - nice) / (NICEST + 1 - LEAST_NICE);
+    // One part less than the exact step: the library cuts its fractions off.
+    let value = (most * (NICEST - nice) - 1).max(0) / (NICEST - LEAST_NICE);
     let value = ThreadPriorityValue::try_from(u8::try_from(value).ok()?).ok()?;
     Some(ThreadPriority::Crossplatform(value))
 }
