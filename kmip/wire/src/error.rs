@@ -1,7 +1,10 @@
 //! What can be wrong with a message, and which Result Reason says so.
 
-use crate::tables::{ProtocolVersion, ResultReason, Tag};
-use crate::ttlv::Kind;
+use crate::{
+    markup::MarkupError,
+    tables::{ProtocolVersion, ResultReason, Tag},
+    ttlv::Kind,
+};
 
 /// A message that cannot be taken: what is wrong and where. The texts go to the client as Result Message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +59,15 @@ pub enum WireError {
     UnknownOperation { code: u32, version: ProtocolVersion },
     #[error("{what} is not supported")]
     Unsupported { what: &'static str },
+    /// A message in XML or JSON. Boxed, so that a result of the TTLV path is no larger for it.
+    #[error(transparent)]
+    Markup(Box<MarkupError>),
+}
+
+impl From<MarkupError> for WireError {
+    fn from(error: MarkupError) -> Self {
+        Self::Markup(Box::new(error))
+    }
 }
 
 impl WireError {
@@ -68,6 +80,7 @@ impl WireError {
             | Self::UnknownAttribute { .. } => ResultReason::InvalidField,
             Self::UnknownOperation { .. } => ResultReason::OperationNotSupported,
             Self::Unsupported { .. } => ResultReason::FeatureNotSupported,
+            Self::Markup(error) => error.reason(),
             Self::Truncated { .. }
             | Self::BadTag { .. }
             | Self::BadKind { .. }
@@ -88,5 +101,15 @@ impl WireError {
             | Self::BatchTooLarge { .. }
             | Self::BatchItemId => ResultReason::InvalidMessage,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_stays_small_enough_to_be_returned_for_each_field() {
+        assert!(size_of::<WireError>() <= 32);
     }
 }

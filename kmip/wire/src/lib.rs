@@ -1,11 +1,13 @@
 //! KMIP 1.0 to 1.4 on the wire: bytes to requests, answers to bytes, and back for a client.
 //!
 //! The crate decodes a message in place ([`ttlv`]), knows the specification's tables ([`tables`]), has one file for each operation
-//! ([`ops`]) and the frame around them ([`message`]). [`client`] is the other side of the same shapes. It does no I/O, holds no
-//! state, and trusts nobody: every length, depth and count is checked against a named limit before anything is allocated.
+//! ([`ops`]) and the frame around them ([`message`]). [`client`] is the other side of the same shapes, [`markup`] the same messages
+//! as XML and JSON. It does no I/O, holds no state, and trusts nobody: every length, depth and count is checked against a named limit
+//! before anything is allocated.
 //! Key material is a type of its own ([`KeyMaterial`]) that is wiped when dropped and cannot be printed.
 
 pub mod client;
+pub mod markup;
 pub mod message;
 pub mod ops;
 pub mod tables;

@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+mod trees;
+
 use std::fmt::Debug;
 
 use kmip::{
@@ -16,48 +18,7 @@ use kmip::{
     ttlv::{Item, Kind, Limits, Structure, Value, Writer, parse},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
-
-/// Any item tree.
-#[derive(Clone, Debug)]
-enum Tree {
-    Leaf(Tag, Kind, Vec<u8>),
-    Node(Tag, Vec<Tree>),
-}
-
-fn tag() -> impl Strategy<Value = Tag> {
-    prop_oneof![(0x42_0001u32..0x42_0130).prop_map(Tag), (0x54_0001u32..0x54_00FF).prop_map(Tag)]
-}
-
-fn leaf() -> impl Strategy<Value = Tree> {
-    let four = select(vec![Kind::Integer, Kind::Enumeration, Kind::Interval]);
-    let eight = select(vec![Kind::LongInteger, Kind::DateTime, Kind::BigInteger]);
-    prop_oneof![
-        (tag(), four, vec(any::<u8>(), 4)).prop_map(|(tag, kind, value)| Tree::Leaf(tag, kind, value)),
-        (tag(), eight, vec(any::<u8>(), 8)).prop_map(|(tag, kind, value)| Tree::Leaf(tag, kind, value)),
-        (tag(), any::<bool>()).prop_map(|(tag, on)| Tree::Leaf(
-            tag,
-            Kind::Boolean,
-            u64::from(on).to_be_bytes().to_vec()
-        )),
-        (tag(), ".{0,20}").prop_map(|(tag, text)| Tree::Leaf(tag, Kind::TextString, text.into_bytes())),
-        (tag(), vec(any::<u8>(), 0..40)).prop_map(|(tag, bytes)| Tree::Leaf(tag, Kind::ByteString, bytes)),
-    ]
-}
-
-fn tree() -> impl Strategy<Value = Vec<Tree>> {
-    let node = leaf()
-        .prop_recursive(6, 48, 6, |inner| (tag(), vec(inner, 0..6)).prop_map(|(tag, kids)| Tree::Node(tag, kids)));
-    vec(node, 0..8)
-}
-
-fn write(trees: &[Tree], writer: &mut Writer<'_>) {
-    for tree in trees {
-        match tree {
-            Tree::Leaf(tag, kind, value) => writer.raw(*tag, *kind, value),
-            Tree::Node(tag, kids) => writer.structure(*tag, |writer| write(kids, writer)),
-        }
-    }
-}
+use trees::{trees, write};
 
 fn rewrite(structure: Structure<'_>, writer: &mut Writer<'_>) -> usize {
     let mut items = 0;
@@ -251,7 +212,7 @@ fn read_all(frame: &[u8]) {
 
 proptest! {
     #[test]
-    fn what_is_read_is_written_the_same(trees in tree()) {
+    fn what_is_read_is_written_the_same(trees in trees()) {
         let mut frame = vec![];
         Writer::new(&mut frame, ProtocolVersion::V1_4).structure(Tag::REQUEST_MESSAGE, |writer| write(&trees, writer));
         let root = parse(&frame, &Limits::REQUEST).unwrap();

@@ -84,7 +84,7 @@ enums! {
     }
 
     /// §9.1.3.2.16.
-    HashingAlgorithm HASHING_ALGORITHM {
+    HashingAlgorithm HASHING_ALGORITHM MASK_GENERATOR_HASHING_ALGORITHM {
         Md2 = 0x1 "MD2",
         Md4 = 0x2 "MD4",
         Md5 = 0x3 "MD5",
@@ -192,5 +192,112 @@ enums! {
         EcPublicKeyTypeX962CompressedPrime = 0x2 "EC Public Key Type X9.62 Compressed Prime",
         EcPublicKeyTypeX962CompressedChar2 = 0x3 "EC Public Key Type X9.62 Compressed Char2",
         EcPublicKeyTypeX962Hybrid = 0x4 "EC Public Key Type X9.62 Hybrid",
+    }
+
+    /// §9.1.3.2.4.
+    WrappingMethod WRAPPING_METHOD {
+        Encrypt = 0x1 "Encrypt",
+        MacSign = 0x2 "MAC/sign",
+        EncryptThenMacSign = 0x3 "Encrypt then MAC/sign",
+        MacSignThenEncrypt = 0x4 "MAC/sign then encrypt",
+        Tr31 = 0x5 "TR-31",
+    }
+
+    /// §9.1.3.2.32.
+    EncodingOption ENCODING_OPTION {
+        NoEncoding = 0x1 "No Encoding",
+        TtlvEncoding = 0x2 "TTLV Encoding",
+    }
+
+    /// §9.1.3.2.8.
+    SplitKeyMethod SPLIT_KEY_METHOD {
+        Xor = 0x1 "XOR",
+        PolynomialSharingGf2To16 = 0x2 "Polynomial Sharing GF (2^16)",
+        PolynomialSharingPrimeField = 0x3 "Polynomial Sharing Prime Field",
+        PolynomialSharingGf2To8 = 0x4 "Polynomial Sharing GF (2^8)",
+    }
+
+    /// §9.1.3.2.21.
+    DerivationMethod DERIVATION_METHOD {
+        Pbkdf2 = 0x1 "PBKDF2",
+        Hash = 0x2 "HASH",
+        Hmac = 0x3 "HMAC",
+        Encrypt = 0x4 "ENCRYPT",
+        Nist800108C = 0x5 "NIST800-108-C",
+        Nist800108F = 0x6 "NIST800-108-F",
+        Nist800108Dpi = 0x7 "NIST800-108-DPI",
+        AsymmetricKey = 0x8 "Asymmetric Key",
+    }
+
+    /// §9.1.3.2.5.
+    RecommendedCurve RECOMMENDED_CURVE {
+        P192 = 0x1 "P-192",
+        K163 = 0x2 "K-163",
+        B163 = 0x3 "B-163",
+        P224 = 0x4 "P-224",
+        K233 = 0x5 "K-233",
+        B233 = 0x6 "B-233",
+        P256 = 0x7 "P-256",
+        K283 = 0x8 "K-283",
+        B283 = 0x9 "B-283",
+        P384 = 0xA "P-384",
+        K409 = 0xB "K-409",
+        B409 = 0xC "B-409",
+        P521 = 0xD "P-521",
+        K571 = 0xE "K-571",
+        B571 = 0xF "B-571",
+        Secp112r1 = 0x10 "SECP112R1",
+        Secp112r2 = 0x11 "SECP112R2",
+        Secp128r1 = 0x12 "SECP128R1",
+        Secp128r2 = 0x13 "SECP128R2",
+        Secp160k1 = 0x14 "SECP160K1",
+        Secp160r1 = 0x15 "SECP160R1",
+        Secp160r2 = 0x16 "SECP160R2",
+        Secp192k1 = 0x17 "SECP192K1",
+        Secp224k1 = 0x18 "SECP224K1",
+        Secp256k1 = 0x19 "SECP256K1",
+        Sect113r1 = 0x1A "SECT113R1",
+        Sect113r2 = 0x1B "SECT113R2",
+        Sect131r1 = 0x1C "SECT131R1",
+        Sect131r2 = 0x1D "SECT131R2",
+        Sect163r1 = 0x1E "SECT163R1",
+        Sect193r1 = 0x1F "SECT193R1",
+        Sect193r2 = 0x20 "SECT193R2",
+        Sect239k1 = 0x21 "SECT239K1",
+        Ansix9p192v2 = 0x22 "ANSIX9P192V2",
+        Ansix9p192v3 = 0x23 "ANSIX9P192V3",
+        Ansix9p239v1 = 0x24 "ANSIX9P239V1",
+        Ansix9p239v2 = 0x25 "ANSIX9P239V2",
+        Ansix9p239v3 = 0x26 "ANSIX9P239V3",
+        Ansix9c2pnb163v1 = 0x27 "ANSIX9C2PNB163V1",
+        Ansix9c2pnb163v2 = 0x28 "ANSIX9C2PNB163V2",
+        Ansix9c2pnb163v3 = 0x29 "ANSIX9C2PNB163V3",
+        Ansix9c2pnb176v1 = 0x2A "ANSIX9C2PNB176V1",
+        Ansix9c2tnb191v1 = 0x2B "ANSIX9C2TNB191V1",
+        Ansix9c2tnb191v2 = 0x2C "ANSIX9C2TNB191V2",
+        Ansix9c2tnb191v3 = 0x2D "ANSIX9C2TNB191V3",
+        Ansix9c2pnb208w1 = 0x2E "ANSIX9C2PNB208W1",
+        Ansix9c2tnb239v1 = 0x2F "ANSIX9C2TNB239V1",
+        Ansix9c2tnb239v2 = 0x30 "ANSIX9C2TNB239V2",
+        Ansix9c2tnb239v3 = 0x31 "ANSIX9C2TNB239V3",
+        Ansix9c2pnb272w1 = 0x32 "ANSIX9C2PNB272W1",
+        Ansix9c2pnb304w1 = 0x33 "ANSIX9C2PNB304W1",
+        Ansix9c2tnb359v1 = 0x34 "ANSIX9C2TNB359V1",
+        Ansix9c2pnb368w1 = 0x35 "ANSIX9C2PNB368W1",
+        Ansix9c2tnb431r1 = 0x36 "ANSIX9C2TNB431R1",
+        Brainpoolp160r1 = 0x37 "BRAINPOOLP160R1",
+        Brainpoolp160t1 = 0x38 "BRAINPOOLP160T1",
+        Brainpoolp192r1 = 0x39 "BRAINPOOLP192R1",
+        Brainpoolp192t1 = 0x3A "BRAINPOOLP192T1",
+        Brainpoolp224r1 = 0x3B "BRAINPOOLP224R1",
+        Brainpoolp224t1 = 0x3C "BRAINPOOLP224T1",
+        Brainpoolp256r1 = 0x3D "BRAINPOOLP256R1",
+        Brainpoolp256t1 = 0x3E "BRAINPOOLP256T1",
+        Brainpoolp320r1 = 0x3F "BRAINPOOLP320R1",
+        Brainpoolp320t1 = 0x40 "BRAINPOOLP320T1",
+        Brainpoolp384r1 = 0x41 "BRAINPOOLP384R1",
+        Brainpoolp384t1 = 0x42 "BRAINPOOLP384T1",
+        Brainpoolp512r1 = 0x43 "BRAINPOOLP512R1",
+        Brainpoolp512t1 = 0x44 "BRAINPOOLP512T1",
     }
 }

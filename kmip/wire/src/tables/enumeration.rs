@@ -1,9 +1,29 @@
 //! How an enumeration of the specification becomes a type: code, name, and reading it.
 //!
 //! A code that is not listed reads as an error, never as a neighbour: `from_code` gives `None`, `read` gives the error.
+//! Each use of the macro also lists its enumerations as [`Listed`], for whoever has a tag in hand and not a type.
+
+use super::Tag;
+
+/// An enumeration as a table.
+pub(crate) struct Listed {
+    /// The tags under which its values stand, the usual one first.
+    pub(crate) tags: &'static [Tag],
+    /// Code and printed name of each value.
+    pub(crate) names: &'static [(u32, &'static str)],
+}
 
 macro_rules! enums {
-    ($($(#[$doc:meta])* $name:ident $tag:ident { $($variant:ident = $code:literal $text:literal,)* })*) => {$(
+    ($(
+        $(#[$doc:meta])*
+        $name:ident $tag:ident $($also:ident)* { $($variant:ident = $code:literal $text:literal,)* }
+    )*) => {
+        /// Every enumeration of this file.
+        pub(crate) const LISTED: &[$crate::tables::Listed] = &[$($crate::tables::Listed {
+            tags: &[$crate::Tag::$tag, $($crate::Tag::$also,)*],
+            names: &[$(($code, $text),)*],
+        },)*];
+        $(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u32)]

@@ -187,6 +187,68 @@ enums! {
         GroupMemberFresh = 0x1 "Group Member Fresh",
         GroupMemberDefault = 0x2 "Group Member Default",
     }
+
+    /// §9.1.3.2.1.
+    CredentialType CREDENTIAL_TYPE {
+        UsernameAndPassword = 0x1 "Username and Password",
+        Device = 0x2 "Device",
+        Attestation = 0x3 "Attestation",
+    }
+
+    /// §9.1.3.2.6.
+    CertificateType CERTIFICATE_TYPE {
+        X509 = 0x1 "X.509",
+        Pgp = 0x2 "PGP",
+    }
+
+    /// §9.1.3.2.22.
+    CertificateRequestType CERTIFICATE_REQUEST_TYPE {
+        Crmf = 0x1 "CRMF",
+        Pkcs10 = 0x2 "PKCS#10",
+        Pem = 0x3 "PEM",
+        Pgp = 0x4 "PGP",
+    }
+
+    /// §9.1.3.2.23.
+    ValidityIndicator VALIDITY_INDICATOR {
+        Valid = 0x1 "Valid",
+        Invalid = 0x2 "Invalid",
+        Unknown = 0x3 "Unknown",
+    }
+
+    /// §9.1.3.2.25.
+    CancellationResult CANCELLATION_RESULT {
+        Canceled = 0x1 "Canceled",
+        UnableToCancel = 0x2 "Unable to Cancel",
+        Completed = 0x3 "Completed",
+        Failed = 0x4 "Failed",
+        Unavailable = 0x5 "Unavailable",
+    }
+
+    /// §9.1.3.2.26.
+    PutFunction PUT_FUNCTION {
+        New = 0x1 "New",
+        Replace = 0x2 "Replace",
+    }
+
+    /// §9.1.3.2.31.
+    UsageLimitsUnit USAGE_LIMITS_UNIT {
+        Byte = 0x1 "Byte",
+        Object = 0x2 "Object",
+    }
+
+    /// §9.1.3.2.35.
+    KeyValueLocationType KEY_VALUE_LOCATION_TYPE {
+        UninterpretedTextString = 0x1 "Uninterpreted Text String",
+        Uri = 0x2 "URI",
+    }
+
+    /// §9.1.3.2.36.
+    AttestationType ATTESTATION_TYPE {
+        TpmQuote = 0x1 "TPM Quote",
+        TcgIntegrityReport = 0x2 "TCG Integrity Report",
+        SamlAssertion = 0x3 "SAML Assertion",
+    }
 }
 
 impl Operation {

@@ -1,6 +1,6 @@
-//! The tags of KMIP 1.4 (but the parts of X.509 names), with the name that the specification gives it.
+//! The tags of KMIP 1.4, each with the name that the specification prints.
 //!
-//! Source: KMIP 1.4 §9.1.3.1. Two tags that 1.4 lists as reserved, because it deprecates them, are kept for the clients of 1.0 to 1.3.
+//! Source: KMIP 1.4 §9.1.3.1, with those that it deprecates.
 
 use std::fmt;
 
@@ -18,10 +18,21 @@ macro_rules! tags {
         impl Tag {
             $(#[doc = $name] pub const $constant: Tag = Tag($code);)*
 
+            /// Every tag, by ascending code.
+            pub(crate) const ALL: &'static [Tag] = &[$(Tag::$constant,)*];
+
             /// The specification's name, or `None` for a tag that KMIP 1.4 does not know.
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 {
                     $($code => Some($name),)*
+                    _ => None,
+                }
+            }
+
+            /// Finds a tag by the exact name that the specification prints.
+            pub(crate) fn named(text: &str) -> Option<Self> {
+                match text {
+                    $($name => Some(Self::$constant),)*
                     _ => None,
                 }
             }
@@ -64,12 +75,19 @@ tags! {
     BLOCK_CIPHER_MODE = 0x420011 "Block Cipher Mode";
     CANCELLATION_RESULT = 0x420012 "Cancellation Result";
     CERTIFICATE = 0x420013 "Certificate";
+    CERTIFICATE_IDENTIFIER = 0x420014 "Certificate Identifier";
+    CERTIFICATE_ISSUER = 0x420015 "Certificate Issuer";
+    CERTIFICATE_ISSUER_ALTERNATIVE_NAME = 0x420016 "Certificate Issuer Alternative Name";
+    CERTIFICATE_ISSUER_DISTINGUISHED_NAME = 0x420017 "Certificate Issuer Distinguished Name";
     CERTIFICATE_REQUEST = 0x420018 "Certificate Request";
     CERTIFICATE_REQUEST_TYPE = 0x420019 "Certificate Request Type";
+    CERTIFICATE_SUBJECT = 0x42001A "Certificate Subject";
+    CERTIFICATE_SUBJECT_ALTERNATIVE_NAME = 0x42001B "Certificate Subject Alternative Name";
+    CERTIFICATE_SUBJECT_DISTINGUISHED_NAME = 0x42001C "Certificate Subject Distinguished Name";
     CERTIFICATE_TYPE = 0x42001D "Certificate Type";
     CERTIFICATE_VALUE = 0x42001E "Certificate Value";
     COMMON_TEMPLATE_ATTRIBUTE = 0x42001F "Common Template-Attribute";
-    DATE = 0x420020 "Date";
+    COMPROMISE_DATE = 0x420020 "Compromise Date";
     COMPROMISE_OCCURRENCE_DATE = 0x420021 "Compromise Occurrence Date";
     CONTACT_INFORMATION = 0x420022 "Contact Information";
     CREDENTIAL = 0x420023 "Credential";
@@ -96,6 +114,7 @@ tags! {
     HASHING_ALGORITHM = 0x420038 "Hashing Algorithm";
     INITIAL_DATE = 0x420039 "Initial Date";
     INITIALIZATION_VECTOR = 0x42003A "Initialization Vector";
+    ISSUER = 0x42003B "Issuer";
     ITERATION_COUNT = 0x42003C "Iteration Count";
     IV_COUNTER_NONCE = 0x42003D "IV/Counter/Nonce";
     J = 0x42003E "J";
@@ -300,6 +319,30 @@ tags! {
     CLIENT_CORRELATION_VALUE = 0x420105 "Client Correlation Value";
     SERVER_CORRELATION_VALUE = 0x420106 "Server Correlation Value";
     DIGESTED_DATA = 0x420107 "Digested Data";
+    CERTIFICATE_SUBJECT_CN = 0x420108 "Certificate Subject CN";
+    CERTIFICATE_SUBJECT_O = 0x420109 "Certificate Subject O";
+    CERTIFICATE_SUBJECT_OU = 0x42010A "Certificate Subject OU";
+    CERTIFICATE_SUBJECT_EMAIL = 0x42010B "Certificate Subject Email";
+    CERTIFICATE_SUBJECT_C = 0x42010C "Certificate Subject C";
+    CERTIFICATE_SUBJECT_ST = 0x42010D "Certificate Subject ST";
+    CERTIFICATE_SUBJECT_L = 0x42010E "Certificate Subject L";
+    CERTIFICATE_SUBJECT_UID = 0x42010F "Certificate Subject UID";
+    CERTIFICATE_SUBJECT_SERIAL_NUMBER = 0x420110 "Certificate Subject Serial Number";
+    CERTIFICATE_SUBJECT_TITLE = 0x420111 "Certificate Subject Title";
+    CERTIFICATE_SUBJECT_DC = 0x420112 "Certificate Subject DC";
+    CERTIFICATE_SUBJECT_DN_QUALIFIER = 0x420113 "Certificate Subject DN Qualifier";
+    CERTIFICATE_ISSUER_CN = 0x420114 "Certificate Issuer CN";
+    CERTIFICATE_ISSUER_O = 0x420115 "Certificate Issuer O";
+    CERTIFICATE_ISSUER_OU = 0x420116 "Certificate Issuer OU";
+    CERTIFICATE_ISSUER_EMAIL = 0x420117 "Certificate Issuer Email";
+    CERTIFICATE_ISSUER_C = 0x420118 "Certificate Issuer C";
+    CERTIFICATE_ISSUER_ST = 0x420119 "Certificate Issuer ST";
+    CERTIFICATE_ISSUER_L = 0x42011A "Certificate Issuer L";
+    CERTIFICATE_ISSUER_UID = 0x42011B "Certificate Issuer UID";
+    CERTIFICATE_ISSUER_SERIAL_NUMBER = 0x42011C "Certificate Issuer Serial Number";
+    CERTIFICATE_ISSUER_TITLE = 0x42011D "Certificate Issuer Title";
+    CERTIFICATE_ISSUER_DC = 0x42011E "Certificate Issuer DC";
+    CERTIFICATE_ISSUER_DN_QUALIFIER = 0x42011F "Certificate Issuer DN Qualifier";
     SENSITIVE = 0x420120 "Sensitive";
     ALWAYS_SENSITIVE = 0x420121 "Always Sensitive";
     EXTRACTABLE = 0x420122 "Extractable";

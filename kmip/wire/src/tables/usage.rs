@@ -4,27 +4,44 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct UsageMask(pub i32);
 
+macro_rules! uses {
+    ($($constant:ident = $bit:literal $text:literal;)*) => {
+        impl UsageMask {
+            $(pub const $constant: Self = Self($bit);)*
+
+            /// Bit and printed name of each use.
+            pub(crate) const NAMES: &'static [(u32, &'static str)] = &[$(($bit, $text),)*];
+        }
+    };
+}
+
+uses! {
+    SIGN = 0x0000_0001 "Sign";
+    VERIFY = 0x0000_0002 "Verify";
+    ENCRYPT = 0x0000_0004 "Encrypt";
+    DECRYPT = 0x0000_0008 "Decrypt";
+    WRAP_KEY = 0x0000_0010 "Wrap Key";
+    UNWRAP_KEY = 0x0000_0020 "Unwrap Key";
+    EXPORT = 0x0000_0040 "Export";
+    MAC_GENERATE = 0x0000_0080 "MAC Generate";
+    MAC_VERIFY = 0x0000_0100 "MAC Verify";
+    DERIVE_KEY = 0x0000_0200 "Derive Key";
+    CONTENT_COMMITMENT = 0x0000_0400 "Content Commitment";
+    KEY_AGREEMENT = 0x0000_0800 "Key Agreement";
+    CERTIFICATE_SIGN = 0x0000_1000 "Certificate Sign";
+    CRL_SIGN = 0x0000_2000 "CRL Sign";
+    GENERATE_CRYPTOGRAM = 0x0000_4000 "Generate Cryptogram";
+    VALIDATE_CRYPTOGRAM = 0x0000_8000 "Validate Cryptogram";
+    TRANSLATE_ENCRYPT = 0x0001_0000 "Translate Encrypt";
+    TRANSLATE_DECRYPT = 0x0002_0000 "Translate Decrypt";
+    TRANSLATE_WRAP = 0x0004_0000 "Translate Wrap";
+    TRANSLATE_UNWRAP = 0x0008_0000 "Translate Unwrap";
+}
+
+/// Bit and printed name of each storage status (§9.1.3.3.2).
+pub(crate) const STORAGE_STATUS_NAMES: &[(u32, &str)] = &[(1, "On-line storage"), (2, "Archival storage")];
+
 impl UsageMask {
-    pub const SIGN: Self = Self(0x0000_0001);
-    pub const VERIFY: Self = Self(0x0000_0002);
-    pub const ENCRYPT: Self = Self(0x0000_0004);
-    pub const DECRYPT: Self = Self(0x0000_0008);
-    pub const WRAP_KEY: Self = Self(0x0000_0010);
-    pub const UNWRAP_KEY: Self = Self(0x0000_0020);
-    pub const EXPORT: Self = Self(0x0000_0040);
-    pub const MAC_GENERATE: Self = Self(0x0000_0080);
-    pub const MAC_VERIFY: Self = Self(0x0000_0100);
-    pub const DERIVE_KEY: Self = Self(0x0000_0200);
-    pub const CONTENT_COMMITMENT: Self = Self(0x0000_0400);
-    pub const KEY_AGREEMENT: Self = Self(0x0000_0800);
-    pub const CERTIFICATE_SIGN: Self = Self(0x0000_1000);
-    pub const CRL_SIGN: Self = Self(0x0000_2000);
-    pub const GENERATE_CRYPTOGRAM: Self = Self(0x0000_4000);
-    pub const VALIDATE_CRYPTOGRAM: Self = Self(0x0000_8000);
-    pub const TRANSLATE_ENCRYPT: Self = Self(0x0001_0000);
-    pub const TRANSLATE_DECRYPT: Self = Self(0x0002_0000);
-    pub const TRANSLATE_WRAP: Self = Self(0x0004_0000);
-    pub const TRANSLATE_UNWRAP: Self = Self(0x0008_0000);
     /// Every bit that KMIP 1.4 defines.
     pub const ALL: Self = Self(0x000F_FFFF);
 

@@ -78,6 +78,23 @@ impl Kind {
             _ => return None,
         })
     }
+
+    /// Finds an item type by its name, written without spaces.
+    pub(crate) fn named(text: &str) -> Option<Self> {
+        Some(match text {
+            "Structure" => Self::Structure,
+            "Integer" => Self::Integer,
+            "LongInteger" => Self::LongInteger,
+            "BigInteger" => Self::BigInteger,
+            "Enumeration" => Self::Enumeration,
+            "Boolean" => Self::Boolean,
+            "TextString" => Self::TextString,
+            "ByteString" => Self::ByteString,
+            "DateTime" => Self::DateTime,
+            "Interval" => Self::Interval,
+            _ => return None,
+        })
+    }
 }
 
 impl fmt::Display for Kind {
