@@ -183,6 +183,8 @@ fn items_are_limited() {
             match read(&text, &limits) {
                 Ok(frame) => assert_eq!((fields, frame.len()), (9, 80)),
                 Err(WireError::Markup(error)) => {
+                    // JSON is held item by item before it is a tree: its limit counts at the place of the text.
+                    assert!(text.starts_with('<') || error.to_string().starts_with("line "), "{error}");
                     assert!(fields > 9 && matches!(*error, MarkupError::TooManyItems { max: 10, .. }), "{error}");
                 }
                 Err(error) => panic!("{error}"),
