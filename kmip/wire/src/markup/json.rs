@@ -254,19 +254,19 @@ impl<'de> Visitor<'de> for ContentSeed<'_> {
 pub fn write(frame: &[u8]) -> Result<String, WireError> {
     let root = ttlv::parse(frame, &Limits::ANSWER)?;
     let mut out = Text::with_capacity(frame.len().saturating_mul(ROOM_PER_BYTE));
-    structure(&mut out, root)?;
+    write_structure(&mut out, root)?;
     Ok(out.finish())
 }
 
-fn structure(out: &mut Text, structure_: Structure<'_>) -> Result<(), WireError> {
-    open(out, structure_.tag());
+fn write_structure(out: &mut Text, structure: Structure<'_>) -> Result<(), WireError> {
+    open(out, structure.tag());
     out.push(",\"value\":[");
     let (mut attribute, mut comma) = (None, "");
-    for item in structure_.items() {
+    for item in structure.items() {
         out.push(mem::replace(&mut comma, ","));
         match item.kind {
-            Kind::Structure => structure(out, item.structure()?)?,
-            _ => leaf(out, &item, attribute)?,
+            Kind::Structure => write_structure(out, item.structure()?)?,
+            _ => write_leaf(out, &item, attribute)?,
         }
         if item.tag == Tag::ATTRIBUTE_NAME && item.kind == Kind::TextString {
             attribute = Tag::named(item.text()?);
@@ -276,7 +276,7 @@ fn structure(out: &mut Text, structure_: Structure<'_>) -> Result<(), WireError>
     Ok(())
 }
 
-fn leaf(out: &mut Text, item: &Item<'_>, attribute: Option<Tag>) -> Result<(), WireError> {
+fn write_leaf(out: &mut Text, item: &Item<'_>, attribute: Option<Tag>) -> Result<(), WireError> {
     open(out, item.tag);
     out.push(&format!(",\"type\":\"{}\",\"value\":", item.kind));
     match shown(item, tree::subject(item.tag, attribute), Dialect::Json)? {
@@ -284,7 +284,7 @@ fn leaf(out: &mut Text, item: &Item<'_>, attribute: Option<Tag>) -> Result<(), W
         Shown::Bool(on) => out.push(if on { "true" } else { "false" }),
         Shown::Word(word) => quoted(out, |out| out.push(&word)),
         Shown::Bytes(bytes) => quoted(out, |out| out.push_hex(bytes)),
-        Shown::Number64s(bytes) => quoted(out, |out| {
+        Shown::BigInteger(bytes) => quoted(out, |out| {
             out.push("0x");
             out.push_hex(bytes);
         }),

@@ -113,7 +113,7 @@ impl<'l> Tree<'l> {
             return Err(self.form(&spelled(tag), "a message is a structure, RequestMessage or ResponseMessage"));
         };
         let subject = subject(tag, level.attribute);
-        if let (Tag::ATTRIBUTE_NAME, Given::Text(name)) = (tag, given) {
+        if let (Tag::ATTRIBUTE_NAME, Kind::TextString, Given::Text(name)) = (tag, kind, given) {
             level.attribute = Tag::named(name);
         }
         let dialect = self.dialect;

@@ -279,7 +279,7 @@ pub(super) enum Shown<'a> {
     /// Bytes to be written as hexadecimal digits.
     Bytes(&'a [u8]),
     /// Hexadecimal digits that JSON begins with `0x`.
-    Number64s(&'a [u8]),
+    BigInteger(&'a [u8]),
     Text(&'a str),
 }
 
@@ -308,7 +308,7 @@ pub(super) fn shown<'a>(item: &Item<'a>, subject: Option<Tag>, dialect: Dialect)
         Kind::TextString => Shown::Text(item.text()?),
         Kind::DateTime => Shown::Word(date_word(item.date_time()?).into()),
         Kind::Interval => Shown::Number(i64::from(item.interval()?)),
-        Kind::BigInteger => Shown::Number64s(item.raw_bytes()),
+        Kind::BigInteger => Shown::BigInteger(item.raw_bytes()),
         Kind::ByteString | Kind::Structure => Shown::Bytes(item.raw_bytes()),
     })
 }
@@ -527,6 +527,15 @@ mod tests {
             assert_eq!(xml::read(&in_xml, &Limits::REQUEST).as_ref(), Ok(&frame));
             assert_eq!(json::read(&in_json, &Limits::REQUEST).as_ref(), Ok(&frame));
         }
+        // A name of another type is none.
+        let mut frame = vec![];
+        Writer::new(&mut frame, ProtocolVersion::V1_4).structure(Tag::ATTRIBUTE, |w| {
+            w.text(Tag::ATTRIBUTE_NAME, "State");
+            w.bytes(Tag::ATTRIBUTE_NAME, &[0xAB]);
+            w.enumeration(Tag::ATTRIBUTE_VALUE, 1);
+        });
+        assert_eq!(xml::read(&xml::write(&frame).unwrap(), &Limits::REQUEST).as_ref(), Ok(&frame));
+        assert_eq!(json::read(&json::write(&frame).unwrap(), &Limits::REQUEST).as_ref(), Ok(&frame));
         let two = "<Attribute><AttributeName type='TextString' value='State'/></Attribute>\
                    <Attribute><AttributeValue type='Enumeration' value='Active'/></Attribute>";
         let stray = xml::read(&format!("<TemplateAttribute>{two}</TemplateAttribute>"), &Limits::REQUEST);

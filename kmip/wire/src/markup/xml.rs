@@ -169,13 +169,13 @@ fn is_xml(c: char) -> bool {
 pub fn write(frame: &[u8]) -> Result<String, WireError> {
     let root = ttlv::parse(frame, &Limits::ANSWER)?;
     let mut out = Text::with_capacity(frame.len().saturating_mul(ROOM_PER_BYTE));
-    structure(&mut out, root)?;
+    write_structure(&mut out, root)?;
     Ok(out.finish())
 }
 
-fn structure(out: &mut Text, structure_: Structure<'_>) -> Result<(), WireError> {
-    open(out, structure_.tag());
-    let mut items = structure_.items().peekable();
+fn write_structure(out: &mut Text, structure: Structure<'_>) -> Result<(), WireError> {
+    open(out, structure.tag());
+    let mut items = structure.items().peekable();
     if items.peek().is_none() {
         out.push("/>");
         return Ok(());
@@ -184,27 +184,27 @@ fn structure(out: &mut Text, structure_: Structure<'_>) -> Result<(), WireError>
     let mut attribute = None;
     for item in items {
         match item.kind {
-            Kind::Structure => structure(out, item.structure()?)?,
-            _ => leaf(out, &item, attribute)?,
+            Kind::Structure => write_structure(out, item.structure()?)?,
+            _ => write_leaf(out, &item, attribute)?,
         }
         if item.tag == Tag::ATTRIBUTE_NAME && item.kind == Kind::TextString {
             attribute = Tag::named(item.text()?);
         }
     }
     out.push("</");
-    out.push(names::name_of(structure_.tag()).unwrap_or(NAMELESS));
+    out.push(names::name_of(structure.tag()).unwrap_or(NAMELESS));
     out.push(">");
     Ok(())
 }
 
-fn leaf(out: &mut Text, item: &Item<'_>, attribute: Option<Tag>) -> Result<(), WireError> {
+fn write_leaf(out: &mut Text, item: &Item<'_>, attribute: Option<Tag>) -> Result<(), WireError> {
     open(out, item.tag);
     out.push(&format!(" type=\"{}\" value=\"", item.kind));
     match shown(item, tree::subject(item.tag, attribute), Dialect::Xml)? {
         Shown::Number(number) => out.push(&number.to_string()),
         Shown::Bool(on) => out.push(if on { "true" } else { "false" }),
         Shown::Word(word) => out.push(&word),
-        Shown::Bytes(bytes) | Shown::Number64s(bytes) => out.push_hex(bytes),
+        Shown::Bytes(bytes) | Shown::BigInteger(bytes) => out.push_hex(bytes),
         Shown::Text(text) => text
             .chars()
             .try_for_each(|c| escaped(out, c))
