@@ -3,6 +3,7 @@
 //! Every result is a [`Pending`]: it can be read only after [`Borrow::finish`] has looked at the tenant's gate once more. Whether
 //! the object's state and usage mask allow the operation is the KMIP server's to decide, from [`Borrow::meta`].
 
+use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 pub use crate::aead::{Block, Chaining, Padding, SHORT_TAG_BYTES_MIN, TAG_BYTES};
@@ -29,6 +30,30 @@ impl Mode {
             Self::Gcm => true,
             Self::Block(block) => block.chaining.needs_iv(),
         }
+    }
+}
+
+/// Which HMAC (FIPS 198-1), by its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hmac {
+    /// For what exists already: SHA-1 is not for new data.
+    Sha1,
+    Sha224,
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+impl Hmac {
+    fn key(self, bytes: &[u8]) -> hmac::Key {
+        let algorithm = match self {
+            Self::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            Self::Sha224 => hmac::HMAC_SHA224,
+            Self::Sha256 => hmac::HMAC_SHA256,
+            Self::Sha384 => hmac::HMAC_SHA384,
+            Self::Sha512 => hmac::HMAC_SHA512,
+        };
+        hmac::Key::new(algorithm, bytes)
     }
 }
 
@@ -59,6 +84,7 @@ pub struct Encrypted {
 }
 
 const ENCRYPT: Expose = Expose::because("encrypt for the caller");
+const AUTHENTICATE: Expose = Expose::because("make or verify a MAC for the caller");
 const DECRYPT: Expose = Expose::because("decrypt for the caller");
 
 impl Borrow {
@@ -106,6 +132,20 @@ impl Borrow {
                 Ok(Pending(block.decrypt(key, iv.map(block_iv).transpose()?, sealed)?))
             }
         }
+    }
+
+    /// The MAC of `data`, whole.
+    pub fn mac(&self, hmac: Hmac, data: &[u8]) -> Result<Pending<Vec<u8>>, Error> {
+        within_limit(data.len())?;
+        let key = hmac.key(self.bytes(AUTHENTICATE)?);
+        Ok(Pending(hmac::sign(&key, data).as_ref().to_vec()))
+    }
+
+    /// Whether `mac` is that of `data`, compared in constant time.
+    pub fn mac_verify(&self, hmac: Hmac, data: &[u8], mac: &[u8]) -> Result<Pending<bool>, Error> {
+        within_limit(data.len())?;
+        let key = hmac.key(self.bytes(AUTHENTICATE)?);
+        Ok(Pending(hmac::verify(&key, data, mac).is_ok()))
     }
 
     /// The key bytes themselves, for a caller who may have them (KMIP Get). The object must be `exportable`.

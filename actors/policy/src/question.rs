@@ -102,6 +102,11 @@ operations! {
     Activate = "activate", object;
     Encrypt = "encrypt", object;
     Decrypt = "decrypt", object;
+    Mac = "mac", object;
+    MacVerify = "mac_verify", object;
+    Hash = "hash", system;
+    RngRetrieve = "rng_retrieve", system;
+    RngSeed = "rng_seed", system;
     Revoke = "revoke", object;
     Destroy = "destroy", object;
 }

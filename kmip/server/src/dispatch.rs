@@ -219,7 +219,9 @@ fn unrecorded() -> Failure {
 /// What a suspended tenant may no longer do is what protects new data or makes new keys (DESIGN §2.11).
 fn purpose(operation: Operation) -> Purpose {
     match operation {
-        Operation::Create | Operation::Register | Operation::Activate | Operation::Encrypt => Purpose::Protect,
+        Operation::Create | Operation::Register | Operation::Activate | Operation::Encrypt | Operation::Mac => {
+            Purpose::Protect
+        }
         _ => Purpose::Process,
     }
 }

@@ -34,7 +34,9 @@ pub(super) fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: &locate::R
         _ => None,
     };
     let ids: Vec<String> = located.ids.iter().map(ToString::to_string).collect();
-    let located_items = Some(i32::try_from(located.total).unwrap_or(i32::MAX));
+    // For whoever asked for a part of them: the profiles' cases expect nothing besides the identifiers otherwise.
+    let in_part = offset.or(max).is_some();
+    let located_items = in_part.then(|| i32::try_from(located.total).unwrap_or(i32::MAX));
     let unique_identifiers = ids.iter().map(String::as_str).collect();
     turn.success(&Answer::Locate(locate::Answer { located_items, unique_identifiers }));
     Ok(())

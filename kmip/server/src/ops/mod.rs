@@ -10,10 +10,13 @@ mod encrypt;
 mod get;
 mod get_attribute_list;
 mod get_attributes;
+mod hash;
 mod locate;
+mod mac;
 mod query;
 mod register;
 mod revoke;
+mod rng;
 mod store;
 
 use custody::{
@@ -153,6 +156,7 @@ impl Turn<'_, '_> {
 }
 
 /// Asks permission and performs the operation.
+#[expect(clippy::too_many_lines, reason = "a table with one arm an operation")]
 pub(crate) async fn perform(mut turn: Turn<'_, '_>, request: Request<'_>, epoch: Epoch) -> Outcome<Done> {
     match request {
         Request::DiscoverVersions(request) => {
@@ -206,6 +210,26 @@ pub(crate) async fn perform(mut turn: Turn<'_, '_>, request: Request<'_>, epoch:
         Request::Decrypt(request) => {
             let object = turn.object(Operation::Decrypt, request.unique_identifier)?;
             return decrypt::perform(&mut turn, &object, &request).await;
+        }
+        Request::Mac(request) => {
+            let object = turn.object(Operation::Mac, request.unique_identifier)?;
+            return mac::perform(&mut turn, &object, &request).await;
+        }
+        Request::MacVerify(request) => {
+            let object = turn.object(Operation::MacVerify, request.unique_identifier)?;
+            return mac::verify(&mut turn, &object, &request).await;
+        }
+        Request::Hash(request) => {
+            let permitted = turn.system(Operation::Hash)?;
+            hash::perform(&mut turn, permitted, &request)?;
+        }
+        Request::RngRetrieve(request) => {
+            let permitted = turn.system(Operation::RngRetrieve)?;
+            rng::retrieve(&mut turn, permitted, &request)?;
+        }
+        Request::RngSeed(request) => {
+            let permitted = turn.system(Operation::RngSeed)?;
+            rng::seed(&mut turn, permitted, &request)?;
         }
     }
     Ok(Done { epoch })

@@ -71,7 +71,7 @@ fn operations(version: ProtocolVersion) -> Vec<Operation> {
 
 fn capabilities() -> CapabilityInformation {
     CapabilityInformation {
-        streaming_capability: Some(false),
+        streaming_capability: Some(true),
         asynchronous_capability: Some(false),
         attestation_capability: Some(false),
         batch_undo_capability: Some(false),

@@ -12,10 +12,15 @@ pub mod encrypt;
 pub mod get;
 pub mod get_attribute_list;
 pub mod get_attributes;
+pub mod hash;
 pub mod locate;
+pub mod mac;
+pub mod mac_verify;
 pub mod query;
 pub mod register;
 pub mod revoke;
+pub mod rng_retrieve;
+pub mod rng_seed;
 
 use crate::{
     error::WireError,
@@ -83,6 +88,11 @@ operations! {
     Locate locate::Request, locate::Answer<'a>;
     Encrypt encrypt::Request<'a>, encrypt::Answer<'a>;
     Decrypt decrypt::Request<'a>, decrypt::Answer<'a>;
+    Mac mac::Request<'a>, mac::Answer<'a>;
+    MacVerify mac_verify::Request<'a>, mac_verify::Answer<'a>;
+    RngRetrieve rng_retrieve::Request, rng_retrieve::Answer<'a>;
+    RngSeed rng_seed::Request<'a>, rng_seed::Answer;
+    Hash hash::Request<'a>, hash::Answer<'a>;
     Revoke revoke::Request<'a>, revoke::Answer<'a>;
     Destroy destroy::Request<'a>, destroy::Answer<'a>;
 }
