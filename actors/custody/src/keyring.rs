@@ -157,34 +157,33 @@ impl Keyring {
     }
 
     /// Changes attributes: `change` sees the stored ones, one change at a time; its error leaves them as they are. Durable before
-    /// it returns. Type, `exportable` and destruction cannot change here.
-    pub async fn update<E: From<Error> + Send + 'static>(
+    /// it returns what `change` did. Type, `exportable` and destruction cannot change here.
+    pub async fn update<T: Send + 'static, E: From<Error> + Send + 'static>(
         &self,
         tenant: &TenantId,
         system: &System,
         object: ObjectId,
-        change: impl FnOnce(&mut ObjectMeta) -> Result<(), E> + Send + 'static,
-    ) -> Result<Arc<ObjectMeta>, E> {
+        change: impl FnOnce(&mut ObjectMeta) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         self.table.admit(tenant, Purpose::Process).map_err(Error::from)?;
-        let (meta, revision) = self.shelf.change_object(tenant, system, object, false, change).await?;
-        let meta = Arc::new(meta);
-        self.table.amend(tenant, &KeyId::Object(object), meta.clone(), revision);
-        Ok(meta)
+        let (done, meta, revision) = self.shelf.change_object(tenant, system, object, false, change).await?;
+        self.table.amend(tenant, &KeyId::Object(object), Arc::new(meta), revision);
+        Ok(done)
     }
 
     /// As [`Keyring::update`], and wipes the wrapped bytes and the key in the table; attributes stay. `change` must set a destroyed
     /// state; its error leaves everything as it is.
-    pub async fn destroy<E: From<Error> + Send + 'static>(
+    pub async fn destroy<T: Send + 'static, E: From<Error> + Send + 'static>(
         &self,
         tenant: &TenantId,
         system: &System,
         object: ObjectId,
-        change: impl FnOnce(&mut ObjectMeta) -> Result<(), E> + Send + 'static,
-    ) -> Result<Arc<ObjectMeta>, E> {
+        change: impl FnOnce(&mut ObjectMeta) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         self.table.admit(tenant, Purpose::Process).map_err(Error::from)?;
-        let (meta, _) = self.shelf.change_object(tenant, system, object, true, change).await?;
+        let (done, ..) = self.shelf.change_object(tenant, system, object, true, change).await?;
         self.table.remove(tenant, &KeyId::Object(object));
-        Ok(Arc::new(meta))
+        Ok(done)
     }
 
     /// Finds objects of one system, newest first; `keep` decides on what the filter does not.

@@ -4,8 +4,11 @@
 //! KMIP 1.4 §9.1.3; the KMIP server names them. Dates are seconds since 1970, as KMIP's Date-Time. No digest of the key is kept:
 //! a secret may be a password, and a stored digest of it could be guessed against.
 
+mod instances;
+
 use std::collections::BTreeMap;
 
+pub use instances::Instances;
 use orbital::names::System;
 use serde::{Deserialize, Serialize};
 
@@ -116,7 +119,7 @@ pub struct ObjectMeta {
     pub object_type: u32,
     pub state: State,
     #[serde(default)]
-    pub names: Vec<Name>,
+    pub names: Instances<Name>,
     #[serde(default)]
     pub algorithm: Option<u32>,
     #[serde(default)]
@@ -129,19 +132,19 @@ pub struct ObjectMeta {
     #[serde(default)]
     pub secret_kind: Option<u32>,
     #[serde(default)]
-    pub parameters: Vec<Parameters>,
+    pub parameters: Instances<Parameters>,
     #[serde(default)]
     pub dates: Dates,
     #[serde(default)]
     pub revocation: Option<Revocation>,
     #[serde(default)]
-    pub groups: Vec<String>,
+    pub groups: Instances<String>,
     #[serde(default)]
-    pub links: Vec<Link>,
+    pub links: Instances<Link>,
     #[serde(default)]
-    pub applications: Vec<Application>,
+    pub applications: Instances<Application>,
     #[serde(default)]
-    pub alternative_names: Vec<Name>,
+    pub alternative_names: Instances<Name>,
     #[serde(default)]
     pub contact: Option<String>,
     #[serde(default)]
@@ -164,9 +167,9 @@ pub struct ObjectMeta {
     pub never_extractable: bool,
     /// May leave in plaintext (KMIP Get). Fixed when the object is created (PROTOCOL §8); [`ObjectMeta::keeps`] holds it.
     pub exportable: bool,
-    /// `x-` and `y-` attributes by name, values in the order of their index.
+    /// `x-` and `y-` attributes by name; none is without a value.
     #[serde(default)]
-    pub custom: BTreeMap<String, Vec<Custom>>,
+    pub custom: BTreeMap<String, Instances<Custom>>,
 }
 
 impl ObjectMeta {
@@ -175,19 +178,19 @@ impl ObjectMeta {
         Self {
             object_type,
             state,
-            names: Vec::new(),
+            names: Instances::default(),
             algorithm: None,
             length_bits: None,
             usage_mask: 0,
             key_format: None,
             secret_kind: None,
-            parameters: Vec::new(),
+            parameters: Instances::default(),
             dates: Dates::default(),
             revocation: None,
-            groups: Vec::new(),
-            links: Vec::new(),
-            applications: Vec::new(),
-            alternative_names: Vec::new(),
+            groups: Instances::default(),
+            links: Instances::default(),
+            applications: Instances::default(),
+            alternative_names: Instances::default(),
             contact: None,
             description: None,
             comment: None,

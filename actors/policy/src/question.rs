@@ -99,6 +99,12 @@ operations! {
     Get = "get", object;
     GetAttributes = "get_attributes", object;
     GetAttributeList = "get_attribute_list", object;
+    AddAttribute = "add_attribute", object;
+    ModifyAttribute = "modify_attribute", object;
+    DeleteAttribute = "delete_attribute", object;
+    Check = "check", object;
+    ObtainLease = "obtain_lease", object;
+    GetUsageAllocation = "get_usage_allocation", object;
     Activate = "activate", object;
     Encrypt = "encrypt", object;
     Decrypt = "decrypt", object;

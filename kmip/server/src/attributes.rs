@@ -1,21 +1,26 @@
 //! Attributes, both ways: a Template-Attribute to what custody stores, and what it stores to the attributes of an answer.
 
+pub(crate) mod change;
+mod slots;
+
 use custody::{
     names::ObjectId,
-    object::{Application, Custom, Link, NAMES_MAX, Name, ObjectMeta, Parameters, State},
+    object::{Application, Custom, Link, Name, ObjectMeta, Parameters, State},
 };
 use kmip::{
     AlternativeName, ApplicationSpecificInformation, Attribute, AttributeValue, CryptographicParameters,
     ProtocolVersion, ResultReason, RevocationReason, TemplateAttribute,
+    message::Failure,
     tables::{
         AlternativeNameType, AttributeName, BlockCipherMode, CryptographicAlgorithm, HashingAlgorithm, KeyRoleType,
         LinkType, NameType, ObjectType, PaddingMethod, RevocationReasonCode, SetBy, StandardAttribute, UsageMask,
     },
 };
 
+use self::slots::{single, slots};
 use crate::{
     lifecycle,
-    refusal::{self, Outcome, fail, invalid_field, unsupported},
+    refusal::{Outcome, fail, invalid_field, unsupported},
 };
 
 /// Most instances of a repeated attribute, and most custom attributes, of one object.
@@ -35,21 +40,19 @@ pub(crate) fn meta_of(object_type: ObjectType, template: &TemplateAttribute, now
     meta.dates.last_change = Some(now_s);
     let mut seen: Vec<StandardAttribute> = vec![];
     for attribute in &template.attributes {
-        match &attribute.name {
-            AttributeName::Custom(name) => add_custom(&mut meta, name, &attribute.value)?,
-            AttributeName::Standard(name) => {
-                let rule = name.rule();
-                if rule.set_by == SetBy::Server {
-                    return Err(invalid_field(format!("{} is set by the server and cannot be given", rule.name)));
-                }
-                if !rule.repeats && seen.contains(name) {
-                    return Err(invalid_field(format!("{} is given more than once", rule.name)));
-                }
-                seen.push(*name);
-                set(&mut meta, *name, &attribute.value)?;
+        if let AttributeName::Standard(name) = &attribute.name {
+            let rule = name.rule();
+            if rule.set_by == SetBy::Server {
+                return Err(invalid_field(format!("{} is set by the server and cannot be given", rule.name)));
             }
+            if !rule.repeats && seen.contains(name) {
+                return Err(invalid_field(format!("{} is given more than once", rule.name)));
+            }
+            seen.push(*name);
         }
+        give(&mut meta, attribute)?;
     }
+    lifecycle::check_dates(&meta.dates)?;
     // An object leaves unless its creator forbids it; either way it is fixed now (PROTOCOL §8).
     meta.exportable = meta.extractable;
     meta.always_sensitive = meta.sensitive;
@@ -57,18 +60,26 @@ pub(crate) fn meta_of(object_type: ObjectType, template: &TemplateAttribute, now
     Ok(meta)
 }
 
-fn wrong_type(name: StandardAttribute) -> refusal::Outcome<()> {
-    Err(invalid_field(format!("{} has a value of the wrong type", name.rule().name)))
+/// Gives a new object an attribute.
+fn give(meta: &mut ObjectMeta, attribute: &Attribute) -> Outcome<()> {
+    match (single(&attribute.name), &attribute.name) {
+        (_, AttributeName::Custom(name)) if name.starts_with("y-") => {
+            Err(invalid_field("custom attributes that begin with y- are the server's; use x-"))
+        }
+        (None, name) => slots(meta, name)?.add(&attribute.value, ResultReason::InvalidField).map(|_| ()),
+        (Some(name), _) => set(meta, name, &attribute.value),
+    }
 }
 
+fn wrong_type(name: &str) -> Failure {
+    invalid_field(format!("{name} has a value of the wrong type"))
+}
+
+/// Sets an attribute of which an object has at most one.
 fn set(meta: &mut ObjectMeta, name: StandardAttribute, value: &AttributeValue) -> Outcome<()> {
     use AttributeValue as V;
     use StandardAttribute as A;
     match (name, value) {
-        (A::Name, V::Name(name)) => {
-            let name = Name { value: name.value.clone(), kind: name.kind.code() };
-            return push(&mut meta.names, name, NAMES_MAX, A::Name);
-        }
         (A::CryptographicAlgorithm, V::Enumeration(code)) => {
             if CryptographicAlgorithm::from_code(*code).is_none() {
                 return Err(invalid_field(format!("Cryptographic Algorithm {code:#x} is not defined")));
@@ -78,10 +89,6 @@ fn set(meta: &mut ObjectMeta, name: StandardAttribute, value: &AttributeValue) -
         (A::CryptographicLength, V::Integer(bits)) => {
             let bits = u32::try_from(*bits).map_err(|_| invalid_field("Cryptographic Length is negative"))?;
             meta.length_bits = Some(bits);
-        }
-        (A::CryptographicParameters, V::CryptographicParameters(parameters)) => {
-            let stored = stored_parameters(parameters)?;
-            return push(&mut meta.parameters, stored, INSTANCES_MAX, A::CryptographicParameters);
         }
         (A::OperationPolicyName, V::Text(text)) => meta.operation_policy = Some(text.clone()),
         (A::CryptographicUsageMask, V::Integer(mask)) => {
@@ -95,21 +102,7 @@ fn set(meta: &mut ObjectMeta, name: StandardAttribute, value: &AttributeValue) -
         (A::ProtectStopDate, V::DateTime(date)) => meta.dates.protect_stop = Some(*date),
         (A::DeactivationDate, V::DateTime(date)) => meta.dates.deactivation = Some(*date),
         (A::OriginalCreationDate, V::DateTime(date)) => meta.dates.original_creation = Some(*date),
-        (A::ObjectGroup, V::Text(group)) => {
-            return push(&mut meta.groups, group.clone(), INSTANCES_MAX, A::ObjectGroup);
-        }
-        (A::Link, V::Link(link)) => {
-            let link = Link { kind: link.kind.code(), to: link.linked_object_identifier.clone() };
-            return push(&mut meta.links, link, INSTANCES_MAX, A::Link);
-        }
-        (A::ApplicationSpecificInformation, V::ApplicationSpecificInformation(information)) => {
-            return set_application(meta, information);
-        }
         (A::ContactInformation, V::Text(text)) => meta.contact = Some(text.clone()),
-        (A::AlternativeName, V::AlternativeName(name)) => {
-            let name = Name { value: name.value.clone(), kind: name.kind.code() };
-            return push(&mut meta.alternative_names, name, INSTANCES_MAX, A::AlternativeName);
-        }
         (A::Description, V::Text(text)) => meta.description = Some(text.clone()),
         (A::Comment, V::Text(text)) => meta.comment = Some(text.clone()),
         (A::Sensitive, V::Boolean(on)) => meta.sensitive = *on,
@@ -117,55 +110,8 @@ fn set(meta: &mut ObjectMeta, name: StandardAttribute, value: &AttributeValue) -
         (A::UsageLimits | A::RandomNumberGenerator, _) => {
             return Err(unsupported(format!("the attribute {}", name.rule().name)));
         }
-        _ => return wrong_type(name),
+        _ => return Err(wrong_type(name.rule().name)),
     }
-    Ok(())
-}
-
-fn set_application(meta: &mut ObjectMeta, information: &ApplicationSpecificInformation) -> Outcome<()> {
-    let Some(value) = information.value.clone() else {
-        // §11.2: Application Data cannot be generated if it was omitted.
-        let message = "Application Data is missing, and none is generated here";
-        return Err(fail(ResultReason::ApplicationNamespaceNotSupported, message));
-    };
-    let application = Application { namespace: information.namespace.clone(), value };
-    push(&mut meta.applications, application, INSTANCES_MAX, StandardAttribute::ApplicationSpecificInformation)
-}
-
-/// §11.2: more instances than the server supports are an Index Out of Bounds.
-fn push<T: PartialEq>(list: &mut Vec<T>, value: T, max: usize, name: StandardAttribute) -> Outcome<()> {
-    let name = name.rule().name;
-    if list.len() >= max {
-        return Err(fail(ResultReason::IndexOutOfBounds, format!("an object has at most {max} instances of {name}")));
-    }
-    if list.contains(&value) {
-        return Err(invalid_field(format!("{name} is given twice with the same value")));
-    }
-    list.push(value);
-    Ok(())
-}
-
-fn add_custom(meta: &mut ObjectMeta, name: &str, value: &AttributeValue) -> Outcome<()> {
-    if name.starts_with("y-") {
-        return Err(invalid_field("custom attributes that begin with y- are the server's; use x-"));
-    }
-    let value = match value {
-        AttributeValue::Integer(value) => Custom::Integer(*value),
-        AttributeValue::LongInteger(value) => Custom::LongInteger(*value),
-        AttributeValue::Enumeration(value) => Custom::Enumeration(*value),
-        AttributeValue::Boolean(value) => Custom::Boolean(*value),
-        AttributeValue::Text(value) => Custom::Text(value.clone()),
-        AttributeValue::Bytes(value) => Custom::Bytes(value.clone()),
-        AttributeValue::DateTime(value) => Custom::DateTime(*value),
-        AttributeValue::Interval(value) => Custom::Interval(*value),
-        _ => return Err(unsupported("a custom attribute of this type")),
-    };
-    let total: usize = meta.custom.values().map(Vec::len).sum();
-    if total >= INSTANCES_MAX {
-        let message = format!("an object has at most {INSTANCES_MAX} custom attributes");
-        return Err(fail(ResultReason::IndexOutOfBounds, message));
-    }
-    meta.custom.entry(name.to_owned()).or_default().push(value);
     Ok(())
 }
 
@@ -216,12 +162,12 @@ pub(crate) fn attributes_of(id: &str, meta: &ObjectMeta, version: ProtocolVersio
     let date = |value: Option<i64>| value.map(V::DateTime);
     let dates = &meta.dates;
     list.add(A::UniqueIdentifier, [V::Text(id.to_owned())]);
-    list.add(A::Name, meta.names.iter().map(name_value));
+    list.repeated(A::Name, meta.names.indexed(), |name| Some(name_value(name)));
     list.add(A::ObjectType, [V::Enumeration(meta.object_type)]);
     list.add(A::CryptographicAlgorithm, meta.algorithm.map(V::Enumeration));
     list.add(A::CryptographicLength, meta.length_bits.and_then(|bits| i32::try_from(bits).ok()).map(V::Integer));
-    let parameters = meta.parameters.iter().filter_map(|stored| parameters_of(stored).ok());
-    list.add(A::CryptographicParameters, parameters.map(V::CryptographicParameters));
+    let parameters = |stored: &Parameters| parameters_of(stored).ok().map(V::CryptographicParameters);
+    list.repeated(A::CryptographicParameters, meta.parameters.indexed(), parameters);
     list.add(A::OperationPolicyName, text(&meta.operation_policy));
     list.add(A::CryptographicUsageMask, [V::Integer(lifecycle::usage(meta).0)]);
     list.add(A::LeaseTime, meta.lease_time_s.map(V::Interval));
@@ -235,12 +181,12 @@ pub(crate) fn attributes_of(id: &str, meta: &ObjectMeta, version: ProtocolVersio
     list.add(A::CompromiseOccurrenceDate, date(dates.compromise_occurrence));
     list.add(A::CompromiseDate, date(dates.compromise));
     list.add(A::RevocationReason, revocation_value(meta));
-    list.add(A::ObjectGroup, meta.groups.iter().cloned().map(V::Text));
-    list.add(A::Link, meta.links.iter().filter_map(link_value));
-    list.add(A::ApplicationSpecificInformation, meta.applications.iter().map(application_value));
+    list.repeated(A::ObjectGroup, meta.groups.indexed(), |group| Some(V::Text(group.clone())));
+    list.repeated(A::Link, meta.links.indexed(), link_value);
+    list.repeated(A::ApplicationSpecificInformation, meta.applications.indexed(), application_value);
     list.add(A::ContactInformation, text(&meta.contact));
     list.add(A::LastChangeDate, date(dates.last_change));
-    list.add(A::AlternativeName, meta.alternative_names.iter().filter_map(alternative_value));
+    list.repeated(A::AlternativeName, meta.alternative_names.indexed(), alternative_value);
     list.add(A::OriginalCreationDate, date(dates.original_creation));
     list.add(A::Description, text(&meta.description));
     list.add(A::Comment, text(&meta.comment));
@@ -249,7 +195,7 @@ pub(crate) fn attributes_of(id: &str, meta: &ObjectMeta, version: ProtocolVersio
     list.add(A::Extractable, [V::Boolean(meta.extractable)]);
     list.add(A::NeverExtractable, [V::Boolean(meta.never_extractable)]);
     for (name, values) in &meta.custom {
-        list.push(&AttributeName::Custom(name.clone()), values.iter().map(custom_value));
+        list.repeated(AttributeName::Custom(name.clone()), values.indexed(), |value| Some(custom_value(value)));
     }
     list.attributes
 }
@@ -260,17 +206,26 @@ struct List {
 }
 
 impl List {
-    fn add(&mut self, name: StandardAttribute, values: impl IntoIterator<Item = AttributeValue>) {
-        self.push(&name.into(), values);
+    /// An attribute of which there is at most one.
+    fn add(&mut self, name: StandardAttribute, value: impl IntoIterator<Item = AttributeValue>) {
+        self.repeated(name, value.into_iter().map(|value| (0, value)), Some);
     }
 
     /// The first instance has no index, as clients that know one instance alone expect it.
-    fn push(&mut self, name: &AttributeName, values: impl IntoIterator<Item = AttributeValue>) {
+    fn repeated<T>(
+        &mut self,
+        name: impl Into<AttributeName>,
+        values: impl IntoIterator<Item = (usize, T)>,
+        shown: impl Fn(T) -> Option<AttributeValue>,
+    ) {
+        let name = name.into();
         if !self.version.knows(name.since()) {
             return;
         }
-        for (index, value) in (0i32..).zip(values) {
-            self.attributes.push(Attribute { name: name.clone(), index: (index > 0).then_some(index), value });
+        for (index, value) in values {
+            let Some(value) = shown(value) else { continue };
+            let index = i32::try_from(index).ok().filter(|&index| index > 0);
+            self.attributes.push(Attribute { name: name.clone(), index, value });
         }
     }
 }
@@ -291,9 +246,9 @@ fn link_value(link: &Link) -> Option<AttributeValue> {
     Some(AttributeValue::Link(kmip::Link { kind, linked_object_identifier: link.to.clone() }))
 }
 
-fn application_value(application: &Application) -> AttributeValue {
+fn application_value(application: &Application) -> Option<AttributeValue> {
     let (namespace, value) = (application.namespace.clone(), Some(application.value.clone()));
-    AttributeValue::ApplicationSpecificInformation(ApplicationSpecificInformation { namespace, value })
+    Some(AttributeValue::ApplicationSpecificInformation(ApplicationSpecificInformation { namespace, value }))
 }
 
 fn alternative_value(name: &Name) -> Option<AttributeValue> {

@@ -26,7 +26,8 @@ use crate::{
 /// answered with, an Encrypt of all its bytes, fits twice. A session holds one such answer, and one item more while it is measured.
 pub(crate) const RESPONSE_BYTES_MAX: usize = 2 << 20;
 
-/// Most bytes that the item of an operation that changes something takes in an answer, its Unique Batch Item ID aside.
+/// Most bytes that the item of an operation that changes something takes in an answer, its Unique Batch Item ID and an attribute
+/// aside.
 const CHANGE_BYTES_MAX: usize = 256;
 
 /// Answers one frame into the end of `out`. When it was done.
@@ -138,6 +139,7 @@ impl Batch<'_> {
             key: &mut key,
             implied_id,
             writer,
+            room: 0,
         };
         let mut outcome = self.execute(item, turn).await;
         if outcome.is_ok() && writer.len() > self.bytes_max() {
@@ -171,7 +173,7 @@ impl Batch<'_> {
         }
     }
 
-    async fn execute(&self, item: &RequestItem<'_>, turn: Turn<'_, '_>) -> Result<Done, Failure> {
+    async fn execute(&self, item: &RequestItem<'_>, mut turn: Turn<'_, '_>) -> Result<Done, Failure> {
         if self.server.audit().is_failing() {
             return Err(unrecorded());
         }
@@ -187,9 +189,8 @@ impl Batch<'_> {
         let needed = operation
             .filter(|&operation| changes(operation))
             .map_or(0, |_| CHANGE_BYTES_MAX.saturating_add(item.unique_batch_item_id.map_or(0, <[u8]>::len)));
-        if turn.writer.len().saturating_add(needed) > self.bytes_max() {
-            return Err(self.too_large());
-        }
+        let taken = turn.writer.len().saturating_add(needed);
+        turn.room = self.bytes_max().checked_sub(taken).ok_or_else(|| self.too_large())?;
         let request = item.request(header.version).map_err(|error| refusal::of_wire(&error))?;
         ops::perform(turn, request, admission.epoch()).await
     }
@@ -222,6 +223,8 @@ fn purpose(operation: Operation) -> Purpose {
         Operation::Create | Operation::Register | Operation::Activate | Operation::Encrypt | Operation::Mac => {
             Purpose::Protect
         }
+        // A date or a mask decides what a key protects; Revoke and Destroy are what a suspended tenant may still do to its keys.
+        Operation::AddAttribute | Operation::ModifyAttribute | Operation::DeleteAttribute => Purpose::Protect,
         _ => Purpose::Process,
     }
 }
@@ -229,5 +232,15 @@ fn purpose(operation: Operation) -> Purpose {
 /// Whether the operation leaves something behind besides its answer and its audit record.
 fn changes(operation: Operation) -> bool {
     use Operation as O;
-    matches!(operation, O::Create | O::Register | O::Activate | O::Revoke | O::Destroy)
+    matches!(
+        operation,
+        O::Create
+            | O::Register
+            | O::AddAttribute
+            | O::ModifyAttribute
+            | O::DeleteAttribute
+            | O::Activate
+            | O::Revoke
+            | O::Destroy
+    )
 }

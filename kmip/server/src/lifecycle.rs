@@ -3,7 +3,7 @@
 //! One table says which event leads where. Two moves come by the clock: an object whose Activation Date has passed is Active, one
 //! whose Deactivation Date has passed is Deactivated, whether or not anything was stored at that moment ([`state_at`]).
 
-use custody::object::{ObjectMeta, State};
+use custody::object::{Dates, ObjectMeta, State};
 use kmip::tables::UsageMask;
 
 use crate::refusal::{self, Outcome};
@@ -62,6 +62,19 @@ pub(crate) fn state_at(meta: &ObjectMeta, now_s: i64) -> State {
 
 fn activated(meta: &ObjectMeta, now_s: i64) -> bool {
     meta.state == State::Active || meta.dates.activation.is_some_and(|date| date <= now_s)
+}
+
+/// §3.25: the Process Start Date does not precede the Activation Date; §3.26: the Protect Stop Date is not later than the
+/// Deactivation Date.
+pub(crate) fn check_dates(dates: &Dates) -> Outcome<()> {
+    let turned = |first: Option<i64>, then: Option<i64>| first.zip(then).is_some_and(|(first, then)| first > then);
+    if turned(dates.activation, dates.process_start) {
+        return Err(refusal::invalid_field("the Process Start Date would precede the Activation Date"));
+    }
+    if turned(dates.protect_stop, dates.deactivation) {
+        return Err(refusal::invalid_field("the Protect Stop Date would be later than the Deactivation Date"));
+    }
+    Ok(())
 }
 
 /// The number by which the wire knows a state.

@@ -133,13 +133,13 @@ mod tests {
 
     fn key() -> ObjectMeta {
         let mut meta = ObjectMeta::new(2, State::Active, true);
-        meta.names = vec![Name { value: "one".to_owned(), kind: 1 }];
+        meta.names.push(Name { value: "one".to_owned(), kind: 1 });
         meta.algorithm = Some(3);
         meta.usage_mask = 12;
-        meta.groups = vec![String::new()];
+        meta.groups.push(String::new());
         meta.contact = Some("ops".to_owned());
         meta.dates.initial = Some(100);
-        meta.custom.insert("x-ID".to_owned(), vec![custody::object::Custom::Text("a".to_owned())]);
+        meta.custom.insert("x-ID".to_owned(), vec![custody::object::Custom::Text("a".to_owned())].into());
         meta
     }
 

@@ -125,7 +125,7 @@ async fn what_is_fixed_at_creation_stays() {
         .keyring
         .update(&TENANT, &system("orders"), object, |meta| {
             meta.usage_mask = 1;
-            Err(Error::Seal)
+            Err::<(), _>(Error::Seal)
         })
         .await;
     assert!(matches!(refused, Err(Error::Seal)));
@@ -187,7 +187,7 @@ async fn locate_finds_by_name_and_in_order() {
     assert_eq!(named(&node, "a"), [objects[2], objects[0]]);
     assert!(named(&node, "c").is_empty());
     let rename = |meta: &mut ObjectMeta| {
-        meta.names[0].value = "c".to_owned();
+        meta.names.replace(0, Name { value: "c".to_owned(), kind: 1 });
         Ok::<(), Error>(())
     };
     node.keyring.update(&TENANT, &system("orders"), objects[0], rename).await.unwrap();

@@ -90,15 +90,16 @@ impl Shelf {
             .await
     }
 
-    /// Changes an object's attributes, one change at a time; `wipe` also drops the wrapped key. Durable before it returns.
-    pub async fn change_object<E: From<Error> + Send + 'static>(
+    /// Changes an object's attributes, one change at a time; `wipe` also drops the wrapped key. Durable before it returns what
+    /// `change` did, the attributes and their revision.
+    pub async fn change_object<T: Send + 'static, E: From<Error> + Send + 'static>(
         self: &std::sync::Arc<Self>,
         tenant: &TenantId,
         system: &System,
         object: ObjectId,
         wipe: bool,
-        change: impl FnOnce(&mut ObjectMeta) -> Result<(), E> + Send + 'static,
-    ) -> Result<(ObjectMeta, u64), E> {
+        change: impl FnOnce(&mut ObjectMeta) -> Result<T, E> + Send + 'static,
+    ) -> Result<(T, ObjectMeta, u64), E> {
         let (shelf, tenant, system) = (self.clone(), *tenant, system.clone());
         self.writer
             .write(move |transaction| {
@@ -110,7 +111,7 @@ impl Shelf {
                     return Err(absent().into());
                 }
                 let before = row.meta.clone();
-                change(&mut row.meta)?;
+                let done = change(&mut row.meta)?;
                 if !wipe && !row.meta.keeps(&before) {
                     return Err(Error::Cipher {
                         cipher: "attribute",
@@ -125,7 +126,7 @@ impl Shelf {
                 let stored = shelf.rows().write(Table::Objects, &key, row.revision, &row.encode()?);
                 put(transaction, &key, &stored)?;
                 rename(transaction, &tenant, &system, object, &names(&before), &names(&row.meta))?;
-                Ok((row.meta, row.revision))
+                Ok((done, row.meta, row.revision))
             })
             .await
     }

@@ -1,5 +1,7 @@
 //! Attributes there and back, and what is refused on the way.
 
+use custody::object::NAMES_MAX;
+
 use super::*;
 
 fn template(attributes: Vec<Attribute>) -> TemplateAttribute {

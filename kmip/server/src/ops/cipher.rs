@@ -142,7 +142,7 @@ mod tests {
     fn without_parameters_the_key_s_own_hold() {
         assert_eq!(reason(cipher(&key(), None)), Some(ResultReason::InvalidField));
         let own = custody::object::Parameters { block_cipher_mode: Some(9), ..Default::default() };
-        let own = ObjectMeta { parameters: vec![own], ..key() };
+        let own = ObjectMeta { parameters: vec![own].into(), ..key() };
         assert_eq!(cipher(&own, None), Ok(GCM));
         let random = CryptographicParameters { random_iv: Some(true), ..CryptographicParameters::default() };
         assert_eq!(cipher(&own, Some(&random)), Ok(GCM));

@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(hmac(&key(hmac_512), None), Ok(Hmac::Sha512));
         assert_eq!(hmac(&key(aes), Some(&named(None, Some(HashingAlgorithm::Sha384)))), Ok(Hmac::Sha384));
         let own = custody::object::Parameters { algorithm: Some(9), ..Default::default() };
-        assert_eq!(hmac(&ObjectMeta { parameters: vec![own], ..key(aes) }, None), Ok(Hmac::Sha256));
+        assert_eq!(hmac(&ObjectMeta { parameters: vec![own].into(), ..key(aes) }, None), Ok(Hmac::Sha256));
         let reason = |outcome: Outcome<Hmac>| outcome.err().map(|failure| failure.reason);
         assert_eq!(reason(hmac(&key(aes), None)), Some(ResultReason::InvalidField));
         let md5 = named(None, Some(HashingAlgorithm::Md5));

@@ -1,9 +1,11 @@
 //! One file an operation, the twin of `kmip::ops`. Each takes the proof that the caller may do it, and writes its answer.
 
 mod activate;
+mod add_attribute;
 mod cipher;
 mod create;
 mod decrypt;
+mod delete_attribute;
 mod destroy;
 mod discover_versions;
 mod encrypt;
@@ -13,6 +15,7 @@ mod get_attributes;
 mod hash;
 mod locate;
 mod mac;
+mod modify_attribute;
 mod query;
 mod register;
 mod revoke;
@@ -54,6 +57,8 @@ pub(crate) struct Turn<'t, 'o> {
     /// KMIP 1.4 §4: what a Create, Register or Locate of the same batch left.
     pub(crate) implied_id: &'t mut Option<ObjectId>,
     pub(crate) writer: &'t mut AnswerWriter<'o>,
+    /// Bytes that the answer of an operation that changes something may still take, what each of them takes aside.
+    pub(crate) room: usize,
 }
 
 /// What an operation named, as the audit shows it.
@@ -190,6 +195,18 @@ pub(crate) async fn perform(mut turn: Turn<'_, '_>, request: Request<'_>, epoch:
         Request::GetAttributeList(request) => {
             let object = turn.object(Operation::GetAttributeList, request.unique_identifier)?;
             get_attribute_list::perform(&mut turn, &object)?;
+        }
+        Request::AddAttribute(request) => {
+            let object = turn.object(Operation::AddAttribute, request.unique_identifier)?;
+            add_attribute::perform(&mut turn, &object, request).await?;
+        }
+        Request::ModifyAttribute(request) => {
+            let object = turn.object(Operation::ModifyAttribute, request.unique_identifier)?;
+            modify_attribute::perform(&mut turn, &object, request).await?;
+        }
+        Request::DeleteAttribute(request) => {
+            let object = turn.object(Operation::DeleteAttribute, request.unique_identifier)?;
+            delete_attribute::perform(&mut turn, &object, request).await?;
         }
         Request::Activate(request) => {
             let object = turn.object(Operation::Activate, request.unique_identifier)?;

@@ -4,15 +4,21 @@ use custody::{
     Error,
     keyring::Filter,
     names::ObjectId,
-    object::{ObjectMeta, State},
+    object::{Name, ObjectMeta, State},
 };
-use kmip::message::Failure;
+use kmip::{
+    Attribute, AttributeValue, ProtocolVersion, ResultReason, Tag,
+    message::Failure,
+    ttlv::{Value, Writer},
+};
 
 use super::{Allowed, Turn};
 use crate::{
     lifecycle::{self, Event},
-    refusal::{self, Outcome, invalid_field},
+    refusal::{self, Outcome, fail, invalid_field},
 };
+
+const NAME_TAKEN: &str = "an object with this Name exists; choose another name, or destroy that object";
 
 /// An error of a change that custody runs for us.
 enum Unchanged {
@@ -50,18 +56,54 @@ impl Turn<'_, '_> {
             true => None,
             false => Some(self.server.naming(tenant, system).await),
         };
-        for name in &meta.names {
-            let filter = Filter { name: Some(&name.value), offset: 0, max: Some(1) };
-            let living = |_, other: &ObjectMeta| !other.state.is_destroyed() && other.names.contains(name);
-            let taken = keyring.locate(tenant, system, filter, living).map_err(|error| refusal::of_custody(&error))?;
-            if taken.total > 0 {
-                return Err(invalid_field(
-                    "an object with this Name exists; choose another name, or destroy that object",
-                ));
+        for name in meta.names.iter() {
+            if self.is_taken(name, None)? {
+                return Err(invalid_field(NAME_TAKEN));
             }
         }
         let made = keyring.create_object(tenant, system, meta, key_bytes, fill).await;
         made.map_err(|error| refusal::of_custody(&error))
+    }
+
+    /// Whether a living object of the caller's system has this name (KMIP 1.4 §3.2), `but` aside. Asked under the naming lock.
+    fn is_taken(&self, name: &Name, but: Option<ObjectId>) -> Outcome<bool> {
+        let filter = Filter { name: Some(&name.value), offset: 0, max: Some(1) };
+        let living =
+            |id, other: &ObjectMeta| but != Some(id) && !other.state.is_destroyed() && other.names.contains(name);
+        let found = self.server.keyring().locate(self.caller.tenant(), self.caller.system(), filter, living);
+        found.map(|found| found.total > 0).map_err(|error| refusal::of_custody(&error))
+    }
+
+    /// Changes one attribute of an object by a function of `attributes::change`, and answers what the answer names. `named`: the
+    /// name that the object would get.
+    ///
+    /// Nothing is changed whose answer is longer than the client takes.
+    pub(super) async fn alter(
+        &self,
+        object: &Allowed,
+        named: Option<Name>,
+        change: impl FnOnce(&mut ObjectMeta) -> Outcome<Attribute> + Send + 'static,
+    ) -> Outcome<Attribute> {
+        let (keyring, tenant, system) = (self.server.keyring(), self.caller.tenant(), self.caller.system());
+        let _naming = match &named {
+            None => None,
+            Some(_) => Some(self.server.naming(tenant, system).await),
+        };
+        if let Some(name) = &named
+            && self.is_taken(name, Some(object.id))?
+        {
+            // §11.15, §11.16.
+            return Err(fail(ResultReason::IllegalOperation, NAME_TAKEN));
+        }
+        let (version, room) = (self.version, self.room);
+        let change = move |meta: &mut ObjectMeta| {
+            let attribute = change(meta).map_err(Unchanged::Refused)?;
+            match bytes_of(&attribute, version) {
+                bytes if bytes > room => Err(Unchanged::Refused(too_long(bytes, room))),
+                _ => Ok(attribute),
+            }
+        };
+        keyring.update::<_, Unchanged>(tenant, system, object.id, change).await.map_err(Failure::from)
     }
 
     /// Moves an object along the state machine; `apply` notes the move in its attributes, `refuse` says why it cannot be made.
@@ -82,11 +124,33 @@ impl Turn<'_, '_> {
         };
         let (keyring, tenant, system) = (self.server.keyring(), self.caller.tenant(), self.caller.system());
         let changed = match event {
-            Event::Destroy => keyring.destroy::<Unchanged>(tenant, system, object.id, change).await,
+            Event::Destroy => keyring.destroy::<_, Unchanged>(tenant, system, object.id, change).await,
             Event::Activate | Event::Compromise | Event::Deactivate => {
-                keyring.update::<Unchanged>(tenant, system, object.id, change).await
+                keyring.update::<_, Unchanged>(tenant, system, object.id, change).await
             }
         };
-        changed.map(|_| ()).map_err(Failure::from)
+        changed.map_err(Failure::from)
     }
+}
+
+/// The name that a value of the attribute Name gives.
+pub(super) fn name_given(attribute: &Attribute) -> Option<Name> {
+    match &attribute.value {
+        AttributeValue::Name(name) => Some(Name { value: name.value.clone(), kind: name.kind.code() }),
+        _ => None,
+    }
+}
+
+fn bytes_of(attribute: &Attribute, version: ProtocolVersion) -> usize {
+    let mut bytes = vec![];
+    attribute.write(Tag::ATTRIBUTE, &mut Writer::new(&mut bytes, version));
+    bytes.len()
+}
+
+fn too_long(bytes: usize, room: usize) -> Failure {
+    let message = format!(
+        "the answer names the attribute, which has {bytes} bytes, and the client takes {room} more; nothing was changed; raise \
+         Maximum Response Size"
+    );
+    fail(ResultReason::ResponseTooLarge, message)
 }

@@ -4,8 +4,10 @@
 //! [`Request`] and [`Answer`]; the matches then name every other place.
 
 pub mod activate;
+pub mod add_attribute;
 pub mod create;
 pub mod decrypt;
+pub mod delete_attribute;
 pub mod destroy;
 pub mod discover_versions;
 pub mod encrypt;
@@ -16,6 +18,7 @@ pub mod hash;
 pub mod locate;
 pub mod mac;
 pub mod mac_verify;
+pub mod modify_attribute;
 pub mod query;
 pub mod register;
 pub mod revoke;
@@ -84,6 +87,9 @@ operations! {
     Get get::Request<'a>, get::Answer<'a>;
     GetAttributes get_attributes::Request<'a>, get_attributes::Answer<'a>;
     GetAttributeList get_attribute_list::Request<'a>, get_attribute_list::Answer<'a>;
+    AddAttribute add_attribute::Request<'a>, add_attribute::Answer<'a>;
+    ModifyAttribute modify_attribute::Request<'a>, modify_attribute::Answer<'a>;
+    DeleteAttribute delete_attribute::Request<'a>, delete_attribute::Answer<'a>;
     Activate activate::Request<'a>, activate::Answer<'a>;
     Locate locate::Request, locate::Answer<'a>;
     Encrypt encrypt::Request<'a>, encrypt::Answer<'a>;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ProtocolVersion, Tag};
+use super::{ObjectType, ProtocolVersion, Tag};
 
 /// Which type an attribute's value has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,13 +24,65 @@ pub enum AttributeKind {
     RandomNumberGenerator,
 }
 
-/// Who may set an attribute when an object is created or registered.
+/// Who gives an attribute its first value ("Initially set by").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetBy {
     /// The server alone; from a client it is read-only.
     Server,
-    /// Client or server.
+    /// Client or server, in the request that makes the object and never later.
+    Creator,
+    /// Client or server, at any time.
     Client,
+}
+
+/// When a client may change an instance that there is ("Modifiable by client").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Never,
+    Always,
+    /// While the object is Pre-Active.
+    PreActive,
+    /// While the object is Pre-Active or Active.
+    InUse,
+    /// While the object is Pre-Active or Active and the date that is set has not been reached.
+    UntilReached,
+    /// Until a Get Usage Allocation was served.
+    Unallocated,
+}
+
+/// Which objects can have an attribute ("Applies to Object Types").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppliesTo {
+    All,
+    /// All but Opaque Objects.
+    Cryptographic,
+    /// Symmetric, public, private, split and PGP keys.
+    Keys,
+    /// Keys and certificates.
+    KeysAndCertificates,
+    /// Symmetric keys and parts of them.
+    SymmetricKeys,
+    /// What has a Key Value of its own: symmetric, private and split keys, secret data.
+    KeyValues,
+}
+
+impl AppliesTo {
+    /// Whether objects of this type can have the attribute. Templates are left aside: there are none here.
+    pub const fn covers(self, object_type: ObjectType) -> bool {
+        use ObjectType as T;
+        match self {
+            Self::All => true,
+            Self::Cryptographic => !matches!(object_type, T::OpaqueObject),
+            Self::Keys => {
+                matches!(object_type, T::SymmetricKey | T::PublicKey | T::PrivateKey | T::SplitKey | T::PgpKey)
+            }
+            Self::KeysAndCertificates => matches!(object_type, T::Certificate) || Self::Keys.covers(object_type),
+            Self::SymmetricKeys => matches!(object_type, T::SymmetricKey | T::SplitKey),
+            Self::KeyValues => {
+                matches!(object_type, T::SymmetricKey | T::PrivateKey | T::SplitKey | T::SecretData)
+            }
+        }
+    }
 }
 
 /// What the specification says of one attribute.
@@ -42,10 +94,14 @@ pub struct AttributeRule {
     pub set_by: SetBy,
     /// Whether an object can have several instances.
     pub repeats: bool,
+    pub change: Change,
+    /// Whether a client may delete an instance.
+    pub deletable: bool,
+    pub applies_to: AppliesTo,
 }
 
 macro_rules! attributes {
-    ($($variant:ident $text:literal $kind:ident $since:ident $by:ident $repeats:literal;)*) => {
+    ($($variant:ident $text:literal $kind:ident $since:ident $by:ident $repeats:ident $change:ident $deletable:ident $on:ident;)*) => {
         /// An attribute of the standard.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum StandardAttribute { $($variant,)* }
@@ -61,7 +117,10 @@ macro_rules! attributes {
                         kind: AttributeKind::$kind,
                         since: ProtocolVersion::$since,
                         set_by: SetBy::$by,
-                        repeats: $repeats,
+                        repeats: attributes!(@ $repeats),
+                        change: Change::$change,
+                        deletable: attributes!(@ $deletable),
+                        applies_to: AppliesTo::$on,
                     },)*
                 }
             }
@@ -75,47 +134,53 @@ macro_rules! attributes {
             }
         }
     };
+    (@ many) => { true };
+    (@ one) => { false };
+    (@ delete) => { true };
+    (@ keep) => { false };
 }
 
+// Name, type, version, then the rows of each section's second table: initially set by, instances, modifiable by client, deletable
+// by client, applies to.
 attributes! {
-    UniqueIdentifier "Unique Identifier" Text V1_0 Server false;
-    Name "Name" Name V1_0 Client true;
-    ObjectType "Object Type" Enumeration V1_0 Server false;
-    CryptographicAlgorithm "Cryptographic Algorithm" Enumeration V1_0 Client false;
-    CryptographicLength "Cryptographic Length" Integer V1_0 Client false;
-    CryptographicParameters "Cryptographic Parameters" CryptographicParameters V1_0 Client true;
-    Digest "Digest" Digest V1_0 Server true;
-    OperationPolicyName "Operation Policy Name" Text V1_0 Client false;
-    CryptographicUsageMask "Cryptographic Usage Mask" Integer V1_0 Client false;
-    LeaseTime "Lease Time" Interval V1_0 Server false;
-    UsageLimits "Usage Limits" UsageLimits V1_0 Client false;
-    State "State" Enumeration V1_0 Server false;
-    InitialDate "Initial Date" DateTime V1_0 Server false;
-    ActivationDate "Activation Date" DateTime V1_0 Client false;
-    ProcessStartDate "Process Start Date" DateTime V1_0 Client false;
-    ProtectStopDate "Protect Stop Date" DateTime V1_0 Client false;
-    DeactivationDate "Deactivation Date" DateTime V1_0 Client false;
-    DestroyDate "Destroy Date" DateTime V1_0 Server false;
-    CompromiseOccurrenceDate "Compromise Occurrence Date" DateTime V1_0 Server false;
-    CompromiseDate "Compromise Date" DateTime V1_0 Server false;
-    RevocationReason "Revocation Reason" RevocationReason V1_0 Server false;
-    ArchiveDate "Archive Date" DateTime V1_0 Server false;
-    ObjectGroup "Object Group" Text V1_0 Client true;
-    Fresh "Fresh" Boolean V1_1 Server false;
-    Link "Link" Link V1_0 Client true;
-    ApplicationSpecificInformation "Application Specific Information" ApplicationSpecificInformation V1_0 Client true;
-    ContactInformation "Contact Information" Text V1_0 Client false;
-    LastChangeDate "Last Change Date" DateTime V1_0 Server false;
-    AlternativeName "Alternative Name" AlternativeName V1_2 Client true;
-    KeyValuePresent "Key Value Present" Boolean V1_2 Server false;
-    OriginalCreationDate "Original Creation Date" DateTime V1_2 Client false;
-    RandomNumberGenerator "Random Number Generator" RandomNumberGenerator V1_3 Client false;
-    Description "Description" Text V1_4 Client false;
-    Comment "Comment" Text V1_4 Client false;
-    Sensitive "Sensitive" Boolean V1_4 Client false;
-    AlwaysSensitive "Always Sensitive" Boolean V1_4 Server false;
-    Extractable "Extractable" Boolean V1_4 Client false;
-    NeverExtractable "Never Extractable" Boolean V1_4 Server false;
+    UniqueIdentifier "Unique Identifier" Text V1_0 Server one Never keep All;
+    Name "Name" Name V1_0 Client many Always delete All;
+    ObjectType "Object Type" Enumeration V1_0 Server one Never keep All;
+    CryptographicAlgorithm "Cryptographic Algorithm" Enumeration V1_0 Creator one Never keep KeysAndCertificates;
+    CryptographicLength "Cryptographic Length" Integer V1_0 Creator one Never keep KeysAndCertificates;
+    CryptographicParameters "Cryptographic Parameters" CryptographicParameters V1_0 Client many Always delete KeysAndCertificates;
+    Digest "Digest" Digest V1_0 Server many Never keep All;
+    OperationPolicyName "Operation Policy Name" Text V1_0 Client one Never keep All;
+    CryptographicUsageMask "Cryptographic Usage Mask" Integer V1_0 Creator one Never keep Cryptographic;
+    LeaseTime "Lease Time" Interval V1_0 Server one Never keep Cryptographic;
+    UsageLimits "Usage Limits" UsageLimits V1_0 Client one Unallocated delete Keys;
+    State "State" Enumeration V1_0 Server one Never keep Cryptographic;
+    InitialDate "Initial Date" DateTime V1_0 Server one Never keep All;
+    ActivationDate "Activation Date" DateTime V1_0 Client one PreActive keep Cryptographic;
+    ProcessStartDate "Process Start Date" DateTime V1_0 Client one UntilReached keep SymmetricKeys;
+    ProtectStopDate "Protect Stop Date" DateTime V1_0 Client one UntilReached keep SymmetricKeys;
+    DeactivationDate "Deactivation Date" DateTime V1_0 Client one InUse keep Cryptographic;
+    DestroyDate "Destroy Date" DateTime V1_0 Server one Never keep All;
+    CompromiseOccurrenceDate "Compromise Occurrence Date" DateTime V1_0 Server one Never keep All;
+    CompromiseDate "Compromise Date" DateTime V1_0 Server one Never keep All;
+    RevocationReason "Revocation Reason" RevocationReason V1_0 Server one Never keep All;
+    ArchiveDate "Archive Date" DateTime V1_0 Server one Never keep All;
+    ObjectGroup "Object Group" Text V1_0 Client many Always delete All;
+    Fresh "Fresh" Boolean V1_1 Server one Never keep Cryptographic;
+    Link "Link" Link V1_0 Client many Always delete Cryptographic;
+    ApplicationSpecificInformation "Application Specific Information" ApplicationSpecificInformation V1_0 Client many Always delete All;
+    ContactInformation "Contact Information" Text V1_0 Client one Always delete All;
+    LastChangeDate "Last Change Date" DateTime V1_0 Server one Never keep All;
+    AlternativeName "Alternative Name" AlternativeName V1_2 Client many Always delete All;
+    KeyValuePresent "Key Value Present" Boolean V1_2 Server one Never keep KeyValues;
+    OriginalCreationDate "Original Creation Date" DateTime V1_2 Client one Never keep All;
+    RandomNumberGenerator "Random Number Generator" RandomNumberGenerator V1_3 Client one Never keep Cryptographic;
+    Description "Description" Text V1_4 Client one Always delete All;
+    Comment "Comment" Text V1_4 Client one Always delete All;
+    Sensitive "Sensitive" Boolean V1_4 Client one Always keep All;
+    AlwaysSensitive "Always Sensitive" Boolean V1_4 Server one Never keep All;
+    Extractable "Extractable" Boolean V1_4 Client one Always keep All;
+    NeverExtractable "Never Extractable" Boolean V1_4 Server one Never keep All;
 }
 
 impl StandardAttribute {
@@ -192,6 +257,31 @@ mod tests {
         assert_eq!(AttributeName::parse(&long, ProtocolVersion::V1_4), None);
         for &name in StandardAttribute::ALL {
             assert_eq!(StandardAttribute::named(name.rule().name), Some(name));
+        }
+    }
+
+    /// The last row of each section's second table.
+    #[test]
+    fn attributes_belong_to_types_of_objects() {
+        let types = |applies_to: AppliesTo| -> Vec<u32> {
+            let covered = ObjectType::ALL.iter().filter(|&&object_type| applies_to.covers(object_type));
+            covered.filter(|&&object_type| object_type != ObjectType::Template).map(|one| one.code()).collect()
+        };
+        assert_eq!(types(AppliesTo::All), [1, 2, 3, 4, 5, 7, 8, 9]);
+        assert_eq!(types(AppliesTo::Cryptographic), [1, 2, 3, 4, 5, 7, 9]);
+        assert_eq!(types(AppliesTo::Keys), [2, 3, 4, 5, 9]);
+        assert_eq!(types(AppliesTo::KeysAndCertificates), [1, 2, 3, 4, 5, 9]);
+        assert_eq!(types(AppliesTo::SymmetricKeys), [2, 5]);
+        assert_eq!(types(AppliesTo::KeyValues), [2, 4, 5, 7]);
+    }
+
+    /// §3: what the server alone sets, a client neither changes nor deletes.
+    #[test]
+    fn what_is_read_only_is_so_in_every_column() {
+        for rule in StandardAttribute::ALL.iter().map(|name| name.rule()) {
+            if rule.set_by != SetBy::Client {
+                assert_eq!((rule.change, rule.deletable), (Change::Never, false), "{}", rule.name);
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ pub(crate) mod tags;
 mod usage;
 mod version;
 
-pub use attributes::{AttributeKind, AttributeName, AttributeRule, SetBy, StandardAttribute};
+pub use attributes::{AppliesTo, AttributeKind, AttributeName, AttributeRule, Change, SetBy, StandardAttribute};
 pub use capabilities::{
     ClientRegistrationMethod, DestroyAction, DrbgAlgorithm, Fips186Variation, KeyWrapType, ProfileName, RngAlgorithm,
     RngMode, ShreddingAlgorithm, UnwrapMode, ValidationAuthorityType, ValidationType,
