@@ -6,7 +6,7 @@ use kmip::{
     Attribute, AttributeValue, CryptographicParameters, ProtocolVersion, ResultReason, TemplateAttribute, client,
     message::Failure,
     ops::{self, Answer, Request},
-    tables::{BlockCipherMode, CryptographicAlgorithm, ObjectType, PaddingMethod, StandardAttribute},
+    tables::{BlockCipherMode, CryptographicAlgorithm, ObjectType, PaddingMethod, StandardAttribute, State},
     ttlv::HEADER_BYTES,
 };
 use rustls::pki_types::ServerName;
@@ -122,6 +122,63 @@ impl KmipClient {
         let answer = self.exchange(&frame).await?;
         let answer = client::read_one(&answer, self.version, request.operation())??;
         read(answer).ok_or(KmipError::Unexpected("an operation"))
+    }
+
+    /// The TLS version and cipher suite of the connection.
+    pub fn tls(&self) -> String {
+        let (_, session) = self.stream.get_ref();
+        let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
+        let suite = session.negotiated_cipher_suite().map(|suite| suite.suite());
+        let suite = suite.and_then(|suite| suite.as_str()).unwrap_or("a cipher suite without a name");
+        format!("{}, {suite}", version.replace('_', "."))
+    }
+
+    /// The protocol versions that the server speaks, best first.
+    pub async fn versions(&mut self) -> Result<Vec<ProtocolVersion>, KmipError> {
+        let request = Request::DiscoverVersions(ops::discover_versions::Request { protocol_versions: vec![] });
+        self.perform(&request, |answer| match answer {
+            Answer::DiscoverVersions(answer) => Some(answer.protocol_versions),
+            _ => None,
+        })
+        .await
+    }
+
+    /// How many objects this client's system has.
+    pub async fn located(&mut self) -> Result<i32, KmipError> {
+        let request = ops::locate::Request { maximum_items: Some(1), ..ops::locate::Request::of(vec![]) };
+        self.perform(&Request::Locate(request), |answer| match answer {
+            Answer::Locate(answer) => answer.located_items,
+            _ => None,
+        })
+        .await
+    }
+
+    /// The state of an object.
+    pub async fn state(&mut self, id: &str) -> Result<State, KmipError> {
+        let request = ops::get_attributes::Request { unique_identifier: Some(id), attribute_names: vec!["State"] };
+        self.perform(&Request::GetAttributes(request), |answer| match answer {
+            Answer::GetAttributes(answer) => {
+                answer.attributes.into_iter().find_map(|attribute| match attribute.value {
+                    AttributeValue::Enumeration(code) => State::from_code(code),
+                    _ => None,
+                })
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// What kind of object may be fetched under this id, and how many bits it has. The bytes are wiped.
+    pub async fn fetched(&mut self, id: &str) -> Result<(ObjectType, usize), KmipError> {
+        self.perform(&Request::Get(ops::get::Request::of(id)), |answer| match answer {
+            Answer::Get(answer) => {
+                let key = answer.symmetric_key.as_ref().map(|key| &key.key_block);
+                let block = key.or_else(|| answer.secret_data.as_ref().map(|secret| &secret.key_block))?;
+                Some((answer.object_type, block.material.len().saturating_mul(8)))
+            }
+            _ => None,
+        })
+        .await
     }
 
     /// Creates an active AES-256 key and answers its id.

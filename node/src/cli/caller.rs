@@ -20,13 +20,6 @@ use super::{
 };
 
 #[derive(Clone, Debug, Subcommand)]
-pub enum KmipCommand {
-    /// The KMIP clients of a tenant
-    #[command(subcommand)]
-    Client(CallerCommand),
-}
-
-#[derive(Clone, Debug, Subcommand)]
 pub enum CallerCommand {
     /// Propose to let certificates use a system
     #[command(after_help = "Example: kcm --as erin caller add --tenant acme --system mongo-1 --ca client-ca.pem")]

@@ -45,6 +45,20 @@ pub struct RegionPlace {
     /// The stop listener: takes a kill from anyone (PROTOCOL §4).
     #[serde(default)]
     pub stop: Option<Address>,
+    #[serde(default)]
+    pub kmip: Option<Address>,
+    /// KMIP clients whose files are on this machine.
+    #[serde(default)]
+    pub clients: Vec<ClientPlace>,
+}
+
+/// The files of one tenant's KMIP client, PEM.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClientPlace {
+    pub tenant: String,
+    pub ca: PathBuf,
+    pub cert: PathBuf,
+    pub key: PathBuf,
 }
 
 /// A person whose key file is on this machine.
@@ -103,6 +117,11 @@ impl Context {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         if let Some(portal) = &mut file.portal {
             for part in [&mut portal.ca, &mut portal.cert, &mut portal.key] {
+                *part = beside(&folder, part);
+            }
+        }
+        for client in file.regions.iter_mut().flat_map(|region| &mut region.clients) {
+            for part in [&mut client.ca, &mut client.cert, &mut client.key] {
                 *part = beside(&folder, part);
             }
         }

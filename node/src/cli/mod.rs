@@ -15,6 +15,7 @@ pub mod genesis;
 mod help;
 mod http;
 mod key;
+mod kmip;
 mod plain;
 mod proposal;
 mod quorum;
@@ -126,9 +127,9 @@ pub enum Command {
     /// Stop a tenant in every region
     #[command(subcommand)]
     Revoke(revoke::RevokeCommand),
-    /// The same callers, under the name of the protocol
+    /// Try a region as a database would; its callers by the protocol's name
     #[command(subcommand)]
-    Kmip(caller::KmipCommand),
+    Kmip(kmip::KmipCommand),
     /// Read the audit chain and verify it
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -233,9 +234,10 @@ fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
         Command::Tenant(command) => block_on(tenant::perform(global, command)),
         Command::Key(command) => block_on(key::perform(global, command)),
         Command::System(command) => block_on(system::perform(global, command)),
-        Command::Caller(command) | Command::Kmip(caller::KmipCommand::Client(command)) => {
+        Command::Caller(command) | Command::Kmip(kmip::KmipCommand::Client(command)) => {
             block_on(caller::perform(global, command))
         }
+        Command::Kmip(kmip::KmipCommand::Ping(ping)) => block_on(kmip::ping(global, ping)),
         Command::Actor(command) => block_on(actor::perform(global, command)),
         Command::Quorum(command) => block_on(quorum::perform(global, command)),
         Command::Proposal(command) => block_on(proposal::perform(global, command)),

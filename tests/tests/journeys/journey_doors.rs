@@ -158,5 +158,37 @@ async fn a_tenant_sees_nothing_of_another() {
         assert_eq!(located(&mut other).await, std::slice::from_ref(&their.id));
         their.open(&mut other).await.unwrap();
     }
+    a_ping_says_where_it_ends(&demo, &ours[0].id, &theirs[0].id);
     demo.end();
+}
+
+/// `kcm kmip ping` goes a client's way to a region, as its operator would try it.
+fn a_ping_says_where_it_ends(demo: &Demo, own: &str, foreign: &str) {
+    let region = demo.region(NODES[0]);
+    let name = region["name"].as_str().unwrap();
+    let of_context = ["kmip", "ping", "--tenant", "acme", "--region", name];
+    let steps = |args: &[&str], code: i32| -> Vec<(String, bool)> {
+        let done = demo.kcm(None, args);
+        assert_eq!(done.code, code, "kcm {args:?}: {done:?}");
+        let said =
+            |step: &serde_json::Value| (step["step"].as_str().unwrap().to_owned(), step["ok"].as_bool().unwrap());
+        done.json["steps"].as_array().unwrap().iter().map(said).collect()
+    };
+    let expected = |seen: &[(&str, bool)]| seen.iter().map(|(step, ok)| ((*step).to_owned(), *ok)).collect::<Vec<_>>();
+    let way = [("TLS", true), ("identity", true), ("Locate", true)];
+    assert_eq!(steps(&of_context, 0), expected(&way));
+    let whole = [&way[..], &[("State", true), ("Get", true)]].concat();
+    assert_eq!(steps(&[&of_context[..], &["--id", own]].concat(), 0), expected(&whole));
+    let refused = [&way[..], &[("State", false), ("Get", false)]].concat();
+    assert_eq!(steps(&[&of_context[..], &["--id", foreign]].concat(), 6), expected(&refused));
+    // By files: the portal's client is nobody here, and a server that another CA vouches for is not believed.
+    let (client, portal) = (demo.client("acme"), files(&demo.json["portal"]));
+    let by_files = |ca: &PathBuf, pair: &TlsFiles, seen: &[(&str, bool)]| {
+        let address = region["kmip"]["address"].as_str().unwrap();
+        let [ca, cert, key] = [ca, &pair.cert, &pair.key].map(|path| path.to_str().unwrap());
+        let args = ["kmip", "ping", "--address", address, "--ca", ca, "--cert", cert, "--cert-key", key];
+        assert_eq!(steps(&args, 6), expected(seen));
+    };
+    by_files(&client.ca, &portal, &[("TLS", true), ("identity", false)]);
+    by_files(&portal.ca, &client, &[("TLS", false)]);
 }
