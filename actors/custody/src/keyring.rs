@@ -16,14 +16,16 @@ use crate::{
     clock::Clock,
     error::Error,
     key_cache::KeyCache,
-    key_table::{Admission, Borrow, KeyTable, Purpose, Refused, Unborrowed},
+    key_table::{Admission, Borrow, KeyTable, LEASE_UNLIMITED, Purpose, Refused, Unborrowed},
     names::{Epoch, KeyId, ObjectId},
-    object::{Object, ObjectMeta},
+    object::{Object, ObjectMeta, digest_of},
     seal,
     shelf::{ObjectRow, Shelf},
     unseal::Unsealer,
     vault::{Expose, Slab, Usage},
 };
+
+const DIGEST: Expose = Expose::because("the digest of a new key is taken in place");
 
 /// The most ids that one locate answers.
 pub const LOCATE_MAX: usize = 10_000;
@@ -79,6 +81,12 @@ impl Keyring {
         self.table.gate(tenant).map(|gate| gate.epoch())
     }
 
+    /// Milliseconds until the tenant's lease in this region ends; `None` where it never does or the tenant is not known.
+    pub fn lease_left_ms(&self, tenant: &TenantId) -> Option<u64> {
+        let until_ms = self.table.gate(tenant)?.lease_until_ms();
+        (until_ms != LEASE_UNLIMITED).then(|| until_ms.saturating_sub(self.clock.boottime_ms()))
+    }
+
     /// The key table: gates, stops, numbers of keys.
     pub fn table(&self) -> &Arc<KeyTable> {
         &self.table
@@ -118,13 +126,13 @@ impl Keyring {
         self.unsealer.object(tenant, system, object).map_err(|why| why.unwrap_or(Error::Unavailable))
     }
 
-    /// Creates an object of `key_bytes` bytes, which `fill` writes in place into locked memory. Durable before it returns; its key
-    /// is in the table then.
+    /// Creates an object of `key_bytes` bytes, which `fill` writes in place into locked memory; its digest is added to `meta`. Durable
+    /// before it returns; its key is in the table then.
     pub async fn create_object(
         &self,
         tenant: &TenantId,
         system: &System,
-        meta: ObjectMeta,
+        mut meta: ObjectMeta,
         key_bytes: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<(), Error> + Send,
     ) -> Result<ObjectId, Error> {
@@ -132,6 +140,7 @@ impl Keyring {
         let began = self.unsealer.generation(tenant)?;
         let object = ObjectId::random()?;
         let secret = self.slab.fill(key_bytes, fill)?;
+        meta.digest = digest_of(&meta, secret.expose(DIGEST));
         let wrapped = match self.unsealer.wrap_object(tenant, system, object, &secret) {
             Err(None) => {
                 self.warm_system(tenant, system).await?;

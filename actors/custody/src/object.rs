@@ -1,15 +1,17 @@
 //! What is known about a managed object besides its bytes: the attributes of KMIP 1.4 §3, owned by custody, never with key bytes.
 //!
 //! Enumerations of KMIP that custody does not interpret (algorithm, key format, revocation reason) are kept as their numbers of
-//! KMIP 1.4 §9.1.3; the KMIP server names them. Dates are seconds since 1970, as KMIP's Date-Time. No digest of the key is kept:
-//! a secret may be a password, and a stored digest of it could be guessed against.
+//! KMIP 1.4 §9.1.3; the KMIP server names them. Dates are seconds since 1970, as KMIP's Date-Time. A digest is
+//! kept of keys that cannot be guessed, and of nothing else (`digest.rs`).
 
+mod digest;
 mod instances;
 
 use std::collections::BTreeMap;
 
+pub use digest::{DIGEST_KEY_BYTES_MIN, digest_of};
 pub use instances::Instances;
-use orbital::names::System;
+use orbital::names::{Digest, System};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -84,6 +86,29 @@ pub struct Parameters {
     pub tag_length: Option<u32>,
 }
 
+/// KMIP 1.4 §3.21: how much a key may protect in all, and how much of that is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageLimits {
+    pub total: i64,
+    pub count: i64,
+    /// §9.1.3.2.31: 1 bytes, 2 objects.
+    pub unit: u32,
+}
+
+/// KMIP 1.4 §2.1.18: the generator that drew the key; each number as in §9.1.3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rng {
+    pub rng_algorithm: u32,
+    pub algorithm: Option<u32>,
+    pub length_bits: Option<u32>,
+    pub hashing_algorithm: Option<u32>,
+    pub drbg_algorithm: Option<u32>,
+    pub curve: Option<u32>,
+    pub fips186_variation: Option<u32>,
+    pub prediction_resistance: Option<bool>,
+}
+
 /// KMIP 1.4 §3.35: a relation to another object (its kind, its id as text).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
@@ -155,6 +180,14 @@ pub struct ObjectMeta {
     pub operation_policy: Option<String>,
     #[serde(default)]
     pub lease_time_s: Option<u32>,
+    /// SHA-256 of the key material; set by the keyring when the object is created, for those that have one.
+    #[serde(default)]
+    pub digest: Option<Digest>,
+    #[serde(default)]
+    pub usage_limits: Option<UsageLimits>,
+    #[serde(default)]
+    pub rng: Option<Rng>,
+    /// Not handed out yet (KMIP 1.4 §3.34).
     #[serde(default)]
     pub fresh: bool,
     #[serde(default)]
@@ -196,6 +229,9 @@ impl ObjectMeta {
             comment: None,
             operation_policy: None,
             lease_time_s: None,
+            digest: None,
+            usage_limits: None,
+            rng: None,
             fresh: true,
             sensitive: false,
             always_sensitive: false,

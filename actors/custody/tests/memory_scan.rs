@@ -14,6 +14,7 @@ mod tests {
     use custody::{
         Error,
         aead::{Aead, AwsLc, Portable},
+        object::{ObjectMeta, State, digest_of},
         vault::{Expose, Secret, Slab, Wanted},
     };
 
@@ -86,6 +87,23 @@ mod tests {
         let left = key.expose(LOOK).to_vec();
         assert!(needle.count() >= 1, "the search is blind");
         drop(std::hint::black_box(left));
+    }
+
+    #[test]
+    fn a_digest_leaves_no_key_behind() {
+        let slab = Slab::open(64, Wanted::Best).expect("64 slots");
+        if slab.usage().mode != custody::vault::Mode::SecretMemory {
+            eprintln!("skipped: without secret memory the slab itself is found");
+            return;
+        }
+        let key = slab.random(32).expect("a key");
+        let needle = Needle::plant(&key);
+        let raw = ObjectMeta::new(2, State::Active, true);
+        let transparent = ObjectMeta { key_format: Some(7), ..raw.clone() };
+        for meta in [raw, transparent] {
+            assert!(digest_of(&meta, key.expose(LOOK)).is_some());
+        }
+        assert_eq!(needle.count(), 0, "the digest leaves the key behind");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Attributes, both ways: a Template-Attribute to what custody stores, and what it stores to the attributes of an answer.
 
 pub(crate) mod change;
+pub(crate) mod generator;
+pub(crate) mod limits;
 mod slots;
 
 use custody::{
@@ -12,8 +14,9 @@ use kmip::{
     ProtocolVersion, ResultReason, RevocationReason, TemplateAttribute,
     message::Failure,
     tables::{
-        AlternativeNameType, AttributeName, BlockCipherMode, CryptographicAlgorithm, HashingAlgorithm, KeyRoleType,
-        LinkType, NameType, ObjectType, PaddingMethod, RevocationReasonCode, SetBy, StandardAttribute, UsageMask,
+        AlternativeNameType, AttributeName, BlockCipherMode, CryptographicAlgorithm, HashingAlgorithm, KeyFormatType,
+        KeyRoleType, LinkType, NameType, ObjectType, PaddingMethod, RevocationReasonCode, SetBy, StandardAttribute,
+        UsageMask,
     },
 };
 
@@ -107,9 +110,9 @@ fn set(meta: &mut ObjectMeta, name: StandardAttribute, value: &AttributeValue) -
         (A::Comment, V::Text(text)) => meta.comment = Some(text.clone()),
         (A::Sensitive, V::Boolean(on)) => meta.sensitive = *on,
         (A::Extractable, V::Boolean(on)) => meta.extractable = *on,
-        (A::UsageLimits | A::RandomNumberGenerator, _) => {
-            return Err(unsupported(format!("the attribute {}", name.rule().name)));
-        }
+        (A::Fresh, V::Boolean(on)) => meta.fresh = *on,
+        (A::UsageLimits, V::UsageLimits(limits)) => meta.usage_limits = Some(limits::stored(limits)?),
+        (A::RandomNumberGenerator, V::RandomNumberGenerator(rng)) => meta.rng = Some(generator::stored(rng)?),
         _ => return Err(wrong_type(name.rule().name)),
     }
     Ok(())
@@ -168,9 +171,11 @@ pub(crate) fn attributes_of(id: &str, meta: &ObjectMeta, version: ProtocolVersio
     list.add(A::CryptographicLength, meta.length_bits.and_then(|bits| i32::try_from(bits).ok()).map(V::Integer));
     let parameters = |stored: &Parameters| parameters_of(stored).ok().map(V::CryptographicParameters);
     list.repeated(A::CryptographicParameters, meta.parameters.indexed(), parameters);
+    list.add(A::Digest, digest_value(meta));
     list.add(A::OperationPolicyName, text(&meta.operation_policy));
     list.add(A::CryptographicUsageMask, [V::Integer(lifecycle::usage(meta).0)]);
     list.add(A::LeaseTime, meta.lease_time_s.map(V::Interval));
+    list.add(A::UsageLimits, meta.usage_limits.and_then(limits::shown).map(V::UsageLimits));
     list.add(A::State, [V::Enumeration(lifecycle::wire_state(lifecycle::state_at(meta, now_s)).code())]);
     list.add(A::InitialDate, date(dates.initial));
     list.add(A::ActivationDate, date(dates.activation));
@@ -182,12 +187,14 @@ pub(crate) fn attributes_of(id: &str, meta: &ObjectMeta, version: ProtocolVersio
     list.add(A::CompromiseDate, date(dates.compromise));
     list.add(A::RevocationReason, revocation_value(meta));
     list.repeated(A::ObjectGroup, meta.groups.indexed(), |group| Some(V::Text(group.clone())));
+    list.add(A::Fresh, [V::Boolean(meta.fresh)]);
     list.repeated(A::Link, meta.links.indexed(), link_value);
     list.repeated(A::ApplicationSpecificInformation, meta.applications.indexed(), application_value);
     list.add(A::ContactInformation, text(&meta.contact));
     list.add(A::LastChangeDate, date(dates.last_change));
     list.repeated(A::AlternativeName, meta.alternative_names.indexed(), alternative_value);
     list.add(A::OriginalCreationDate, date(dates.original_creation));
+    list.add(A::RandomNumberGenerator, meta.rng.map(|rng| V::RandomNumberGenerator(generator::shown(&rng))));
     list.add(A::Description, text(&meta.description));
     list.add(A::Comment, text(&meta.comment));
     list.add(A::Sensitive, [V::Boolean(meta.sensitive)]);
@@ -233,6 +240,13 @@ impl List {
 pub(crate) fn name_value(name: &Name) -> AttributeValue {
     let kind = NameType::from_code(name.kind).unwrap_or(NameType::UninterpretedTextString);
     AttributeValue::Name(kmip::Name { value: name.value.clone(), kind })
+}
+
+fn digest_value(meta: &ObjectMeta) -> Option<AttributeValue> {
+    let value = meta.digest.as_ref()?.as_bytes().to_vec();
+    let key_format_type = meta.key_format.and_then(KeyFormatType::from_code);
+    let algorithm = HashingAlgorithm::Sha256;
+    Some(AttributeValue::Digest(kmip::Digest { algorithm, value: Some(value), key_format_type }))
 }
 
 fn revocation_value(meta: &ObjectMeta) -> Option<AttributeValue> {

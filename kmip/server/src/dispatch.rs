@@ -9,6 +9,7 @@ use custody::{key_table::Purpose, names::ObjectId};
 use kmip::{
     Operation, ProtocolVersion, ResultReason, WireError,
     message::{AnswerWriter, Failure, ItemHead, RequestItem, RequestMessage},
+    ops::Answer,
     tables::BatchErrorContinuation,
     ttlv::Limits,
 };
@@ -130,6 +131,7 @@ impl Batch<'_> {
         let head = ItemHead { operation: item.operation, unique_batch_item_id: item.unique_batch_item_id };
         let mark = writer.mark();
         let mut key = Named::Nothing;
+        let mut refused = None;
         let turn = Turn {
             server: self.server,
             caller: self.caller,
@@ -139,6 +141,7 @@ impl Batch<'_> {
             key: &mut key,
             implied_id,
             writer,
+            refused: &mut refused,
             room: 0,
         };
         let mut outcome = self.execute(item, turn).await;
@@ -166,7 +169,7 @@ impl Batch<'_> {
         let failed = outcome.err().map(|failure| refusal::in_version(failure, self.message.header.version));
         match failed {
             Some(failure) => {
-                writer.failure(head, &failure);
+                writer.failure_with(head, &failure, refused.map(Answer::Check).as_ref());
                 Err(failure.reason)
             }
             None => Ok(()),
@@ -223,6 +226,8 @@ fn purpose(operation: Operation) -> Purpose {
         Operation::Create | Operation::Register | Operation::Activate | Operation::Encrypt | Operation::Mac => {
             Purpose::Protect
         }
+        // What is allocated is protected elsewhere.
+        Operation::GetUsageAllocation => Purpose::Protect,
         // A date or a mask decides what a key protects; Revoke and Destroy are what a suspended tenant may still do to its keys.
         Operation::AddAttribute | Operation::ModifyAttribute | Operation::DeleteAttribute => Purpose::Protect,
         _ => Purpose::Process,
@@ -239,6 +244,7 @@ fn changes(operation: Operation) -> bool {
             | O::AddAttribute
             | O::ModifyAttribute
             | O::DeleteAttribute
+            | O::GetUsageAllocation
             | O::Activate
             | O::Revoke
             | O::Destroy

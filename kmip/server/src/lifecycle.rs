@@ -91,6 +91,12 @@ pub(crate) fn wire_state(state: State) -> kmip::State {
 
 /// Whether the key may protect new data at `now_s`.
 pub(crate) fn may_protect(meta: &ObjectMeta, uses: UsageMask, now_s: i64) -> Outcome<()> {
+    protects(meta, now_s)?;
+    allowed(meta, uses)
+}
+
+/// Whether the key's state and dates let it protect anything at `now_s`.
+pub(crate) fn protects(meta: &ObjectMeta, now_s: i64) -> Outcome<()> {
     let state = state_at(meta, now_s);
     if state != State::Active {
         return Err(refusal::denied(format!("the key is {}; only an Active key protects data", wire_state(state))));
@@ -98,8 +104,7 @@ pub(crate) fn may_protect(meta: &ObjectMeta, uses: UsageMask, now_s: i64) -> Out
     if meta.dates.protect_stop.is_some_and(|stop| stop <= now_s) {
         return Err(refusal::denied("the key's Protect Stop Date has passed"));
     }
-    started(meta, now_s)?;
-    allowed(meta, uses)
+    started(meta, now_s)
 }
 
 /// Whether the key may process what it protected before. §3.22: a Deactivated or Compromised key still does.

@@ -16,7 +16,7 @@ use kmip::{
 };
 
 use super::{
-    attributes_of, set,
+    attributes_of, limits, set,
     slots::{single, slots},
 };
 use crate::{
@@ -40,6 +40,7 @@ pub(crate) fn add(meta: &mut ObjectMeta, attribute: &Attribute, now_s: i64) -> O
         }
         Some(standard) => {
             in_time(meta, standard, now_s)?;
+            uncounted(&attribute.value)?;
             set(meta, standard, &attribute.value)?;
             0
         }
@@ -65,6 +66,7 @@ pub(crate) fn modify(meta: &mut ObjectMeta, attribute: &Attribute, now_s: i64) -
         Some(standard) => {
             in_time(meta, standard, now_s)?;
             one_way(meta, standard, &attribute.value)?;
+            uncounted(&attribute.value)?;
             set(meta, standard, &attribute.value)?;
         }
     }
@@ -88,6 +90,10 @@ pub(crate) fn delete(
         Some(StandardAttribute::ContactInformation) => meta.contact = None,
         Some(StandardAttribute::Description) => meta.description = None,
         Some(StandardAttribute::Comment) => meta.comment = None,
+        Some(standard @ StandardAttribute::UsageLimits) => {
+            in_time(meta, standard, now_s)?;
+            meta.usage_limits = None;
+        }
         Some(_) => return Err(not_there(name)),
     }
     meta.custom.retain(|_, values| !values.is_empty());
@@ -179,7 +185,7 @@ fn read_only(name: &AttributeName) -> kmip::message::Failure {
     denied(format!("{name} is read-only for clients"))
 }
 
-/// The dates of §3.24 to §3.27 may be set as long as what they announce has not come.
+/// The dates of §3.24 to §3.27 may be set as long as what they announce has not come; limits, as long as nothing was taken of them.
 fn in_time(meta: &ObjectMeta, name: StandardAttribute, now_s: i64) -> Outcome<()> {
     let in_use = matches!(meta.state, State::PreActive | State::Active);
     let date = match name {
@@ -191,13 +197,27 @@ fn in_time(meta: &ObjectMeta, name: StandardAttribute, now_s: i64) -> Outcome<()
         Change::PreActive => meta.state == State::PreActive,
         Change::InUse => in_use,
         Change::UntilReached => in_use && date.is_none_or(|date| date > now_s),
-        Change::Never | Change::Always | Change::Unallocated => true,
+        Change::Unallocated => limits::untouched(meta),
+        Change::Never | Change::Always => true,
     };
     if ok {
         return Ok(());
     }
+    if name.rule().change == Change::Unallocated {
+        return Err(denied("the key was used within its Usage Limits: they are fixed"));
+    }
     let (name, state) = (name.rule().name, lifecycle::wire_state(meta.state));
     Err(denied(format!("the object is {state}: its {name} is fixed")))
+}
+
+/// §3.21: "The Usage Limits Count value SHALL NOT be set or modified by the client."
+fn uncounted(value: &AttributeValue) -> Outcome<()> {
+    match value {
+        AttributeValue::UsageLimits(limits) if limits.count.is_some() => {
+            Err(invalid_field("Usage Limits Count is the server's; give Total and Unit alone"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn one_way(meta: &ObjectMeta, name: StandardAttribute, value: &AttributeValue) -> Outcome<()> {

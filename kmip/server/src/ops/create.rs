@@ -12,7 +12,7 @@ use policy::Permitted;
 
 use super::Turn;
 use crate::{
-    attributes,
+    attributes::{self, generator},
     refusal::{Outcome, invalid_field},
 };
 
@@ -24,6 +24,8 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: crea
     let bytes = key_bytes(&meta)?;
     meta.key_format = Some(KeyFormatType::Raw.code());
     meta.dates.original_creation = Some(turn.now_s);
+    generator::check(meta.rng)?;
+    meta.rng = Some(generator::OURS);
     let triple_des = meta.algorithm == Some(CryptographicAlgorithm::TripleDes.code());
     let id = turn.store(meta, bytes, if triple_des { draw_triple_des } else { draw }).await?;
     let unique_identifier = &turn.made(id);

@@ -7,6 +7,7 @@ use custody::{
     dek::{Encrypted, Iv, Mode, Padding},
     key_table::{Borrow, Purpose},
     names::Epoch,
+    object::UsageLimits,
 };
 use kmip::{
     ProtocolVersion,
@@ -24,8 +25,12 @@ use crate::{
     streams::{Correlation, Direction, Part, Stream},
 };
 
-/// What a part gives: bytes, drawn IV, tag.
-type Sealed = (Cipher, Encrypted);
+/// What a part gives.
+struct Sealed {
+    cipher: Cipher,
+    encrypted: Encrypted,
+    limits: Option<UsageLimits>,
+}
 
 pub(super) async fn perform(
     turn: &mut Turn<'_, '_>,
@@ -45,12 +50,10 @@ async fn whole(turn: &mut Turn<'_, '_>, object: &Allowed, request: &encrypt::Req
     let iv = request.iv_counter_nonce;
     let additional = request.additional_data.unwrap_or_default();
     let seal = |borrow: &Borrow, cipher: Cipher| borrow.encrypt(cipher.mode, iv, additional, data);
-    let ((cipher, sealed), epoch) = sealed(turn, object, Asked::First(request), seal).await?;
-    answer(
-        turn,
-        object,
-        Given { data: &sealed.bytes, sealed: &sealed, tag_bytes: Some(cipher.tag_bytes), correlation: None },
-    );
+    let (Sealed { cipher, encrypted, limits }, epoch) = sealed(turn, object, Asked::First(request), seal).await?;
+    turn.spend(object, limits, data.len(), true).await?;
+    let tag_bytes = Some(cipher.tag_bytes);
+    answer(turn, object, Given { data: &encrypted.bytes, sealed: &encrypted, tag_bytes, correlation: None });
     Ok(Done { epoch })
 }
 
@@ -58,12 +61,13 @@ async fn first(turn: &mut Turn<'_, '_>, object: &Allowed, request: &encrypt::Req
     let (iv, additional) = (request.iv_counter_nonce, request.additional_data.unwrap_or_default());
     // Settles mode and IV before anything is kept: an encryption of nothing.
     let nothing = |borrow: &Borrow, cipher: Cipher| borrow.encrypt(open_ended(cipher.mode), iv, additional, b"");
-    let ((cipher, begun), _) = sealed(turn, object, Asked::First(request), nothing).await?;
+    let (Sealed { cipher, encrypted: begun, .. }, _) = sealed(turn, object, Asked::First(request), nothing).await?;
     let iv = iv.or_else(|| begun.drawn.as_ref().map(Iv::as_slice));
     let owner = turn.stream_owner(object, Direction::Encrypt);
     let mut stream = Stream::new(owner, cipher.mode, cipher.tag_bytes, iv, additional);
-    stream.add(request.data.unwrap_or_default())?;
-    go_on(turn, object, (None, stream), false, begun.drawn).await
+    let data = request.data.unwrap_or_default();
+    stream.add(data)?;
+    go_on(turn, object, (None, stream), Added { bytes: data.len(), last: false }, begun.drawn).await
 }
 
 async fn next(
@@ -78,8 +82,15 @@ async fn next(
     }
     let owner = turn.stream_owner(object, Direction::Encrypt);
     let (name, mut stream) = turn.server.streams().take(correlation, &owner, turn.now_s)?;
-    stream.add(request.data.unwrap_or_default())?;
-    go_on(turn, object, (Some(name), stream), last, None).await
+    let data = request.data.unwrap_or_default();
+    stream.add(data)?;
+    go_on(turn, object, (Some(name), stream), Added { bytes: data.len(), last }, None).await
+}
+
+/// What the part that came adds.
+struct Added {
+    bytes: usize,
+    last: bool,
 }
 
 /// Encrypts as much of the stream as is settled, answers what is new of it, and keeps the stream if another part is to come.
@@ -87,14 +98,15 @@ async fn go_on(
     turn: &mut Turn<'_, '_>,
     object: &Allowed,
     (name, mut stream): (Option<Correlation>, Stream),
-    last: bool,
+    Added { bytes, last }: Added,
     drawn: Option<Iv>,
 ) -> Outcome<Done> {
     let (mode, text) =
         if last { (stream.mode, stream.data.as_slice()) } else { (open_ended(stream.mode), stream.settled()) };
     let seal = |borrow: &Borrow, _: Cipher| borrow.encrypt(mode, stream.iv.as_deref(), &stream.additional, text);
     let cipher = Cipher { mode: stream.mode, tag_bytes: stream.tag_bytes };
-    let ((_, sealed), epoch) = sealed(turn, object, Asked::Settled(cipher), seal).await?;
+    let (Sealed { encrypted: sealed, limits, .. }, epoch) = sealed(turn, object, Asked::Settled(cipher), seal).await?;
+    turn.spend(object, limits, bytes, name.is_none()).await?;
     let fresh = sealed.bytes.get(stream.given..).unwrap_or_default().to_vec();
     let sealed = Encrypted { bytes: fresh, drawn, tag: sealed.tag };
     let (tag_bytes, mut correlation) = (last.then_some(stream.tag_bytes), None);
@@ -137,7 +149,8 @@ async fn sealed(
         };
         let sealed = seal(&borrow, cipher).map_err(|error| refusal::of_custody(&error))?;
         let epoch = borrow.epoch();
-        Ok(((cipher, borrow.finish(sealed).map_err(refusal::of_stop)?), epoch))
+        let limits = meta.usage_limits;
+        Ok((Sealed { cipher, encrypted: borrow.finish(sealed).map_err(refusal::of_stop)?, limits }, epoch))
     })
     .await
 }

@@ -21,16 +21,24 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: 
         let message = "Key Compression Type belongs to elliptic curve public keys";
         return Err(fail(ResultReason::KeyCompressionTypeNotSupported, message));
     }
-    let answer = turn
+    let (answer, fresh) = turn
         .with_key(object, Purpose::Process, |borrow| {
             let meta = borrow.meta().ok_or_else(refusal::not_found)?;
             may_leave(meta)?;
-            let form = Form::of(meta, request.key_format_type)?;
+            let (form, fresh) = (Form::of(meta, request.key_format_type)?, meta.fresh);
             let bytes = borrow.export(GET).map_err(|error| refusal::of_custody(&error))?;
             let bytes = borrow.finish(bytes).map_err(refusal::of_stop)?;
-            Ok(form.answer(bytes, &object.text))
+            Ok((form.answer(bytes, &object.text), fresh))
         })
         .await?;
+    if fresh {
+        // §3.34: "as soon as the object has been served". First, so that no two clients get one fresh member of a group.
+        turn.update(object, |meta| {
+            meta.fresh = false;
+            Ok(())
+        })
+        .await?;
+    }
     turn.success(&Answer::Get(answer));
     Ok(())
 }

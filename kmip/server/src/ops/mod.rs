@@ -2,6 +2,7 @@
 
 mod activate;
 mod add_attribute;
+mod check;
 mod cipher;
 mod create;
 mod decrypt;
@@ -12,10 +13,12 @@ mod encrypt;
 mod get;
 mod get_attribute_list;
 mod get_attributes;
+mod get_usage_allocation;
 mod hash;
 mod locate;
 mod mac;
 mod modify_attribute;
+mod obtain_lease;
 mod query;
 mod register;
 mod revoke;
@@ -30,7 +33,7 @@ use custody::{
 use kmip::{
     ProtocolVersion,
     message::{AnswerWriter, ItemHead},
-    ops::{Answer, Request},
+    ops::{Answer, Request, check as wire_check},
 };
 use policy::{Operation, Permitted, Question, Target};
 
@@ -57,6 +60,8 @@ pub(crate) struct Turn<'t, 'o> {
     /// KMIP 1.4 §4: what a Create, Register or Locate of the same batch left.
     pub(crate) implied_id: &'t mut Option<ObjectId>,
     pub(crate) writer: &'t mut AnswerWriter<'o>,
+    /// What a Check that refuses names (KMIP 1.4 §4.10): written beside its failure.
+    pub(crate) refused: &'t mut Option<wire_check::Answer<'static>>,
     /// Bytes that the answer of an operation that changes something may still take, what each of them takes aside.
     pub(crate) room: usize,
 }
@@ -207,6 +212,18 @@ pub(crate) async fn perform(mut turn: Turn<'_, '_>, request: Request<'_>, epoch:
         Request::DeleteAttribute(request) => {
             let object = turn.object(Operation::DeleteAttribute, request.unique_identifier)?;
             delete_attribute::perform(&mut turn, &object, request).await?;
+        }
+        Request::Check(request) => {
+            let object = turn.object(Operation::Check, request.unique_identifier)?;
+            check::perform(&mut turn, &object, &request)?;
+        }
+        Request::ObtainLease(request) => {
+            let object = turn.object(Operation::ObtainLease, request.unique_identifier)?;
+            obtain_lease::perform(&mut turn, &object)?;
+        }
+        Request::GetUsageAllocation(request) => {
+            let object = turn.object(Operation::GetUsageAllocation, request.unique_identifier)?;
+            get_usage_allocation::perform(&mut turn, &object, &request).await?;
         }
         Request::Activate(request) => {
             let object = turn.object(Operation::Activate, request.unique_identifier)?;

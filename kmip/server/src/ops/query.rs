@@ -1,7 +1,7 @@
 //! Query (KMIP 1.4 §4.25): what this server can do, as the asker's version can say it.
 
 use kmip::{
-    Operation, ProtocolVersion, RngParameters,
+    Operation, ProtocolVersion,
     ops::{
         self, Answer,
         query::{self, CapabilityInformation},
@@ -12,11 +12,12 @@ use kmip::{
 use policy::Permitted;
 
 use super::Turn;
-use crate::refusal::{self, Outcome};
+use crate::{
+    attributes::generator,
+    refusal::{self, Outcome},
+};
 
 const VENDOR: &str = "kcm";
-/// Unspecified, in the enumerations of §9.1.3.2.37 and following.
-const UNSPECIFIED: Enumeration = Enumeration(1);
 /// §9.1.3.2.44: Key Material Shredded. Its wrapped bytes are wiped, and its wrapping key is another's.
 const KEY_MATERIAL_SHREDDED: Enumeration = Enumeration(3);
 
@@ -42,16 +43,7 @@ fn fill(answer: &mut query::Answer<'_>, function: QueryFunction, version: Protoc
         QueryFunction::QueryObjects => answer.object_types = vec![ObjectType::SymmetricKey, ObjectType::SecretData],
         QueryFunction::QueryServerInformation => answer.vendor_identification = Some(VENDOR),
         QueryFunction::QueryRngs => {
-            answer.rng_parameters = vec![RngParameters {
-                rng_algorithm: UNSPECIFIED,
-                cryptographic_algorithm: None,
-                cryptographic_length: None,
-                hashing_algorithm: None,
-                drbg_algorithm: None,
-                recommended_curve: None,
-                fips186_variation: None,
-                prediction_resistance: None,
-            }];
+            answer.rng_parameters = vec![generator::shown(&generator::OURS)];
         }
         QueryFunction::QueryCapabilities => answer.capability_information = vec![capabilities()],
         // We have none of these; an empty list says so.

@@ -4,7 +4,7 @@ use custody::{
     Error,
     keyring::Filter,
     names::ObjectId,
-    object::{Name, ObjectMeta, State},
+    object::{Name, ObjectMeta, State, UsageLimits},
 };
 use kmip::{
     Attribute, AttributeValue, ProtocolVersion, ResultReason, Tag,
@@ -14,9 +14,13 @@ use kmip::{
 
 use super::{Allowed, Turn};
 use crate::{
+    attributes::limits,
     lifecycle::{self, Event},
     refusal::{self, Outcome, fail, invalid_field},
 };
+
+/// The longest lease on an object (KMIP 1.4 §3.20), in seconds: how old what a client knows of it may become.
+pub(super) const LEASE_TIME_S: u32 = 3_600;
 
 const NAME_TAKEN: &str = "an object with this Name exists; choose another name, or destroy that object";
 
@@ -51,6 +55,7 @@ impl Turn<'_, '_> {
     ) -> Outcome<ObjectId> {
         // §3.22: an Activation Date in the past makes the object Active at once.
         meta.state = lifecycle::state_at(&meta, self.now_s);
+        meta.lease_time_s = Some(LEASE_TIME_S);
         let (keyring, tenant, system) = (self.server.keyring(), self.caller.tenant(), self.caller.system());
         let _naming = match meta.names.is_empty() {
             true => None,
@@ -84,10 +89,9 @@ impl Turn<'_, '_> {
         named: Option<Name>,
         change: impl FnOnce(&mut ObjectMeta) -> Outcome<Attribute> + Send + 'static,
     ) -> Outcome<Attribute> {
-        let (keyring, tenant, system) = (self.server.keyring(), self.caller.tenant(), self.caller.system());
         let _naming = match &named {
             None => None,
-            Some(_) => Some(self.server.naming(tenant, system).await),
+            Some(_) => Some(self.server.naming(self.caller.tenant(), self.caller.system()).await),
         };
         if let Some(name) = &named
             && self.is_taken(name, Some(object.id))?
@@ -97,12 +101,37 @@ impl Turn<'_, '_> {
         }
         let (version, room) = (self.version, self.room);
         let change = move |meta: &mut ObjectMeta| {
-            let attribute = change(meta).map_err(Unchanged::Refused)?;
+            let attribute = change(meta)?;
             match bytes_of(&attribute, version) {
-                bytes if bytes > room => Err(Unchanged::Refused(too_long(bytes, room))),
+                bytes if bytes > room => Err(too_long(bytes, room)),
                 _ => Ok(attribute),
             }
         };
+        self.update(object, change).await
+    }
+
+    /// Takes what a key has protected of its Usage Limits, before the answer: `bytes` of a text, or of the part that `begins` one.
+    /// A key without limits pays nothing for it.
+    pub(super) async fn spend(
+        &self,
+        object: &Allowed,
+        limits: Option<UsageLimits>,
+        bytes: usize,
+        begins: bool,
+    ) -> Outcome<()> {
+        let Some(limits) = limits else { return Ok(()) };
+        let units = limits::units(limits, bytes, begins);
+        self.update(object, move |meta| limits::take(meta, units)).await
+    }
+
+    /// Changes an object's attributes, durable when this returns; if `change` refuses, they stay.
+    pub(super) async fn update<T: Send + 'static>(
+        &self,
+        object: &Allowed,
+        change: impl FnOnce(&mut ObjectMeta) -> Outcome<T> + Send + 'static,
+    ) -> Outcome<T> {
+        let (keyring, tenant, system) = (self.server.keyring(), self.caller.tenant(), self.caller.system());
+        let change = |meta: &mut ObjectMeta| change(meta).map_err(Unchanged::Refused);
         keyring.update::<_, Unchanged>(tenant, system, object.id, change).await.map_err(Failure::from)
     }
 

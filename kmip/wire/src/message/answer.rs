@@ -83,12 +83,20 @@ impl<'o> AnswerWriter<'o> {
 
     /// Writes an item that failed.
     pub fn failure(&mut self, head: ItemHead<'_>, failure: &Failure) {
+        self.failure_with(head, failure, None);
+    }
+
+    /// Writes an item that failed and that tells more in a payload, as a Check does (§4.10).
+    pub fn failure_with(&mut self, head: ItemHead<'_>, failure: &Failure, payload: Option<&ops::Answer<'_>>) {
         self.count += 1;
         self.writer.structure(Tag::BATCH_ITEM, |writer| {
             write_head(writer, head);
             ResultStatus::OperationFailed.write(Tag::RESULT_STATUS, writer);
             failure.reason.write(Tag::RESULT_REASON, writer);
             writer.text(Tag::RESULT_MESSAGE, &failure.message);
+            if let Some(payload) = payload {
+                writer.structure(Tag::RESPONSE_PAYLOAD, |writer| payload.write_fields(writer));
+            }
         });
     }
 

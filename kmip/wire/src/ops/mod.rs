@@ -5,6 +5,7 @@
 
 pub mod activate;
 pub mod add_attribute;
+pub mod check;
 pub mod create;
 pub mod decrypt;
 pub mod delete_attribute;
@@ -14,11 +15,13 @@ pub mod encrypt;
 pub mod get;
 pub mod get_attribute_list;
 pub mod get_attributes;
+pub mod get_usage_allocation;
 pub mod hash;
 pub mod locate;
 pub mod mac;
 pub mod mac_verify;
 pub mod modify_attribute;
+pub mod obtain_lease;
 pub mod query;
 pub mod register;
 pub mod revoke;
@@ -90,6 +93,9 @@ operations! {
     AddAttribute add_attribute::Request<'a>, add_attribute::Answer<'a>;
     ModifyAttribute modify_attribute::Request<'a>, modify_attribute::Answer<'a>;
     DeleteAttribute delete_attribute::Request<'a>, delete_attribute::Answer<'a>;
+    Check check::Request<'a>, check::Answer<'a>;
+    ObtainLease obtain_lease::Request<'a>, obtain_lease::Answer<'a>;
+    GetUsageAllocation get_usage_allocation::Request<'a>, get_usage_allocation::Answer<'a>;
     Activate activate::Request<'a>, activate::Answer<'a>;
     Locate locate::Request, locate::Answer<'a>;
     Encrypt encrypt::Request<'a>, encrypt::Answer<'a>;

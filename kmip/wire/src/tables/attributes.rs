@@ -166,7 +166,7 @@ attributes! {
     RevocationReason "Revocation Reason" RevocationReason V1_0 Server one Never keep All;
     ArchiveDate "Archive Date" DateTime V1_0 Server one Never keep All;
     ObjectGroup "Object Group" Text V1_0 Client many Always delete All;
-    Fresh "Fresh" Boolean V1_1 Server one Never keep Cryptographic;
+    Fresh "Fresh" Boolean V1_1 Creator one Never keep Cryptographic;
     Link "Link" Link V1_0 Client many Always delete Cryptographic;
     ApplicationSpecificInformation "Application Specific Information" ApplicationSpecificInformation V1_0 Client many Always delete All;
     ContactInformation "Contact Information" Text V1_0 Client one Always delete All;

@@ -1,14 +1,16 @@
 //! Each row of the specification's tables, and each error of §11.15 to §11.17, on one object; then what clients see of it.
 
 use kmip::{
-    AlternativeName, ApplicationSpecificInformation, CryptographicParameters, Link,
+    AlternativeName, ApplicationSpecificInformation, CryptographicParameters, Link, UsageLimits,
     tables::{AlternativeNameType, BlockCipherMode, LinkType},
+    ttlv::{Enumeration, LongInteger},
 };
 use proptest::prelude::*;
 
-use super::*;
+use super::{super::generator, *};
 
 mod served;
+mod told;
 
 const NOW_S: i64 = 1_000;
 
@@ -61,6 +63,10 @@ fn value(name: StandardAttribute, other: bool) -> AttributeValue {
             value: text.to_owned(),
             kind: AlternativeNameType::UninterpretedTextString,
         }),
+        A::UsageLimits => {
+            V::UsageLimits(UsageLimits { total: LongInteger(100 + more), count: None, unit: Enumeration(1) })
+        }
+        A::RandomNumberGenerator => V::RandomNumberGenerator(generator::shown(&generator::OURS)),
         A::Sensitive => V::Boolean(other),
         A::Extractable => V::Boolean(!other),
         _ => match name.rule().kind {
@@ -110,7 +116,7 @@ const RULES: &str = "\
     Operation Policy Name: ok illegal denied denied\n\
     Cryptographic Usage Mask: denied denied denied denied\n\
     Lease Time: denied denied denied denied\n\
-    Usage Limits: Feature Not Supported Feature Not Supported invalid absent\n\
+    Usage Limits: ok illegal ok ok\n\
     State: denied denied denied denied\n\
     Initial Date: denied denied denied denied\n\
     Activation Date: ok illegal ok denied\n\
@@ -131,7 +137,7 @@ const RULES: &str = "\
     Alternative Name: ok ok ok ok\n\
     Key Value Present: denied denied denied denied\n\
     Original Creation Date: ok illegal denied denied\n\
-    Random Number Generator: Feature Not Supported Feature Not Supported denied denied\n\
+    Random Number Generator: ok illegal denied denied\n\
     Description: ok illegal ok ok\n\
     Comment: ok illegal ok ok\n\
     Sensitive: illegal illegal ok denied\n\

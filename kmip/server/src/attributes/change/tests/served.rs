@@ -19,15 +19,15 @@ use kmip::{
     tables::{ObjectType, StandardAttribute},
 };
 
-fn add(id: &str, attribute: Attribute) -> Request<'_> {
+pub(super) fn add(id: &str, attribute: Attribute) -> Request<'_> {
     Request::AddAttribute(ops::add_attribute::Request { unique_identifier: Some(id), attribute })
 }
 
-fn modify(id: &str, attribute: Attribute) -> Request<'_> {
+pub(super) fn modify(id: &str, attribute: Attribute) -> Request<'_> {
     Request::ModifyAttribute(ops::modify_attribute::Request { unique_identifier: Some(id), attribute })
 }
 
-fn delete<'a>(id: &'a str, attribute_name: &'a str, attribute_index: Option<i32>) -> Request<'a> {
+pub(super) fn delete<'a>(id: &'a str, attribute_name: &'a str, attribute_index: Option<i32>) -> Request<'a> {
     Request::DeleteAttribute(ops::delete_attribute::Request {
         unique_identifier: Some(id),
         attribute_name,
@@ -35,7 +35,7 @@ fn delete<'a>(id: &'a str, attribute_name: &'a str, attribute_index: Option<i32>
     })
 }
 
-fn create(extra: Vec<Attribute>) -> Request<'static> {
+pub(super) fn create(extra: Vec<Attribute>) -> Request<'static> {
     let mut attributes = vec![
         standard(
             StandardAttribute::CryptographicAlgorithm,
@@ -53,12 +53,12 @@ fn name(text: &str) -> Attribute {
     standard(StandardAttribute::Name, AttributeValue::name(text))
 }
 
-fn date(name: StandardAttribute, seconds: i64) -> Attribute {
+pub(super) fn date(name: StandardAttribute, seconds: i64) -> Attribute {
     standard(name, AttributeValue::DateTime(START_S + seconds))
 }
 
 /// The attribute that the answer names.
-async fn named(rig: &Rig, request: &Request<'_>) -> Result<Attribute, ResultReason> {
+pub(super) async fn named(rig: &Rig, request: &Request<'_>) -> Result<Attribute, ResultReason> {
     let got = rig.does(request).await.map_err(|failure| failure.reason)?;
     match got.answer() {
         Answer::AddAttribute(answer) => Ok(answer.attribute),
@@ -68,7 +68,7 @@ async fn named(rig: &Rig, request: &Request<'_>) -> Result<Attribute, ResultReas
     }
 }
 
-async fn attributes(rig: &Rig, id: &str, names: &[&str]) -> Vec<Attribute> {
+pub(super) async fn attributes(rig: &Rig, id: &str, names: &[&str]) -> Vec<Attribute> {
     let attribute_names = names.to_vec();
     let request = Request::GetAttributes(ops::get_attributes::Request { unique_identifier: Some(id), attribute_names });
     let got = rig.does(&request).await.unwrap();
