@@ -32,7 +32,7 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: 
         })
         .await?;
     if fresh {
-        // §3.34: "as soon as the object has been served". First, so that no two clients get one fresh member of a group.
+        // §3.34: "as soon as the object has been served". First, so that no Locate of fresh members finds what was served.
         turn.update(object, |meta| {
             meta.fresh = false;
             Ok(())

@@ -1,6 +1,11 @@
 //! MAC and MAC Verify (KMIP 1.4 §4.33, §4.34): HMAC with SHA-1 and SHA-2, in one part.
 
-use custody::{dek::Hmac, key_table::Purpose, names::Epoch, object::ObjectMeta};
+use custody::{
+    dek::Hmac,
+    key_table::Purpose,
+    names::Epoch,
+    object::{ObjectMeta, UsageLimits},
+};
 use kmip::{
     CryptographicParameters, ResultReason,
     ops::{Answer, mac, mac_verify},
@@ -16,16 +21,17 @@ use crate::{
 pub(super) async fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: &mac::Request<'_>) -> Outcome<Done> {
     in_one_part(request.correlation_value, request.init_indicator, request.final_indicator)?;
     let (now_s, data) = (turn.now_s, data_of(request.data)?);
-    let (tag, epoch) = turn
-        .with_key(object, Purpose::Protect, |borrow| -> Outcome<(Vec<u8>, Epoch)> {
+    let (tag, limits, epoch) = turn
+        .with_key(object, Purpose::Protect, |borrow| -> Outcome<(Vec<u8>, Option<UsageLimits>, Epoch)> {
             let meta = borrow.meta().ok_or_else(refusal::not_found)?;
             lifecycle::may_protect(meta, UsageMask::MAC_GENERATE, now_s)?;
             let hmac = hmac(meta, request.cryptographic_parameters.as_ref())?;
             let tag = borrow.mac(hmac, data).map_err(|error| refusal::of_custody(&error))?;
-            let epoch = borrow.epoch();
-            Ok((borrow.finish(tag).map_err(refusal::of_stop)?, epoch))
+            let (limits, epoch) = (meta.usage_limits, borrow.epoch());
+            Ok((borrow.finish(tag).map_err(refusal::of_stop)?, limits, epoch))
         })
         .await?;
+    turn.spend(object, limits, data.len(), true).await?;
     turn.success(&Answer::Mac(mac::Answer {
         unique_identifier: &object.text,
         mac_data: Some(&tag),

@@ -161,6 +161,28 @@ async fn a_limited_key_protects_so_much_and_no_more() {
     assert_eq!(rig.reason(&encrypt(&id, &[1])).await, denied);
     assert_eq!(rig.reason(&modify(&id, limits(99, 1))).await, denied, "used: they are fixed");
     assert_eq!(rig.reason(&delete(&id, "Usage Limits", None)).await, denied);
+    let (hmac, mask) = (CryptographicAlgorithm::HmacSha256, kmip::tables::UsageMask::MAC_GENERATE);
+    let attributes = vec![
+        standard(StandardAttribute::CryptographicAlgorithm, AttributeValue::Enumeration(hmac.code())),
+        standard(StandardAttribute::CryptographicLength, AttributeValue::Integer(256)),
+        standard(StandardAttribute::CryptographicUsageMask, AttributeValue::Integer(mask.0)),
+        active(),
+        limits(20, 1),
+    ];
+    let template_attribute = TemplateAttribute { template_names: vec![], attributes };
+    let object_type = kmip::tables::ObjectType::SymmetricKey;
+    let key = rig.does(&Request::Create(ops::create::Request { object_type, template_attribute })).await.unwrap().id();
+    let mac = Request::Mac(ops::mac::Request {
+        unique_identifier: Some(&key),
+        cryptographic_parameters: None,
+        data: Some(&[1; 16]),
+        correlation_value: None,
+        init_indicator: None,
+        final_indicator: None,
+    });
+    for expected in [None, denied] {
+        assert_eq!(rig.reason(&mac).await, expected, "a MAC protects, too");
+    }
     let objects = rig.does(&create(vec![active(), limits(2, 2)])).await.unwrap().id();
     for expected in [None, None, denied] {
         assert_eq!(rig.reason(&encrypt(&objects, &[1; 1_000])).await, expected, "two objects of any length");
