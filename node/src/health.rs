@@ -1,7 +1,7 @@
 //! Health: `/livez`, `/readyz` and `/metrics`, plain HTTP/1.1, meant for a listener on loopback.
 //!
 //! `/livez` answers as long as the runtime does: whoever gets no answer may restart the process. `/readyz` says whether to send clients
-//! here, and always why not and what to do. One request a connection: a probe comes every few seconds, and nobody can keep a place.
+//! here (200 unless the node serves nobody), and always what is wrong and what to do. One request a connection: a probe comes every few seconds, and nobody can keep a place.
 //! What is shown names tenants by id and no key, and needs no login; so the address belongs on loopback or a network of operators.
 
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
@@ -172,8 +172,9 @@ fn answer(source: &Source, request: &Request<Incoming>) -> Response<Full<Bytes>>
 
 fn ready(readiness: &Readiness) -> Response<Full<Bytes>> {
     let status = match readiness.status {
-        Status::Ready => StatusCode::OK,
-        Status::Sealed | Status::Degraded => StatusCode::SERVICE_UNAVAILABLE,
+        // A load balancer decides by this alone: what stops one tenant must not turn away all the others.
+        Status::Ready | Status::Degraded => StatusCode::OK,
+        Status::Sealed => StatusCode::SERVICE_UNAVAILABLE,
     };
     match serde_json::to_vec(readiness) {
         Ok(body) => say(status, JSON, body),
@@ -268,12 +269,12 @@ mod tests {
         let running = run(Limits::default()).await;
         assert_eq!(get(running.address, "/livez").await, (200, r#"{"status":"live"}"#.to_owned()));
         assert_eq!(get(running.address, "/readyz").await, (200, r#"{"status":"ready","reasons":[]}"#.to_owned()));
-        for (status, word) in [(Status::Sealed, "sealed"), (Status::Degraded, "degraded")] {
+        for (status, word, expected) in [(Status::Sealed, "sealed", 503), (Status::Degraded, "degraded", 200)] {
             let reason = Reason { what: "acme".into(), why: "its lease is over".into(), fix: "renew it".into() };
             *running.node.readiness.lock().unwrap() = Readiness { status, reasons: vec![reason] };
             let (code, body) = get(running.address, "/readyz?quiet").await;
             let body: serde_json::Value = serde_json::from_str(&body).unwrap();
-            assert_eq!((code, body["status"].as_str()), (503, Some(word)));
+            assert_eq!((code, body["status"].as_str()), (expected, Some(word)));
             assert_eq!(body["reasons"][0]["fix"], "renew it");
             assert_eq!(get(running.address, "/livez").await.0, 200, "not ready is still alive");
         }

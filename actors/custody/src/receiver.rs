@@ -22,6 +22,7 @@ use orbital::{
     wire::Wire,
 };
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
+use tracing::Instrument;
 
 use crate::{by_hand::ByHand, steward::Steward};
 
@@ -158,7 +159,9 @@ impl Receiver {
             Verdict::Take | Verdict::Again => {}
             Verdict::Gap | Verdict::Stale => return,
         }
-        if let Some(ack) = self.0.steward.receive(&directive, arrived).await {
+        // Whatever is logged on the way has the correlation of its cause.
+        let span = tracing::info_span!("directive", %correlation);
+        if let Some(ack) = self.0.steward.receive(&directive, arrived).instrument(span).await {
             tracing::info!(%lane, %correlation, took_us = arrived.elapsed().as_micros(), "directive answered");
             self.report(state, Some(correlation), &Report::SyncAck(ack));
             self.0.by_hand.brought(&directive);

@@ -53,13 +53,16 @@ pub enum Broken {
     AnchorMissing { sequence: u64 },
     #[error("line {line} of the export {why}: ask for the export again from the node itself")]
     Line { line: u64, why: String },
+    #[error("{why}")]
+    InUse { why: String },
     #[error("the chain could not be read: {why}")]
     Unreadable { why: String },
 }
 
 impl Broken {
     pub(crate) fn unreadable(error: &LedgerError) -> Self {
-        Self::Unreadable { why: error.to_string() }
+        let why = error.to_string();
+        if matches!(error, LedgerError::InUse { .. }) { Self::InUse { why } } else { Self::Unreadable { why } }
     }
 }
 

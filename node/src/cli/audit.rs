@@ -136,7 +136,7 @@ fn offline(paths: &[PathBuf], anchors: &[ledger::Head]) -> Result<Report, Failur
         }
     };
     let place = path.display().to_string();
-    let summary = checked.map_err(|e| broken(&place, &e.to_string()))?;
+    let summary = checked.map_err(|e| unsound(&place, &e))?;
     let head = format!("{}:{}", summary.last.sequence, Digest(summary.last.hash));
     let text = format!("Sound: {} entries from {}.\nHead: {head}", summary.entries, summary.first);
     let json = json!({ "sound": true, "first": summary.first, "entries": summary.entries, "head": head });
@@ -165,6 +165,15 @@ fn region_log(paths: &[PathBuf]) -> Result<Report, Failure> {
         "unsealed": summary.unsealed,
     });
     Ok(Report::new(json, text))
+}
+
+fn unsound(place: &str, why: &ledger::Broken) -> Failure {
+    match why {
+        ledger::Broken::InUse { .. } => Failure::usage("the ledger is open in a running node").at(place).because(why).fix(
+            "ask the node itself (`kcm audit verify` without FILE), or check a copy that was made while it was stopped",
+        ),
+        other => broken(place, &other.to_string()),
+    }
 }
 
 fn broken(place: &str, why: &str) -> Failure {

@@ -14,6 +14,7 @@ use orbital::{
 use serde::{Deserialize, Serialize};
 
 use super::{Global, exit::Failure, files, random, soft_l1::SoftPlace};
+use crate::keyfiles;
 
 /// Where a context stands unless said otherwise.
 pub const CONTEXT_DEFAULT: &str = "kcm-demo/demo.json";
@@ -184,8 +185,8 @@ impl Identity {
             (None, Some(known)) => known.key.clone(),
             (None, None) => return Err(no_key(&person, known)),
         };
-        let secret = SecretKey::from_text(&zeroize::Zeroizing::new(files::read_text("key file", &place)?))
-            .map_err(|e| Failure::usage("the key file does not read").at(place.display()).because(e))?;
+        let secret = keyfiles::read_ed25519(&place)
+            .map_err(|e| Failure::usage("the key file cannot be used").at(place.display()).because(e))?;
         Ok(Self { person, secret, place })
     }
 

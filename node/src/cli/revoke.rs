@@ -151,6 +151,7 @@ async fn follow(global: &Global, tenant: &str) -> Result<Report, Failure> {
     };
     let newest = newest.ok_or_else(|| {
         Failure::usage(format!("no revocation of tenant {tenant} was proposed"))
+            .because("stops that were handed to regions are no proposals; `kcm status` and `kcm key list` show them")
             .fix("propose one with `kcm revoke propose`")
     })?;
     watch::until_ended(Screen::of(global), &subject, &newest.id, global.wait).await

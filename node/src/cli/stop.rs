@@ -74,6 +74,12 @@ pub(crate) async fn deliver(stop: &StopFile, to: &str) -> Result<Delivered, Fail
             .because(ack.why)
             .fix("correct what it names, and have the stop signed anew"));
     }
+    if !ack.why.is_empty() {
+        return Err(Failure::denied(format!("region {} stopped nothing", ack.region))
+            .at(to)
+            .because(ack.why)
+            .fix("have a new stop signed (`kcm revoke sign`), or propose one (`kcm revoke propose`)"));
+    }
     Ok(Delivered { to: to.to_owned(), ack, signed })
 }
 

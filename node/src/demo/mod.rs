@@ -33,6 +33,8 @@ pub enum DemoError {
     Write(PathBuf, io::Error),
     #[error("{0} is not empty and was not made by `kcm demo`: choose another folder with `--dir`")]
     ForeignFolder(PathBuf),
+    #[error("a demo runs in {0}: end it with Ctrl-C there, or choose another folder with `--dir`")]
+    Running(PathBuf),
     #[error("the story uses the key of {tenant} from its first step on, and nobody has said which key at AWS it is. Name one: {env}=ARN", tenant = setup::AWS_TENANT, env = setup::AWS_KEY_ENV)]
     NoAwsKey,
     #[error("no free port on 127.0.0.1: {0}")]

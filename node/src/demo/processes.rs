@@ -131,9 +131,9 @@ pub(super) fn tail(log: &Path) -> String {
     lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default().join("\n")
 }
 
-/// `/readyz` answers 200.
+/// `/readyz` finds nothing wrong.
 async fn is_ready(address: SocketAddr) -> bool {
-    get(address, "/readyz").await.is_some_and(|(status, _)| status == 200)
+    get(address, "/readyz").await.is_some_and(|(_, body)| body.get("status").and_then(Value::as_str) == Some("ready"))
 }
 
 /// One plain GET: status and body.

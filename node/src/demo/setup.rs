@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs::{self, File, TryLockError},
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -72,6 +72,8 @@ pub struct Setup {
     pub kmip_ca: PathBuf,
     /// Held as long as the demo runs: its ports are nobody else's.
     pub ports: Guard,
+    /// Held as long as the demo runs: no other one empties its folder.
+    pub folder: File,
 }
 
 /// A region's addresses.
@@ -103,7 +105,7 @@ impl AwsPlace {
 }
 
 /// Empties the folder if it is a demo's, refuses it if it is anything else's.
-fn claim(dir: &Path) -> Result<PathBuf, DemoError> {
+fn claim(dir: &Path) -> Result<(PathBuf, File), DemoError> {
     let failed = |e| DemoError::Write(dir.to_owned(), e);
     fs::create_dir_all(dir).map_err(failed)?;
     let ours = dir.join(MARKER).exists();
@@ -111,18 +113,24 @@ fn claim(dir: &Path) -> Result<PathBuf, DemoError> {
     if !ours && !empty {
         return Err(DemoError::ForeignFolder(dir.to_owned()));
     }
+    let marker = File::options().create(true).append(true).open(dir.join(MARKER)).map_err(failed)?;
+    match marker.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(DemoError::Running(dir.to_owned())),
+        Err(TryLockError::Error(why)) => return Err(failed(why)),
+    }
     for entry in fs::read_dir(dir).map_err(failed)?.flatten().filter(|e| e.file_name() != MARKER) {
         let path = entry.path();
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         removed.map_err(|e| DemoError::Write(path, e))?;
     }
     fs::write(dir.join(MARKER), "made by `kcm demo`, which empties this folder when it starts\n").map_err(failed)?;
-    fs::canonicalize(dir).map_err(failed)
+    Ok((fs::canonicalize(dir).map_err(failed)?, marker))
 }
 
 /// Writes everything below `dir`.
 pub fn write(dir: &Path, aws: Option<AwsPlace>) -> Result<Setup, DemoError> {
-    let dir = claim(dir)?;
+    let (dir, folder) = claim(dir)?;
     let mut ports = Ports::take()?;
     let sub = |name: &str| -> Result<PathBuf, DemoError> {
         let path = dir.join(name);
@@ -178,6 +186,7 @@ pub fn write(dir: &Path, aws: Option<AwsPlace>) -> Result<Setup, DemoError> {
         aws,
         kmip_ca: authorities.kmip.ca_path(),
         ports: ports.free(),
+        folder,
         dir,
     })
 }
@@ -326,4 +335,23 @@ fn tenant(
     let path = dir.join(format!("{name}.genesis.json"));
     write_json(&path, &genesis)?;
     Ok(Tenant { name: name.to_owned(), id, genesis: path, client, provider, key })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_one_demos_at_a_time_and_nobody_elses() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("demo");
+        let (_, running) = claim(&dir).unwrap();
+        fs::write(dir.join("demo.json"), "{}").unwrap();
+        assert!(matches!(claim(&dir), Err(DemoError::Running(_))));
+        assert!(dir.join("demo.json").exists(), "what runs there keeps its files");
+        drop(running);
+        claim(&dir).unwrap();
+        assert!(!dir.join("demo.json").exists());
+        assert!(matches!(claim(folder.path()), Err(DemoError::ForeignFolder(_))));
+    }
 }

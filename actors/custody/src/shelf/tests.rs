@@ -1,6 +1,6 @@
 //! The store: whose it is, what is forged, what survives.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, os::unix::fs::PermissionsExt};
 
 use orbital::names::{Deployment, Digest, Region};
 use redb::ReadableDatabase;
@@ -46,6 +46,11 @@ async fn a_tenant_is_provisioned_and_read_back() {
     shelf.close().await;
     let rows = world.shelf().tenants().unwrap();
     assert_eq!(rows[&TENANT].head, [0, 255, 7]);
+    for file in std::fs::read_dir(world.path("store")).unwrap().map(Result::unwrap).filter(|file| file.path().is_file())
+    {
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} is open to others", file.path().display());
+    }
 }
 
 /// The database could not be written any more (a full disk): the tombstone alone must keep the tenant stopped.

@@ -5,7 +5,9 @@
 //! After a failed commit the database is opened anew, as its state in memory can no longer be relied on.
 
 use std::{
-    path::PathBuf,
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -23,6 +25,12 @@ const BATCH_JOBS_MAX: usize = 512;
 /// Jobs that may wait; callers beyond wait for room.
 const QUEUE_JOBS_MAX: usize = 4096;
 
+/// The file, for its owner alone, before the database makes it for everyone. An empty file is a new database.
+fn make(path: &Path) -> Result<(), Error> {
+    let made = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
+    made.map(drop).map_err(|why| failed("open")(redb::Error::Io(why)))
+}
+
 /// The database, or nothing while it could not be opened again.
 pub(super) struct Base {
     path: PathBuf,
@@ -35,6 +43,7 @@ pub(super) struct Base {
 
 impl Base {
     pub(super) fn open(path: PathBuf) -> Result<Arc<Self>, Error> {
+        make(&path)?;
         let database = Database::create(&path).map_err(failed("open"))?;
         Ok(Arc::new(Self {
             path,

@@ -35,7 +35,7 @@ use crate::{
     error::Error,
     keeper::Keeper,
     key_cache::KeyCache,
-    key_table::KeyTable,
+    key_table::{KeyTable, Stop},
     standing::{Identity, Refusal, Standing},
 };
 
@@ -84,6 +84,9 @@ pub struct Steward {
     ordinary: tokio::sync::Mutex<()>,
 }
 
+/// Beside an acknowledgement.
+const LIFTED: &str = "this kill was lifted by a certified restore: it stops nothing any more";
+
 /// How a directive was met, before it is signed.
 struct Met {
     tenant: TenantId,
@@ -119,7 +122,7 @@ impl Steward {
             other => self.perform(other, digest).await,
         };
         let met = match met {
-            Ok(change) => Met { tenant, change, outcome: Outcome::Applied, why: String::new() },
+            Ok(change) => Met { tenant, change, outcome: Outcome::Applied, why: self.but(&directive, &tenant) },
             Err(Unmet::Refused(why)) => {
                 tracing::warn!(%tenant, directive = name, "refused: {why}");
                 Met { tenant, change: None, outcome: Outcome::Refused, why: why.to_string() }
@@ -131,6 +134,13 @@ impl Steward {
             }
         };
         self.acknowledge(digest, met, arrived)
+    }
+
+    /// What whoever brings a kill must hear though it is known here now: a restore names it, and nothing is stopped.
+    fn but(&self, directive: &Directive, tenant: &TenantId) -> String {
+        let lifted = matches!(directive, Directive::Kill(_))
+            && !self.stops(tenant).iter().any(|stop| matches!(stop, Stop::Killed | Stop::KilledForGood));
+        if lifted { LIFTED.to_owned() } else { String::new() }
     }
 
     /// Signs the answer with the region's report key.

@@ -286,11 +286,13 @@ impl State {
     fn gauge(&self) {
         let labels = [("region", self.peer.region.to_string()), ("lane", self.lane.label().to_owned())];
         let now_ms = self.shared.clock.unix_ms();
-        let oldest = self.outbox.oldest_ms(now_ms).unwrap_or(0) as f64 / 1_000.0;
+        let oldest_ms = self.outbox.oldest_ms(now_ms).unwrap_or(0);
+        let oldest = oldest_ms as f64 / 1_000.0;
         metrics::gauge!("orbital_oldest_unacknowledged_seconds", &labels).set(oldest);
         metrics::gauge!("orbital_depth", &labels).set(self.outbox.depth() as f64);
         metrics::gauge!("orbital_connected", &labels).set(f64::from(u8::from(self.connected)));
-        let lag = self.shared.board.lag_ms(&self.peer.region, now_ms) as f64 / 1_000.0;
+        // A region that is away says nothing: it lacks at least what it is owed.
+        let lag = self.shared.board.lag_ms(&self.peer.region, now_ms).max(oldest_ms) as f64 / 1_000.0;
         metrics::gauge!("orbital_reconciliation_lag_seconds", &labels).set(lag);
     }
 

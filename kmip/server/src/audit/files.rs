@@ -6,10 +6,14 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use super::line::Carry;
+
+/// The log says who used which key: its owner alone reads it.
+const MODE: u32 = 0o600;
 
 /// What the writer appends to.
 pub(crate) trait Disk: Send + 'static {
@@ -34,7 +38,7 @@ impl Files {
             fs::rename(&next, path)?;
             sync_folder(path)?;
         }
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let file = OpenOptions::new().read(true).append(true).create(true).mode(MODE).open(path)?;
         Ok(Self { path: path.to_owned(), file })
     }
 
@@ -63,7 +67,7 @@ impl Disk for Files {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
         }
         let line = carry.line();
-        let mut file = OpenOptions::new().append(true).create(true).open(&next)?;
+        let mut file = OpenOptions::new().append(true).create(true).mode(MODE).open(&next)?;
         file.set_len(0)?;
         file.write_all(line.as_bytes())?;
         file.sync_all()?;

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::unix::fs::PermissionsExt,
     sync::{Arc, atomic::AtomicBool},
 };
 
@@ -42,6 +43,7 @@ async fn what_is_written_verifies_and_goes_on_after_a_restart() {
     let second = verify(&path).unwrap();
     assert_eq!((second.records, second.seals, second.unsealed), (6, 3, 0));
     assert_ne!(first.head, second.head);
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600, "it says who used which key");
     let text = std::fs::read_to_string(&path).unwrap();
     let line = text.lines().next().unwrap();
     assert!(line.starts_with(r#"{"t":1700000000000,"tenant":""#), "{line}");

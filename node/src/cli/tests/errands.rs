@@ -227,24 +227,43 @@ fn a_stop_is_signed_by_two_and_delivered_without_governance() {
     assert_eq!((second.exit, &second.json["complete"]), (Exit::Done, &Value::Bool(true)));
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let region = |key: SecretKey| {
+    let region = |key: SecretKey, why: &str| {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let to = listener.local_addr().unwrap().to_string();
-        let answer = ack(&house.world, None, Outcome::Applied);
+        let answer = SyncAck { why: why.to_owned(), ..ack(&house.world, None, Outcome::Applied) };
         let region = Arc::new(Region { answer, key, taken: Mutex::new(0) });
         runtime.spawn(serve(listener, region.clone(), Limits::default(), std::future::pending()));
         (to, region)
     };
-    let (honest, taken) = region(testing::secret("test/acme", "us-east"));
+    let (honest, taken) = region(testing::secret("test/acme", "us-east"), "");
     let done = house.kcm(&["revoke", "deliver", &out, "--to", &honest]).unwrap();
     assert_eq!((done.exit, *taken.taken.lock().unwrap()), (Exit::Done, 1), "{}", done.text);
     assert_eq!(done.json["answers"][0]["ack"]["region"], "us-east");
-    let (impostor, _) = region(testing::secret("test/acme", "ch-zurich"));
+    let (impostor, _) = region(testing::secret("test/acme", "ch-zurich"), "");
     let unproved = house.kcm(&["revoke", "deliver", &out, "--to", &honest, "--to", &impostor]).unwrap();
     assert_eq!(unproved.exit, Exit::Unconfirmed, "{}", unproved.text);
     assert!(unproved.text.contains("NOT STOPPED"), "{}", unproved.text);
     let silent = house.kcm(&["revoke", "deliver", &out, "--to", "localhost:1"]).unwrap();
     assert_eq!(silent.exit, Exit::Unconfirmed);
+    let (lifted, _) = region(testing::secret("test/acme", "us-east"), "lifted by a restore");
+    let nothing = house.kcm(&["revoke", "deliver", &out, "--to", &lifted]);
+    let said = nothing.map_or_else(|failure| (failure.exit, failure.to_string()), |report| (report.exit, report.text));
+    assert_eq!(said.0, Exit::Denied, "{}", said.1);
+    assert!(said.1.contains("stopped nothing") && said.1.contains("lifted by a restore"), "{}", said.1);
+}
+
+#[test]
+fn a_key_that_others_may_read_signs_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    let house = House::furnished();
+    let loose = house.named("loose.key");
+    std::fs::copy(house.named("carol.key"), &loose).unwrap();
+    let propose = ["--as", "carol", "--key", &loose, "revoke", "propose", "--tenant", "acme"];
+    std::fs::set_permissions(&loose, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = house.kcm(&propose).unwrap_err();
+    assert!(refused.why.contains("chmod 600"), "{refused}");
+    std::fs::set_permissions(&loose, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(house.kcm(&propose).unwrap().exit, Exit::Waits);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A governance with its portal in this process, and a folder with everything that a context names.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
 
 use clap::Parser;
 use governance::{Governance, Options, Peer, SystemClock};
@@ -84,7 +84,9 @@ impl House {
         runtime.spawn(portal_api::serve(listener, tls, governance.desk(), std::future::pending()));
         let mut actors = Vec::new();
         for (name, _) in PEOPLE {
-            write(&format!("{name}.key"), &world.key(name).to_text(name));
+            let file = format!("{name}.key");
+            write(&file, &world.key(name).to_text(name));
+            std::fs::set_permissions(folder.path().join(&file), std::fs::Permissions::from_mode(0o600)).unwrap();
             actors.push(json!({ "name": name, "key": format!("{name}.key") }));
         }
         let portal = json!({
