@@ -173,6 +173,10 @@ async fn answer<S: Routes>(
     if let Some(value) = id.as_ref().and_then(correlation::value) {
         response.headers_mut().insert(correlation::HEADER, value);
     }
+    if method == http::Method::HEAD {
+        // A body in such an answer ends an HTTP/2 stream with a protocol error.
+        *response.body_mut() = warp::reply::Response::default().into_body();
+    }
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -6,6 +6,7 @@ use crate::{directive::Directive, report::Body};
 
 /// One of the two lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Lane {
     /// `PRIORITY_CRITICAL`: stops and their acknowledgements.
     Critical,

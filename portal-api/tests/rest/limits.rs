@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use portal_api::limits::{BODY_BYTES_MAX, Limits, WATCHERS_PER_CALLER_MAX};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -16,6 +20,20 @@ async fn a_body_over_its_limit_is_refused_and_the_limit_named() {
     assert!(over.body["detail"].as_str().unwrap().contains(&BODY_BYTES_MAX.to_string()));
     let within = house.send(request(), vec![b' '; BODY_BYTES_MAX]).await;
     assert_eq!((within.status, within.code()), (400, "unreadable"));
+}
+
+#[tokio::test]
+async fn a_head_request_is_answered_without_a_body_over_http2() {
+    let house = House::new().await;
+    let tls = house.connect(Some(&house.ca.leaf(OPERATOR, |_| ()))).await.unwrap();
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    for _ in 0..2 {
+        let request = http::Request::head("https://localhost/v1/tenants").body(Full::<Bytes>::default()).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        assert_eq!(response.status(), 405);
+        assert!(response.into_body().collect().await.unwrap().to_bytes().is_empty());
+    }
 }
 
 #[tokio::test]
