@@ -160,7 +160,7 @@ impl Borrow {
         Ok(Pending(Zeroizing::new(self.bytes(token)?.to_vec())))
     }
 
-    fn bytes(&self, token: Expose) -> Result<&[u8], Error> {
+    pub(crate) fn bytes(&self, token: Expose) -> Result<&[u8], Error> {
         self.secret().map(|secret| secret.expose(token)).map_err(|why| match why {
             Unborrowed::Refused(refused) => Error::Refused(refused),
             Unborrowed::Miss => Error::Unavailable,
@@ -168,7 +168,7 @@ impl Borrow {
     }
 }
 
-fn within_limit(found: usize) -> Result<(), Error> {
+pub(crate) fn within_limit(found: usize) -> Result<(), Error> {
     let too_large =
         Error::TooLarge { what: "message to encrypt or decrypt", max: DATA_BYTES_MAX, unit: "bytes", found };
     if found > DATA_BYTES_MAX { Err(too_large) } else { Ok(()) }

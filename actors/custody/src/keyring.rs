@@ -16,13 +16,13 @@ use crate::{
     clock::Clock,
     error::Error,
     key_cache::KeyCache,
-    key_table::{Admission, Borrow, KeyTable, LEASE_UNLIMITED, Purpose, Refused, Unborrowed},
+    key_table::{Admission, Borrow, Entry, KeyTable, LEASE_UNLIMITED, Purpose, Refused, Unborrowed},
     names::{Epoch, KeyId, ObjectId},
     object::{Object, ObjectMeta, digest_of},
     seal,
     shelf::{ObjectRow, Shelf},
     unseal::Unsealer,
-    vault::{Expose, Slab, Usage},
+    vault::{Expose, Secret, Slab, Usage},
 };
 
 const DIGEST: Expose = Expose::because("the digest of a new key is taken in place");
@@ -47,6 +47,14 @@ pub struct Located {
     pub ids: Vec<ObjectId>,
     /// How many match in all (KMIP: Located Items), before offset and maximum.
     pub total: usize,
+}
+
+/// A half of a key pair that is to be created.
+pub struct New<'a> {
+    pub object: ObjectId,
+    pub meta: ObjectMeta,
+    /// The key.
+    pub bytes: &'a [u8],
 }
 
 /// The façade over one region's keys on one node.
@@ -132,7 +140,7 @@ impl Keyring {
         &self,
         tenant: &TenantId,
         system: &System,
-        mut meta: ObjectMeta,
+        meta: ObjectMeta,
         key_bytes: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<(), Error> + Send,
     ) -> Result<ObjectId, Error> {
@@ -140,6 +148,40 @@ impl Keyring {
         let began = self.unsealer.generation(tenant)?;
         let object = ObjectId::random()?;
         let secret = self.slab.fill(key_bytes, fill)?;
+        let (row, entry) = self.sealed(tenant, system, object, meta, secret).await?;
+        self.shelf.put_objects(tenant, [(object, row)]).await?;
+        self.table.insert(tenant, entry, began)?;
+        Ok(object)
+    }
+
+    /// Creates both halves of a key pair, or neither: their ids are the caller's, so that each can name the other. Durable before
+    /// it returns; the keys are in the table then.
+    pub async fn create_pair(&self, tenant: &TenantId, system: &System, pair: [New<'_>; 2]) -> Result<(), Error> {
+        self.table.admit(tenant, Purpose::Protect)?;
+        let began = self.unsealer.generation(tenant)?;
+        let (mut rows, mut entries) = (vec![], vec![]);
+        for New { object, meta, bytes } in pair {
+            let secret = self.slab.fill(bytes.len(), |slot| -> Result<(), Error> {
+                slot.copy_from_slice(bytes);
+                Ok(())
+            })?;
+            let (row, entry) = self.sealed(tenant, system, object, meta, secret).await?;
+            rows.push((object, row));
+            entries.push(entry);
+        }
+        self.shelf.put_objects(tenant, rows).await?;
+        entries.into_iter().try_for_each(|entry| self.table.insert(tenant, entry, began))
+    }
+
+    /// A new object's row, with its digest, and its entry of the table, wrapped under the system's L3.
+    async fn sealed(
+        &self,
+        tenant: &TenantId,
+        system: &System,
+        object: ObjectId,
+        mut meta: ObjectMeta,
+        secret: Secret,
+    ) -> Result<(ObjectRow, Entry), Error> {
         meta.digest = digest_of(&meta, secret.expose(DIGEST));
         let wrapped = match self.unsealer.wrap_object(tenant, system, object, &secret) {
             Err(None) => {
@@ -151,10 +193,8 @@ impl Keyring {
         let wrapped = wrapped.map_err(|why| why.unwrap_or(Error::Unavailable))?;
         let row = ObjectRow::new(system.clone(), meta.clone(), wrapped, self.clock.now().wall_ms);
         let revision = row.revision;
-        self.shelf.put_object(tenant, object, row).await?;
         let (key, system, meta) = (KeyId::Object(object), Some(system.clone()), Some(Arc::new(meta)));
-        self.table.insert(tenant, crate::key_table::Entry { key, secret, system, meta, revision }, began)?;
-        Ok(object)
+        Ok((row, Entry { key, secret, system, meta, revision }))
     }
 
     /// The object's attributes. Unseals nothing, but a stopped tenant is refused.

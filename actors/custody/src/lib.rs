@@ -23,6 +23,7 @@ pub mod object;
 pub mod receiver;
 #[cfg(test)]
 mod rig;
+pub mod rsa;
 pub mod seal;
 pub mod shelf;
 pub mod standing;

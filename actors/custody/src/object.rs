@@ -84,6 +84,13 @@ pub struct Parameters {
     pub random_iv: Option<bool>,
     pub iv_length: Option<u32>,
     pub tag_length: Option<u32>,
+    pub signature_algorithm: Option<u32>,
+    pub salt_length: Option<u32>,
+    pub mask_generator: Option<u32>,
+    pub mask_generator_hash: Option<u32>,
+    /// The label of OAEP.
+    pub p_source: Option<Vec<u8>>,
+    pub trailer_field: Option<u32>,
 }
 
 /// KMIP 1.4 §3.21: how much a key may protect in all, and how much of that is left.
@@ -156,6 +163,9 @@ pub struct ObjectMeta {
     /// KMIP 1.4 §9.1.3.2.9, for secret data: 1 password, 2 seed.
     #[serde(default)]
     pub secret_kind: Option<u32>,
+    /// KMIP 1.4 §9.1.3.2.10, for opaque objects.
+    #[serde(default)]
+    pub opaque_kind: Option<u32>,
     #[serde(default)]
     pub parameters: Instances<Parameters>,
     #[serde(default)]
@@ -217,6 +227,7 @@ impl ObjectMeta {
             usage_mask: 0,
             key_format: None,
             secret_kind: None,
+            opaque_kind: None,
             parameters: Instances::default(),
             dates: Dates::default(),
             revocation: None,

@@ -93,6 +93,7 @@ operations! {
     DiscoverVersions = "discover_versions", system;
     Query = "query", system;
     Create = "create", system;
+    CreateKeyPair = "create_key_pair", system;
     Register = "register", system;
     Locate = "locate", system;
     /// Plain Get: the key bytes leave. Its own action on purpose (PROTOCOL §8).
@@ -108,6 +109,8 @@ operations! {
     Activate = "activate", object;
     Encrypt = "encrypt", object;
     Decrypt = "decrypt", object;
+    Sign = "sign", object;
+    SignatureVerify = "signature_verify", object;
     Mac = "mac", object;
     MacVerify = "mac_verify", object;
     Hash = "hash", system;

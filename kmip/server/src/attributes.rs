@@ -14,9 +14,9 @@ use kmip::{
     ProtocolVersion, ResultReason, RevocationReason, TemplateAttribute,
     message::Failure,
     tables::{
-        AlternativeNameType, AttributeName, BlockCipherMode, CryptographicAlgorithm, HashingAlgorithm, KeyFormatType,
-        KeyRoleType, LinkType, NameType, ObjectType, PaddingMethod, RevocationReasonCode, SetBy, StandardAttribute,
-        UsageMask,
+        AlternativeNameType, AttributeName, BlockCipherMode, CryptographicAlgorithm, DigitalSignatureAlgorithm,
+        HashingAlgorithm, KeyFormatType, KeyRoleType, LinkType, MaskGenerator, NameType, ObjectType, PaddingMethod,
+        RevocationReasonCode, SetBy, StandardAttribute, UsageMask,
     },
 };
 
@@ -131,11 +131,17 @@ fn stored_parameters(parameters: &CryptographicParameters) -> Outcome<Parameters
         random_iv: parameters.random_iv,
         iv_length: length(parameters.iv_length)?,
         tag_length: length(parameters.tag_length)?,
+        signature_algorithm: parameters.digital_signature_algorithm.map(DigitalSignatureAlgorithm::code),
+        salt_length: length(parameters.salt_length)?,
+        mask_generator: parameters.mask_generator.map(MaskGenerator::code),
+        mask_generator_hash: parameters.mask_generator_hashing_algorithm.map(HashingAlgorithm::code),
+        p_source: parameters.p_source.clone(),
+        trailer_field: length(parameters.trailer_field)?,
     };
     if parameters_of(&stored)? == *parameters {
         Ok(stored)
     } else {
-        Err(unsupported("a field of Cryptographic Parameters that belongs to signatures or to counter modes"))
+        Err(unsupported("a field of Cryptographic Parameters that belongs to counter modes"))
     }
 }
 
@@ -152,6 +158,12 @@ pub(crate) fn parameters_of(stored: &Parameters) -> Outcome<CryptographicParamet
         random_iv: stored.random_iv,
         iv_length: length(stored.iv_length)?,
         tag_length: length(stored.tag_length)?,
+        digital_signature_algorithm: stored.signature_algorithm.and_then(DigitalSignatureAlgorithm::from_code),
+        salt_length: length(stored.salt_length)?,
+        mask_generator: stored.mask_generator.and_then(MaskGenerator::from_code),
+        mask_generator_hashing_algorithm: stored.mask_generator_hash.and_then(HashingAlgorithm::from_code),
+        p_source: stored.p_source.clone(),
+        trailer_field: length(stored.trailer_field)?,
         ..CryptographicParameters::default()
     })
 }

@@ -223,9 +223,8 @@ fn unrecorded() -> Failure {
 /// What a suspended tenant may no longer do is what protects new data or makes new keys (DESIGN §2.11).
 fn purpose(operation: Operation) -> Purpose {
     match operation {
-        Operation::Create | Operation::Register | Operation::Activate | Operation::Encrypt | Operation::Mac => {
-            Purpose::Protect
-        }
+        Operation::Create | Operation::CreateKeyPair | Operation::Register | Operation::Activate => Purpose::Protect,
+        Operation::Encrypt | Operation::Sign | Operation::Mac => Purpose::Protect,
         // What is allocated is protected elsewhere.
         Operation::GetUsageAllocation => Purpose::Protect,
         // A date or a mask decides what a key protects; Revoke and Destroy are what a suspended tenant may still do to its keys.
@@ -240,6 +239,7 @@ fn changes(operation: Operation) -> bool {
     matches!(
         operation,
         O::Create
+            | O::CreateKeyPair
             | O::Register
             | O::AddAttribute
             | O::ModifyAttribute

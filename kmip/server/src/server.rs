@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use arc_swap::ArcSwap;
 use custody::{clock::Clock, keyring::Keyring};
 use orbital::names::{System, TenantId};
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
 use crate::{
     audit::Log,
@@ -37,12 +37,14 @@ pub struct Server {
     meters: ArcSwap<HashMap<TenantId, Arc<Meters>>>,
     naming: Naming,
     streams: Streams,
+    pairs: Mutex<()>,
 }
 
 impl Server {
     pub fn new(parts: Parts) -> Self {
         let connections = Arc::new(Connections::new(parts.limits.connections_per_tenant));
-        Self { parts, connections, meters: ArcSwap::default(), naming: Naming::default(), streams: Streams::default() }
+        let (meters, naming, streams) = (ArcSwap::default(), Naming::default(), Streams::default());
+        Self { parts, connections, meters, naming, streams, pairs: Mutex::default() }
     }
 
     /// Puts a tenant's caller rules in force and closes its connections: each comes back under the new rules or not at all.
@@ -115,6 +117,11 @@ impl Server {
             next
         });
         self.meters.load().get(tenant).cloned().unwrap_or(meters)
+    }
+
+    /// Held while a key pair is made.
+    pub(crate) async fn making_pairs(&self) -> MutexGuard<'_, ()> {
+        self.pairs.lock().await
     }
 
     /// Held while a name is looked up and taken.

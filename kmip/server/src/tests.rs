@@ -3,6 +3,7 @@
 mod digests;
 mod oasis;
 mod parts;
+mod rsa;
 
 use custody::key_table::Stop;
 use kmip::{

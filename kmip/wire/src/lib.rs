@@ -24,5 +24,5 @@ pub use attribute::{
 };
 pub use cryptographic_parameters::CryptographicParameters;
 pub use error::WireError;
-pub use object::{KeyBlock, KeyMaterial, ManagedObject, SecretData, SymmetricKey};
+pub use object::{KeyBlock, KeyMaterial, ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SymmetricKey};
 pub use tables::{Operation, ProtocolVersion, ResultReason, ResultStatus, State, Tag};

@@ -1,4 +1,4 @@
-//! Managed objects on the wire: symmetric keys and secret data (KMIP 1.4 §2.1.3, §2.2).
+//! Managed objects on the wire: symmetric, private and public keys, secret data, opaque objects (KMIP 1.4 §2.1.3, §2.2).
 
 use zeroize::Zeroizing;
 
@@ -7,7 +7,7 @@ use crate::{
     tables::{
         CryptographicAlgorithm, KeyCompressionType, KeyFormatType, ObjectType, ProtocolVersion, SecretDataType, Tag,
     },
-    ttlv::{Item, Structure, Value, Writer, record},
+    ttlv::{Enumeration, Item, Structure, Value, Writer, record},
 };
 
 /// The bytes of a key. Wiped when dropped; neither printable, comparable nor cloneable.
@@ -39,6 +39,16 @@ impl From<&[u8]> for KeyMaterial {
     }
 }
 
+impl<'a> Value<'a> for KeyMaterial {
+    fn read(item: &Item<'a>, _: ProtocolVersion) -> Result<Self, WireError> {
+        item.bytes().map(Self::from)
+    }
+
+    fn write(&self, tag: Tag, writer: &mut Writer<'_>) {
+        writer.bytes(tag, self.expose());
+    }
+}
+
 record! {
     /// A symmetric key (§2.2.2).
     pub struct SymmetricKey {
@@ -54,10 +64,35 @@ record! {
     }
 }
 
+record! {
+    /// The public half of a key pair (§2.2.3).
+    pub struct PublicKey {
+        need key_block: KeyBlock = KEY_BLOCK V1_0,
+    }
+}
+
+record! {
+    /// The private half of a key pair (§2.2.4).
+    pub struct PrivateKey {
+        need key_block: KeyBlock = KEY_BLOCK V1_0,
+    }
+}
+
+record! {
+    /// Bytes that the server may not be able to interpret (§2.2.8).
+    pub struct OpaqueObject {
+        need opaque_data_type: Enumeration = OPAQUE_DATA_TYPE V1_0,
+        need opaque_data_value: KeyMaterial = OPAQUE_DATA_VALUE V1_0,
+    }
+}
+
 /// An object with its key bytes, of the types that can be registered and got.
 pub enum ManagedObject {
     SymmetricKey(SymmetricKey),
     SecretData(SecretData),
+    PrivateKey(PrivateKey),
+    PublicKey(PublicKey),
+    OpaqueObject(OpaqueObject),
 }
 
 impl ManagedObject {
@@ -65,13 +100,31 @@ impl ManagedObject {
         match self {
             Self::SymmetricKey(_) => ObjectType::SymmetricKey,
             Self::SecretData(_) => ObjectType::SecretData,
+            Self::PrivateKey(_) => ObjectType::PrivateKey,
+            Self::PublicKey(_) => ObjectType::PublicKey,
+            Self::OpaqueObject(_) => ObjectType::OpaqueObject,
         }
     }
 
-    pub fn key_block(&self) -> &KeyBlock {
+    /// Absent for an opaque object.
+    pub fn key_block(&self) -> Option<&KeyBlock> {
         match self {
-            Self::SymmetricKey(key) => &key.key_block,
-            Self::SecretData(secret) => &secret.key_block,
+            Self::SymmetricKey(key) => Some(&key.key_block),
+            Self::SecretData(secret) => Some(&secret.key_block),
+            Self::PrivateKey(key) => Some(&key.key_block),
+            Self::PublicKey(key) => Some(&key.key_block),
+            Self::OpaqueObject(_) => None,
+        }
+    }
+
+    /// The bytes that are stored.
+    pub fn material(&self) -> &KeyMaterial {
+        match self {
+            Self::SymmetricKey(key) => &key.key_block.material,
+            Self::SecretData(secret) => &secret.key_block.material,
+            Self::PrivateKey(key) => &key.key_block.material,
+            Self::PublicKey(key) => &key.key_block.material,
+            Self::OpaqueObject(object) => &object.opaque_data_value,
         }
     }
 }

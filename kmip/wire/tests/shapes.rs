@@ -126,19 +126,7 @@ fn the_answers_to_libmongocrypt_have_the_sizes_that_it_was_measured_with() {
     let answers: Vec<(ProtocolVersion, Answer<'_>, usize)> = vec![
         (V1_0, Answer::Register(ops::register::Answer { unique_identifier: "1", template_attribute }), 152),
         (V1_0, Answer::Activate(ops::activate::Answer { unique_identifier: "1" }), 152),
-        (
-            V1_0,
-            Answer::Get(ops::get::Answer {
-                object_type: ObjectType::SecretData,
-                unique_identifier: "1",
-                symmetric_key: None,
-                secret_data: match seed() {
-                    ManagedObject::SecretData(secret) => Some(secret),
-                    ManagedObject::SymmetricKey(_) => None,
-                },
-            }),
-            328,
-        ),
+        (V1_0, Answer::Get(ops::get::Answer::of("1", seed())), 328),
         (
             V1_2,
             Answer::Encrypt(ops::encrypt::Answer {

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     dek::{Iv, Mode},
     key_table::Stop,
-    object::{Name, State},
+    object::{NAMES_MAX, Name, State},
     rig::{LOOK, Node, OTHER, TENANT, World, meta, system},
     shelf::TenantRow,
 };
@@ -62,6 +62,32 @@ async fn an_object_survives_a_restart_wrapped() {
         .unwrap();
     assert_eq!(&*borrow.finish(text).unwrap(), b"text");
     assert_eq!(export(&node, object).await.unwrap(), [0x5a; 32]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_pair_both_halves_are_stored_or_none() {
+    let world = World::new();
+    let node = world.start().await;
+    let ids = [ObjectId::random().unwrap(), ObjectId::random().unwrap()];
+    let halves = |names: usize, bytes: &'static [u8]| {
+        let mut second = meta();
+        (0..names).for_each(|number| {
+            second.names.push(Name { value: number.to_string(), kind: 1 });
+        });
+        [New { object: ids[0], meta: meta(), bytes: b"first" }, New { object: ids[1], meta: second, bytes }]
+    };
+    let all = || node.keyring.locate(&TENANT, &system("orders"), Filter::default(), |_, _| true).unwrap().total;
+    // The second half does not fit: by its attributes, and by its bytes.
+    for wrong in [halves(NAMES_MAX + 1, b"second"), halves(0, b"")] {
+        assert!(node.keyring.create_pair(&TENANT, &system("orders"), wrong).await.is_err());
+        assert_eq!(all(), 0);
+        assert!(node.keyring.borrow(&TENANT, &system("orders"), ids[0], Purpose::Process).is_err());
+    }
+    node.keyring.create_pair(&TENANT, &system("orders"), halves(1, b"second")).await.unwrap();
+    node.stop().await;
+    let node = world.start().await;
+    assert_eq!(export(&node, ids[0]).await.unwrap(), b"first");
+    assert_eq!(export(&node, ids[1]).await.unwrap(), b"second");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,7 +295,7 @@ async fn a_blob_moved_between_objects_is_refused() {
     let node = world.start().await;
     let (one, other) = (create(&node, "a").await, create(&node, "b").await);
     let stolen = node.shelf.object(&TENANT, &system("orders"), one).unwrap().unwrap();
-    node.shelf.put_object(&TENANT, other, stolen).await.unwrap();
+    node.shelf.put_objects(&TENANT, [(other, stolen)]).await.unwrap();
     node.table.remove(&TENANT, &KeyId::Object(other));
     let refused = node.keyring.warm(&TENANT, &system("orders"), other).await;
     assert!(matches!(refused, Err(Error::Transplanted { field: "id", .. })), "{refused:?}");

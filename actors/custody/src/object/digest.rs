@@ -2,8 +2,8 @@
 //!
 //! It is stored in the clear beside the wrapped key and is told to who may ask for attributes, so it must not help anyone to find
 //! the key. SHA-256 of a key of 128 bits or more gives it away to nobody; that of a password does to whoever guesses. Therefore only
-//! symmetric keys of [`DIGEST_KEY_BYTES_MIN`] bytes and more have one, whether they were drawn here or brought by a client that says
-//! that they are keys. Secret data, which may be a password, and shorter keys have none: a deviation from the "SHALL" of §3.17.
+//! symmetric keys of [`DIGEST_KEY_BYTES_MIN`] bytes and more, private and public keys have one, whether they were drawn here or brought by a client that says
+//! that they are keys. Secret data, which may be a password, opaque objects and shorter keys have none: a deviation from the "SHALL" of §3.17.
 
 use aws_lc_rs::digest::{Context, SHA256};
 use orbital::names::Digest;
@@ -13,8 +13,8 @@ use super::ObjectMeta;
 /// The shortest key of which a digest is kept.
 pub const DIGEST_KEY_BYTES_MIN: usize = 16;
 
-/// KMIP 1.4 §9.1.3.2.12: Symmetric Key.
-const SYMMETRIC_KEY: u32 = 2;
+/// KMIP 1.4 §9.1.3.2.12: Symmetric Key, Public Key, Private Key.
+const KEYS: [u32; 3] = [2, 3, 4];
 /// §9.1.3.2.3: Transparent Symmetric Key, whose Key Material is a structure of one Byte String.
 const TRANSPARENT_SYMMETRIC_KEY: u32 = 7;
 const KEY_MATERIAL: [u8; 4] = [0x42, 0x00, 0x43, 0x01];
@@ -24,7 +24,7 @@ const WORD_BYTES: usize = 8;
 
 /// SHA-256 of the Key Material in the format in which the object was made, `None` for an object that has no digest.
 pub fn digest_of(meta: &ObjectMeta, key: &[u8]) -> Option<Digest> {
-    if meta.object_type != SYMMETRIC_KEY || key.len() < DIGEST_KEY_BYTES_MIN {
+    if !KEYS.contains(&meta.object_type) || key.len() < DIGEST_KEY_BYTES_MIN {
         return None;
     }
     let mut context = Context::new(&SHA256);
@@ -77,7 +77,10 @@ mod tests {
     #[test]
     fn what_may_be_guessed_has_none() {
         assert_eq!(digest_of(&meta(7, 2), &[1; 32]), None, "secret data");
+        assert_eq!(digest_of(&meta(8, 2), &[1; 32]), None, "opaque");
         assert_eq!(digest_of(&meta(2, 1), &[1; 15]), None, "fewer than 128 bits");
-        assert!(digest_of(&meta(2, 1), &[1; 16]).is_some());
+        for (object_type, key_format) in [(2, 1), (3, 3), (4, 3)] {
+            assert!(digest_of(&meta(object_type, key_format), &[1; 16]).is_some());
+        }
     }
 }

@@ -75,17 +75,27 @@ impl Shelf {
         })
     }
 
-    /// Stores a new object and its index entries, durable before it returns.
-    pub async fn put_object(&self, tenant: &TenantId, object: ObjectId, row: Row) -> Result<(), Error> {
-        let key = place(tenant, object);
-        let stored = self.rows().write(Table::Objects, &key, row.revision, &row.encode()?);
+    /// Stores new objects and their index entries, all of them or none, durable before it returns.
+    pub async fn put_objects(
+        &self,
+        tenant: &TenantId,
+        objects: impl IntoIterator<Item = (ObjectId, Row)>,
+    ) -> Result<(), Error> {
         let tenant = *tenant;
-        let by_system = by_system(&tenant, &row.system, row.created_ms, object);
+        let encoded = objects.into_iter().map(|(object, row)| {
+            let key = place(&tenant, object);
+            let stored = self.rows().write(Table::Objects, &key, row.revision, &row.encode()?);
+            Ok((object, row, key, stored))
+        });
+        let encoded = encoded.collect::<Result<Vec<_>, Error>>()?;
         self.writer
             .write(move |transaction| {
-                put(transaction, &key, &stored)?;
-                index(transaction, &by_system)?;
-                rename(transaction, &tenant, &row.system, object, &[], &names(&row.meta))
+                for (object, row, key, stored) in &encoded {
+                    put(transaction, key, stored)?;
+                    index(transaction, &by_system(&tenant, &row.system, row.created_ms, *object))?;
+                    rename(transaction, &tenant, &row.system, *object, &[], &names(&row.meta))?;
+                }
+                Ok(())
             })
             .await
     }

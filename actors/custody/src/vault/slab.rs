@@ -1,7 +1,7 @@
 //! Hands out runs of 64-byte slots, and takes them back wiped.
 //!
 //! A bitmap says which slots are taken; it stands in ordinary memory, as it holds nothing secret. A secret of up to
-//! [`SECRET_BYTES_MAX`] bytes takes 1 to 8 neighbouring slots, so a 32-byte key costs one slot and a KMIP secret of 96 bytes two.
+//! [`SECRET_BYTES_MAX`] bytes takes 1 to 64 neighbouring slots, so a 32-byte key costs one slot and an RSA key of 4,096 bits 37.
 //! 100,000 keys fit into the 8 MiB that an ordinary user may lock.
 #![allow(
     unsafe_code,
@@ -20,8 +20,8 @@ use crate::error::Error;
 
 /// Bytes of one slot.
 pub const SLOT_BYTES: usize = 64;
-/// The longest secret: eight slots.
-pub const SECRET_BYTES_MAX: usize = 8 * SLOT_BYTES;
+/// The longest secret: a word's slots. An RSA private key of 4,096 bits as PKCS#8 has some 2,380 bytes.
+pub const SECRET_BYTES_MAX: usize = 64 * SLOT_BYTES;
 /// 7 MiB: fits the usual RLIMIT_MEMLOCK of 8 MiB and leaves room for TLS and others.
 pub const SLOTS_DEFAULT: usize = 7 * 1024 * 1024 / SLOT_BYTES;
 
@@ -132,7 +132,7 @@ impl Map {
         Self { words: vec![0; words].into_boxed_slice(), used: 0, hint: 0 }
     }
 
-    /// The first slot of a free run of `slots` (1 to 8), now taken.
+    /// The first slot of a free run of `slots` (1 to 64), now taken.
     fn take(&mut self, slots: usize) -> Option<usize> {
         let (before, from) = self.words.split_at_mut_checked(self.hint)?;
         let searched = from.iter_mut().chain(before.iter_mut()).enumerate();
@@ -156,7 +156,7 @@ impl Map {
 }
 
 fn run(slots: usize) -> u64 {
-    (1u64 << slots) - 1
+    u64::MAX >> (64 - slots)
 }
 
 /// The lowest bit at which `slots` neighbouring bits are clear.
@@ -224,10 +224,15 @@ mod tests {
     #[test]
     fn a_full_slab_says_so_and_works_again_after_a_drop() {
         let slab = slab(64);
-        let mut held: Vec<_> = (0..8).map(|_| slab.random(SECRET_BYTES_MAX).unwrap()).collect();
+        let mut held: Vec<_> = (0..8).map(|_| slab.random(8 * SLOT_BYTES).unwrap()).collect();
         let full = slab.random(1).err();
         assert!(matches!(full, Some(Error::VaultFull { used: 64, total: 64 })), "{full:?}");
         held.pop();
+        assert!(slab.random(8 * SLOT_BYTES).is_ok());
+        held.clear();
+        let longest = slab.random(SECRET_BYTES_MAX).unwrap();
+        assert!(slab.random(1).is_err(), "a secret of a whole word leaves nothing of it");
+        drop(longest);
         assert!(slab.random(SECRET_BYTES_MAX).is_ok());
     }
 

@@ -97,9 +97,9 @@ fn what_is_wrong_is_refused_with_its_reason() {
     assert_eq!(reason(many), Some(ResultReason::IndexOutOfBounds));
     let names = (0..NAMES_MAX + 1).map(|number| standard(A::Name, V::name(number.to_string()))).collect();
     assert_eq!(reason(names), Some(ResultReason::IndexOutOfBounds));
-    let salted = CryptographicParameters { salt_length: Some(8), ..CryptographicParameters::default() };
+    let counted = CryptographicParameters { counter_length: Some(8), ..CryptographicParameters::default() };
     assert_eq!(
-        reason(vec![standard(A::CryptographicParameters, V::CryptographicParameters(salted))]),
+        reason(vec![standard(A::CryptographicParameters, V::CryptographicParameters(counted))]),
         Some(ResultReason::FeatureNotSupported)
     );
     let named = TemplateAttribute {

@@ -32,7 +32,9 @@ pub(super) fn cipher(meta: &ObjectMeta, asked: Option<&CryptographicParameters>)
     if meta.object_type != ObjectType::SymmetricKey.code() || meta.algorithm != Some(CryptographicAlgorithm::Aes.code())
     {
         // §11.30: the object is not able to be used for encryption.
-        return Err(denied("the object is no AES key; only these encrypt and decrypt here"));
+        return Err(denied(
+            "the object is no AES key: only these encrypt and decrypt here, and in one part public and private keys of RSA",
+        ));
     }
     let own = meta.parameters.first().map(attributes::parameters_of).transpose()?;
     let parameters = asked.or(own.as_ref()).ok_or_else(|| {

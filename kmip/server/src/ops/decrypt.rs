@@ -1,18 +1,24 @@
-//! Decrypt (KMIP 1.4 §4.30): takes back what Encrypt gave, in one part or in several.
+//! Decrypt (KMIP 1.4 §4.30): takes back what Encrypt gave, in one part or, what AES encrypted, in several.
 //!
 //! Before 1.4 a request has no field for the authentication tag; there the last bytes of Data are it.
 
-use custody::{dek::Mode, key_table::Purpose, names::Epoch};
+use custody::{
+    dek::Mode,
+    key_table::{Borrow, Pending, Purpose},
+    names::Epoch,
+    object::ObjectMeta,
+};
 use kmip::{
     ProtocolVersion, ResultReason,
     ops::{Answer, decrypt},
-    tables::UsageMask,
+    tables::{ObjectType, UsageMask},
 };
 use zeroize::Zeroizing;
 
 use super::{
     Allowed, Done, Turn,
     cipher::{self, Cipher, data_of},
+    rsa,
 };
 use crate::{
     lifecycle,
@@ -75,6 +81,11 @@ async fn opened(
     turn.with_key(object, Purpose::Process, |borrow| -> Outcome<(Zeroizing<Vec<u8>>, Epoch)> {
         let meta = borrow.meta().ok_or_else(refusal::not_found)?;
         lifecycle::may_process(meta, UsageMask::DECRYPT, now_s)?;
+        if sealed.cipher.is_none() && meta.object_type == ObjectType::PrivateKey.code() {
+            let text = by_rsa(&borrow, meta, request, sealed.data)?;
+            let epoch = borrow.epoch();
+            return Ok((borrow.finish(text).map_err(refusal::of_stop)?, epoch));
+        }
         let named = || cipher::cipher(meta, request.cryptographic_parameters.as_ref());
         let cipher = sealed.cipher.map_or_else(named, Ok)?;
         check_iv(cipher, sealed.iv)?;
@@ -85,6 +96,19 @@ async fn opened(
         Ok((borrow.finish(text).map_err(refusal::of_stop)?, epoch))
     })
     .await
+}
+
+fn by_rsa(
+    borrow: &Borrow,
+    meta: &ObjectMeta,
+    request: &decrypt::Request<'_>,
+    data: &[u8],
+) -> Outcome<Pending<Zeroizing<Vec<u8>>>> {
+    if request.iv_counter_nonce.is_some() || request.additional_data.is_some() || request.authentication_tag.is_some() {
+        return Err(invalid_field("RSA-OAEP has no IV, no additional data and no tag; its label is P Source"));
+    }
+    let oaep = rsa::oaep(meta, request.cryptographic_parameters.as_ref())?;
+    borrow.rsa_decrypt(oaep.hash, &oaep.label, data).map_err(|error| refusal::of_custody(&error))
 }
 
 /// Nothing leaves before the last part: until then neither tag nor padding has been seen.

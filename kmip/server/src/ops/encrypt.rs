@@ -1,23 +1,24 @@
-//! Encrypt (KMIP 1.4 §4.29): AES in GCM, and in ECB, CBC, CTR, CFB and OFB; in one part or in several.
+//! Encrypt (KMIP 1.4 §4.29): AES in GCM, and in ECB, CBC, CTR, CFB and OFB, in one part or in several; RSA-OAEP in one.
 //!
 //! Without an IV in the request the server draws one and returns it, whether or not Random IV asks for it: a nonce of the server's
 //! is never worse. Before 1.4 an answer has no field for the authentication tag; there it follows the ciphertext within Data.
 
 use custody::{
     dek::{Encrypted, Iv, Mode, Padding},
-    key_table::{Borrow, Purpose},
+    key_table::{Borrow, Pending, Purpose},
     names::Epoch,
-    object::UsageLimits,
+    object::{ObjectMeta, UsageLimits},
 };
 use kmip::{
     ProtocolVersion,
     ops::{Answer, encrypt},
-    tables::UsageMask,
+    tables::{ObjectType, UsageMask},
 };
 
 use super::{
     Allowed, Done, Turn,
-    cipher::{self, Cipher, data_of},
+    cipher::{self, data_of},
+    rsa,
 };
 use crate::{
     lifecycle,
@@ -25,11 +26,12 @@ use crate::{
     streams::{Correlation, Direction, Part, Stream},
 };
 
-/// What a part gives.
-struct Sealed {
-    cipher: Cipher,
+/// What a part gives, and what was found out besides.
+struct Sealed<T> {
+    found: T,
     encrypted: Encrypted,
     limits: Option<UsageLimits>,
+    epoch: Epoch,
 }
 
 pub(super) async fn perform(
@@ -49,19 +51,43 @@ async fn whole(turn: &mut Turn<'_, '_>, object: &Allowed, request: &encrypt::Req
     let data = data_of(request.data)?;
     let iv = request.iv_counter_nonce;
     let additional = request.additional_data.unwrap_or_default();
-    let seal = |borrow: &Borrow, cipher: Cipher| borrow.encrypt(cipher.mode, iv, additional, data);
-    let (Sealed { cipher, encrypted, limits }, epoch) = sealed(turn, object, Asked::First(request), seal).await?;
+    let parameters = request.cryptographic_parameters.as_ref();
+    let seal = |borrow: &Borrow, meta: &ObjectMeta| {
+        if meta.object_type == ObjectType::PublicKey.code() {
+            return by_rsa(borrow, meta, request, data).map(|sealed| (None, sealed));
+        }
+        let cipher = cipher::cipher(meta, parameters)?;
+        let sealed = borrow.encrypt(cipher.mode, iv, additional, data);
+        Ok((Some(cipher.tag_bytes), sealed.map_err(|error| refusal::of_custody(&error))?))
+    };
+    let Sealed { found: tag_bytes, encrypted, limits, epoch } = sealed(turn, object, seal).await?;
     turn.spend(object, limits, data.len(), true).await?;
-    let tag_bytes = Some(cipher.tag_bytes);
     answer(turn, object, Given { data: &encrypted.bytes, sealed: &encrypted, tag_bytes, correlation: None });
     Ok(Done { epoch })
+}
+
+fn by_rsa(
+    borrow: &Borrow,
+    meta: &ObjectMeta,
+    request: &encrypt::Request<'_>,
+    data: &[u8],
+) -> Outcome<Pending<Encrypted>> {
+    if request.iv_counter_nonce.is_some() || request.additional_data.is_some() {
+        return Err(invalid_field("RSA-OAEP has no IV and no additional data; its label is P Source"));
+    }
+    let oaep = rsa::oaep(meta, request.cryptographic_parameters.as_ref())?;
+    borrow.rsa_encrypt(oaep.hash, &oaep.label, data).map_err(|error| refusal::of_custody(&error))
 }
 
 async fn first(turn: &mut Turn<'_, '_>, object: &Allowed, request: &encrypt::Request<'_>) -> Outcome<Done> {
     let (iv, additional) = (request.iv_counter_nonce, request.additional_data.unwrap_or_default());
     // Settles mode and IV before anything is kept: an encryption of nothing.
-    let nothing = |borrow: &Borrow, cipher: Cipher| borrow.encrypt(open_ended(cipher.mode), iv, additional, b"");
-    let (Sealed { cipher, encrypted: begun, .. }, _) = sealed(turn, object, Asked::First(request), nothing).await?;
+    let nothing = |borrow: &Borrow, meta: &ObjectMeta| {
+        let cipher = cipher::cipher(meta, request.cryptographic_parameters.as_ref())?;
+        let sealed = borrow.encrypt(open_ended(cipher.mode), iv, additional, b"");
+        Ok((cipher, sealed.map_err(|error| refusal::of_custody(&error))?))
+    };
+    let Sealed { found: cipher, encrypted: begun, .. } = sealed(turn, object, nothing).await?;
     let iv = iv.or_else(|| begun.drawn.as_ref().map(Iv::as_slice));
     let owner = turn.stream_owner(object, Direction::Encrypt);
     let mut stream = Stream::new(owner, cipher.mode, cipher.tag_bytes, iv, additional);
@@ -103,9 +129,11 @@ async fn go_on(
 ) -> Outcome<Done> {
     let (mode, text) =
         if last { (stream.mode, stream.data.as_slice()) } else { (open_ended(stream.mode), stream.settled()) };
-    let seal = |borrow: &Borrow, _: Cipher| borrow.encrypt(mode, stream.iv.as_deref(), &stream.additional, text);
-    let cipher = Cipher { mode: stream.mode, tag_bytes: stream.tag_bytes };
-    let (Sealed { encrypted: sealed, limits, .. }, epoch) = sealed(turn, object, Asked::Settled(cipher), seal).await?;
+    let seal = |borrow: &Borrow, _: &ObjectMeta| {
+        let sealed = borrow.encrypt(mode, stream.iv.as_deref(), &stream.additional, text);
+        Ok(((), sealed.map_err(|error| refusal::of_custody(&error))?))
+    };
+    let Sealed { encrypted: sealed, limits, epoch, .. } = sealed(turn, object, seal).await?;
     turn.spend(object, limits, bytes, name.is_none()).await?;
     let fresh = sealed.bytes.get(stream.given..).unwrap_or_default().to_vec();
     let sealed = Encrypted { bytes: fresh, drawn, tag: sealed.tag };
@@ -126,31 +154,20 @@ fn open_ended(mode: Mode) -> Mode {
     }
 }
 
-/// Where the cipher stands.
-enum Asked<'r> {
-    First(&'r encrypt::Request<'r>),
-    Settled(Cipher),
-}
-
-/// Asks the key whether it may, and encrypts.
-async fn sealed(
+/// Asks the key whether it may, and encrypts; what `seal` found out besides comes back with it.
+async fn sealed<T>(
     turn: &Turn<'_, '_>,
     object: &Allowed,
-    asked: Asked<'_>,
-    seal: impl Fn(&Borrow, Cipher) -> Result<custody::key_table::Pending<Encrypted>, custody::Error>,
-) -> Outcome<(Sealed, Epoch)> {
+    seal: impl Fn(&Borrow, &ObjectMeta) -> Outcome<(T, Pending<Encrypted>)>,
+) -> Outcome<Sealed<T>> {
     let now_s = turn.now_s;
-    turn.with_key(object, Purpose::Protect, |borrow| -> Outcome<(Sealed, Epoch)> {
+    turn.with_key(object, Purpose::Protect, |borrow| -> Outcome<Sealed<T>> {
         let meta = borrow.meta().ok_or_else(refusal::not_found)?;
         lifecycle::may_protect(meta, UsageMask::ENCRYPT, now_s)?;
-        let cipher = match &asked {
-            Asked::First(request) => cipher::cipher(meta, request.cryptographic_parameters.as_ref())?,
-            Asked::Settled(cipher) => *cipher,
-        };
-        let sealed = seal(&borrow, cipher).map_err(|error| refusal::of_custody(&error))?;
+        let (found, sealed) = seal(&borrow, meta)?;
         let epoch = borrow.epoch();
         let limits = meta.usage_limits;
-        Ok((Sealed { cipher, encrypted: borrow.finish(sealed).map_err(refusal::of_stop)?, limits }, epoch))
+        Ok(Sealed { found, encrypted: borrow.finish(sealed).map_err(refusal::of_stop)?, limits, epoch })
     })
     .await
 }

@@ -2,9 +2,10 @@
 
 use custody::{key_table::Purpose, object::ObjectMeta, vault::Expose};
 use kmip::{
-    KeyBlock, KeyMaterial, ResultReason, SecretData, SymmetricKey,
+    KeyBlock, KeyMaterial, ManagedObject, OpaqueObject, PrivateKey, PublicKey, ResultReason, SecretData, SymmetricKey,
     ops::{Answer, get},
     tables::{CryptographicAlgorithm, KeyFormatType, ObjectType, SecretDataType},
+    ttlv::Enumeration,
 };
 use zeroize::Zeroizing;
 
@@ -77,39 +78,59 @@ struct Form {
     format: KeyFormatType,
     algorithm: Option<CryptographicAlgorithm>,
     length_bits: Option<i32>,
-    /// Absent for a symmetric key.
-    secret: Option<SecretDataType>,
+    kind: Kind,
+}
+
+/// What is answered, with what it alone has.
+enum Kind {
+    SymmetricKey,
+    PrivateKey,
+    PublicKey,
+    SecretData(SecretDataType),
+    OpaqueObject(Enumeration),
 }
 
 impl Form {
     fn of(meta: &ObjectMeta, wanted: Option<KeyFormatType>) -> Outcome<Self> {
-        let secret = match ObjectType::from_code(meta.object_type) {
-            Some(ObjectType::SymmetricKey) => None,
+        let kind = match ObjectType::from_code(meta.object_type) {
+            Some(ObjectType::SymmetricKey) => Kind::SymmetricKey,
+            Some(ObjectType::PrivateKey) => Kind::PrivateKey,
+            Some(ObjectType::PublicKey) => Kind::PublicKey,
             Some(ObjectType::SecretData) => {
-                Some(meta.secret_kind.and_then(SecretDataType::from_code).unwrap_or(SecretDataType::Password))
+                let stored = meta.secret_kind.and_then(SecretDataType::from_code);
+                Kind::SecretData(stored.unwrap_or(SecretDataType::Password))
             }
+            Some(ObjectType::OpaqueObject) => Kind::OpaqueObject(Enumeration(meta.opaque_kind.unwrap_or_default())),
             _ => return Err(refusal::unsupported("Get of this type of object")),
         };
         Ok(Self {
             format: format_of(meta, wanted)?,
             algorithm: meta.algorithm.and_then(CryptographicAlgorithm::from_code),
             length_bits: meta.length_bits.and_then(|bits| i32::try_from(bits).ok()),
-            secret,
+            kind,
         })
     }
 
     fn answer(self, mut bytes: Zeroizing<Vec<u8>>, unique_identifier: &str) -> get::Answer<'_> {
-        let key_block = KeyBlock {
+        let material = KeyMaterial::new(std::mem::take(&mut *bytes));
+        let block = |material| KeyBlock {
             key_format_type: self.format,
-            material: KeyMaterial::new(std::mem::take(&mut *bytes)),
+            material,
             cryptographic_algorithm: self.algorithm,
             cryptographic_length: self.length_bits,
         };
-        let (object_type, symmetric_key, secret_data) = match self.secret {
-            None => (ObjectType::SymmetricKey, Some(SymmetricKey { key_block }), None),
-            Some(kind) => (ObjectType::SecretData, None, Some(SecretData { secret_data_type: kind, key_block })),
+        let object = match self.kind {
+            Kind::SymmetricKey => ManagedObject::SymmetricKey(SymmetricKey { key_block: block(material) }),
+            Kind::PrivateKey => ManagedObject::PrivateKey(PrivateKey { key_block: block(material) }),
+            Kind::PublicKey => ManagedObject::PublicKey(PublicKey { key_block: block(material) }),
+            Kind::SecretData(secret_data_type) => {
+                ManagedObject::SecretData(SecretData { secret_data_type, key_block: block(material) })
+            }
+            Kind::OpaqueObject(opaque_data_type) => {
+                ManagedObject::OpaqueObject(OpaqueObject { opaque_data_type, opaque_data_value: material })
+            }
         };
-        get::Answer { object_type, unique_identifier, symmetric_key, secret_data }
+        get::Answer::of(unique_identifier, object)
     }
 }
 

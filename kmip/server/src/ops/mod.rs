@@ -5,6 +5,7 @@ mod add_attribute;
 mod check;
 mod cipher;
 mod create;
+mod create_key_pair;
 mod decrypt;
 mod delete_attribute;
 mod destroy;
@@ -23,6 +24,8 @@ mod query;
 mod register;
 mod revoke;
 mod rng;
+mod rsa;
+mod sign;
 mod store;
 
 use custody::{
@@ -181,6 +184,10 @@ pub(crate) async fn perform(mut turn: Turn<'_, '_>, request: Request<'_>, epoch:
             let permitted = turn.system(Operation::Create)?;
             create::perform(&mut turn, permitted, request).await?;
         }
+        Request::CreateKeyPair(request) => {
+            let permitted = turn.system(Operation::CreateKeyPair)?;
+            create_key_pair::perform(&mut turn, permitted, request).await?;
+        }
         Request::Register(request) => {
             let permitted = turn.system(Operation::Register)?;
             register::perform(&mut turn, permitted, request).await?;
@@ -244,6 +251,14 @@ pub(crate) async fn perform(mut turn: Turn<'_, '_>, request: Request<'_>, epoch:
         Request::Decrypt(request) => {
             let object = turn.object(Operation::Decrypt, request.unique_identifier)?;
             return decrypt::perform(&mut turn, &object, &request).await;
+        }
+        Request::Sign(request) => {
+            let object = turn.object(Operation::Sign, request.unique_identifier)?;
+            return sign::perform(&mut turn, &object, &request).await;
+        }
+        Request::SignatureVerify(request) => {
+            let object = turn.object(Operation::SignatureVerify, request.unique_identifier)?;
+            return sign::verify(&mut turn, &object, &request).await;
         }
         Request::Mac(request) => {
             let object = turn.object(Operation::Mac, request.unique_identifier)?;

@@ -18,6 +18,14 @@ use crate::{
 };
 
 const VENDOR: &str = "kcm";
+/// The types of objects that can be stored.
+const OBJECTS: [ObjectType; 5] = [
+    ObjectType::SymmetricKey,
+    ObjectType::PublicKey,
+    ObjectType::PrivateKey,
+    ObjectType::SecretData,
+    ObjectType::OpaqueObject,
+];
 /// §9.1.3.2.44: Key Material Shredded. Its wrapped bytes are wiped, and its wrapping key is another's.
 const KEY_MATERIAL_SHREDDED: Enumeration = Enumeration(3);
 
@@ -40,7 +48,7 @@ pub(super) fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: &query::Re
 fn fill(answer: &mut query::Answer<'_>, function: QueryFunction, version: ProtocolVersion) {
     match function {
         QueryFunction::QueryOperations => answer.operations = operations(version),
-        QueryFunction::QueryObjects => answer.object_types = vec![ObjectType::SymmetricKey, ObjectType::SecretData],
+        QueryFunction::QueryObjects => answer.object_types = OBJECTS.to_vec(),
         QueryFunction::QueryServerInformation => answer.vendor_identification = Some(VENDOR),
         QueryFunction::QueryRngs => {
             answer.rng_parameters = vec![generator::shown(&generator::OURS)];

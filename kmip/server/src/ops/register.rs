@@ -3,11 +3,15 @@
 //! libmongocrypt registers secret data of format Opaque with usage mask 0 and no algorithm; Percona Server an AES key with both in
 //! the Template-Attribute and in the Key Block.
 
-use custody::{Error, object::ObjectMeta};
+use custody::{
+    Error,
+    object::ObjectMeta,
+    rsa::{self, Form},
+};
 use kmip::{
     KeyBlock, ManagedObject, ResultReason,
     ops::{Answer, register},
-    tables::{KeyFormatType, ObjectType},
+    tables::{CryptographicAlgorithm, KeyFormatType, ObjectType},
 };
 use policy::Permitted;
 
@@ -21,7 +25,7 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: regi
     let mut meta = attributes::meta_of(request.object_type, &request.template_attribute, turn.now_s)?;
     let object = object_of(request)?;
     describe(&mut meta, &object)?;
-    let material = &object.key_block().material;
+    let material = object.material();
     let fill = |key: &mut [u8]| -> Result<(), Error> {
         if key.len() != material.len() {
             return Err(Error::SecretLength { found: material.len(), max: key.len() });
@@ -36,31 +40,36 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: regi
 }
 
 fn object_of(request: register::Request<'_>) -> Outcome<ManagedObject> {
-    if !matches!(request.object_type, ObjectType::SymmetricKey | ObjectType::SecretData) {
+    use ObjectType as T;
+    let object_type = request.object_type;
+    if !matches!(object_type, T::SymmetricKey | T::PrivateKey | T::PublicKey | T::SecretData | T::OpaqueObject) {
         return Err(unsupported(format!(
-            "an object of type {}; Symmetric Key and Secret Data are",
-            request.object_type
+            "an object of type {object_type}; Symmetric, Private and Public Key, Secret Data and Opaque Object are"
         )));
     }
     if request.objects() != 1 {
         return Err(fail(ResultReason::InvalidMessage, "Register brings exactly one object"));
     }
-    match (request.object_type, request.symmetric_key, request.secret_data) {
-        (ObjectType::SymmetricKey, Some(key), _) => Ok(ManagedObject::SymmetricKey(key)),
-        (ObjectType::SecretData, _, Some(secret)) => Ok(ManagedObject::SecretData(secret)),
-        // §11.4: Object Type does not match type of cryptographic object provided.
-        (object_type, ..) => {
-            Err(invalid_field(format!("Object Type is {object_type}, but another object is in the request")))
-        }
-    }
+    let object = match object_type {
+        T::SymmetricKey => request.symmetric_key.map(ManagedObject::SymmetricKey),
+        T::PrivateKey => request.private_key.map(ManagedObject::PrivateKey),
+        T::PublicKey => request.public_key.map(ManagedObject::PublicKey),
+        T::OpaqueObject => request.opaque_object.map(ManagedObject::OpaqueObject),
+        _ => request.secret_data.map(ManagedObject::SecretData),
+    };
+    // §11.4: Object Type does not match type of cryptographic object provided.
+    object.ok_or_else(|| invalid_field(format!("Object Type is {object_type}, but another object is in the request")))
 }
 
 /// Takes over what the Key Block says; where the attributes say it too, both must agree.
 fn describe(meta: &mut ObjectMeta, object: &ManagedObject) -> Outcome<()> {
-    let block = object.key_block();
-    if block.material.is_empty() {
-        return Err(invalid_field("Key Material is empty"));
+    if object.material().is_empty() {
+        return Err(invalid_field("the object has no bytes: Key Material or Opaque Data Value is empty"));
     }
+    if let ManagedObject::OpaqueObject(object) = object {
+        meta.opaque_kind = Some(object.opaque_data_type.0);
+    }
+    let Some(block) = object.key_block() else { return Ok(()) };
     agree(
         "Cryptographic Algorithm",
         &mut meta.algorithm,
@@ -73,6 +82,9 @@ fn describe(meta: &mut ObjectMeta, object: &ManagedObject) -> Outcome<()> {
     match object {
         ManagedObject::SecretData(secret) => meta.secret_kind = Some(secret.secret_data_type.code()),
         ManagedObject::SymmetricKey(key) => check_key(meta, &key.key_block)?,
+        ManagedObject::PrivateKey(_) => check_half(meta, block, "Private Key", rsa::private_bits)?,
+        ManagedObject::PublicKey(_) => check_half(meta, block, "Public Key", rsa::public_bits)?,
+        ManagedObject::OpaqueObject(_) => {}
     }
     Ok(())
 }
@@ -109,6 +121,40 @@ fn check_key(meta: &mut ObjectMeta, block: &KeyBlock) -> Outcome<()> {
             Ok(())
         }
     }
+}
+
+/// A private or public key is one of RSA, whole and in the format that it claims.
+fn check_half(
+    meta: &mut ObjectMeta,
+    block: &KeyBlock,
+    what: &str,
+    bits_of: fn(Form, &[u8]) -> Option<u32>,
+) -> Outcome<()> {
+    match meta.algorithm.and_then(CryptographicAlgorithm::from_code) {
+        Some(CryptographicAlgorithm::Rsa) => {}
+        Some(other) => return Err(unsupported(format!("a {what} of the algorithm {other}; RSA is"))),
+        None => {
+            return Err(invalid_field(format!(
+                "a {what} needs a Cryptographic Algorithm, in its attributes or its Key Block"
+            )));
+        }
+    }
+    let format = block.key_format_type;
+    let form = match (format, meta.object_type == ObjectType::PrivateKey.code()) {
+        (KeyFormatType::Pkcs1, _) => Form::Pkcs1,
+        (KeyFormatType::Pkcs8, true) => Form::Pkcs8,
+        (KeyFormatType::X509, false) => Form::X509,
+        _ => {
+            let message =
+                format!("a {what} of format {format}; PKCS#1 is, and PKCS#8 of a private, X.509 of a public one");
+            return Err(fail(ResultReason::KeyFormatTypeNotSupported, message));
+        }
+    };
+    let (least, most) = (rsa::BITS.start(), rsa::BITS.end());
+    let bits = bits_of(form, block.material.expose()).ok_or_else(|| {
+        invalid_field(format!("Key Material is no RSA {what} of {least} to {most} bits in the format {format}"))
+    })?;
+    agree("Cryptographic Length", &mut meta.length_bits, Some(bits))
 }
 
 #[cfg(test)]

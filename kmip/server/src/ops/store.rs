@@ -2,7 +2,7 @@
 
 use custody::{
     Error,
-    keyring::Filter,
+    keyring::{Filter, New},
     names::ObjectId,
     object::{Name, ObjectMeta, State, UsageLimits},
 };
@@ -11,6 +11,8 @@ use kmip::{
     message::Failure,
     ttlv::{Value, Writer},
 };
+
+use tokio::sync::OwnedMutexGuard;
 
 use super::{Allowed, Turn};
 use crate::{
@@ -57,17 +59,34 @@ impl Turn<'_, '_> {
         meta.state = lifecycle::state_at(&meta, self.now_s);
         meta.lease_time_s = Some(LEASE_TIME_S);
         let (keyring, tenant, system) = (self.server.keyring(), self.caller.tenant(), self.caller.system());
-        let _naming = match meta.names.is_empty() {
-            true => None,
-            false => Some(self.server.naming(tenant, system).await),
-        };
-        for name in meta.names.iter() {
-            if self.is_taken(name, None)? {
+        let _naming = self.reserve(&[&meta]).await?;
+        let made = keyring.create_object(tenant, system, meta, key_bytes, fill).await;
+        made.map_err(|error| refusal::of_custody(&error))
+    }
+
+    /// Stores both halves of a key pair, or neither, as [`Turn::store`] does one object.
+    pub(super) async fn store_pair(&self, mut pair: [New<'_>; 2]) -> Outcome<()> {
+        for half in &mut pair {
+            half.meta.state = lifecycle::state_at(&half.meta, self.now_s);
+        }
+        let _naming = self.reserve(&pair.each_ref().map(|half| &half.meta)).await?;
+        let stored = self.server.keyring().create_pair(self.caller.tenant(), self.caller.system(), pair).await;
+        stored.map_err(|error| refusal::of_custody(&error))
+    }
+
+    /// Refuses names that are taken; the others are free until the guard is dropped.
+    async fn reserve(&self, metas: &[&ObjectMeta]) -> Outcome<Option<OwnedMutexGuard<()>>> {
+        let names: Vec<&Name> = metas.iter().flat_map(|meta| meta.names.iter()).collect();
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let guard = self.server.naming(self.caller.tenant(), self.caller.system()).await;
+        for (at, name) in names.iter().enumerate() {
+            if names.iter().take(at).any(|other| other == name) || self.is_taken(name, None)? {
                 return Err(invalid_field(NAME_TAKEN));
             }
         }
-        let made = keyring.create_object(tenant, system, meta, key_bytes, fill).await;
-        made.map_err(|error| refusal::of_custody(&error))
+        Ok(Some(guard))
     }
 
     /// Whether a living object of the caller's system has this name (KMIP 1.4 §3.2), `but` aside. Asked under the naming lock.

@@ -1,7 +1,7 @@
 //! Get: an object with its key bytes (KMIP 1.4 §4.11).
 
 use crate::{
-    object::{SecretData, SymmetricKey},
+    object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SymmetricKey},
     tables::{KeyCompressionType, KeyFormatType, ObjectType},
     ttlv::{Enumeration, Structure, record},
 };
@@ -37,6 +37,32 @@ record! {
         need object_type: ObjectType = OBJECT_TYPE V1_0,
         need unique_identifier: &'a str = UNIQUE_IDENTIFIER V1_0,
         opt symmetric_key: SymmetricKey = SYMMETRIC_KEY V1_0,
+        opt private_key: PrivateKey = PRIVATE_KEY V1_0,
+        opt public_key: PublicKey = PUBLIC_KEY V1_0,
         opt secret_data: SecretData = SECRET_DATA V1_0,
+        opt opaque_object: OpaqueObject = OPAQUE_OBJECT V1_0,
+    }
+}
+
+impl<'a> Answer<'a> {
+    /// The answer that holds `object`.
+    pub fn of(unique_identifier: &'a str, object: ManagedObject) -> Self {
+        let mut answer = Self {
+            object_type: object.object_type(),
+            unique_identifier,
+            symmetric_key: None,
+            private_key: None,
+            public_key: None,
+            secret_data: None,
+            opaque_object: None,
+        };
+        match object {
+            ManagedObject::SymmetricKey(key) => answer.symmetric_key = Some(key),
+            ManagedObject::SecretData(secret) => answer.secret_data = Some(secret),
+            ManagedObject::PrivateKey(key) => answer.private_key = Some(key),
+            ManagedObject::PublicKey(key) => answer.public_key = Some(key),
+            ManagedObject::OpaqueObject(object) => answer.opaque_object = Some(object),
+        }
+        answer
     }
 }

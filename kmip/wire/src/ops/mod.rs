@@ -7,6 +7,7 @@ pub mod activate;
 pub mod add_attribute;
 pub mod check;
 pub mod create;
+pub mod create_key_pair;
 pub mod decrypt;
 pub mod delete_attribute;
 pub mod destroy;
@@ -27,6 +28,8 @@ pub mod register;
 pub mod revoke;
 pub mod rng_retrieve;
 pub mod rng_seed;
+pub mod sign;
+pub mod signature_verify;
 
 use crate::{
     error::WireError,
@@ -86,6 +89,7 @@ operations! {
     DiscoverVersions discover_versions::Request, discover_versions::Answer;
     Query query::Request, query::Answer<'a>;
     Create create::Request, create::Answer<'a>;
+    CreateKeyPair create_key_pair::Request, create_key_pair::Answer<'a>;
     Register register::Request<'a>, register::Answer<'a>;
     Get get::Request<'a>, get::Answer<'a>;
     GetAttributes get_attributes::Request<'a>, get_attributes::Answer<'a>;
@@ -100,6 +104,8 @@ operations! {
     Locate locate::Request, locate::Answer<'a>;
     Encrypt encrypt::Request<'a>, encrypt::Answer<'a>;
     Decrypt decrypt::Request<'a>, decrypt::Answer<'a>;
+    Sign sign::Request<'a>, sign::Answer<'a>;
+    SignatureVerify signature_verify::Request<'a>, signature_verify::Answer<'a>;
     Mac mac::Request<'a>, mac::Answer<'a>;
     MacVerify mac_verify::Request<'a>, mac_verify::Answer<'a>;
     RngRetrieve rng_retrieve::Request, rng_retrieve::Answer<'a>;

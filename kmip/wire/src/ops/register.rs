@@ -2,7 +2,7 @@
 
 use crate::{
     attribute::TemplateAttribute,
-    object::{ManagedObject, SecretData, SymmetricKey},
+    object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SymmetricKey},
     tables::ObjectType,
     ttlv::{Structure, record},
 };
@@ -13,12 +13,12 @@ record! {
         need template_attribute: TemplateAttribute = TEMPLATE_ATTRIBUTE V1_0,
         opt certificate: Structure<'a> = CERTIFICATE V1_0,
         opt symmetric_key: SymmetricKey = SYMMETRIC_KEY V1_0,
-        opt private_key: Structure<'a> = PRIVATE_KEY V1_0,
-        opt public_key: Structure<'a> = PUBLIC_KEY V1_0,
+        opt private_key: PrivateKey = PRIVATE_KEY V1_0,
+        opt public_key: PublicKey = PUBLIC_KEY V1_0,
         opt split_key: Structure<'a> = SPLIT_KEY V1_0,
         opt template: Structure<'a> = TEMPLATE V1_0,
         opt secret_data: SecretData = SECRET_DATA V1_0,
-        opt opaque_object: Structure<'a> = OPAQUE_OBJECT V1_0,
+        opt opaque_object: OpaqueObject = OPAQUE_OBJECT V1_0,
         opt pgp_key: Structure<'a> = PGP_KEY V1_2,
     }
 }
@@ -26,40 +26,40 @@ record! {
 impl Request<'_> {
     /// How many objects the request brings; the specification wants one.
     pub fn objects(&self) -> usize {
-        let others = [
-            self.certificate,
-            self.private_key,
-            self.public_key,
-            self.split_key,
-            self.template,
-            self.opaque_object,
-            self.pgp_key,
+        let others = [self.certificate, self.split_key, self.template, self.pgp_key];
+        let read = [
+            self.symmetric_key.is_some(),
+            self.private_key.is_some(),
+            self.public_key.is_some(),
+            self.secret_data.is_some(),
+            self.opaque_object.is_some(),
         ];
-        others.iter().flatten().count()
-            + usize::from(self.symmetric_key.is_some())
-            + usize::from(self.secret_data.is_some())
+        others.iter().flatten().count() + read.into_iter().map(usize::from).sum::<usize>()
     }
 
     /// The request that brings `object`.
     pub fn of(object: ManagedObject, template_attribute: TemplateAttribute) -> Self {
-        let object_type = object.object_type();
-        let (symmetric_key, secret_data) = match object {
-            ManagedObject::SymmetricKey(key) => (Some(key), None),
-            ManagedObject::SecretData(secret) => (None, Some(secret)),
-        };
-        Self {
-            object_type,
+        let mut request = Self {
+            object_type: object.object_type(),
             template_attribute,
-            symmetric_key,
-            secret_data,
             certificate: None,
+            symmetric_key: None,
             private_key: None,
             public_key: None,
             split_key: None,
             template: None,
+            secret_data: None,
             opaque_object: None,
             pgp_key: None,
+        };
+        match object {
+            ManagedObject::SymmetricKey(key) => request.symmetric_key = Some(key),
+            ManagedObject::SecretData(secret) => request.secret_data = Some(secret),
+            ManagedObject::PrivateKey(key) => request.private_key = Some(key),
+            ManagedObject::PublicKey(key) => request.public_key = Some(key),
+            ManagedObject::OpaqueObject(object) => request.opaque_object = Some(object),
         }
+        request
     }
 }
 
