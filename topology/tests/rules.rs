@@ -79,6 +79,16 @@ fn an_empty_list_of_operators_is_none() {
 }
 
 #[test]
+fn regions_need_governance() {
+    let text = sample("production.toml");
+    let (head, rest) = text.split_once("[governance]").unwrap();
+    let (_, rest) = rest.split_once("[l1.acme-aws]").unwrap();
+    let checked = check(Path::new("/etc/kcm/topology.toml"), &format!("{head}[l1.acme-aws]{rest}"));
+    assert_eq!(checked.findings.iter().map(|f| f.code.as_str()).collect::<Vec<_>>(), ["T0106"]);
+    assert!(checked.findings[0].message.contains("[governance]"), "{}", checked.findings[0].message);
+}
+
+#[test]
 fn half_a_lease_key_is_none() {
     assert_eq!(codes(&[("frame_key ", "lease_key = \"lease.key\"\nframe_key ")]), ["T0106"]);
 }

@@ -1,4 +1,4 @@
-//! T0301, and the warnings: T0402, T0503 and T0504. A warning never keeps a file from being used.
+//! T0301, regions without governance (T0106), and the warnings: T0402, T0503 and T0504. A warning never keeps a file from being used.
 
 use crate::{
     file::{File, RegionPart},
@@ -14,6 +14,7 @@ pub(super) const LOCKED_MEMORY_MIN: Size = Size::new(64 * 1024);
 
 pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
     operators(file, findings);
+    governed(file, findings);
     for (name, region) in file.regions() {
         let name = name.value.as_str();
         listens(name, region, findings);
@@ -26,6 +27,14 @@ pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
             findings.push(Finding::new(Code::SinglePoint, message, help).at(&only.place, "the only node"));
         }
     }
+}
+
+/// A region takes its decisions from somewhere; one that is founded without governance is not part of this version.
+fn governed(file: &File, findings: &mut Vec<Finding>) {
+    let Some((_, region)) = file.regions().first().filter(|_| file.governance.is_none()) else { return };
+    let message = "there is no `[governance]`: a region without it does not start";
+    let help = "Add `[governance]` with its addresses and public keys, as `topology/samples/production.toml` has it.";
+    findings.push(Finding::new(Code::Missing, message, help).at(&region.place, "obeys nobody"));
 }
 
 fn operators(file: &File, findings: &mut Vec<Finding>) {
