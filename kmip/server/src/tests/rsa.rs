@@ -231,6 +231,8 @@ async fn each_half_does_its_own_within_its_mask() {
     let everything = UsageMask::ALL;
     let private_all = rig.does(&brought(true, KeyFormatType::Pkcs1, der.clone(), everything)).await.unwrap().id();
     let public_der = bytes(&rig, &get(&public)).await;
+    let encrypts_alone = brought(false, KeyFormatType::Pkcs1, public_der.clone(), UsageMask::ENCRYPT);
+    let encrypts_alone = rig.does(&encrypts_alone).await.unwrap().id();
     let public_all = rig.does(&brought(false, KeyFormatType::Pkcs1, public_der, everything)).await.unwrap().id();
     let refused = [
         sign(&public_all, pss.clone(), b"text"),
@@ -251,6 +253,10 @@ async fn each_half_does_its_own_within_its_mask() {
     let Answer::CreateKeyPair(answer) = got.answer() else { panic!("another answer") };
     let public = answer.public_key_unique_identifier;
     assert_eq!(rig.reason(&encrypt(public, oaep, b"text")).await, Some(ResultReason::PermissionDenied));
+    assert_eq!(
+        rig.reason(&verify(&encrypts_alone, pss.clone(), b"text", b"x")).await,
+        Some(ResultReason::PermissionDenied)
+    );
     let aes = active_key(&rig).await;
     assert_eq!(rig.reason(&sign(&aes, pss.clone(), b"text")).await, Some(ResultReason::PermissionDenied));
     rig.does(&revoke(&private_all, RevocationReasonCode::Unspecified)).await.unwrap();
