@@ -1,7 +1,7 @@
 //! The 68 mandatory test cases of the KMIP 1.4 profiles (OASIS), replayed: each request is sent as the case has it, each answer is compared
 //! with the one that the case expects.
 //!
-//! Free is what the profiles leave to a server: dates, messages, identifiers (each bound to the placeholder where it is first seen), bytes that
+//! Free is what the profiles leave to a server: dates, messages, identifiers (each bound to the variable where it is first seen), bytes that
 //! follow from a key which the server made or from what it draws, which generator made it, the order of attributes, and what Query says. A case that does not pass stands in [`NOT_YET`] with the
 //! reason; one that passes and still stands there is a failure too, so the list only shrinks.
 
@@ -91,7 +91,7 @@ fn close(open: &mut Vec<Node>) {
     open.last_mut().unwrap().children.push(node);
 }
 
-/// What the placeholders of a case stand for, and which bytes of ours stand for those of a case.
+/// What the variables of a case stand for, and which bytes of ours stand for those of a case.
 #[derive(Clone, Default)]
 struct Bound(BTreeMap<String, String>);
 
@@ -102,7 +102,7 @@ impl Bound {
             let offset: i64 = if offset.is_empty() { 0 } else { offset.parse().unwrap() };
             return jiff::Timestamp::from_second(START_S + offset).unwrap().to_string();
         }
-        // A case may write down one server's bytes in an answer, and their placeholder in the request that follows.
+        // A case may write down one server's bytes in an answer, and their variable in the request that follows.
         let last = || self.0.get(&last_key(node)).filter(|_| value.starts_with('$'));
         let known = self.0.get(value).or_else(|| self.0.get(&bytes_key(node))).or_else(last);
         assert!(known.is_some() || !value.starts_with('$'), "{value} was never seen");
