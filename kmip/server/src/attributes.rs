@@ -145,6 +145,11 @@ fn stored_parameters(parameters: &CryptographicParameters) -> Outcome<Parameters
     }
 }
 
+/// A key's own parameters: those with the lowest index.
+pub(crate) fn own_parameters(meta: &ObjectMeta) -> Outcome<Option<CryptographicParameters>> {
+    meta.parameters.first().map(parameters_of).transpose()
+}
+
 /// Stored parameters as the wire has them.
 pub(crate) fn parameters_of(stored: &Parameters) -> Outcome<CryptographicParameters> {
     let length =

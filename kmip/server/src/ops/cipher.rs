@@ -36,7 +36,8 @@ pub(super) fn cipher(meta: &ObjectMeta, asked: Option<&CryptographicParameters>)
             "the object is no AES key: only these encrypt and decrypt here, and in one part public and private keys of RSA",
         ));
     }
-    let own = meta.parameters.first().map(attributes::parameters_of).transpose()?;
+    let named = asked.is_some_and(|asked| asked.block_cipher_mode.is_some());
+    let own = if named { None } else { attributes::own_parameters(meta)? };
     let parameters = asked.or(own.as_ref()).ok_or_else(|| {
         invalid_field("neither the request nor the key has Cryptographic Parameters; name a Block Cipher Mode")
     })?;

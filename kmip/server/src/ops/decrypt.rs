@@ -16,7 +16,7 @@ use kmip::{
 use zeroize::Zeroizing;
 
 use super::{
-    Allowed, Done, Turn,
+    Allowed, Done, Turn, Used,
     cipher::{self, Cipher, data_of},
     rsa,
 };
@@ -77,25 +77,20 @@ async fn opened(
     request: &decrypt::Request<'_>,
     sealed: &Sealed<'_>,
 ) -> Outcome<(Zeroizing<Vec<u8>>, Epoch)> {
-    let (now_s, version) = (turn.now_s, turn.version);
-    turn.with_key(object, Purpose::Process, |borrow| -> Outcome<(Zeroizing<Vec<u8>>, Epoch)> {
-        let meta = borrow.meta().ok_or_else(refusal::not_found)?;
-        lifecycle::may_process(meta, UsageMask::DECRYPT, now_s)?;
+    let version = turn.version;
+    let open = |borrow: &Borrow, meta: &ObjectMeta| {
         if sealed.cipher.is_none() && meta.object_type == ObjectType::PrivateKey.code() {
-            let text = by_rsa(&borrow, meta, request, sealed.data)?;
-            let epoch = borrow.epoch();
-            return Ok((borrow.finish(text).map_err(refusal::of_stop)?, epoch));
+            return by_rsa(borrow, meta, request, sealed.data).map(|text| ((), text));
         }
         let named = || cipher::cipher(meta, request.cryptographic_parameters.as_ref());
         let cipher = sealed.cipher.map_or_else(named, Ok)?;
         check_iv(cipher, sealed.iv)?;
         let (data, tag) = split_tag(cipher, sealed.data, request.authentication_tag, version);
         let text = borrow.decrypt(cipher.mode, sealed.iv, sealed.additional, data, tag);
-        let text = text.map_err(|error| refusal::of_custody(&error))?;
-        let epoch = borrow.epoch();
-        Ok((borrow.finish(text).map_err(refusal::of_stop)?, epoch))
-    })
-    .await
+        text.map(|text| ((), text)).map_err(|error| refusal::of_custody(&error))
+    };
+    let Used { given: text, epoch, .. } = turn.process(object, UsageMask::DECRYPT, open).await?;
+    Ok((text, epoch))
 }
 
 fn by_rsa(

@@ -5,9 +5,8 @@
 
 use custody::{
     dek::{Encrypted, Iv, Mode, Padding},
-    key_table::{Borrow, Pending, Purpose},
-    names::Epoch,
-    object::{ObjectMeta, UsageLimits},
+    key_table::{Borrow, Pending},
+    object::ObjectMeta,
 };
 use kmip::{
     ProtocolVersion,
@@ -16,23 +15,14 @@ use kmip::{
 };
 
 use super::{
-    Allowed, Done, Turn,
+    Allowed, Done, Turn, Used,
     cipher::{self, data_of},
     rsa,
 };
 use crate::{
-    lifecycle,
     refusal::{self, Outcome, invalid_field},
     streams::{Correlation, Direction, Part, Stream},
 };
-
-/// What a part gives, and what was found out besides.
-struct Sealed<T> {
-    found: T,
-    encrypted: Encrypted,
-    limits: Option<UsageLimits>,
-    epoch: Epoch,
-}
 
 pub(super) async fn perform(
     turn: &mut Turn<'_, '_>,
@@ -60,9 +50,10 @@ async fn whole(turn: &mut Turn<'_, '_>, object: &Allowed, request: &encrypt::Req
         let sealed = borrow.encrypt(cipher.mode, iv, additional, data);
         Ok((Some(cipher.tag_bytes), sealed.map_err(|error| refusal::of_custody(&error))?))
     };
-    let Sealed { found: tag_bytes, encrypted, limits, epoch } = sealed(turn, object, seal).await?;
+    let Used { found: tag_bytes, given: sealed, limits, epoch } =
+        turn.protect(object, UsageMask::ENCRYPT, seal).await?;
     turn.spend(object, limits, data.len(), true).await?;
-    answer(turn, object, Given { data: &encrypted.bytes, sealed: &encrypted, tag_bytes, correlation: None });
+    answer(turn, object, Given { sealed: &sealed, tag_bytes, correlation: None });
     Ok(Done { epoch })
 }
 
@@ -87,7 +78,7 @@ async fn first(turn: &mut Turn<'_, '_>, object: &Allowed, request: &encrypt::Req
         let sealed = borrow.encrypt(open_ended(cipher.mode), iv, additional, b"");
         Ok((cipher, sealed.map_err(|error| refusal::of_custody(&error))?))
     };
-    let Sealed { found: cipher, encrypted: begun, .. } = sealed(turn, object, nothing).await?;
+    let Used { found: cipher, given: begun, .. } = turn.protect(object, UsageMask::ENCRYPT, nothing).await?;
     let iv = iv.or_else(|| begun.drawn.as_ref().map(Iv::as_slice));
     let owner = turn.stream_owner(object, Direction::Encrypt);
     let mut stream = Stream::new(owner, cipher.mode, cipher.tag_bytes, iv, additional);
@@ -133,7 +124,7 @@ async fn go_on(
         let sealed = borrow.encrypt(mode, stream.iv.as_deref(), &stream.additional, text);
         Ok(((), sealed.map_err(|error| refusal::of_custody(&error))?))
     };
-    let Sealed { encrypted: sealed, limits, epoch, .. } = sealed(turn, object, seal).await?;
+    let Used { given: sealed, limits, epoch, .. } = turn.protect(object, UsageMask::ENCRYPT, seal).await?;
     turn.spend(object, limits, bytes, name.is_none()).await?;
     let fresh = sealed.bytes.get(stream.given..).unwrap_or_default().to_vec();
     let sealed = Encrypted { bytes: fresh, drawn, tag: sealed.tag };
@@ -142,7 +133,7 @@ async fn go_on(
         stream.given = stream.given.saturating_add(sealed.bytes.len());
         correlation = Some(turn.server.streams().keep(name, stream, turn.now_s)?);
     }
-    answer(turn, object, Given { data: &sealed.bytes, sealed: &sealed, tag_bytes, correlation });
+    answer(turn, object, Given { sealed: &sealed, tag_bytes, correlation });
     Ok(Done { epoch })
 }
 
@@ -154,27 +145,8 @@ fn open_ended(mode: Mode) -> Mode {
     }
 }
 
-/// Asks the key whether it may, and encrypts; what `seal` found out besides comes back with it.
-async fn sealed<T>(
-    turn: &Turn<'_, '_>,
-    object: &Allowed,
-    seal: impl Fn(&Borrow, &ObjectMeta) -> Outcome<(T, Pending<Encrypted>)>,
-) -> Outcome<Sealed<T>> {
-    let now_s = turn.now_s;
-    turn.with_key(object, Purpose::Protect, |borrow| -> Outcome<Sealed<T>> {
-        let meta = borrow.meta().ok_or_else(refusal::not_found)?;
-        lifecycle::may_protect(meta, UsageMask::ENCRYPT, now_s)?;
-        let (found, sealed) = seal(&borrow, meta)?;
-        let epoch = borrow.epoch();
-        let limits = meta.usage_limits;
-        Ok(Sealed { found, encrypted: borrow.finish(sealed).map_err(refusal::of_stop)?, limits, epoch })
-    })
-    .await
-}
-
 /// What the client gets.
 struct Given<'a> {
-    data: &'a [u8],
     sealed: &'a Encrypted,
     /// None before the last part.
     tag_bytes: Option<usize>,
@@ -182,7 +154,8 @@ struct Given<'a> {
 }
 
 fn answer(turn: &mut Turn<'_, '_>, object: &Allowed, given: Given<'_>) {
-    let Given { data, sealed, tag_bytes, correlation } = given;
+    let Given { sealed, tag_bytes, correlation } = given;
+    let data = sealed.bytes.as_slice();
     let tag = sealed.tag.as_ref().zip(tag_bytes).and_then(|(tag, bytes)| tag.get(..bytes));
     let appended = tag.filter(|_| !turn.version.knows(ProtocolVersion::V1_4)).map(|tag| [data, tag].concat());
     turn.success(&Answer::Encrypt(encrypt::Answer {

@@ -1,36 +1,26 @@
 //! MAC and MAC Verify (KMIP 1.4 §4.33, §4.34): HMAC with SHA-1 and SHA-2, in one part.
 
-use custody::{
-    dek::Hmac,
-    key_table::Purpose,
-    names::Epoch,
-    object::{ObjectMeta, UsageLimits},
-};
+use custody::{dek::Hmac, key_table::Borrow, object::ObjectMeta};
 use kmip::{
     CryptographicParameters, ResultReason,
     ops::{Answer, mac, mac_verify},
     tables::{CryptographicAlgorithm, HashingAlgorithm, ObjectType, UsageMask, ValidityIndicator},
 };
 
-use super::{Allowed, Done, Turn, cipher::data_of};
+use super::{Allowed, Done, Turn, Used, cipher::data_of};
 use crate::{
-    attributes, lifecycle,
+    attributes,
     refusal::{self, Outcome, denied, fail, invalid_field, unsupported},
 };
 
 pub(super) async fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: &mac::Request<'_>) -> Outcome<Done> {
     in_one_part(request.correlation_value, request.init_indicator, request.final_indicator)?;
-    let (now_s, data) = (turn.now_s, data_of(request.data)?);
-    let (tag, limits, epoch) = turn
-        .with_key(object, Purpose::Protect, |borrow| -> Outcome<(Vec<u8>, Option<UsageLimits>, Epoch)> {
-            let meta = borrow.meta().ok_or_else(refusal::not_found)?;
-            lifecycle::may_protect(meta, UsageMask::MAC_GENERATE, now_s)?;
-            let hmac = hmac(meta, request.cryptographic_parameters.as_ref())?;
-            let tag = borrow.mac(hmac, data).map_err(|error| refusal::of_custody(&error))?;
-            let (limits, epoch) = (meta.usage_limits, borrow.epoch());
-            Ok((borrow.finish(tag).map_err(refusal::of_stop)?, limits, epoch))
-        })
-        .await?;
+    let data = data_of(request.data)?;
+    let made = |borrow: &Borrow, meta: &ObjectMeta| {
+        let hmac = hmac(meta, request.cryptographic_parameters.as_ref())?;
+        borrow.mac(hmac, data).map(|tag| ((), tag)).map_err(|error| refusal::of_custody(&error))
+    };
+    let Used { given: tag, limits, epoch, .. } = turn.protect(object, UsageMask::MAC_GENERATE, made).await?;
     turn.spend(object, limits, data.len(), true).await?;
     turn.success(&Answer::Mac(mac::Answer {
         unique_identifier: &object.text,
@@ -46,18 +36,13 @@ pub(super) async fn verify(
     request: &mac_verify::Request<'_>,
 ) -> Outcome<Done> {
     in_one_part(request.correlation_value, request.init_indicator, request.final_indicator)?;
-    let (now_s, data) = (turn.now_s, data_of(request.data)?);
+    let data = data_of(request.data)?;
     let claimed = request.mac_data.ok_or_else(|| fail(ResultReason::InvalidMessage, "MAC Data is missing"))?;
-    let (valid, epoch) = turn
-        .with_key(object, Purpose::Process, |borrow| -> Outcome<(bool, Epoch)> {
-            let meta = borrow.meta().ok_or_else(refusal::not_found)?;
-            lifecycle::may_process(meta, UsageMask::MAC_VERIFY, now_s)?;
-            let hmac = hmac(meta, request.cryptographic_parameters.as_ref())?;
-            let valid = borrow.mac_verify(hmac, data, claimed).map_err(|error| refusal::of_custody(&error))?;
-            let epoch = borrow.epoch();
-            Ok((borrow.finish(valid).map_err(refusal::of_stop)?, epoch))
-        })
-        .await?;
+    let verified = |borrow: &Borrow, meta: &ObjectMeta| {
+        let hmac = hmac(meta, request.cryptographic_parameters.as_ref())?;
+        borrow.mac_verify(hmac, data, claimed).map(|valid| ((), valid)).map_err(|error| refusal::of_custody(&error))
+    };
+    let Used { given: valid, epoch, .. } = turn.process(object, UsageMask::MAC_VERIFY, verified).await?;
     let validity_indicator = if valid { ValidityIndicator::Valid } else { ValidityIndicator::Invalid };
     let unique_identifier = &*object.text;
     turn.success(&Answer::MacVerify(mac_verify::Answer {
@@ -86,7 +71,7 @@ fn hmac(meta: &ObjectMeta, asked: Option<&CryptographicParameters>) -> Outcome<H
     if meta.object_type != ObjectType::SymmetricKey.code() {
         return Err(denied("the object is no Symmetric Key; only these make a MAC here"));
     }
-    let own = meta.parameters.first().map(attributes::parameters_of).transpose()?;
+    let own = attributes::own_parameters(meta)?;
     let parameters = asked.or(own.as_ref());
     let named = parameters
         .and_then(|parameters| parameters.cryptographic_algorithm)

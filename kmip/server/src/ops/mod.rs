@@ -30,18 +30,21 @@ mod store;
 
 use custody::{
     Error,
-    key_table::{Borrow, Purpose, Unborrowed},
+    key_table::{Borrow, Pending, Purpose, Unborrowed},
     names::{Epoch, ObjectId, ObjectText},
+    object::{ObjectMeta, UsageLimits},
 };
 use kmip::{
     ProtocolVersion,
     message::{AnswerWriter, ItemHead},
     ops::{Answer, Request, check as wire_check},
+    tables::UsageMask,
 };
 use policy::{Operation, Permitted, Question, Target};
 
 use crate::{
     caller::Caller,
+    lifecycle,
     refusal::{self, Outcome},
     server::Server,
     streams::{Direction, Owner},
@@ -100,6 +103,15 @@ pub(crate) struct Allowed {
     _permitted: Permitted,
 }
 
+/// What a key was used for.
+struct Used<F, T> {
+    /// What was found out besides.
+    found: F,
+    given: T,
+    limits: Option<UsageLimits>,
+    epoch: Epoch,
+}
+
 impl Turn<'_, '_> {
     /// Asks policy about an operation that names no object.
     fn system(&self, operation: Operation) -> Outcome<Permitted> {
@@ -151,6 +163,47 @@ impl Turn<'_, '_> {
     fn stream_owner(&self, object: &Allowed, direction: Direction) -> Owner {
         let (tenant, system) = (*self.caller.tenant(), self.caller.system().clone());
         Owner { tenant, system, caller: self.caller.label().to_owned(), object: object.id, direction }
+    }
+
+    /// Protects data with a key that may, for these uses. `job` answers what it found out besides what it gives.
+    async fn protect<F, T>(
+        &self,
+        object: &Allowed,
+        uses: UsageMask,
+        job: impl Fn(&Borrow, &ObjectMeta) -> Outcome<(F, Pending<T>)>,
+    ) -> Outcome<Used<F, T>> {
+        self.used(object, Purpose::Protect, uses, job).await
+    }
+
+    /// Processes with a key that may what it protected before.
+    async fn process<F, T>(
+        &self,
+        object: &Allowed,
+        uses: UsageMask,
+        job: impl Fn(&Borrow, &ObjectMeta) -> Outcome<(F, Pending<T>)>,
+    ) -> Outcome<Used<F, T>> {
+        self.used(object, Purpose::Process, uses, job).await
+    }
+
+    /// What `job` gives leaves if the tenant's gate is open still.
+    async fn used<F, T>(
+        &self,
+        object: &Allowed,
+        purpose: Purpose,
+        uses: UsageMask,
+        job: impl Fn(&Borrow, &ObjectMeta) -> Outcome<(F, Pending<T>)>,
+    ) -> Outcome<Used<F, T>> {
+        self.with_key(object, purpose, |borrow| {
+            let meta = borrow.meta().ok_or_else(refusal::not_found)?;
+            match purpose {
+                Purpose::Protect => lifecycle::may_protect(meta, uses, self.now_s)?,
+                Purpose::Process => lifecycle::may_process(meta, uses, self.now_s)?,
+            }
+            let (found, pending) = job(&borrow, meta)?;
+            let (limits, epoch) = (meta.usage_limits, borrow.epoch());
+            Ok(Used { found, given: borrow.finish(pending).map_err(refusal::of_stop)?, limits, epoch })
+        })
+        .await
     }
 
     /// Uses a key: borrows it, and warms it first if it is not in the table. `job` runs without an await between borrow and drop.

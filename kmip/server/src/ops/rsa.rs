@@ -46,7 +46,7 @@ pub(super) fn verifying(meta: &ObjectMeta, asked: Option<&CryptographicParameter
     if schemes.iter().all(|scheme| scheme.verifies()) {
         return Ok(schemes);
     }
-    let own = own(meta)?.and_then(|own| own.hashing_algorithm);
+    let own = attributes::own_parameters(meta)?.and_then(|own| own.hashing_algorithm);
     match (own, named.hash) {
         (Some(own), Some(named)) if own != named => Ok(vec![]),
         _ => Err(unsupported("verifying PSS with SHA-1; SHA-256, SHA-384 and SHA-512 are")),
@@ -74,10 +74,6 @@ fn is_rsa(meta: &ObjectMeta, object_type: ObjectType, operation: &str) -> Outcom
     Err(denied(format!("{operation} takes a {object_type} of the algorithm RSA, and the object is none")))
 }
 
-fn own(meta: &ObjectMeta) -> Outcome<Option<CryptographicParameters>> {
-    meta.parameters.first().map(attributes::parameters_of).transpose()
-}
-
 /// What the parameters say of RSA.
 struct Named {
     padding: Option<PaddingMethod>,
@@ -93,7 +89,7 @@ impl Named {
         let says_how = |asked: &&CryptographicParameters| {
             asked.padding_method.is_some() || asked.digital_signature_algorithm.is_some()
         };
-        let own = own(meta)?;
+        let own = attributes::own_parameters(meta)?;
         let parameters = asked.filter(says_how).or(own.as_ref()).or(asked).ok_or_else(|| {
             invalid_field("neither the request nor the key has Cryptographic Parameters; name a Padding Method")
         })?;
