@@ -247,9 +247,12 @@ fn contract_findings(vocabulary: &Vocabulary, schema: &Schema) -> Vec<Finding> {
     let people = std::iter::once(Wish::Read)
         .chain(kinds)
         .filter_map(|wish| vocabulary.governance(schema, &base, &actor, wish, actor.home).err());
-    let callers = Operation::ALL.iter().filter_map(|&operation| {
-        let target =
-            if operation.on_object() { Target::Object { id: "probe", owner: &system } } else { Target::OwnSystem };
+    let on_object = Operation::ALL.iter().filter(|operation| operation.on_object());
+    let on_system = Operation::ALL.iter().filter(|operation| operation.on_system());
+    let questions = on_object
+        .map(|&operation| (operation, Target::Object { id: "probe", owner: &system }))
+        .chain(on_system.map(|&operation| (operation, Target::OwnSystem)));
+    let callers = questions.filter_map(|(operation, target)| {
         let question = Question { tenant, system: &system, caller: "probe", operation, target };
         vocabulary.region(schema, &base, &question).err()
     });

@@ -79,14 +79,21 @@ macro_rules! operations {
                 match self { $(Self::$name => $action,)* }
             }
 
-            /// Whether the operation names one object; the others ask about the caller's own system.
+            /// Whether it can be asked about an object. What names several is asked about each.
             pub const fn on_object(self) -> bool {
-                match self { $(Self::$name => operations!(@ $on),)* }
+                match self { $(Self::$name => operations!(@object $on),)* }
+            }
+
+            /// Whether it can be asked about the caller's own system: what names no object.
+            pub const fn on_system(self) -> bool {
+                match self { $(Self::$name => operations!(@system $on),)* }
             }
         }
     };
-    (@ object) => { true };
-    (@ system) => { false };
+    (@object system) => { false };
+    (@object $other:ident) => { true };
+    (@system object) => { false };
+    (@system $other:ident) => { true };
 }
 
 operations! {
@@ -95,9 +102,12 @@ operations! {
     Create = "create", system;
     CreateKeyPair = "create_key_pair", system;
     Register = "register", system;
+    Import = "import", system;
     Locate = "locate", system;
     /// Plain Get: the key bytes leave. Its own action on purpose (PROTOCOL §8).
     Get = "get", object;
+    /// An object with all its attributes and its key bytes leaves.
+    Export = "export", object;
     GetAttributes = "get_attributes", object;
     GetAttributeList = "get_attribute_list", object;
     AddAttribute = "add_attribute", object;
@@ -116,6 +126,22 @@ operations! {
     Hash = "hash", system;
     RngRetrieve = "rng_retrieve", system;
     RngSeed = "rng_seed", system;
+    ReKey = "rekey", object;
+    ReKeyKeyPair = "rekey_key_pair", object;
+    DeriveKey = "derive_key", object;
+    /// About the public key; about the system for a certificate request alone.
+    Certify = "certify", either;
+    ReCertify = "recertify", object;
+    /// About each certificate that is named; about the system for certificates that are sent along.
+    Validate = "validate", either;
+    /// About the key that is split; about the system where a new one is made.
+    CreateSplitKey = "create_split_key", either;
+    JoinSplitKey = "join_split_key", object;
+    Archive = "archive", object;
+    Recover = "recover", object;
+    /// What the same caller began, and asks about or calls off.
+    Poll = "poll", system;
+    Cancel = "cancel", system;
     Revoke = "revoke", object;
     Destroy = "destroy", object;
 }

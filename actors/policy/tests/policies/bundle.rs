@@ -197,7 +197,7 @@ fn the_default_bundles_canonical_bytes_are_plain_json_and_its_digest_is_pinned()
     let names: Vec<_> = value.as_object().expect("an object").keys().map(String::as_str).collect();
     assert_eq!(names, ["entities", "format", "language", "policies", "schema"]);
     assert_eq!(serde_json::to_vec(&value).expect("JSON"), bundle.canonical());
-    assert_eq!(bundle.digest().to_string(), "Ko6QWlJRt5PwEurL-5O8BlAVhpel-gQBZR79F9muJk8");
+    assert_eq!(bundle.digest().to_string(), "LqeB-7NepSUDVBXlDk5LX585AeQV-8AmlhfIRNVbRDg");
 }
 
 #[test]
