@@ -73,6 +73,8 @@ pub enum Error {
     Absent { tenant: TenantId, system: System, object: ObjectId },
     #[error("object {0} has been destroyed: only its attributes are left")]
     Destroyed(ObjectId),
+    #[error("object {0} was changed by another request meanwhile: nothing was written. Send it again")]
+    Contended(ObjectId),
     #[error("object {0} may not be exported: `exportable` was fixed to no when it was created")]
     NotExportable(ObjectId),
     #[error("an object's {what} may have at most {max} {unit}, found {found}")]
@@ -137,6 +139,7 @@ impl Error {
             | Self::VaultFull { .. }
             | Self::Random(_)
             | Self::Stale { .. }
+            | Self::Contended(_)
             | Self::NotLinked(_)
             | Self::NoProvider { .. }
             | Self::L1Unreachable { .. }

@@ -4,6 +4,7 @@
 //! and borrow again. What a borrow computes is a `Pending`, opened by `Borrow::finish`. Objects are looked up under tenant and
 //! system only, so a foreign id equals an absent one ([`Error::Absent`]).
 
+mod draft;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use orbital::names::{System, TenantId};
 use zeroize::Zeroizing;
 
+use self::draft::Draft;
 use crate::{
     clock::Clock,
     error::Error,
@@ -65,6 +67,7 @@ pub struct Keyring {
     unsealer: Arc<Unsealer>,
     cache: KeyCache,
     clock: Arc<dyn Clock>,
+    draft: Option<Draft>,
 }
 
 impl Keyring {
@@ -76,7 +79,7 @@ impl Keyring {
         cache: KeyCache,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { table, shelf, slab, unsealer, cache, clock }
+        Self { table, shelf, slab, unsealer, cache, clock, draft: None }
     }
 
     /// The tenant's gate is open. Unknown tenants are sealed ones.
@@ -113,7 +116,11 @@ impl Keyring {
         object: ObjectId,
         purpose: Purpose,
     ) -> Result<Borrow, Unborrowed> {
-        self.table.borrow(tenant, &KeyId::Object(object), Some(system), purpose)
+        let borrow = self.table.borrow(tenant, &KeyId::Object(object), Some(system), purpose)?;
+        match &self.draft {
+            None => Ok(borrow),
+            Some(draft) => draft.over(object, borrow),
+        }
     }
 
     /// Unseals a system's L3, and the tenant's L2 before it, unless they are in the table. Many callers make one call to the KMS.
@@ -125,6 +132,9 @@ impl Keyring {
     /// system, [`Error::Destroyed`] if its bytes are gone.
     pub async fn warm(&self, tenant: &TenantId, system: &System, object: ObjectId) -> Result<(), Error> {
         self.table.admit(tenant, Purpose::Process)?;
+        if self.draft.as_ref().is_some_and(|draft| draft.is_destroyed(object)) {
+            return Err(Error::Destroyed(object));
+        }
         match self.unsealer.object(tenant, system, object) {
             Err(None) => {}
             Err(Some(why)) => return Err(why),
@@ -149,7 +159,10 @@ impl Keyring {
         let object = ObjectId::random()?;
         let secret = self.slab.fill(key_bytes, fill)?;
         let (row, entry) = self.sealed(tenant, system, object, meta, secret).await?;
-        self.shelf.put_objects(tenant, [(object, row)]).await?;
+        match &self.draft {
+            None => self.shelf.put_objects(tenant, [(object, row)]).await?,
+            Some(draft) => draft.make(object, row),
+        }
         self.table.insert(tenant, entry, began)?;
         Ok(object)
     }
@@ -169,7 +182,10 @@ impl Keyring {
             rows.push((object, row));
             entries.push(entry);
         }
-        self.shelf.put_objects(tenant, rows).await?;
+        match &self.draft {
+            None => self.shelf.put_objects(tenant, rows).await?,
+            Some(draft) => rows.into_iter().for_each(|(object, row)| draft.make(object, row)),
+        }
         entries.into_iter().try_for_each(|entry| self.table.insert(tenant, entry, began))
     }
 
@@ -200,9 +216,16 @@ impl Keyring {
     /// The object's attributes. Unseals nothing, but a stopped tenant is refused.
     pub fn object(&self, tenant: &TenantId, system: &System, object: ObjectId) -> Result<Object, Error> {
         self.table.admit(tenant, Purpose::Process)?;
-        let row = self.shelf.object(tenant, system, object)?;
+        let row = self.row(tenant, system, object)?;
         let row = row.ok_or_else(|| Error::Absent { tenant: *tenant, system: system.clone(), object })?;
         Ok(Object { key_bytes: seal::secret_bytes(&row.wrapped), system: row.system, meta: row.meta })
+    }
+
+    fn row(&self, tenant: &TenantId, system: &System, object: ObjectId) -> Result<Option<ObjectRow>, Error> {
+        match self.draft.as_ref().and_then(|draft| draft.row(object)) {
+            Some(row) => Ok((row.system == *system).then_some(row)),
+            None => self.shelf.object(tenant, system, object),
+        }
     }
 
     /// Changes attributes: `change` sees the stored ones, one change at a time; its error leaves them as they are. Durable before
@@ -215,6 +238,9 @@ impl Keyring {
         change: impl FnOnce(&mut ObjectMeta) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
         self.table.admit(tenant, Purpose::Process).map_err(Error::from)?;
+        if let Some(draft) = &self.draft {
+            return self.redraft(draft, system, object, false, change);
+        }
         let (done, meta, revision) = self.shelf.change_object(tenant, system, object, false, change).await?;
         self.table.amend(tenant, &KeyId::Object(object), Arc::new(meta), revision);
         Ok(done)
@@ -230,6 +256,9 @@ impl Keyring {
         change: impl FnOnce(&mut ObjectMeta) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
         self.table.admit(tenant, Purpose::Process).map_err(Error::from)?;
+        if let Some(draft) = &self.draft {
+            return self.redraft(draft, system, object, true, change);
+        }
         let (done, ..) = self.shelf.change_object(tenant, system, object, true, change).await?;
         self.table.remove(tenant, &KeyId::Object(object));
         Ok(done)
@@ -254,6 +283,10 @@ impl Keyring {
                 located.total += 1;
             }
         };
+        if let Some(draft) = &self.draft {
+            draft.each(&self.shelf, system, filter.name, take)?;
+            return Ok(located);
+        }
         match filter.name {
             Some(name) => self.shelf.named(tenant, system, name)?.iter().for_each(|(object, row)| take(*object, row)),
             None => self.shelf.walk(tenant, system, |object, row| {

@@ -1,15 +1,17 @@
 //! A request to its answer: batches, the tenant's gate, permission, audit.
 //!
-//! Items of a batch are executed in their order, one after another, which satisfies either Batch Order Option. Of the continuation
-//! options, Stop and Continue are served; Undo over several items is refused before anything is done.
+//! Items of a batch are executed in their order, one after another, which satisfies either Batch Order Option. A batch of several
+//! items with the continuation option Undo goes its own way (`undo.rs`).
+
+mod undo;
 
 use std::time::Instant;
 
-use custody::{key_table::Purpose, names::ObjectId};
+use custody::{key_table::Purpose, keyring::Keyring, names::ObjectId};
 use kmip::{
     Operation, ProtocolVersion, ResultReason, WireError,
     message::{AnswerWriter, Failure, ItemHead, RequestItem, RequestMessage},
-    ops::Answer,
+    ops::{Answer, check as wire_check},
     tables::BatchErrorContinuation,
     ttlv::Limits,
 };
@@ -17,6 +19,7 @@ use kmip::{
 use crate::{
     audit::Record,
     caller::Caller,
+    naming::Kept,
     ops::{self, Done, Named, Turn},
     refusal::{self, fail},
     server::Server,
@@ -41,7 +44,14 @@ pub(crate) async fn answer(
 ) -> Instant {
     let began = Instant::now();
     match RequestMessage::read(frame, &Limits::REQUEST) {
-        Ok(message) => Batch { server, caller, meters, message: &message }.answer(began, out).await,
+        Ok(message) => {
+            let batch = Batch { server, caller, meters, keyring: server.keyring(), kept: None, message: &message };
+            if message.header.batch_error_continuation == Some(BatchErrorContinuation::Undo) && message.items.len() > 1
+            {
+                return undo::answer(&batch, began, out).await;
+            }
+            batch.answer(began, out).await
+        }
         Err(refused) => {
             whole(server, caller, meters, refused.version, &refused.error, out).await;
             Instant::now()
@@ -95,7 +105,17 @@ struct Batch<'a> {
     server: &'a Server,
     caller: &'a Caller,
     meters: &'a Meters,
+    keyring: &'a Keyring,
+    kept: Option<&'a Kept>,
     message: &'a RequestMessage<'a>,
+}
+
+/// What came of an item, before it is recorded.
+struct Attempt {
+    key: Named,
+    /// What a Check that refuses names.
+    refused: Option<wire_check::Answer<'static>>,
+    outcome: Result<Done, Failure>,
 }
 
 impl Batch<'_> {
@@ -128,16 +148,53 @@ impl Batch<'_> {
         implied_id: &mut Option<ObjectId>,
         writer: &mut AnswerWriter<'_>,
     ) -> Result<(), ResultReason> {
-        let head = ItemHead { operation: item.operation, unique_batch_item_id: item.unique_batch_item_id };
+        let mark = writer.mark();
+        let Attempt { key, refused, mut outcome } = self.attempt(item, time_ms, implied_id, writer).await;
+        let recorded = {
+            let epoch = outcome.as_ref().map_or_else(|_| epoch(self.server, self.caller), |done| done.epoch.0);
+            let result = outcome.as_ref().err().map_or("Success", |failure| failure.reason.name());
+            self.record(item, time_ms, key.as_str(), result, epoch).await
+        };
+        if !recorded && outcome.is_ok() {
+            writer.take_back(mark);
+            outcome = Err(unrecorded());
+        }
+        let failed = outcome.err().map(|failure| refusal::in_version(failure, self.message.header.version));
+        match failed {
+            Some(failure) => {
+                writer.failure_with(head(item), &failure, refused.map(Answer::Check).as_ref());
+                Err(failure.reason)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the audit has it.
+    async fn record(&self, item: &RequestItem<'_>, time_ms: u64, key: &str, outcome: &'static str, epoch: u64) -> bool {
+        let operation = item.operation.and_then(Operation::from_code).map_or("unknown", Operation::name);
+        let record = Record { time_ms, caller: self.caller, operation, key, outcome, epoch };
+        self.server.audit().record(&record).await.is_ok()
+    }
+
+    /// Executes one item, and writes its answer if it succeeded.
+    async fn attempt(
+        &self,
+        item: &RequestItem<'_>,
+        time_ms: u64,
+        implied_id: &mut Option<ObjectId>,
+        writer: &mut AnswerWriter<'_>,
+    ) -> Attempt {
         let mark = writer.mark();
         let mut key = Named::Nothing;
         let mut refused = None;
         let turn = Turn {
             server: self.server,
+            keyring: self.keyring,
+            kept: self.kept,
             caller: self.caller,
             version: self.message.header.version,
             now_s: seconds(time_ms),
-            head,
+            head: head(item),
             key: &mut key,
             implied_id,
             writer,
@@ -149,31 +206,7 @@ impl Batch<'_> {
             writer.take_back(mark);
             outcome = Err(self.too_large());
         }
-        let operation = item.operation.and_then(Operation::from_code);
-        let recorded = {
-            let epoch = outcome.as_ref().map_or_else(|_| epoch(self.server, self.caller), |done| done.epoch.0);
-            let record = Record {
-                time_ms,
-                caller: self.caller,
-                operation: operation.map_or("unknown", Operation::name),
-                key: key.as_str(),
-                outcome: outcome.as_ref().err().map_or("Success", |failure| failure.reason.name()),
-                epoch,
-            };
-            self.server.audit().record(&record).await
-        };
-        if recorded.is_err() && outcome.is_ok() {
-            writer.take_back(mark);
-            outcome = Err(unrecorded());
-        }
-        let failed = outcome.err().map(|failure| refusal::in_version(failure, self.message.header.version));
-        match failed {
-            Some(failure) => {
-                writer.failure_with(head, &failure, refused.map(Answer::Check).as_ref());
-                Err(failure.reason)
-            }
-            None => Ok(()),
-        }
+        Attempt { key, refused, outcome }
     }
 
     async fn execute(&self, item: &RequestItem<'_>, mut turn: Turn<'_, '_>) -> Result<Done, Failure> {
@@ -184,17 +217,13 @@ impl Batch<'_> {
         let purpose = operation.map_or(Purpose::Process, purpose);
         // Before anything is looked at: to a killed tenant even its own malformed request is answered Item Not Found.
         let admission = self.server.keyring().admit(self.caller.tenant(), purpose).map_err(refusal::of_stop)?;
-        let header = &self.message.header;
-        if header.batch_error_continuation == Some(BatchErrorContinuation::Undo) && self.message.items.len() > 1 {
-            return Err(refusal::unsupported("Batch Error Continuation Option Undo; use Stop or Continue"));
-        }
         // What changes something is not begun unless its answer fits: a client must not read of a failure that was none.
         let needed = operation
             .filter(|&operation| changes(operation))
             .map_or(0, |_| CHANGE_BYTES_MAX.saturating_add(item.unique_batch_item_id.map_or(0, <[u8]>::len)));
         let taken = turn.writer.len().saturating_add(needed);
         turn.room = self.bytes_max().checked_sub(taken).ok_or_else(|| self.too_large())?;
-        let request = item.request(header.version).map_err(|error| refusal::of_wire(&error))?;
+        let request = item.request(self.message.header.version).map_err(|error| refusal::of_wire(&error))?;
         ops::perform(turn, request, admission.epoch()).await
     }
 
@@ -212,6 +241,10 @@ impl Batch<'_> {
         );
         fail(ResultReason::ResponseTooLarge, message)
     }
+}
+
+fn head<'a>(item: &RequestItem<'a>) -> ItemHead<'a> {
+    ItemHead { operation: item.operation, unique_batch_item_id: item.unique_batch_item_id }
 }
 
 fn unrecorded() -> Failure {

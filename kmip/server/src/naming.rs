@@ -34,6 +34,20 @@ impl Naming {
     }
 }
 
+/// The guard of a batch that is done or undone as a whole: taken by its first item that takes a name, held until the batch is durable.
+#[derive(Default)]
+pub(crate) struct Kept(Mutex<Option<OwnedMutexGuard<()>>>);
+
+impl Kept {
+    /// Takes the guard, unless an item before has.
+    pub(crate) async fn keep(&self, lock: impl Future<Output = OwnedMutexGuard<()>>) {
+        let mut kept = self.0.lock().await;
+        if kept.is_none() {
+            *kept = Some(lock.await);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::task::{Context, Poll, Waker};

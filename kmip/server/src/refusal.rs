@@ -76,6 +76,11 @@ pub(crate) fn of_custody(error: &Error) -> Failure {
         Error::TooLarge { .. } | Error::SecretLength { .. } => return invalid_field(error.to_string()),
         Error::Cipher { .. } => return fail(ResultReason::CryptographicFailure, error.to_string()),
         Error::L1Stopped { .. } => return of_stop(Refused { why: Stop::L1Stop }),
+        Error::Contended(_) => {
+            return try_again(
+                "another client changed an object of this batch meanwhile, and nothing of the batch was done",
+            );
+        }
         Error::L1Unreachable { .. } => return try_again("the customer's KMS cannot be reached now"),
         Error::NotLinked(_) => return try_again("the tenant has no L1 key linked in this region yet"),
         _ => {}

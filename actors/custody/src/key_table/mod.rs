@@ -109,6 +109,8 @@ pub struct Pending<T>(pub(crate) T);
 /// A key in use. While it lives, a kill of its tenant waits for it.
 pub struct Borrow {
     held: ArcRwLockReadGuard<RawRwLock, Held>,
+    /// The attributes as a draft has them, in their place.
+    drafted: Option<Arc<ObjectMeta>>,
     gate: Arc<Gate>,
     purpose: Purpose,
     clock: Arc<dyn Clock>,
@@ -121,7 +123,11 @@ impl Borrow {
     }
     /// The object's attributes; `None` for an L2 or L3.
     pub fn meta(&self) -> Option<&ObjectMeta> {
-        self.held.meta.as_deref()
+        self.drafted.as_deref().or(self.held.meta.as_deref())
+    }
+    /// The same key with the attributes that a draft gives its object.
+    pub(crate) fn with_draft(self, meta: ObjectMeta) -> Self {
+        Self { drafted: Some(Arc::new(meta)), ..self }
     }
     pub(crate) fn revision(&self) -> u64 {
         self.held.revision
@@ -250,7 +256,7 @@ impl KeyTable {
         if held.secret.is_none() || held.system.as_ref() != system {
             return Err(Unborrowed::Miss);
         }
-        Ok(Borrow { held, gate: tenant.gate.clone(), purpose, clock: self.clock.clone() })
+        Ok(Borrow { held, drafted: None, gate: tenant.gate.clone(), purpose, clock: self.clock.clone() })
     }
 
     /// Puts an unsealed key into the table, if no kill came since its unseal `began`: late unseals are refused here.

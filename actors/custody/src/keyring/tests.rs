@@ -300,3 +300,101 @@ async fn a_blob_moved_between_objects_is_refused() {
     let refused = node.keyring.warm(&TENANT, &system("orders"), other).await;
     assert!(matches!(refused, Err(Error::Transplanted { field: "id", .. })), "{refused:?}");
 }
+
+fn renamed(to: &'static str) -> impl FnOnce(&mut ObjectMeta) -> Result<(), Error> + Send + 'static {
+    move |meta| {
+        meta.names.push(Name { value: to.to_owned(), kind: 1 });
+        Ok(())
+    }
+}
+
+fn all(keyring: &Keyring) -> Vec<ObjectId> {
+    keyring.locate(&TENANT, &system("orders"), Filter::default(), |_, _| true).unwrap().ids
+}
+
+async fn draw(keyring: &Keyring) -> ObjectId {
+    let fill = |out: &mut [u8]| {
+        out.fill(1);
+        Ok(())
+    };
+    keyring.create_object(&TENANT, &system("orders"), meta(), 32, fill).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_is_seen_by_itself_and_committed_at_once() {
+    let world = World::new();
+    let node = world.start().await;
+    let (changed, gone) = (create(&node, "a").await, create(&node, "b").await);
+    let draft = node.keyring.draft(&TENANT);
+    let orders = system("orders");
+    let made = draw(&draft).await;
+    for name in ["c", "d"] {
+        draft.update(&TENANT, &orders, changed, renamed(name)).await.unwrap();
+    }
+    draft.destroy(&TENANT, &orders, gone, destroyed).await.unwrap();
+    assert_eq!(all(&draft).len(), 3);
+    let filter = Filter { name: Some("d"), ..Filter::default() };
+    assert_eq!(draft.locate(&TENANT, &orders, filter, |_, _| true).unwrap().ids, [changed]);
+    assert!(draft.object(&TENANT, &orders, gone).unwrap().meta.state.is_destroyed());
+    assert!(matches!(draft.export(&TENANT, &orders, gone, LOOK).await, Err(Error::Destroyed(_))));
+    assert!(draft.borrow(&TENANT, &orders, changed, Purpose::Process).unwrap().meta().unwrap().names.len() == 3);
+    // Nobody else sees any of it.
+    assert_eq!(all(&node.keyring).len(), 2);
+    assert!(named(&node, "d").is_empty());
+    assert!(node.keyring.object(&TENANT, &orders, made).is_err());
+    assert_eq!(export(&node, gone).await.unwrap(), [0x5a; 32]);
+    let before = node.shelf.commits();
+    draft.commit(Purpose::Protect).await.unwrap();
+    drop(draft);
+    assert_eq!(node.shelf.commits(), before + 1, "one transaction");
+    assert_eq!((all(&node.keyring).len(), named(&node, "d")), (3, vec![changed]));
+    assert!(matches!(export(&node, gone).await, Err(Error::Destroyed(_))));
+    let meta = node.keyring.borrow(&TENANT, &orders, changed, Purpose::Process).unwrap().meta().cloned();
+    assert_eq!(meta.unwrap().names.len(), 3, "the table follows");
+    node.stop().await;
+    let node = world.start().await;
+    assert_eq!(export(&node, made).await.unwrap(), [1; 32]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_that_is_not_committed_leaves_nothing() {
+    let world = World::new();
+    let node = world.start().await;
+    let old = create(&node, "a").await;
+    let keys = node.table.keys_of(&TENANT);
+    let draft = node.keyring.draft(&TENANT);
+    draw(&draft).await;
+    draft.destroy(&TENANT, &system("orders"), old, destroyed).await.unwrap();
+    assert_eq!(node.table.keys_of(&TENANT), keys + 1);
+    drop(draft);
+    assert_eq!(node.table.keys_of(&TENANT), keys, "its keys are zeroized");
+    assert_eq!((all(&node.keyring), export(&node, old).await.unwrap()), (vec![old], vec![0x5a; 32]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_of_an_object_that_another_changed_is_refused_whole() {
+    let world = World::new();
+    let node = world.start().await;
+    let (old, orders) = (create(&node, "a").await, system("orders"));
+    let draft = node.keyring.draft(&TENANT);
+    draw(&draft).await;
+    draft.update(&TENANT, &orders, old, renamed("mine")).await.unwrap();
+    node.keyring.update(&TENANT, &orders, old, renamed("theirs")).await.unwrap();
+    assert!(matches!(draft.commit(Purpose::Protect).await, Err(Error::Contended(object)) if object == old));
+    drop(draft);
+    assert_eq!((all(&node.keyring), named(&node, "mine"), named(&node, "theirs")), (vec![old], vec![], vec![old]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_wins_over_a_draft() {
+    let world = World::new();
+    let node = world.start().await;
+    let draft = node.keyring.draft(&TENANT);
+    draw(&draft).await;
+    node.table.kill(&TENANT, Stop::Killed).unwrap();
+    assert!(matches!(draft.commit(Purpose::Protect).await, Err(Error::Refused(_))));
+    // Nor once it is lifted: what the batch computed was computed before.
+    node.table.lift(&TENANT, Stop::Killed);
+    assert!(matches!(draft.commit(Purpose::Protect).await, Err(Error::Stale { .. })));
+    assert!(all(&node.keyring).is_empty());
+}

@@ -28,6 +28,15 @@ pub struct Row {
     created_ms: u64,
 }
 
+/// An object as a draft has made or changed it.
+#[derive(Clone, Debug)]
+pub struct Drafted {
+    pub object: ObjectId,
+    pub row: Row,
+    /// The revision of the stored row that it was made from; `None` for a new object.
+    pub base: Option<u64>,
+}
+
 /// The part of a row that is JSON.
 #[derive(Serialize, Deserialize)]
 struct Described {
@@ -40,6 +49,30 @@ impl Row {
     /// A row to be stored for the first time.
     pub fn new(system: System, meta: ObjectMeta, wrapped: Vec<u8>, created_ms: u64) -> Self {
         Self { system, meta, wrapped, revision: 1, created_ms }
+    }
+
+    /// Changes the attributes; `wipe` also drops the wrapped key. On an error the row is of no use any more.
+    pub(crate) fn change<T, E: From<Error>>(
+        &mut self,
+        wipe: bool,
+        change: impl FnOnce(&mut ObjectMeta) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let before = self.meta.clone();
+        let done = change(&mut self.meta)?;
+        if !wipe && !self.meta.keeps(&before) {
+            let why = "type, exportable and destruction are fixed";
+            return Err(Error::Cipher { cipher: "attribute", why }.into());
+        }
+        if wipe {
+            self.wrapped.clear();
+        }
+        self.revision += 1;
+        Ok(done)
+    }
+
+    /// When it was stored first, milliseconds since 1970.
+    pub(crate) fn created_ms(&self) -> u64 {
+        self.created_ms
     }
 
     fn encode(&self) -> Result<Vec<u8>, Error> {
@@ -120,23 +153,44 @@ impl Shelf {
                 if row.system != system {
                     return Err(absent().into());
                 }
-                let before = row.meta.clone();
-                let done = change(&mut row.meta)?;
-                if !wipe && !row.meta.keeps(&before) {
-                    return Err(Error::Cipher {
-                        cipher: "attribute",
-                        why: "type, exportable and destruction are fixed",
-                    }
-                    .into());
-                }
-                if wipe {
-                    row.wrapped.clear();
-                }
-                row.revision += 1;
+                let before = names(&row.meta);
+                let done = row.change(wipe, change)?;
                 let stored = shelf.rows().write(Table::Objects, &key, row.revision, &row.encode()?);
                 put(transaction, &key, &stored)?;
-                rename(transaction, &tenant, &system, object, &names(&before), &names(&row.meta))?;
+                rename(transaction, &tenant, &system, object, &before, &names(&row.meta))?;
                 Ok((done, row.meta, row.revision))
+            })
+            .await
+    }
+
+    /// Stores what a draft has made and changed, all of it or nothing, durable before it returns. An object that is not at the
+    /// revision that the draft saw is [`Error::Contended`].
+    pub async fn put_draft(self: &std::sync::Arc<Self>, tenant: &TenantId, drafted: Vec<Drafted>) -> Result<(), Error> {
+        let (shelf, tenant) = (self.clone(), *tenant);
+        let encoded = drafted.into_iter().map(|one| {
+            let key = place(&tenant, one.object);
+            let stored = self.rows().write(Table::Objects, &key, one.row.revision, &one.row.encode()?);
+            Ok((one, key, stored))
+        });
+        let encoded = encoded.collect::<Result<Vec<_>, Error>>()?;
+        self.writer
+            .write(move |transaction| {
+                let mut before = Vec::with_capacity(encoded.len());
+                for (one, key, _) in &encoded {
+                    let now = get(transaction, key)?.map(|stored| decode(&shelf.rows(), key, &stored)).transpose()?;
+                    if now.as_ref().map(|row| row.revision) != one.base {
+                        return Err(Error::Contended(one.object));
+                    }
+                    before.push(now.map_or_else(Vec::new, |row| names(&row.meta)));
+                }
+                for ((one, key, stored), before) in encoded.iter().zip(&before) {
+                    put(transaction, key, stored)?;
+                    if one.base.is_none() {
+                        index(transaction, &by_system(&tenant, &one.row.system, one.row.created_ms, one.object))?;
+                    }
+                    rename(transaction, &tenant, &one.row.system, one.object, before, &names(&one.row.meta))?;
+                }
+                Ok(())
             })
             .await
     }

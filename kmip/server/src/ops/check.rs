@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub(super) fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: &check::Request<'_>) -> Outcome<()> {
-    let (keyring, caller) = (turn.server.keyring(), turn.caller);
+    let (keyring, caller) = (turn.keyring, turn.caller);
     let found =
         keyring.object(caller.tenant(), caller.system(), object.id).map_err(|error| refusal::of_custody(&error))?;
     let refused = in_vain(&found.meta, request);

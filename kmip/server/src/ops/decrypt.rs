@@ -109,7 +109,7 @@ fn by_rsa(
 /// Nothing leaves before the last part: until then neither tag nor padding has been seen.
 async fn first(turn: &mut Turn<'_, '_>, object: &Allowed, request: &decrypt::Request<'_>) -> Outcome<Done> {
     let (cipher, epoch) = settled(turn, object, request).await?;
-    let owner = turn.stream_owner(object, Direction::Decrypt);
+    let owner = turn.stream_owner(object, Direction::Decrypt)?;
     let additional = request.additional_data.unwrap_or_default();
     let mut stream = Stream::new(owner, cipher.mode, cipher.tag_bytes, request.iv_counter_nonce, additional);
     stream.add(request.data.unwrap_or_default())?;
@@ -165,7 +165,7 @@ fn taken(
     if request.iv_counter_nonce.is_some() || request.additional_data.is_some() {
         return Err(invalid_field("IV and additional data belong to the first part (Init Indicator)"));
     }
-    let owner = turn.stream_owner(object, Direction::Decrypt);
+    let owner = turn.stream_owner(object, Direction::Decrypt)?;
     let (name, mut stream) = turn.server.streams().take(correlation, &owner, turn.now_s)?;
     stream.add(request.data.unwrap_or_default())?;
     Ok((name, stream))

@@ -80,7 +80,7 @@ async fn first(turn: &mut Turn<'_, '_>, object: &Allowed, request: &encrypt::Req
     };
     let Used { found: cipher, given: begun, .. } = turn.protect(object, UsageMask::ENCRYPT, nothing).await?;
     let iv = iv.or_else(|| begun.drawn.as_ref().map(Iv::as_slice));
-    let owner = turn.stream_owner(object, Direction::Encrypt);
+    let owner = turn.stream_owner(object, Direction::Encrypt)?;
     let mut stream = Stream::new(owner, cipher.mode, cipher.tag_bytes, iv, additional);
     let data = request.data.unwrap_or_default();
     stream.add(data)?;
@@ -97,7 +97,7 @@ async fn next(
     if request.iv_counter_nonce.is_some() || request.additional_data.is_some() {
         return Err(invalid_field("IV and additional data belong to the first part (Init Indicator)"));
     }
-    let owner = turn.stream_owner(object, Direction::Encrypt);
+    let owner = turn.stream_owner(object, Direction::Encrypt)?;
     let (name, mut stream) = turn.server.streams().take(correlation, &owner, turn.now_s)?;
     let data = request.data.unwrap_or_default();
     stream.add(data)?;

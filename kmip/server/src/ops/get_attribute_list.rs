@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub(super) fn perform(turn: &mut Turn<'_, '_>, object: &Allowed) -> Outcome<()> {
-    let (keyring, caller) = (turn.server.keyring(), turn.caller);
+    let (keyring, caller) = (turn.keyring, turn.caller);
     let found =
         keyring.object(caller.tenant(), caller.system(), object.id).map_err(|error| refusal::of_custody(&error))?;
     let all = attributes::attributes_of(&object.text, &found.meta, turn.version, turn.now_s);

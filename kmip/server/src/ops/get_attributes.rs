@@ -19,7 +19,7 @@ pub(super) fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: &get_a
         // §11.13.
         return Err(fail(ResultReason::InvalidMessage, "the same Attribute Name is asked for twice"));
     }
-    let (keyring, caller) = (turn.server.keyring(), turn.caller);
+    let (keyring, caller) = (turn.keyring, turn.caller);
     let found =
         keyring.object(caller.tenant(), caller.system(), object.id).map_err(|error| refusal::of_custody(&error))?;
     let mut all = attributes::attributes_of(&object.text, &found.meta, turn.version, turn.now_s);

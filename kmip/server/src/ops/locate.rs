@@ -25,7 +25,7 @@ pub(super) fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: &locate::R
     } else {
         let filter = Filter { name: wanted.name(), offset: offset.unwrap_or(0), max };
         let keep = |id, meta: &_| wanted.fits(id, meta, now_s);
-        let located = turn.server.keyring().locate(caller.tenant(), caller.system(), filter, keep);
+        let located = turn.keyring.locate(caller.tenant(), caller.system(), filter, keep);
         located.map_err(|error| refusal::of_custody(&error))?
     };
     // §4.9: with exactly one found, it becomes the ID Placeholder.

@@ -31,6 +31,7 @@ mod store;
 use custody::{
     Error,
     key_table::{Borrow, Pending, Purpose, Unborrowed},
+    keyring::Keyring,
     names::{Epoch, ObjectId, ObjectText},
     object::{ObjectMeta, UsageLimits},
 };
@@ -45,6 +46,7 @@ use policy::{Operation, Permitted, Question, Target};
 use crate::{
     caller::Caller,
     lifecycle,
+    naming::Kept,
     refusal::{self, Outcome},
     server::Server,
     streams::{Direction, Owner},
@@ -56,6 +58,10 @@ const WARM_ATTEMPTS: usize = 3;
 /// What an operation works with: one item's turn.
 pub(crate) struct Turn<'t, 'o> {
     pub(crate) server: &'t Server,
+    /// The keys: those of the server, or a draft of them. Operations have no other way to them.
+    pub(crate) keyring: &'t Keyring,
+    /// In a batch that is undone as a whole: what holds its names.
+    pub(crate) kept: Option<&'t Kept>,
     pub(crate) caller: &'t Caller,
     pub(crate) version: ProtocolVersion,
     /// Seconds since 1970.
@@ -159,10 +165,13 @@ impl Turn<'_, '_> {
         text
     }
 
-    /// Whose a stream on this object is.
-    fn stream_owner(&self, object: &Allowed, direction: Direction) -> Owner {
+    /// Whose a stream on this object is. A batch that is undone as a whole has none: a part that was taken cannot be given back.
+    fn stream_owner(&self, object: &Allowed, direction: Direction) -> Outcome<Owner> {
+        if self.kept.is_some() {
+            return Err(refusal::unsupported("one part of several in a batch with Undo; send the parts by themselves"));
+        }
         let (tenant, system) = (*self.caller.tenant(), self.caller.system().clone());
-        Owner { tenant, system, caller: self.caller.label().to_owned(), object: object.id, direction }
+        Ok(Owner { tenant, system, caller: self.caller.label().to_owned(), object: object.id, direction })
     }
 
     /// Protects data with a key that may, for these uses. `job` answers what it found out besides what it gives.
@@ -208,7 +217,7 @@ impl Turn<'_, '_> {
 
     /// Uses a key: borrows it, and warms it first if it is not in the table. `job` runs without an await between borrow and drop.
     async fn with_key<T>(&self, object: &Allowed, purpose: Purpose, job: impl Fn(Borrow) -> Outcome<T>) -> Outcome<T> {
-        let (keyring, tenant, system) = (self.server.keyring(), self.caller.tenant(), self.caller.system());
+        let (keyring, tenant, system) = (self.keyring, self.caller.tenant(), self.caller.system());
         for _ in 0..WARM_ATTEMPTS {
             match keyring.borrow(tenant, system, object.id, purpose) {
                 Ok(borrow) => return job(borrow),

@@ -74,7 +74,7 @@ fn capabilities() -> CapabilityInformation {
         streaming_capability: Some(true),
         asynchronous_capability: Some(false),
         attestation_capability: Some(false),
-        batch_undo_capability: Some(false),
+        batch_undo_capability: Some(true),
         batch_continue_capability: Some(true),
         destroy_action: Some(KEY_MATERIAL_SHREDDED),
         ..CapabilityInformation::default()

@@ -58,7 +58,7 @@ impl Turn<'_, '_> {
         // §3.22: an Activation Date in the past makes the object Active at once.
         meta.state = lifecycle::state_at(&meta, self.now_s);
         meta.lease_time_s = Some(LEASE_TIME_S);
-        let (keyring, tenant, system) = (self.server.keyring(), self.caller.tenant(), self.caller.system());
+        let (keyring, tenant, system) = (self.keyring, self.caller.tenant(), self.caller.system());
         let _naming = self.reserve(&[&meta]).await?;
         let made = keyring.create_object(tenant, system, meta, key_bytes, fill).await;
         made.map_err(|error| refusal::of_custody(&error))
@@ -70,8 +70,20 @@ impl Turn<'_, '_> {
             half.meta.state = lifecycle::state_at(&half.meta, self.now_s);
         }
         let _naming = self.reserve(&pair.each_ref().map(|half| &half.meta)).await?;
-        let stored = self.server.keyring().create_pair(self.caller.tenant(), self.caller.system(), pair).await;
+        let stored = self.keyring.create_pair(self.caller.tenant(), self.caller.system(), pair).await;
         stored.map_err(|error| refusal::of_custody(&error))
+    }
+
+    /// Held while a name is looked up and taken; the whole batch holds it if it is undone as a whole.
+    async fn naming(&self) -> Option<OwnedMutexGuard<()>> {
+        let lock = self.server.naming(self.caller.tenant(), self.caller.system());
+        match self.kept {
+            None => Some(lock.await),
+            Some(kept) => {
+                kept.keep(lock).await;
+                None
+            }
+        }
     }
 
     /// Refuses names that are taken; the others are free until the guard is dropped.
@@ -80,13 +92,13 @@ impl Turn<'_, '_> {
         if names.is_empty() {
             return Ok(None);
         }
-        let guard = self.server.naming(self.caller.tenant(), self.caller.system()).await;
+        let guard = self.naming().await;
         for (at, name) in names.iter().enumerate() {
             if names.iter().take(at).any(|other| other == name) || self.is_taken(name, None)? {
                 return Err(invalid_field(NAME_TAKEN));
             }
         }
-        Ok(Some(guard))
+        Ok(guard)
     }
 
     /// Whether a living object of the caller's system has this name (KMIP 1.4 §3.2), `but` aside. Asked under the naming lock.
@@ -94,7 +106,7 @@ impl Turn<'_, '_> {
         let filter = Filter { name: Some(&name.value), offset: 0, max: Some(1) };
         let living =
             |id, other: &ObjectMeta| but != Some(id) && !other.state.is_destroyed() && other.names.contains(name);
-        let found = self.server.keyring().locate(self.caller.tenant(), self.caller.system(), filter, living);
+        let found = self.keyring.locate(self.caller.tenant(), self.caller.system(), filter, living);
         found.map(|found| found.total > 0).map_err(|error| refusal::of_custody(&error))
     }
 
@@ -110,7 +122,7 @@ impl Turn<'_, '_> {
     ) -> Outcome<Attribute> {
         let _naming = match &named {
             None => None,
-            Some(_) => Some(self.server.naming(self.caller.tenant(), self.caller.system()).await),
+            Some(_) => self.naming().await,
         };
         if let Some(name) = &named
             && self.is_taken(name, Some(object.id))?
@@ -149,7 +161,7 @@ impl Turn<'_, '_> {
         object: &Allowed,
         change: impl FnOnce(&mut ObjectMeta) -> Outcome<T> + Send + 'static,
     ) -> Outcome<T> {
-        let (keyring, tenant, system) = (self.server.keyring(), self.caller.tenant(), self.caller.system());
+        let (keyring, tenant, system) = (self.keyring, self.caller.tenant(), self.caller.system());
         let change = |meta: &mut ObjectMeta| change(meta).map_err(Unchanged::Refused);
         keyring.update::<_, Unchanged>(tenant, system, object.id, change).await.map_err(Failure::from)
     }
@@ -170,7 +182,7 @@ impl Turn<'_, '_> {
             apply(meta);
             Ok(())
         };
-        let (keyring, tenant, system) = (self.server.keyring(), self.caller.tenant(), self.caller.system());
+        let (keyring, tenant, system) = (self.keyring, self.caller.tenant(), self.caller.system());
         let changed = match event {
             Event::Destroy => keyring.destroy::<_, Unchanged>(tenant, system, object.id, change).await,
             Event::Activate | Event::Compromise | Event::Deactivate => {

@@ -100,6 +100,16 @@ impl<'o> AnswerWriter<'o> {
         });
     }
 
+    /// Writes an item that succeeded and was undone with its batch (§6.9).
+    pub fn undone(&mut self, head: ItemHead<'_>, message: &str) {
+        self.count += 1;
+        self.writer.structure(Tag::BATCH_ITEM, |writer| {
+            write_head(writer, head);
+            ResultStatus::OperationUndone.write(Tag::RESULT_STATUS, writer);
+            writer.text(Tag::RESULT_MESSAGE, message);
+        });
+    }
+
     /// Where the next item will begin, for [`Self::take_back`].
     pub fn mark(&self) -> usize {
         self.writer.position()
