@@ -1,7 +1,12 @@
 //! The names that live in custody alone: objects, keys of the key table, generations.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+};
 
+use arrayvec::ArrayString;
 use orbital::names::System;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -10,8 +15,15 @@ use crate::error::Error;
 /// A managed object: 122 random bits, written as a UUID (RFC 9562 version 4), which is what KMIP clients expect to see.
 ///
 /// Unguessable, and looked up under its tenant and system only: a foreign id equals an absent one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ObjectId([u8; 16]);
+
+/// Word by word, as hashers take them: every KMIP request looks an object up.
+impl Hash for ObjectId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_chunks().0.iter().for_each(|word| state.write_u64(u64::from_ne_bytes(*word)));
+    }
+}
 
 impl ObjectId {
     /// A new id from the system's random generator.
@@ -34,34 +46,57 @@ impl ObjectId {
     }
 }
 
-/// Where the digits of a UUID stand in its text.
-const GROUPS: [std::ops::Range<usize>; 5] = [0..8, 9..13, 14..18, 19..23, 24..36];
+/// Where the digits of each byte stand in a UUID's text.
+const PAIRS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+/// Where its dashes stand.
+const DASHES: [usize; 4] = [8, 13, 18, 23];
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+/// What is no hexadecimal digit, in [`VALUES`].
+const NO_DIGIT: u8 = 0xff;
+
+/// The value of each hexadecimal digit.
+const VALUES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = DIGITS[value as usize];
+        values[digit as usize] = value;
+        values[digit.to_ascii_uppercase() as usize] = value;
+        value += 1;
+    }
+    values
+};
+
+fn digit(nibble: u8) -> u8 {
+    DIGITS.get(usize::from(nibble)).copied().unwrap_or_default()
+}
+
+fn value(digit: u8) -> u8 {
+    VALUES.get(usize::from(digit)).copied().unwrap_or(NO_DIGIT)
+}
 
 /// An object's id as text, without an allocation: every KMIP operation writes one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct ObjectText([u8; 36]);
+pub struct ObjectText(ArrayString<36>);
 
 impl ObjectId {
     /// The id as a UUID of 36 characters.
     pub fn text(&self) -> ObjectText {
-        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
-        let mut bytes = [b'-'; 36];
-        let mut from = self.0.iter();
-        for group in GROUPS {
-            let (pairs, _) = bytes.get_mut(group).unwrap_or_default().as_chunks_mut::<2>();
-            for (pair, byte) in pairs.iter_mut().zip(&mut from) {
-                *pair = [digit(byte >> 4), digit(byte & 0xf)];
+        let mut text = [b'-'; 36];
+        for (&at, byte) in PAIRS.iter().zip(self.0) {
+            if let Some(pair) = text.get_mut(at..at + 2) {
+                pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
             }
         }
-        ObjectText(bytes)
+        // Hexadecimal digits and dashes: always text.
+        ObjectText(ArrayString::from_byte_string(&text).unwrap_or_default())
     }
 }
 
 impl std::ops::Deref for ObjectText {
     type Target = str;
     fn deref(&self) -> &str {
-        // Hexadecimal digits and dashes: always text.
-        str::from_utf8(&self.0).unwrap_or_default()
+        &self.0
     }
 }
 impl fmt::Debug for ObjectText {
@@ -90,27 +125,18 @@ impl FromStr for ObjectId {
     type Err = BadObjectId;
     fn from_str(text: &str) -> Result<Self, BadObjectId> {
         let text: &[u8; 36] = text.as_bytes().try_into().map_err(|_| BadObjectId)?;
-        if [text[8], text[13], text[18], text[23]] != [b'-'; 4] {
+        let mut bytes = [0u8; 16];
+        let mut all = 0;
+        for (byte, &at) in bytes.iter_mut().zip(&PAIRS) {
+            let Some(&[high, low]) = text.get(at..at + 2) else { return Err(BadObjectId) };
+            let (high, low) = (value(high), value(low));
+            *byte = high << 4 | low;
+            all |= high | low;
+        }
+        if all == NO_DIGIT || DASHES.iter().any(|&at| text.get(at) != Some(&b'-')) {
             return Err(BadObjectId);
         }
-        let mut bytes = [0u8; 16];
-        let mut filled = bytes.iter_mut();
-        for group in GROUPS {
-            let (pairs, _) = text.get(group).unwrap_or_default().as_chunks::<2>();
-            for ([high, low], byte) in pairs.iter().zip(&mut filled) {
-                *byte = hex(*high)? << 4 | hex(*low)?;
-            }
-        }
         Ok(Self(bytes))
-    }
-}
-
-fn hex(digit: u8) -> Result<u8, BadObjectId> {
-    match digit {
-        b'0'..=b'9' => Ok(digit - b'0'),
-        b'a'..=b'f' => Ok(digit - b'a' + 10),
-        b'A'..=b'F' => Ok(digit - b'A' + 10),
-        _ => Err(BadObjectId),
     }
 }
 

@@ -187,7 +187,7 @@ impl Batch<'_> {
         let mark = writer.mark();
         let mut key = Named::Nothing;
         let mut refused = None;
-        let turn = Turn {
+        let mut turn = Turn {
             server: self.server,
             keyring: self.keyring,
             kept: self.kept,
@@ -201,7 +201,7 @@ impl Batch<'_> {
             refused: &mut refused,
             room: 0,
         };
-        let mut outcome = self.execute(item, turn).await;
+        let mut outcome = self.execute(item, &mut turn).await;
         if outcome.is_ok() && writer.len() > self.bytes_max() {
             writer.take_back(mark);
             outcome = Err(self.too_large());
@@ -209,7 +209,7 @@ impl Batch<'_> {
         Attempt { key, refused, outcome }
     }
 
-    async fn execute(&self, item: &RequestItem<'_>, mut turn: Turn<'_, '_>) -> Result<Done, Failure> {
+    async fn execute(&self, item: &RequestItem<'_>, turn: &mut Turn<'_, '_>) -> Result<Done, Failure> {
         if self.server.audit().is_failing() {
             return Err(unrecorded());
         }
@@ -223,8 +223,7 @@ impl Batch<'_> {
             .map_or(0, |_| CHANGE_BYTES_MAX.saturating_add(item.unique_batch_item_id.map_or(0, <[u8]>::len)));
         let taken = turn.writer.len().saturating_add(needed);
         turn.room = self.bytes_max().checked_sub(taken).ok_or_else(|| self.too_large())?;
-        let request = item.request(self.message.header.version).map_err(|error| refusal::of_wire(&error))?;
-        ops::perform(turn, request, admission.epoch()).await
+        ops::perform(turn, item, admission.epoch()).await
     }
 
     /// KMIP 1.4 §6.3: a client may ask for less than the server's own limit, never for more.

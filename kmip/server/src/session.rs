@@ -3,7 +3,14 @@
 //! Requests that have arrived together are answered together, in one write. Both buffers are wiped after each round: they hold
 //! plaintext and key material. The session holds no other state; nothing survives from one request to the next.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use kmip::{
     Tag, WireError,
@@ -52,7 +59,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         output: vec![],
         large: None,
     };
-    let end = session.rounds(&mut stream).await;
+    let Err(end) = session.rounds(&mut stream).await;
     tracing::debug!(?end, "a KMIP connection ended");
     session.output.zeroize();
     // The client may be gone, or not read: a polite end is worth one second.
@@ -71,33 +78,43 @@ struct Session<'s> {
 }
 
 impl Session<'_> {
-    async fn rounds<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S) -> End {
+    /// Goes on until the connection ends, and says why it did.
+    async fn rounds<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S) -> Result<Infallible, End> {
         let entered = self.entered;
         let limits = *self.server.limits();
         let limit = limits.idle_timeout;
-        let mut watch = std::pin::pin!(sleep_until(Instant::now() + limit));
-        let mut closed = std::pin::pin!(entered.closed());
+        let mut watch = pin!(sleep_until(Instant::now() + limit));
+        let mut closed = pin!(entered.closed());
         let mut active = Instant::now();
+        let mut armed = false;
         loop {
             if entered.is_closed() {
-                return End::Closed;
+                return Err(End::Closed);
             }
             let began = self.input.began;
             let (since, limit) = began.map_or((active, limit), |began| (began, limits.transfer_timeout));
-            // Bytes that are there already come first: who is served without pause is asked about nothing else.
-            let read = tokio::select! {
-                biased;
-                read = self.read(stream) => read,
-                () = &mut closed => return End::Closed,
-                () = idle(&mut watch, since, limit) => return End::Idle,
+            // What ends a connection was asked before, as a rule, and wakes this task: it is asked again once something did.
+            let mut quiet = armed && began.is_none() && !watch.is_elapsed();
+            let read = {
+                let mut read = pin!(self.read(stream));
+                let mut idle = pin!(idle(&mut watch, since, limit));
+                // Bytes that are there already come first: who is served without pause is asked about nothing else.
+                poll_fn(|cx| match read.as_mut().poll(cx) {
+                    Poll::Ready(read) => Poll::Ready(read.map_err(|_| End::Gone)),
+                    Poll::Pending if std::mem::take(&mut quiet) => Poll::Pending,
+                    Poll::Pending if closed.as_mut().poll(cx).is_ready() => Poll::Ready(Err(End::Closed)),
+                    Poll::Pending => {
+                        armed = true;
+                        idle.as_mut().poll(cx).map(|()| Err(End::Idle))
+                    }
+                })
+                .await
             };
-            if !matches!(read, Ok(1..)) {
-                return End::Gone;
+            if read? == 0 {
+                return Err(End::Gone);
             }
-            match self.answer_all(stream, &mut watch).await {
-                Ok(Some(answered)) => active = answered,
-                Ok(None) => {}
-                Err(end) => return end,
+            if let Some(answered) = self.answer_all(stream, &mut watch).await? {
+                active = answered;
             }
             self.input.begun();
         }
@@ -159,15 +176,21 @@ impl Session<'_> {
         watch: &mut Pin<&mut Sleep>,
     ) -> Result<(), End> {
         let limit = self.server.limits().transfer_timeout;
-        let send = async {
-            stream.write_all(&self.output).await?;
-            stream.flush().await
-        };
-        let sent = tokio::select! {
-            biased;
-            sent = send => sent.map_err(|_| End::Gone),
-            () = self.entered.closed() => Err(End::Closed),
-            () = idle(watch, answered, limit) => Err(End::Idle),
+        let sent = {
+            let mut send = pin!(async {
+                stream.write_all(&self.output).await?;
+                stream.flush().await
+            });
+            // Most answers fit what the connection takes at once.
+            match poll_fn(|cx| Poll::Ready(send.as_mut().poll(cx))).await {
+                Poll::Ready(sent) => sent.map_err(|_| End::Gone),
+                Poll::Pending => tokio::select! {
+                    biased;
+                    sent = send => sent.map_err(|_| End::Gone),
+                    () = self.entered.closed() => Err(End::Closed),
+                    () = idle(watch, answered, limit) => Err(End::Idle),
+                },
+            }
         };
         self.output.fill(0);
         self.output.clear();
@@ -311,9 +334,9 @@ mod tests {
     /// A session with a client that has `room` bytes before it must read.
     async fn session(
         room: usize,
-        transfer_timeout: Duration,
+        limits: crate::Limits,
     ) -> (Rig, Arc<Entered>, tokio::io::DuplexStream, tokio::task::JoinHandle<()>) {
-        let rig = Rig::with_limits(crate::Limits { transfer_timeout, ..crate::Limits::default() }).await;
+        let rig = Rig::with_limits(limits).await;
         let entered = Arc::new(rig.server.connections().enter(*rig.caller.tenant()).unwrap());
         let (client, stream) = tokio::io::duplex(room);
         let (server, caller, mine) = (rig.server.clone(), rig.caller.clone(), entered.clone());
@@ -323,7 +346,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_that_was_begun_must_come_to_its_end() {
-        let (_rig, _entered, mut client, ended) = session(READ_BYTES, SOON).await;
+        let limits = crate::Limits { transfer_timeout: SOON, ..crate::Limits::default() };
+        let (_rig, _entered, mut client, ended) = session(READ_BYTES, limits).await;
         client.write_all(&frame(64)[..40]).await.unwrap();
         // Not after the ten minutes for which it might be idle.
         tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap().unwrap();
@@ -331,7 +355,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tenant_has_so_many_places_for_large_requests() {
-        let (_rig, entered, mut client, _ended) = session(512 * 1024, Duration::from_secs(600)).await;
+        let (_rig, entered, mut client, _ended) = session(512 * 1024, crate::Limits::default()).await;
         let taken = entered
             .large()
             .clone()
@@ -347,10 +371,39 @@ mod tests {
 
     #[tokio::test]
     async fn a_stop_reaches_who_does_not_read() {
-        let (rig, _entered, mut client, ended) = session(64, Duration::from_secs(600)).await;
+        let (rig, _entered, mut client, ended) = session(64, crate::Limits::default()).await;
         // The first byte of the answer is there: the session waits for room for the rest.
         client.write_all(&frame(64)).await.unwrap();
         client.read_exact(&mut [0; 1]).await.unwrap();
+        assert_eq!(rig.server.close_tenant(rig.caller.tenant()), 1);
+        tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap().unwrap();
+    }
+
+    /// Some requests, each answered before the next.
+    async fn serve_some(client: &mut tokio::io::DuplexStream) {
+        let none = kmip::ops::discover_versions::Request { protocol_versions: vec![] };
+        let request = kmip::client::request(kmip::ProtocolVersion::V1_4, &kmip::ops::Request::DiscoverVersions(none));
+        for _ in 0..3 {
+            client.write_all(&request).await.unwrap();
+            let mut header = [0; HEADER_BYTES];
+            client.read_exact(&mut header).await.unwrap();
+            let whole = kmip::client::answer_len(&header).unwrap();
+            client.read_exact(&mut vec![0; whole - HEADER_BYTES]).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn who_was_served_and_falls_silent_is_let_go() {
+        let limits = crate::Limits { idle_timeout: SOON, ..crate::Limits::default() };
+        let (_rig, _entered, mut client, ended) = session(READ_BYTES, limits).await;
+        serve_some(&mut client).await;
+        tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_stop_reaches_who_was_served_and_waits() {
+        let (rig, _entered, mut client, ended) = session(READ_BYTES, crate::Limits::default()).await;
+        serve_some(&mut client).await;
         assert_eq!(rig.server.close_tenant(rig.caller.tenant()), 1);
         tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap().unwrap();
     }

@@ -6,7 +6,7 @@
 use aws_lc_rs::{
     cipher::{
         AES_128, AES_192, AES_256, Algorithm, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext,
-        PaddedBlockDecryptingKey, PaddedBlockEncryptingKey, UnboundCipherKey,
+        StreamingDecryptingKey, StreamingEncryptingKey, UnboundCipherKey,
     },
     error::Unspecified,
     iv::FixedLength,
@@ -109,50 +109,71 @@ impl Block {
         self.check_iv(iv)?;
         self.check_length(text.len())?;
         let key = self.key(key)?;
-        // Room for the padding, so that growing never leaves a copy of the plaintext behind.
-        let mut bytes = Vec::with_capacity(text.len() + BLOCK_BYTES);
-        bytes.extend_from_slice(text);
         let context = iv.map_or(EncryptionContext::None, |iv| EncryptionContext::Iv128(FixedLength::from(iv)));
-        let encrypted = match (self.padding, self.chaining) {
-            (Padding::Pkcs5, Chaining::Ecb) => {
-                PaddedBlockEncryptingKey::ecb_pkcs7(key).and_then(|key| key.less_safe_encrypt(&mut bytes, context))
-            }
-            (Padding::Pkcs5, _) => {
-                PaddedBlockEncryptingKey::cbc_pkcs7(key).and_then(|key| key.less_safe_encrypt(&mut bytes, context))
-            }
-            (Padding::None, chaining) => {
-                encrypting(chaining, key).and_then(|key| key.less_safe_encrypt(&mut bytes, context))
-            }
+        let encrypted = match self.padding {
+            Padding::Pkcs5 => pad(self.chaining, key, context, text),
+            Padding::None => encrypting(self.chaining, key).and_then(|key| {
+                let mut bytes = text.to_vec();
+                key.less_safe_encrypt(&mut bytes, context).map(|_| bytes)
+            }),
         };
-        encrypted.map_err(|_| Error::Seal)?;
-        Ok(bytes)
+        encrypted.map_err(|_| Error::Seal)
     }
 
     /// Plaintext without its padding.
     pub(crate) fn decrypt(self, key: &[u8], iv: Iv<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
         self.check_iv(iv)?;
         self.check_length(sealed.len())?;
-        let refused = |_| self.error("the data was not encrypted under this key, or was changed");
         let key = self.key(key)?;
-        let mut bytes = Zeroizing::new(sealed.to_vec());
         let context = iv.map_or(DecryptionContext::None, |iv| DecryptionContext::Iv128(FixedLength::from(iv)));
-        let text = match (self.padding, self.chaining) {
-            (Padding::Pkcs5, Chaining::Ecb) => {
-                let key = PaddedBlockDecryptingKey::ecb_pkcs7(key).map_err(|_| Error::Seal)?;
-                key.decrypt(&mut bytes, context).map_err(refused)?.len()
-            }
-            (Padding::Pkcs5, _) => {
-                let key = PaddedBlockDecryptingKey::cbc_pkcs7(key).map_err(|_| Error::Seal)?;
-                key.decrypt(&mut bytes, context).map_err(refused)?.len()
-            }
-            (Padding::None, chaining) => {
-                let key = decrypting(chaining, key).map_err(|_| Error::Seal)?;
-                key.decrypt(&mut bytes, context).map_err(refused)?.len()
+        let text = match self.padding {
+            Padding::Pkcs5 => unpad(self.chaining, key, context, sealed),
+            Padding::None => {
+                let mut bytes = Zeroizing::new(sealed.to_vec());
+                decrypting(self.chaining, key)
+                    .and_then(|key| key.decrypt(&mut bytes, context).map(|_| ()))
+                    .map(|()| bytes)
             }
         };
-        bytes.truncate(text);
-        Ok(bytes)
+        text.map_err(|_| self.error("the data was not encrypted under this key, or was changed"))
     }
+}
+
+/// Encrypts with padding. The streaming cipher makes the one key schedule that it needs, where the other interface makes both and wipes
+/// both: more work than the cipher of a short message.
+fn pad(
+    chaining: Chaining,
+    key: UnboundCipherKey,
+    context: EncryptionContext,
+    text: &[u8],
+) -> Result<Vec<u8>, Unspecified> {
+    let mut key = match chaining {
+        Chaining::Ecb => StreamingEncryptingKey::ecb_pkcs7(key)?,
+        _ => StreamingEncryptingKey::less_safe_cbc_pkcs7(key, context)?,
+    };
+    let mut bytes = vec![0; text.len() + BLOCK_BYTES];
+    let whole = key.update(text, &mut bytes)?.written().len();
+    let (_, last) = key.finish(bytes.get_mut(whole..).ok_or(Unspecified)?)?;
+    let length = whole + last.written().len();
+    bytes.truncate(length);
+    Ok(bytes)
+}
+
+fn unpad(
+    chaining: Chaining,
+    key: UnboundCipherKey,
+    context: DecryptionContext,
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, Unspecified> {
+    let mut key = match chaining {
+        Chaining::Ecb => StreamingDecryptingKey::ecb_pkcs7(key, context)?,
+        _ => StreamingDecryptingKey::cbc_pkcs7(key, context)?,
+    };
+    let mut bytes = Zeroizing::new(vec![0; sealed.len() + BLOCK_BYTES]);
+    let whole = key.update(sealed, &mut bytes)?.written().len();
+    let length = whole + key.finish(bytes.get_mut(whole..).ok_or(Unspecified)?)?.written().len();
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
 fn encrypting(chaining: Chaining, key: UnboundCipherKey) -> Result<EncryptingKey, Unspecified> {

@@ -1,8 +1,12 @@
 //! A tenant's gate: the stops that are set, the epoch, the generation, the lease's deadline, each one atomic word.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, AtomicU64, Ordering},
+};
 
 use crate::{
+    clock::Clock,
     guards,
     names::{Epoch, Generation},
 };
@@ -124,15 +128,17 @@ pub struct Gate {
     pub(super) epoch: AtomicU64,
     pub(super) generation: AtomicU64,
     pub(super) lease_until_ms: AtomicU64,
+    clock: Arc<dyn Clock>,
 }
 
 impl Gate {
-    pub(super) fn new(opening: Opening) -> Self {
+    pub(super) fn new(opening: Opening, clock: Arc<dyn Clock>) -> Self {
         Self {
             stops: AtomicU32::new(opening.stops.0),
             epoch: AtomicU64::new(opening.epoch.0),
             generation: AtomicU64::new(opening.generation.0),
             lease_until_ms: AtomicU64::new(opening.lease_until_ms),
+            clock,
         }
     }
     pub fn stops(&self) -> Stops {
@@ -158,10 +164,10 @@ impl Gate {
         }
     }
 
-    pub(super) fn check(&self, purpose: Purpose, now_ms: u64) -> Result<(), Refused> {
+    pub(super) fn check(&self, purpose: Purpose) -> Result<(), Refused> {
         self.check_stops(purpose)?;
         let until_ms = self.lease_until_ms();
-        if until_ms != LEASE_UNLIMITED && guards::past(until_ms, now_ms) {
+        if until_ms != LEASE_UNLIMITED && guards::past(until_ms, self.clock.boottime_ms()) {
             return Err(Refused { why: Stop::LeaseOver });
         }
         Ok(())

@@ -113,7 +113,6 @@ pub struct Borrow {
     drafted: Option<Arc<ObjectMeta>>,
     gate: Arc<Gate>,
     purpose: Purpose,
-    clock: Arc<dyn Clock>,
 }
 
 impl Borrow {
@@ -143,7 +142,7 @@ impl Borrow {
     }
     /// The second check: gives the output free only if the gate is still open.
     pub fn finish<T>(self, output: Pending<T>) -> Result<T, Refused> {
-        self.gate.check(self.purpose, self.clock.boottime_ms())?;
+        self.gate.check(self.purpose)?;
         Ok(output.0)
     }
 }
@@ -212,7 +211,7 @@ impl KeyTable {
         }
         let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
         let mut next = Quick::clone(&tenants);
-        next.insert(tenant, Arc::new(Tenant { gate: Arc::new(Gate::new(opening)), shards }));
+        next.insert(tenant, Arc::new(Tenant { gate: Arc::new(Gate::new(opening, self.clock.clone())), shards }));
         self.tenants.store(Arc::new(next));
         true
     }
@@ -232,7 +231,7 @@ impl KeyTable {
         let tenants = self.tenants.load();
         let tenant = tenants.get(tenant).ok_or(Refused { why: Stop::Sealed })?;
         let (epoch, generation) = (tenant.gate.epoch(), tenant.gate.generation());
-        tenant.gate.check(purpose, self.clock.boottime_ms())?;
+        tenant.gate.check(purpose)?;
         Ok(Admission { gate: tenant.gate.clone(), epoch, generation })
     }
 
@@ -252,11 +251,11 @@ impl KeyTable {
         let held = slot.read_arc();
         // Checked again under the lock, and now the lease too: a kill that came in between has set the fence before it waits for this
         // lock.
-        tenant.gate.check(purpose, self.clock.boottime_ms())?;
+        tenant.gate.check(purpose)?;
         if held.secret.is_none() || held.system.as_ref() != system {
             return Err(Unborrowed::Miss);
         }
-        Ok(Borrow { held, drafted: None, gate: tenant.gate.clone(), purpose, clock: self.clock.clone() })
+        Ok(Borrow { held, drafted: None, gate: tenant.gate.clone(), purpose })
     }
 
     /// Puts an unsealed key into the table, if no kill came since its unseal `began`: late unseals are refused here.
@@ -270,7 +269,7 @@ impl KeyTable {
         if !guards::same_generation(began, now) {
             return Err(Error::Stale { began, now });
         }
-        tenant.gate.check(Purpose::Process, self.clock.boottime_ms())?;
+        tenant.gate.check(Purpose::Process)?;
         let held =
             Held { secret: Some(entry.secret), system: entry.system, meta: entry.meta, revision: entry.revision };
         let before = slots.insert(entry.key, Arc::new(RwLock::new(held)));

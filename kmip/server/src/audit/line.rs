@@ -45,7 +45,9 @@ impl Record<'_> {
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') && text.len() <= KEY_TEXT_MAX {
+    // Without an early end, so that many bytes are looked at at once.
+    let plain = text.bytes().fold(true, |plain, byte| plain & (byte.is_ascii_alphanumeric() | (byte == b'-')));
+    if plain && text.len() <= KEY_TEXT_MAX {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
@@ -56,19 +58,7 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
 }
 
 fn write_number(out: &mut Vec<u8>, number: u64) {
-    let start = out.len();
-    let mut rest = number;
-    loop {
-        // A digit fits a byte.
-        out.push(b'0' + u8::try_from(rest % 10).unwrap_or_default());
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if let Some(digits) = out.get_mut(start..) {
-        digits.reverse();
-    }
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// The first line of a file that goes on from another.

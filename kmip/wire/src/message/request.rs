@@ -5,7 +5,7 @@ use crate::{
     error::WireError,
     ops,
     tables::{BatchErrorContinuation, ProtocolVersion, Tag},
-    ttlv::{DateTime, Enumeration, Item, Limits, Open, Shape, Structure, Value, Writer, many, one, parse, record},
+    ttlv::{DateTime, Enumeration, Item, Limits, Open, Structure, Value, Writer, parse, record},
 };
 
 record! {
@@ -79,15 +79,15 @@ pub struct RequestMessage<'a> {
     pub items: Vec<RequestItem<'a>>,
 }
 
-const MESSAGE: &Shape =
-    &[one(Tag::REQUEST_HEADER, ProtocolVersion::V1_0), many(Tag::BATCH_ITEM, ProtocolVersion::V1_0)];
-
-const ITEM: &Shape = &[
-    one(Tag::OPERATION, ProtocolVersion::V1_0),
-    one(Tag::UNIQUE_BATCH_ITEM_ID, ProtocolVersion::V1_0),
-    one(Tag::REQUEST_PAYLOAD, ProtocolVersion::V1_0),
-    one(Tag::MESSAGE_EXTENSION, ProtocolVersion::V1_0),
-];
+record! {
+    /// A batch item as it came (§6.15).
+    struct Head<'a> {
+        opt operation: Enumeration = OPERATION V1_0,
+        opt unique_batch_item_id: &'a [u8] = UNIQUE_BATCH_ITEM_ID V1_0,
+        opt request_payload: Item<'a> = REQUEST_PAYLOAD V1_0,
+        opt message_extension: Extension<'a> = MESSAGE_EXTENSION V1_0,
+    }
+}
 
 record! {
     struct Extension<'a> {
@@ -113,9 +113,20 @@ impl<'a> RequestMessage<'a> {
         if !version.is_understood() {
             return Err(WireError::Version { found: version });
         }
-        let fields = root.fields(MESSAGE, version)?;
-        let header: RequestHeader<'a> = fields.need_value(Tag::REQUEST_HEADER, version)?;
-        let found = fields.all(Tag::BATCH_ITEM).count();
+        let (mut header, mut items, mut found) = (None, Vec::with_capacity(1), 0);
+        for item in root.items() {
+            match item.tag {
+                Tag::REQUEST_HEADER => root.fill(&mut header, item.tag, RequestHeader::read(&item, version)?)?,
+                Tag::BATCH_ITEM => {
+                    found += 1;
+                    if found <= BATCH_ITEMS_MAX {
+                        items.push(read_item(&item, version)?);
+                    }
+                }
+                unknown => root.unknown(unknown, version)?,
+            }
+        }
+        let header = root.need(Tag::REQUEST_HEADER, header)?;
         if found > BATCH_ITEMS_MAX {
             return Err(WireError::BatchTooLarge { max: BATCH_ITEMS_MAX, found });
         }
@@ -124,10 +135,6 @@ impl<'a> RequestMessage<'a> {
         }
         if let Some(size) = header.maximum_response_size.filter(|&size| size <= 0) {
             return Err(WireError::OutOfRange { field: Tag::MAXIMUM_RESPONSE_SIZE, found: i64::from(size) });
-        }
-        let mut items = Vec::with_capacity(found);
-        for item in fields.all(Tag::BATCH_ITEM) {
-            items.push(read_item(&item, version)?);
         }
         if found > 1 && !have_own_ids(&items) {
             return Err(WireError::BatchItemId);
@@ -138,16 +145,18 @@ impl<'a> RequestMessage<'a> {
 
 /// Reads an item's head. Faults of the head itself fail the message, faults of the payload wait in it.
 fn read_item<'a>(item: &Item<'a>, version: ProtocolVersion) -> Result<RequestItem<'a>, WireError> {
-    let fields = item.structure()?.fields(ITEM, version)?;
-    let operation: Option<Enumeration> = fields.opt_value(Tag::OPERATION, version)?;
-    let unique_batch_item_id = fields.opt_value(Tag::UNIQUE_BATCH_ITEM_ID, version)?;
-    let payload = fields.need_value(Tag::REQUEST_PAYLOAD, version);
+    let item = Head::read(item, version)?;
     // §6.16: a critical extension that is not understood rejects the entire message, another one is as if it were absent.
-    let extension: Option<Extension<'a>> = fields.opt_value(Tag::MESSAGE_EXTENSION, version)?;
-    if extension.is_some_and(|extension| extension.criticality_indicator) {
+    if item.message_extension.is_some_and(|extension| extension.criticality_indicator) {
         return Err(WireError::Unsupported { what: "a critical Message Extension" });
     }
-    Ok(RequestItem { operation: operation.map(|code| code.0), unique_batch_item_id, payload })
+    let missing = WireError::Missing { structure: Tag::BATCH_ITEM, field: Tag::REQUEST_PAYLOAD };
+    let payload = item.request_payload.ok_or(missing).and_then(|payload| payload.structure());
+    Ok(RequestItem {
+        operation: item.operation.map(|code| code.0),
+        unique_batch_item_id: item.unique_batch_item_id,
+        payload,
+    })
 }
 
 /// §7.2: with more than one item each needs an ID, and answers can only be told apart if the IDs differ.

@@ -5,7 +5,7 @@ use std::str;
 use super::{DEPTH_MAX, HEADER_BYTES, Kind, Limits};
 use crate::{
     error::WireError,
-    tables::{Tag, tags},
+    tables::{ProtocolVersion, Tag, tags},
 };
 
 /// How many bytes the frame that begins with `header` has, header included.
@@ -32,7 +32,7 @@ pub fn parse<'a>(frame: &'a [u8], limits: &Limits) -> Result<Structure<'a>, Wire
     if frame.len() > limits.message_bytes {
         return Err(WireError::TooLarge { found: frame.len() as u64, max: limits.message_bytes });
     }
-    let root = Head::at(frame, 0, frame.len())?;
+    let (root, _) = Head::with_value(frame, 0, frame.len())?;
     if root.kind != Kind::Structure {
         return Err(WireError::WrongKind { field: root.tag, expected: Kind::Structure, found: root.kind });
     }
@@ -62,15 +62,23 @@ impl Head {
         Ok(Self { tag: Tag(u32::from_be_bytes([0, a, b, c])), kind, length: u32::from_be_bytes([l0, l1, l2, l3]) })
     }
 
-    /// The head at `at` of a container that ends at `end`, whose value fits into it.
-    fn at(frame: &[u8], at: usize, end: usize) -> Result<Self, WireError> {
-        let has = end.saturating_sub(at) as u64;
-        let Some(header) = frame.get(at..end).and_then(<[u8]>::first_chunk::<HEADER_BYTES>) else {
-            return Err(WireError::Truncated { at, needs: HEADER_BYTES as u64, has });
+    /// The head at `at` of a container that ends at `end`, and its value with the padding, which fits into it.
+    #[inline]
+    fn with_value(frame: &[u8], at: usize, end: usize) -> Result<(Self, &[u8]), WireError> {
+        let rest = frame.get(at..end).unwrap_or_default();
+        let Some((header, rest)) = rest.split_first_chunk::<HEADER_BYTES>() else {
+            return Err(WireError::Truncated { at, needs: HEADER_BYTES as u64, has: rest.len() as u64 });
         };
         let head = Self::of(header, at)?;
-        let needs = HEADER_BYTES as u64 + head.padded() as u64;
-        if needs > has { Err(WireError::Truncated { at, needs, has }) } else { Ok(head) }
+        let Some(value) = rest.get(..head.padded()) else {
+            let (header, needs) = (HEADER_BYTES as u64, head.padded() as u64);
+            return Err(WireError::Truncated { at, needs: header + needs, has: header + rest.len() as u64 });
+        };
+        Ok((head, value))
+    }
+
+    fn bad_length(self, at: usize) -> WireError {
+        WireError::BadLength { at, tag: self.tag, found: u64::from(self.length) }
     }
 
     /// Bytes of the value with its padding to a multiple of eight.
@@ -96,46 +104,49 @@ fn check(frame: &[u8], limits: &Limits) -> Result<(), WireError> {
         if items > limits.items {
             return Err(WireError::TooManyItems { at, max: limits.items });
         }
-        let head = Head::at(frame, at, end)?;
+        let (head, value) = Head::with_value(frame, at, end)?;
         if head.kind == Kind::Structure {
-            check_length(head, at)?;
+            if !head.length.is_multiple_of(8) {
+                return Err(head.bad_length(at));
+            }
             match ends.get_mut(depth) {
                 Some(slot) if depth < depth_max => *slot = end,
                 _ => return Err(WireError::TooDeep { at, max: depth_max }),
             }
             depth += 1;
             at += HEADER_BYTES;
-            end = at + head.length as usize;
+            end = at + value.len();
         } else {
-            let value = frame.get(at + HEADER_BYTES..at + HEADER_BYTES + head.padded()).unwrap_or_default();
-            check_length(head, at)?;
             check_value(head, value, at)?;
-            at += HEADER_BYTES + head.padded();
+            at += HEADER_BYTES + value.len();
         }
     }
 }
 
-fn check_length(head: Head, at: usize) -> Result<(), WireError> {
-    let fits = match head.kind {
-        Kind::Integer | Kind::Enumeration | Kind::Interval => head.length == 4,
-        Kind::LongInteger | Kind::Boolean | Kind::DateTime => head.length == 8,
-        Kind::BigInteger => head.length > 0 && head.length.is_multiple_of(8),
-        Kind::Structure => head.length.is_multiple_of(8),
-        Kind::TextString | Kind::ByteString => true,
+/// Length, padding and form of a value, given with its padding.
+fn check_value(head: Head, padded: &[u8], at: usize) -> Result<(), WireError> {
+    // The last eight bytes: all of most values.
+    let last = padded.last_chunk().map_or(0, |&last| u64::from_be_bytes(last));
+    let (fits, padding) = match head.kind {
+        Kind::Integer | Kind::Enumeration | Kind::Interval => (head.length == 4, last << 32),
+        Kind::LongInteger | Kind::DateTime | Kind::Boolean => (head.length == 8, 0),
+        Kind::BigInteger => (head.length > 0 && head.length.is_multiple_of(8), 0),
+        Kind::TextString | Kind::ByteString if head.length.is_multiple_of(8) => (true, 0),
+        Kind::TextString | Kind::ByteString | Kind::Structure => (true, last << (8 * (head.length % 8))),
     };
-    if fits { Ok(()) } else { Err(WireError::BadLength { at, tag: head.tag, found: u64::from(head.length) }) }
-}
-
-fn check_value(head: Head, value: &[u8], at: usize) -> Result<(), WireError> {
-    let (value, padding) = value.split_at_checked(head.length as usize).unwrap_or((value, &[]));
-    if padding.iter().any(|&byte| byte != 0) {
+    if !fits {
+        return Err(head.bad_length(at));
+    }
+    if padding != 0 {
         return Err(WireError::BadPadding { at, tag: head.tag });
     }
     match head.kind {
-        Kind::Boolean if !matches!(value, [0, 0, 0, 0, 0, 0, 0, 0 | 1]) => {
-            Err(WireError::BadBoolean { at, tag: head.tag })
+        Kind::Boolean if last > 1 => Err(WireError::BadBoolean { at, tag: head.tag }),
+        Kind::TextString => {
+            let text = padded.get(..head.length as usize).unwrap_or_default();
+            let is_text = text.is_ascii() || str::from_utf8(text).is_ok();
+            if is_text { Ok(()) } else { Err(WireError::BadText { at, tag: head.tag }) }
         }
-        Kind::TextString if str::from_utf8(value).is_err() => Err(WireError::BadText { at, tag: head.tag }),
         _ => Ok(()),
     }
 }
@@ -161,6 +172,27 @@ impl<'a> Structure<'a> {
     pub fn items(&self) -> Items<'a> {
         Items { rest: self.bytes }
     }
+
+    /// Fills the place of a field that may come once.
+    pub(crate) fn fill<T>(&self, place: &mut Option<T>, field: Tag, value: T) -> Result<(), WireError> {
+        match place.replace(value) {
+            None => Ok(()),
+            Some(_) => Err(WireError::Twice { structure: self.tag, field }),
+        }
+    }
+
+    /// What the place of a required field holds.
+    pub(crate) fn need<T>(&self, field: Tag, found: Option<T>) -> Result<T, WireError> {
+        found.ok_or(WireError::Missing { structure: self.tag, field })
+    }
+
+    /// A field that `version` does not define here: an error, unless that version is one that we do not know ourselves.
+    pub(crate) fn unknown(&self, field: Tag, version: ProtocolVersion) -> Result<(), WireError> {
+        if version.is_served() {
+            return Err(WireError::UnknownField { structure: self.tag, field, version });
+        }
+        Ok(())
+    }
 }
 
 /// Walks the fields of a structure.
@@ -173,11 +205,15 @@ impl<'a> Iterator for Items<'a> {
     type Item = Item<'a>;
 
     fn next(&mut self) -> Option<Item<'a>> {
-        let head = Head::at(self.rest, 0, self.rest.len()).ok()?;
-        let (item, rest) = self.rest.split_at_checked(HEADER_BYTES + head.padded())?;
+        let (&[a, b, c, kind, l0, l1, l2, l3], rest) = self.rest.split_first_chunk::<HEADER_BYTES>()?;
+        let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+        let (padded, rest) = rest.split_at_checked(length.next_multiple_of(8))?;
         self.rest = rest;
-        let value = item.get(HEADER_BYTES..HEADER_BYTES + head.length as usize)?;
-        Some(Item { tag: head.tag, kind: head.kind, value })
+        Some(Item {
+            tag: Tag(u32::from_be_bytes([0, a, b, c])),
+            kind: Kind::from_byte(kind)?,
+            value: padded.get(..length)?,
+        })
     }
 }
 
@@ -253,7 +289,7 @@ impl<'a> Item<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{tables::ProtocolVersion, ttlv::Writer};
+    use crate::ttlv::Writer;
 
     const TAG: Tag = Tag(0x42_0020);
 

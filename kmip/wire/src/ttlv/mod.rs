@@ -6,12 +6,10 @@
 
 mod decode;
 mod encode;
-mod shape;
 mod value;
 
 pub use decode::{Item, Items, Structure, frame_len, parse};
 pub use encode::{Open, Writer, make_room};
-pub use shape::{Field, Fields, Shape, many, one};
 pub(crate) use value::record;
 pub use value::{DateTime, Enumeration, Interval, LongInteger, Record, Value};
 

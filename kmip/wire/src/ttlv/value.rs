@@ -86,15 +86,18 @@ impl<'a> Value<'a> for Item<'a> {
 impl<'a> Value<'a> for ProtocolVersion {
     fn read(item: &Item<'a>, _: ProtocolVersion) -> Result<Self, WireError> {
         let structure = item.structure()?;
-        let part = |tag| {
-            let mut found = structure.items().filter(|item| item.tag == tag);
-            let item = found.next().ok_or(WireError::Missing { structure: structure.tag(), field: tag })?;
-            match found.next() {
-                Some(_) => Err(WireError::Twice { structure: structure.tag(), field: tag }),
-                None => item.integer(),
-            }
-        };
-        Ok(Self { major: part(Tag::PROTOCOL_VERSION_MAJOR)?, minor: part(Tag::PROTOCOL_VERSION_MINOR)? })
+        let (mut major, mut minor) = (None, None);
+        for item in structure.items() {
+            let part = match item.tag {
+                Tag::PROTOCOL_VERSION_MAJOR => &mut major,
+                Tag::PROTOCOL_VERSION_MINOR => &mut minor,
+                // The version says which fields are known: before it is read, none is an error.
+                _ => continue,
+            };
+            structure.fill(part, item.tag, item.integer()?)?;
+        }
+        let major = structure.need(Tag::PROTOCOL_VERSION_MAJOR, major)?;
+        Ok(Self { major, minor: structure.need(Tag::PROTOCOL_VERSION_MINOR, minor)? })
     }
 
     fn write(&self, tag: Tag, writer: &mut Writer<'_>) {
@@ -107,7 +110,10 @@ impl<'a> Value<'a> for ProtocolVersion {
 
 /// Declares a structure of the specification as a table: field, type, tag, the version that brought it, in the specified order.
 ///
-/// `need` is a required field, `opt` an optional one, `many` one that may be repeated. The order of the table is the order on the wire.
+/// `need` is a required field, `opt` an optional one, `many` one that may be repeated. The order of the table is the order on the wire:
+/// encoders follow it, because real clients decode by position. The decoder takes any order in one walk, refuses a field that came
+/// twice, and refuses an unknown one, unless the message is of a minor version that we do not know, whose new fields are ignored
+/// (KMIP 1.4 §11.1).
 macro_rules! record {
     (
         $(#[$doc:meta])*
@@ -120,20 +126,22 @@ macro_rules! record {
             $($(#[$field_doc])* pub $field: $crate::ttlv::record!(@type $card $type),)*
         }
 
-        impl $(<$life>)? $name $(<$life>)? {
-            /// The fields in the specification's order.
-            $vis const SHAPE: &'static $crate::ttlv::Shape = &[
-                $($crate::ttlv::record!(@shape $card $tag $since),)*
-            ];
-        }
-
         impl<'a> $crate::ttlv::Record<'a> for $crate::ttlv::record!(@self $name $($life)?) {
             fn read_fields(
                 structure: $crate::ttlv::Structure<'a>,
                 version: $crate::ProtocolVersion,
             ) -> Result<Self, $crate::WireError> {
-                let fields = structure.fields(Self::SHAPE, version)?;
-                Ok(Self { $($field: $crate::ttlv::record!(@read $card fields $tag version),)* })
+                $(let mut $field = $crate::ttlv::record!(@slot $card $type);)*
+                for item in structure.items() {
+                    match item.tag {
+                        $($crate::Tag::$tag if version.knows($crate::ProtocolVersion::$since) => {
+                            let value = <$type as $crate::ttlv::Value>::read(&item, version)?;
+                            $crate::ttlv::record!(@fill $card $field, structure, item.tag, value);
+                        })*
+                        unknown => structure.unknown(unknown, version)?,
+                    }
+                }
+                Ok(Self { $($field: $crate::ttlv::record!(@filled $card $field, structure, $tag),)* })
             }
 
             fn write_fields(&self, writer: &mut $crate::ttlv::Writer<'_>) {
@@ -161,15 +169,14 @@ macro_rules! record {
     (@type need $type:ty) => { $type };
     (@type opt $type:ty) => { Option<$type> };
     (@type many $type:ty) => { Vec<$type> };
-    (@shape many $tag:ident $since:ident) => {
-        $crate::ttlv::many($crate::Tag::$tag, $crate::ProtocolVersion::$since)
+    (@slot many $type:ty) => { Vec::<$type>::new() };
+    (@slot $card:ident $type:ty) => { None::<$type> };
+    (@fill many $slot:ident, $structure:ident, $tag:expr, $value:ident) => { $slot.push($value) };
+    (@fill $card:ident $slot:ident, $structure:ident, $tag:expr, $value:ident) => {
+        $structure.fill(&mut $slot, $tag, $value)?
     };
-    (@shape $card:ident $tag:ident $since:ident) => {
-        $crate::ttlv::one($crate::Tag::$tag, $crate::ProtocolVersion::$since)
-    };
-    (@read need $fields:ident $tag:ident $version:ident) => { $fields.need_value($crate::Tag::$tag, $version)? };
-    (@read opt $fields:ident $tag:ident $version:ident) => { $fields.opt_value($crate::Tag::$tag, $version)? };
-    (@read many $fields:ident $tag:ident $version:ident) => { $fields.many_values($crate::Tag::$tag, $version)? };
+    (@filled need $slot:ident, $structure:ident, $tag:ident) => { $structure.need($crate::Tag::$tag, $slot)? };
+    (@filled $card:ident $slot:ident, $structure:ident, $tag:ident) => { $slot };
     (@write need $value:expr, $tag:ident, $writer:ident) => {
         $crate::ttlv::Value::write(&$value, $crate::Tag::$tag, $writer)
     };
