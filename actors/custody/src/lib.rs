@@ -5,9 +5,12 @@
 //! tenant's certified trust chain, the KMIP server asks Cedar.
 
 pub mod aead;
+pub mod asymmetric;
 pub mod by_hand;
 pub mod clock;
 pub mod dek;
+mod der;
+pub mod ec;
 pub mod error;
 mod guards;
 pub mod high_water;
@@ -26,6 +29,7 @@ mod rig;
 pub mod rsa;
 pub mod seal;
 pub mod shelf;
+pub mod signature;
 pub mod standing;
 pub mod steward;
 pub mod supervisor;

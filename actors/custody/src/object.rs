@@ -93,6 +93,14 @@ pub struct Parameters {
     pub trailer_field: Option<u32>,
 }
 
+/// KMIP 1.4 §3.7; the curve's number as in §9.1.3.2.5.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Domain {
+    pub q_bits: Option<u32>,
+    pub curve: Option<u32>,
+}
+
 /// KMIP 1.4 §3.21: how much a key may protect in all, and how much of that is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageLimits {
@@ -169,6 +177,8 @@ pub struct ObjectMeta {
     #[serde(default)]
     pub parameters: Instances<Parameters>,
     #[serde(default)]
+    pub domain: Option<Domain>,
+    #[serde(default)]
     pub dates: Dates,
     #[serde(default)]
     pub revocation: Option<Revocation>,
@@ -190,7 +200,8 @@ pub struct ObjectMeta {
     pub operation_policy: Option<String>,
     #[serde(default)]
     pub lease_time_s: Option<u32>,
-    /// SHA-256 of the key material; set by the keyring when the object is created, for those that have one.
+    /// SHA-256 of the key material; set by the keyring when the object is created, for those that have one. Of material that is a
+    /// structure of numbers it is the creator's to set: what is stored is DER.
     #[serde(default)]
     pub digest: Option<Digest>,
     #[serde(default)]
@@ -229,6 +240,7 @@ impl ObjectMeta {
             secret_kind: None,
             opaque_kind: None,
             parameters: Instances::default(),
+            domain: None,
             dates: Dates::default(),
             revocation: None,
             groups: Instances::default(),

@@ -5,9 +5,8 @@
 //! wrong, since a word more would be an oracle (Manger, CRYPTO 2001).
 
 use aws_lc_rs::{
-    digest::{self, Digest},
+    digest::Digest,
     encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
-    rand::SystemRandom,
     rsa::{
         KeyPair, KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512,
         OaepAlgorithm, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
@@ -18,186 +17,29 @@ use aws_lc_rs::{
 use zeroize::Zeroizing;
 
 use crate::{
-    dek::{Encrypted, within_limit},
+    asymmetric::{Form, Pair},
+    dek::Encrypted,
+    der::{self, Der},
     error::Error,
     key_table::{Borrow, Pending},
+    signature::{Hash, Salt, Scheme},
     vault::Expose,
 };
 
 /// Bits of the moduli that are served. NIST SP 800-131A: not less than 2,048; a longer key than the most does not fit the vault.
 pub const BITS: std::ops::RangeInclusive<u32> = 2048..=4096;
 
-/// The hash of a signature or of OAEP, whose MGF1 has the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hash {
-    /// For what exists already: SHA-1 is not for new signatures.
-    Sha1,
-    Sha256,
-    Sha384,
-    Sha512,
-}
-
-impl Hash {
-    fn algorithm(self) -> &'static digest::Algorithm {
-        match self {
-            Self::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
-            Self::Sha256 => &digest::SHA256,
-            Self::Sha384 => &digest::SHA384,
-            Self::Sha512 => &digest::SHA512,
-        }
-    }
-
-    /// Bytes of its digest.
-    pub fn bytes(self) -> usize {
-        self.algorithm().output_len()
-    }
-
-    fn oaep(self) -> &'static OaepAlgorithm {
-        match self {
-            Self::Sha1 => &OAEP_SHA1_MGF1SHA1,
-            Self::Sha256 => &OAEP_SHA256_MGF1SHA256,
-            Self::Sha384 => &OAEP_SHA384_MGF1SHA384,
-            Self::Sha512 => &OAEP_SHA512_MGF1SHA512,
-        }
-    }
-}
-
-/// How many bytes of salt a PSS signature has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Salt {
-    /// As many as the digest.
-    Digest,
-    /// As many as there is room for: see [`longest_salt`].
-    Longest,
-}
-
-/// Bytes of [`Salt::Longest`] for a modulus of `bits` (RFC 8017 §9.1.1: emLen - hLen - 2).
-pub fn longest_salt(bits: u32, hash: Hash) -> Option<usize> {
-    usize::try_from(bits.saturating_add(6) / 8).ok()?.checked_sub(hash.bytes().saturating_add(2))
-}
-
-/// A signature scheme (RFC 8017 §8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    Pkcs1(Hash),
-    Pss(Hash, Salt),
-}
-
-impl Scheme {
-    /// New signatures are made under it.
-    pub fn signs(self) -> bool {
-        self.signing().is_some()
-    }
-
-    /// Signatures are verified under it.
-    pub fn verifies(self) -> bool {
-        self.verifying().is_some()
-    }
-
-    fn hash(self) -> Hash {
-        match self {
-            Self::Pkcs1(hash) | Self::Pss(hash, _) => hash,
-        }
-    }
-
-    fn signing(self) -> Option<&'static dyn RsaEncoding> {
-        const LONGEST: RsaPssSaltLength = RsaPssSaltLength::Max;
-        Some(match self {
-            Self::Pkcs1(Hash::Sha1) | Self::Pss(Hash::Sha1, _) => return None,
-            Self::Pkcs1(Hash::Sha256) => &s::RSA_PKCS1_SHA256,
-            Self::Pkcs1(Hash::Sha384) => &s::RSA_PKCS1_SHA384,
-            Self::Pkcs1(Hash::Sha512) => &s::RSA_PKCS1_SHA512,
-            Self::Pss(Hash::Sha256, Salt::Digest) => &s::RSA_PSS_SHA256,
-            Self::Pss(Hash::Sha384, Salt::Digest) => &s::RSA_PSS_SHA384,
-            Self::Pss(Hash::Sha512, Salt::Digest) => &s::RSA_PSS_SHA512,
-            Self::Pss(Hash::Sha256, Salt::Longest) => &const { s::RSA_PSS_SHA256.with_pss_salt_length(LONGEST) },
-            Self::Pss(Hash::Sha384, Salt::Longest) => &const { s::RSA_PSS_SHA384.with_pss_salt_length(LONGEST) },
-            Self::Pss(Hash::Sha512, Salt::Longest) => &const { s::RSA_PSS_SHA512.with_pss_salt_length(LONGEST) },
-        })
-    }
-
-    fn verifying(self) -> Option<&'static dyn VerificationAlgorithm> {
-        const LONGEST: RsaPssSaltLength = RsaPssSaltLength::Max;
-        Some(match self {
-            Self::Pss(Hash::Sha1, _) => return None,
-            Self::Pkcs1(Hash::Sha1) => &s::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
-            Self::Pkcs1(Hash::Sha256) => &s::RSA_PKCS1_2048_8192_SHA256,
-            Self::Pkcs1(Hash::Sha384) => &s::RSA_PKCS1_2048_8192_SHA384,
-            Self::Pkcs1(Hash::Sha512) => &s::RSA_PKCS1_2048_8192_SHA512,
-            Self::Pss(Hash::Sha256, Salt::Digest) => &s::RSA_PSS_2048_8192_SHA256,
-            Self::Pss(Hash::Sha384, Salt::Digest) => &s::RSA_PSS_2048_8192_SHA384,
-            Self::Pss(Hash::Sha512, Salt::Digest) => &s::RSA_PSS_2048_8192_SHA512,
-            Self::Pss(Hash::Sha256, Salt::Longest) => {
-                &const { s::RSA_PSS_2048_8192_SHA256.with_pss_salt_length(LONGEST) }
-            }
-            Self::Pss(Hash::Sha384, Salt::Longest) => {
-                &const { s::RSA_PSS_2048_8192_SHA384.with_pss_salt_length(LONGEST) }
-            }
-            Self::Pss(Hash::Sha512, Salt::Longest) => {
-                &const { s::RSA_PSS_2048_8192_SHA512.with_pss_salt_length(LONGEST) }
-            }
-        })
-    }
-}
-
-/// What is signed.
-#[derive(Clone, Copy, Debug)]
-pub enum Signed<'a> {
-    Data(&'a [u8]),
-    /// Its digest, made by the caller with the scheme's hash.
-    Digest(&'a [u8]),
-}
-
-const SIGN: Expose = Expose::because("sign for the caller");
-const VERIFY: Expose = Expose::because("verify a signature for the caller");
 const ENCRYPT: Expose = Expose::because("encrypt for the caller by RSA");
 const DECRYPT: Expose = Expose::because("decrypt for the caller by RSA");
 
 impl Borrow {
-    /// Signs with a private key.
-    pub fn sign(&self, scheme: Scheme, signed: Signed<'_>) -> Result<Pending<Vec<u8>>, Error> {
-        let failed = |why| Error::Cipher { cipher: "RSA signature", why };
-        let encoding = scheme.signing().ok_or_else(|| failed("no new signature is made with SHA-1"))?;
-        let pair = key_pair(self.bytes(SIGN)?).ok_or_else(|| failed(NO_PRIVATE_KEY))?;
-        let mut signature = vec![0; pair.public_modulus_len()];
-        let made = match signed {
-            Signed::Data(data) => {
-                within_limit(data.len())?;
-                pair.sign(encoding, &SystemRandom::new(), data, &mut signature)
-            }
-            Signed::Digest(digest) => pair.sign_digest(encoding, &imported(scheme, digest)?, &mut signature),
-        };
-        made.map_err(|_| failed("the key cannot make it: it is too short, or damaged"))?;
-        Ok(Pending(signature))
-    }
-
-    /// Whether `signature` is a public key's under one of these schemes.
-    pub fn verify(&self, schemes: &[Scheme], signed: Signed<'_>, signature: &[u8]) -> Result<Pending<bool>, Error> {
-        let key = self.bytes(VERIFY)?;
-        for &scheme in schemes {
-            let absent = || Error::Cipher { cipher: "RSA signature", why: "PSS with SHA-1 is not verified here" };
-            let key = UnparsedPublicKey::new(scheme.verifying().ok_or_else(absent)?, key);
-            let verified = match signed {
-                Signed::Data(data) => {
-                    within_limit(data.len())?;
-                    key.verify(data, signature)
-                }
-                Signed::Digest(digest) => key.verify_digest(&imported(scheme, digest)?, signature),
-            };
-            if verified.is_ok() {
-                return Ok(Pending(true));
-            }
-        }
-        Ok(Pending(false))
-    }
-
     /// Encrypts with a public key by OAEP (RFC 8017 §7.1).
     pub fn rsa_encrypt(&self, hash: Hash, label: &[u8], text: &[u8]) -> Result<Pending<Encrypted>, Error> {
         let failed = |why| Error::Cipher { cipher: "RSA-OAEP", why };
         let key = public_key(self.bytes(ENCRYPT)?).ok_or_else(|| failed("the stored bytes are no RSA public key"))?;
         let key = OaepPublicEncryptingKey::new(key).map_err(|_| failed("the stored key cannot encrypt"))?;
         let mut bytes = vec![0; key.ciphertext_size()];
-        let sealed = key.encrypt(hash.oaep(), text, &mut bytes, Some(label));
+        let sealed = key.encrypt(oaep(hash), text, &mut bytes, Some(label));
         sealed.map_err(|_| failed("the text is longer than this key and hash have room for"))?;
         Ok(Pending(Encrypted { bytes, drawn: None, tag: None }))
     }
@@ -208,7 +50,7 @@ impl Borrow {
         let key = decrypting(self.bytes(DECRYPT)?).ok_or_else(|| failed(NO_PRIVATE_KEY))?;
         let key = OaepPrivateDecryptingKey::new(key).map_err(|_| failed("the stored key cannot decrypt"))?;
         let mut text = Zeroizing::new(vec![0; key.min_output_size()]);
-        let bytes = key.decrypt(hash.oaep(), sealed, &mut text, Some(label)).map(|text| text.len());
+        let bytes = key.decrypt(oaep(hash), sealed, &mut text, Some(label)).map(|text| text.len());
         let wrong = "the ciphertext was not made with this key, hash and label, or was changed";
         text.truncate(bytes.map_err(|_| failed(wrong))?);
         Ok(Pending(text))
@@ -217,10 +59,64 @@ impl Borrow {
 
 const NO_PRIVATE_KEY: &str = "the stored bytes are no RSA private key";
 
-fn imported(scheme: Scheme, digest: &[u8]) -> Result<Digest, Error> {
-    let hash = scheme.hash().algorithm();
-    let why = "the digested data does not have the length of the hash";
-    Digest::import_less_safe(digest, hash).map_err(|_| Error::Cipher { cipher: "RSA signature", why })
+pub(crate) fn sign(scheme: Scheme, key: &[u8], digest: &Digest) -> Option<Vec<u8>> {
+    let (encoding, pair) = (signing(scheme)?, key_pair(key)?);
+    let mut signature = vec![0; pair.public_modulus_len()];
+    pair.sign_digest(encoding, digest, &mut signature).ok()?;
+    Some(signature)
+}
+
+pub(crate) fn verifies(scheme: Scheme, key: &[u8], digest: &Digest, signature: &[u8]) -> bool {
+    verifying(scheme)
+        .is_some_and(|algorithm| UnparsedPublicKey::new(algorithm, key).verify_digest(digest, signature).is_ok())
+}
+
+fn signing(scheme: Scheme) -> Option<&'static dyn RsaEncoding> {
+    const LONGEST: RsaPssSaltLength = RsaPssSaltLength::Max;
+    Some(match scheme {
+        Scheme::Pkcs1(Hash::Sha1) | Scheme::Pss(Hash::Sha1, _) | Scheme::Ecdsa(..) => return None,
+        Scheme::Pkcs1(Hash::Sha256) => &s::RSA_PKCS1_SHA256,
+        Scheme::Pkcs1(Hash::Sha384) => &s::RSA_PKCS1_SHA384,
+        Scheme::Pkcs1(Hash::Sha512) => &s::RSA_PKCS1_SHA512,
+        Scheme::Pss(Hash::Sha256, Salt::Digest) => &s::RSA_PSS_SHA256,
+        Scheme::Pss(Hash::Sha384, Salt::Digest) => &s::RSA_PSS_SHA384,
+        Scheme::Pss(Hash::Sha512, Salt::Digest) => &s::RSA_PSS_SHA512,
+        Scheme::Pss(Hash::Sha256, Salt::Longest) => &const { s::RSA_PSS_SHA256.with_pss_salt_length(LONGEST) },
+        Scheme::Pss(Hash::Sha384, Salt::Longest) => &const { s::RSA_PSS_SHA384.with_pss_salt_length(LONGEST) },
+        Scheme::Pss(Hash::Sha512, Salt::Longest) => &const { s::RSA_PSS_SHA512.with_pss_salt_length(LONGEST) },
+    })
+}
+
+fn verifying(scheme: Scheme) -> Option<&'static dyn VerificationAlgorithm> {
+    const LONGEST: RsaPssSaltLength = RsaPssSaltLength::Max;
+    Some(match scheme {
+        Scheme::Pss(Hash::Sha1, _) | Scheme::Ecdsa(..) => return None,
+        Scheme::Pkcs1(Hash::Sha1) => &s::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
+        Scheme::Pkcs1(Hash::Sha256) => &s::RSA_PKCS1_2048_8192_SHA256,
+        Scheme::Pkcs1(Hash::Sha384) => &s::RSA_PKCS1_2048_8192_SHA384,
+        Scheme::Pkcs1(Hash::Sha512) => &s::RSA_PKCS1_2048_8192_SHA512,
+        Scheme::Pss(Hash::Sha256, Salt::Digest) => &s::RSA_PSS_2048_8192_SHA256,
+        Scheme::Pss(Hash::Sha384, Salt::Digest) => &s::RSA_PSS_2048_8192_SHA384,
+        Scheme::Pss(Hash::Sha512, Salt::Digest) => &s::RSA_PSS_2048_8192_SHA512,
+        Scheme::Pss(Hash::Sha256, Salt::Longest) => {
+            &const { s::RSA_PSS_2048_8192_SHA256.with_pss_salt_length(LONGEST) }
+        }
+        Scheme::Pss(Hash::Sha384, Salt::Longest) => {
+            &const { s::RSA_PSS_2048_8192_SHA384.with_pss_salt_length(LONGEST) }
+        }
+        Scheme::Pss(Hash::Sha512, Salt::Longest) => {
+            &const { s::RSA_PSS_2048_8192_SHA512.with_pss_salt_length(LONGEST) }
+        }
+    })
+}
+
+fn oaep(hash: Hash) -> &'static OaepAlgorithm {
+    match hash {
+        Hash::Sha1 => &OAEP_SHA1_MGF1SHA1,
+        Hash::Sha256 => &OAEP_SHA256_MGF1SHA256,
+        Hash::Sha384 => &OAEP_SHA384_MGF1SHA384,
+        Hash::Sha512 => &OAEP_SHA512_MGF1SHA512,
+    }
 }
 
 fn key_pair(der: &[u8]) -> Option<KeyPair> {
@@ -243,23 +139,12 @@ fn public_key(der: &[u8]) -> Option<PublicEncryptingKey> {
     PublicEncryptingKey::from_der(x509.as_ref()).ok()
 }
 
-/// How a key is written down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// RSAPrivateKey, RSAPublicKey (RFC 8017 appendix A.1).
-    Pkcs1,
-    /// PrivateKeyInfo (RFC 5208).
-    Pkcs8,
-    /// SubjectPublicKeyInfo (RFC 5280).
-    X509,
-}
-
 /// Bits of the modulus of a private key in this form; `None` if the bytes are no such key, or one out of [`BITS`].
 pub fn private_bits(form: Form, der: &[u8]) -> Option<u32> {
     let pair = match form {
         Form::Pkcs1 => KeyPair::from_der(der).ok()?,
         Form::Pkcs8 => KeyPair::from_pkcs8(der).ok()?,
-        Form::X509 => return None,
+        Form::Sec1 | Form::X509 => return None,
     };
     bits_of(pair.public_key(), der)
 }
@@ -268,20 +153,15 @@ pub fn private_bits(form: Form, der: &[u8]) -> Option<u32> {
 pub fn public_bits(form: Form, der: &[u8]) -> Option<u32> {
     let key = PublicKey::from_der(der).ok()?;
     let is_pkcs1 = key.as_ref() == der;
-    (is_pkcs1 == (form == Form::Pkcs1) && form != Form::Pkcs8).then(|| bits_of(&key, der)).flatten()
+    let claimed = matches!((form, is_pkcs1), (Form::Pkcs1, true) | (Form::X509, false));
+    claimed.then(|| bits_of(&key, der)).flatten()
 }
 
-fn bits_of(key: &PublicKey, der: &[u8]) -> Option<u32> {
+fn bits_of(key: &PublicKey, bytes: &[u8]) -> Option<u32> {
     // The library reads a key and leaves what follows it.
-    let (.., rest) = element(der)?;
+    let (.., rest) = der::element(bytes)?;
     let bits = RsaParameters::public_modulus_len(key.as_ref()).ok()?;
     (rest.is_empty() && BITS.contains(&bits)).then_some(bits)
-}
-
-/// A new key pair, both halves as PKCS#1.
-pub struct Pair {
-    pub private: Zeroizing<Vec<u8>>,
-    pub public: Vec<u8>,
 }
 
 /// Makes a key pair of 2,048, 3,072 or 4,096 bits; `None` for another length. Takes up to seconds: not for a thread that serves others.
@@ -305,30 +185,70 @@ pub fn generate(bits: u32) -> Option<Result<Pair, Error>> {
     Some(made().ok_or_else(failed))
 }
 
-/// The RSAPrivateKey within a PrivateKeyInfo: version, algorithm, and this in an OCTET STRING.
-fn pkcs1_of(pkcs8: &[u8]) -> Option<&[u8]> {
-    const OCTET_STRING: u8 = 4;
-    let (_, fields, _) = element(pkcs8)?;
-    let (.., fields) = element(fields)?;
-    let (.., fields) = element(fields)?;
-    let (tag, key, _) = element(fields)?;
-    (tag == OCTET_STRING).then_some(key)
+/// A private key in another form: PKCS#1 or PKCS#8.
+pub fn private_as(wanted: Form, key: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let pkcs8: Pkcs8V1Der<'_> = key_pair(key)?.as_der().ok()?;
+    match wanted {
+        Form::Pkcs1 => Some(Zeroizing::new(pkcs1_of(pkcs8.as_ref())?.to_vec())),
+        Form::Pkcs8 => Some(Zeroizing::new(pkcs8.as_ref().to_vec())),
+        Form::Sec1 | Form::X509 => None,
+    }
 }
 
-/// The first element of DER (X.690 §8.1): its tag, its content, what follows.
-fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = der.split_first()?;
-    let (&length, rest) = rest.split_first()?;
-    let (length, rest) = match length {
-        0..=0x7f => (usize::from(length), rest),
-        0x81..=0x84 => {
-            let (bytes, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
-            (bytes.iter().fold(0, |length, byte| (length << 8) | usize::from(*byte)), rest)
+/// A public key in another form: PKCS#1 or X.509.
+pub fn public_as(wanted: Form, key: &[u8]) -> Option<Vec<u8>> {
+    let key = PublicKey::from_der(key).ok()?;
+    match wanted {
+        Form::Pkcs1 => Some(key.as_ref().to_vec()),
+        Form::X509 => {
+            let x509: PublicKeyX509Der<'_> = key.as_der().ok()?;
+            Some(x509.as_ref().to_vec())
         }
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((tag, content, rest))
+        Form::Sec1 | Form::Pkcs8 => None,
+    }
+}
+
+/// The numbers of a private key, in the order of RSAPrivateKey (RFC 8017 appendix A.1.2): modulus, public and private exponent, the
+/// primes, their exponents, the coefficient. Each is big-endian without leading zeros.
+pub fn private_numbers(key: &[u8]) -> Option<[Zeroizing<Vec<u8>>; 8]> {
+    let pkcs1 = private_as(Form::Pkcs1, key)?;
+    let (_, fields) = der::unsigned(der::only(der::SEQUENCE, &pkcs1)?)?;
+    numbers(fields).map(|numbers| numbers.map(|number| Zeroizing::new(number.to_vec())))
+}
+
+/// The private key, as PKCS#1, of these numbers in the order of [`private_numbers`]. Whether they fit together it does not say.
+pub fn private_of(numbers: [&[u8]; 8]) -> Option<Zeroizing<Vec<u8>>> {
+    let fields = numbers.into_iter().try_fold(Der::new().unsigned(&[])?, Der::unsigned)?;
+    Some(Der::new().put(der::SEQUENCE, &[fields.bytes()])?.into_bytes())
+}
+
+/// Modulus and exponent of a public key, big-endian without leading zeros.
+pub fn public_numbers(key: &[u8]) -> Option<[Vec<u8>; 2]> {
+    let pkcs1 = public_as(Form::Pkcs1, key)?;
+    numbers(der::only(der::SEQUENCE, &pkcs1)?).map(|numbers| numbers.map(<[u8]>::to_vec))
+}
+
+/// The public key, as PKCS#1, of this modulus and exponent. Whether they are a key it does not say.
+pub fn public_of(numbers: [&[u8]; 2]) -> Option<Vec<u8>> {
+    let fields = numbers.into_iter().try_fold(Der::new(), Der::unsigned)?;
+    Some(Der::new().put(der::SEQUENCE, &[fields.bytes()])?.bytes().to_vec())
+}
+
+/// So many INTEGERs, and nothing after them.
+fn numbers<const N: usize>(mut fields: &[u8]) -> Option<[&[u8]; N]> {
+    let mut numbers = [&[][..]; N];
+    for number in &mut numbers {
+        (*number, fields) = der::unsigned(fields)?;
+    }
+    fields.is_empty().then_some(numbers)
+}
+
+/// The RSAPrivateKey within a PrivateKeyInfo: version, algorithm, and this in an OCTET STRING.
+fn pkcs1_of(pkcs8: &[u8]) -> Option<&[u8]> {
+    let (fields, _) = der::expect(der::SEQUENCE, pkcs8)?;
+    let (_, fields) = der::expect(der::INTEGER, fields)?;
+    let (_, fields) = der::expect(der::SEQUENCE, fields)?;
+    der::expect(der::OCTET_STRING, fields).map(|(key, _)| key)
 }
 
 #[cfg(test)]
@@ -353,25 +273,17 @@ mod tests {
         let longer = |der: &[u8]| [der, b"x"].concat();
         assert_eq!(private_bits(Form::Pkcs1, &longer(&private)), None);
         assert_eq!(public_bits(Form::Pkcs1, &longer(&public)), None);
+        assert_eq!(private_as(Form::Pkcs1, pkcs8.as_ref()), Some(private.clone()));
+        assert_eq!(private_as(Form::Pkcs8, &private).as_deref().map(Vec::as_slice), Some(pkcs8.as_ref()));
+        assert_eq!(public_as(Form::Pkcs1, x509.as_ref()), Some(public.clone()));
+        assert_eq!(public_as(Form::X509, &public).as_deref(), Some(x509.as_ref()));
+        let numbers = private_numbers(pkcs8.as_ref()).unwrap();
+        assert_eq!(private_of(numbers.each_ref().map(|number| number.as_slice())), Some(private.clone()));
+        assert_eq!(public_of([&numbers[0], &numbers[1]]), Some(public.clone()));
+        assert_eq!(
+            public_numbers(x509.as_ref()).map(|[n, e]| (n, e)),
+            Some((numbers[0].to_vec(), numbers[1].to_vec()))
+        );
         assert!(generate(1024).is_none() && generate(2049).is_none());
-    }
-
-    #[test]
-    fn lengths_of_der_are_read_and_not_believed() {
-        assert_eq!(element(&[4, 2, 7, 8, 9]), Some((4, &[7, 8][..], &[9][..])));
-        assert_eq!(element(&[4, 0x82, 0, 1, 7]), Some((4, &[7][..], &[][..])));
-        for wrong in
-            [&[][..], &[4], &[4, 2, 7], &[4, 0x80, 7], &[4, 0x85, 0, 0, 0, 0, 1, 7], &[4, 0x84, 0xff, 0xff, 0xff, 0xff]]
-        {
-            assert_eq!(element(wrong), None, "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn no_new_signature_has_sha_1() {
-        assert!(!Scheme::Pkcs1(Hash::Sha1).signs() && Scheme::Pkcs1(Hash::Sha1).verifies());
-        let pss = Scheme::Pss(Hash::Sha1, Salt::Digest);
-        assert!(!pss.signs() && !pss.verifies());
-        assert_eq!(longest_salt(2048, Hash::Sha256), Some(222));
     }
 }

@@ -7,16 +7,16 @@ mod slots;
 
 use custody::{
     names::ObjectId,
-    object::{Application, Custom, Link, Name, ObjectMeta, Parameters, State},
+    object::{Application, Custom, Domain, Link, Name, ObjectMeta, Parameters, State},
 };
 use kmip::{
-    AlternativeName, ApplicationSpecificInformation, Attribute, AttributeValue, CryptographicParameters,
-    ProtocolVersion, ResultReason, RevocationReason, TemplateAttribute,
+    AlternativeName, ApplicationSpecificInformation, Attribute, AttributeValue, CryptographicDomainParameters,
+    CryptographicParameters, ProtocolVersion, ResultReason, RevocationReason, TemplateAttribute,
     message::Failure,
     tables::{
         AlternativeNameType, AttributeName, BlockCipherMode, CryptographicAlgorithm, DigitalSignatureAlgorithm,
         HashingAlgorithm, KeyFormatType, KeyRoleType, LinkType, MaskGenerator, NameType, ObjectType, PaddingMethod,
-        RevocationReasonCode, SetBy, StandardAttribute, UsageMask,
+        RecommendedCurve, RevocationReasonCode, SetBy, StandardAttribute, UsageMask,
     },
 };
 
@@ -93,6 +93,9 @@ fn set(meta: &mut ObjectMeta, name: StandardAttribute, value: &AttributeValue) -
             let bits = u32::try_from(*bits).map_err(|_| invalid_field("Cryptographic Length is negative"))?;
             meta.length_bits = Some(bits);
         }
+        (A::CryptographicDomainParameters, V::CryptographicDomainParameters(domain)) => {
+            meta.domain = Some(stored_domain(meta, domain)?);
+        }
         (A::OperationPolicyName, V::Text(text)) => meta.operation_policy = Some(text.clone()),
         (A::CryptographicUsageMask, V::Integer(mask)) => {
             if !UsageMask(*mask).is_defined() {
@@ -145,6 +148,22 @@ fn stored_parameters(parameters: &CryptographicParameters) -> Outcome<Parameters
     }
 }
 
+fn stored_domain(meta: &ObjectMeta, domain: &CryptographicDomainParameters) -> Outcome<Domain> {
+    let halves = [ObjectType::PrivateKey.code(), ObjectType::PublicKey.code()];
+    if !halves.contains(&meta.object_type) {
+        return Err(invalid_field("Cryptographic Domain Parameters belong to private and public keys"));
+    }
+    let q_bits = domain.qlength.map(u32::try_from).transpose().map_err(|_| invalid_field("Qlength is negative"))?;
+    Ok(Domain { q_bits, curve: domain.recommended_curve.map(RecommendedCurve::code) })
+}
+
+fn domain_value(domain: Domain) -> AttributeValue {
+    AttributeValue::CryptographicDomainParameters(CryptographicDomainParameters {
+        qlength: domain.q_bits.and_then(|bits| i32::try_from(bits).ok()),
+        recommended_curve: domain.curve.and_then(RecommendedCurve::from_code),
+    })
+}
+
 /// A key's own parameters: those with the lowest index.
 pub(crate) fn own_parameters(meta: &ObjectMeta) -> Outcome<Option<CryptographicParameters>> {
     meta.parameters.first().map(parameters_of).transpose()
@@ -188,6 +207,7 @@ pub(crate) fn attributes_of(id: &str, meta: &ObjectMeta, version: ProtocolVersio
     list.add(A::CryptographicLength, meta.length_bits.and_then(|bits| i32::try_from(bits).ok()).map(V::Integer));
     let parameters = |stored: &Parameters| parameters_of(stored).ok().map(V::CryptographicParameters);
     list.repeated(A::CryptographicParameters, meta.parameters.indexed(), parameters);
+    list.add(A::CryptographicDomainParameters, meta.domain.map(domain_value));
     list.add(A::Digest, digest_value(meta));
     list.add(A::OperationPolicyName, text(&meta.operation_policy));
     list.add(A::CryptographicUsageMask, [V::Integer(lifecycle::usage(meta).0)]);

@@ -1,6 +1,7 @@
 //! Operations on the wire, against a real store: what clients send, what they must get.
 
 mod digests;
+mod ec;
 mod oasis;
 mod parts;
 mod rsa;
@@ -45,8 +46,7 @@ fn create() -> Request<'static> {
 }
 
 fn block(format: KeyFormatType, bytes: Vec<u8>, algorithm: Option<CryptographicAlgorithm>) -> KeyBlock {
-    let material = KeyMaterial::new(bytes);
-    KeyBlock { key_format_type: format, material, cryptographic_algorithm: algorithm, cryptographic_length: None }
+    KeyBlock { cryptographic_algorithm: algorithm, ..KeyBlock::new(format, KeyMaterial::new(bytes)) }
 }
 
 fn register_seed(bytes: Vec<u8>) -> Request<'static> {

@@ -5,7 +5,7 @@ use crate::{
     error::WireError,
     tables::{
         AlternativeNameType, AttributeKind, AttributeName, CryptographicAlgorithm, HashingAlgorithm, KeyFormatType,
-        LinkType, NameType, ProtocolVersion, RevocationReasonCode, StandardAttribute, Tag,
+        LinkType, NameType, ProtocolVersion, RecommendedCurve, RevocationReasonCode, StandardAttribute, Tag,
     },
     ttlv::{DateTime, Enumeration, Interval, Item, Kind, LongInteger, Value, Writer, record},
 };
@@ -16,6 +16,16 @@ record! {
     pub struct Name {
         need value: String = NAME_VALUE V1_0,
         need kind: NameType = NAME_TYPE V1_0,
+    }
+}
+
+record! {
+    /// Which numbers a key is made of (§3.7).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct CryptographicDomainParameters {
+        /// Bits of Q, for DSA and DH.
+        opt qlength: i32 = QLENGTH V1_0,
+        opt recommended_curve: RecommendedCurve = RECOMMENDED_CURVE V1_0,
     }
 }
 
@@ -105,6 +115,7 @@ pub enum AttributeValue {
     Interval(u32),
     Name(Name),
     CryptographicParameters(CryptographicParameters),
+    CryptographicDomainParameters(CryptographicDomainParameters),
     Digest(Digest),
     UsageLimits(UsageLimits),
     RevocationReason(RevocationReason),
@@ -133,6 +144,9 @@ impl AttributeValue {
             AttributeKind::Interval => Self::Interval(item.interval()?),
             AttributeKind::Name => Self::Name(Value::read(item, version)?),
             AttributeKind::CryptographicParameters => Self::CryptographicParameters(Value::read(item, version)?),
+            AttributeKind::CryptographicDomainParameters => {
+                Self::CryptographicDomainParameters(Value::read(item, version)?)
+            }
             AttributeKind::Digest => Self::Digest(Value::read(item, version)?),
             AttributeKind::UsageLimits => Self::UsageLimits(Value::read(item, version)?),
             AttributeKind::RevocationReason => Self::RevocationReason(Value::read(item, version)?),
@@ -174,6 +188,7 @@ impl AttributeValue {
             Self::Interval(value) => Interval(*value).write(tag, writer),
             Self::Name(value) => value.write(tag, writer),
             Self::CryptographicParameters(value) => value.write(tag, writer),
+            Self::CryptographicDomainParameters(value) => value.write(tag, writer),
             Self::Digest(value) => value.write(tag, writer),
             Self::UsageLimits(value) => value.write(tag, writer),
             Self::RevocationReason(value) => value.write(tag, writer),

@@ -11,18 +11,21 @@ pub mod markup;
 pub mod message;
 pub mod ops;
 pub mod tables;
+pub mod transparent;
 pub mod ttlv;
 
 mod attribute;
 mod cryptographic_parameters;
 mod error;
 mod object;
+mod wrapping;
 
 pub use attribute::{
-    AlternativeName, ApplicationSpecificInformation, Attribute, AttributeValue, Digest, Link, Name, RevocationReason,
-    RngParameters, TemplateAttribute, UsageLimits,
+    AlternativeName, ApplicationSpecificInformation, Attribute, AttributeValue, CryptographicDomainParameters, Digest,
+    Link, Name, RevocationReason, RngParameters, TemplateAttribute, UsageLimits,
 };
 pub use cryptographic_parameters::CryptographicParameters;
 pub use error::WireError;
 pub use object::{KeyBlock, KeyMaterial, ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SymmetricKey};
 pub use tables::{Operation, ProtocolVersion, ResultReason, ResultStatus, State, Tag};
+pub use wrapping::{KeyInformation, KeyWrappingData, KeyWrappingSpecification};

@@ -3,11 +3,13 @@
 use zeroize::Zeroizing;
 
 use crate::{
+    attribute::Attribute,
     error::WireError,
     tables::{
         CryptographicAlgorithm, KeyCompressionType, KeyFormatType, ObjectType, ProtocolVersion, SecretDataType, Tag,
     },
-    ttlv::{Enumeration, Item, Structure, Value, Writer, record},
+    ttlv::{Enumeration, Item, Limits, Record, Structure, Value, Writer, parse, record},
+    wrapping::KeyWrappingData,
 };
 
 /// The bytes of a key. Wiped when dropped; neither printable, comparable nor cloneable.
@@ -117,6 +119,17 @@ impl ManagedObject {
         }
     }
 
+    /// The Key Block, to change it. Absent for an opaque object.
+    pub fn key_block_mut(&mut self) -> Option<&mut KeyBlock> {
+        match self {
+            Self::SymmetricKey(key) => Some(&mut key.key_block),
+            Self::SecretData(secret) => Some(&mut secret.key_block),
+            Self::PrivateKey(key) => Some(&mut key.key_block),
+            Self::PublicKey(key) => Some(&mut key.key_block),
+            Self::OpaqueObject(_) => None,
+        }
+    }
+
     /// The bytes that are stored.
     pub fn material(&self) -> &KeyMaterial {
         match self {
@@ -136,14 +149,14 @@ record! {
         opt key_value: Item<'a> = KEY_VALUE V1_0,
         opt cryptographic_algorithm: CryptographicAlgorithm = CRYPTOGRAPHIC_ALGORITHM V1_0,
         opt cryptographic_length: i32 = CRYPTOGRAPHIC_LENGTH V1_0,
-        opt key_wrapping_data: Structure<'a> = KEY_WRAPPING_DATA V1_0,
+        opt key_wrapping_data: KeyWrappingData = KEY_WRAPPING_DATA V1_0,
     }
 }
 
 record! {
     struct PlainValue<'a> {
         need key_material: Item<'a> = KEY_MATERIAL V1_0,
-        many attributes: Structure<'a> = ATTRIBUTE V1_0,
+        many attributes: Attribute = ATTRIBUTE V1_0,
     }
 }
 
@@ -153,59 +166,119 @@ record! {
     }
 }
 
-/// Key bytes with their format (§2.1.3). Key material of format Transparent Symmetric Key is held as plain bytes too.
+/// Key bytes with their format (§2.1.3).
+///
+/// Key Material of format Transparent Symmetric Key is held as plain bytes too, that of the other transparent formats as the whole
+/// item (see [`crate::transparent`]), and a Key Value that is wrapped as it is.
 pub struct KeyBlock {
     pub key_format_type: KeyFormatType,
+    pub key_compression_type: Option<KeyCompressionType>,
     pub material: KeyMaterial,
+    /// Inside the Key Value; none where it is wrapped.
+    pub attributes: Vec<Attribute>,
     pub cryptographic_algorithm: Option<CryptographicAlgorithm>,
     /// Bits.
     pub cryptographic_length: Option<i32>,
+    pub key_wrapping_data: Option<Box<KeyWrappingData>>,
+}
+
+impl KeyBlock {
+    /// A key that says nothing of itself but its format.
+    pub fn new(key_format_type: KeyFormatType, material: KeyMaterial) -> Self {
+        Self {
+            key_format_type,
+            key_compression_type: None,
+            material,
+            attributes: vec![],
+            cryptographic_algorithm: None,
+            cryptographic_length: None,
+            key_wrapping_data: None,
+        }
+    }
+
+    /// The Key Value as an item of its own, which is what is wrapped where the encoding is TTLV (§2.1.4).
+    pub fn encoded_value(&self, version: ProtocolVersion) -> KeyMaterial {
+        let mut out = vec![];
+        self.write_value(&mut Writer::new(&mut out, version));
+        KeyMaterial::new(out)
+    }
+
+    /// Takes Key Material and attributes out of an item as [`KeyBlock::encoded_value`] writes it. The key is no longer wrapped then.
+    pub fn unwrap_value(&mut self, item: &[u8], version: ProtocolVersion) -> Result<(), WireError> {
+        let value = parse(item, &Limits::REQUEST)?;
+        if value.tag() != Tag::KEY_VALUE {
+            return Err(WireError::NotAMessage { expected: Tag::KEY_VALUE, found: value.tag() });
+        }
+        (self.material, self.attributes) = plain(self.key_format_type, value, version)?;
+        self.key_wrapping_data = None;
+        Ok(())
+    }
+
+    fn write_value(&self, writer: &mut Writer<'_>) {
+        writer.structure(Tag::KEY_VALUE, |writer| {
+            match self.key_format_type {
+                KeyFormatType::TransparentSymmetricKey => {
+                    Transparent { key: self.material.expose() }.write(Tag::KEY_MATERIAL, writer);
+                }
+                format if format.is_structured() => self.material.write_item(writer),
+                _ => writer.bytes(Tag::KEY_MATERIAL, self.material.expose()),
+            }
+            self.attributes.iter().for_each(|attribute| attribute.write(Tag::ATTRIBUTE, writer));
+        });
+    }
+}
+
+fn plain(
+    format: KeyFormatType,
+    value: Structure<'_>,
+    version: ProtocolVersion,
+) -> Result<(KeyMaterial, Vec<Attribute>), WireError> {
+    let value = PlainValue::read_fields(value, version)?;
+    let material = match format {
+        KeyFormatType::TransparentSymmetricKey => Transparent::read(&value.key_material, version)?.key.into(),
+        format if format.is_structured() => KeyMaterial::of_item(&value.key_material)?,
+        _ => value.key_material.bytes()?.into(),
+    };
+    Ok((material, value.attributes))
 }
 
 impl<'a> Value<'a> for KeyBlock {
     fn read(item: &Item<'a>, version: ProtocolVersion) -> Result<Self, WireError> {
         let block = Block::read(item, version)?;
-        if block.key_wrapping_data.is_some() {
-            return Err(WireError::Unsupported { what: "a wrapped key (Key Wrapping Data); send the key unwrapped" });
-        }
-        if block.key_compression_type.is_some() {
-            return Err(WireError::Unsupported {
-                what: "Key Compression Type, which belongs to elliptic curve public keys",
-            });
-        }
         let value = block.key_value.ok_or(WireError::Missing { structure: Tag::KEY_BLOCK, field: Tag::KEY_VALUE })?;
-        let value = PlainValue::read(&value, version)?;
-        if !value.attributes.is_empty() {
-            return Err(WireError::Unsupported {
-                what: "Attribute inside Key Value; put it into the Template-Attribute",
-            });
-        }
-        let material = match block.key_format_type {
-            KeyFormatType::TransparentSymmetricKey => Transparent::read(&value.key_material, version)?.key,
-            _ => value.key_material.bytes()?,
+        let (material, attributes) = match block.key_wrapping_data {
+            Some(_) => (value.bytes()?.into(), vec![]),
+            None => plain(block.key_format_type, value.structure()?, version)?,
         };
         Ok(Self {
             key_format_type: block.key_format_type,
-            material: material.into(),
+            key_compression_type: block.key_compression_type,
+            material,
+            attributes,
             cryptographic_algorithm: block.cryptographic_algorithm,
             cryptographic_length: block.cryptographic_length,
+            key_wrapping_data: block.key_wrapping_data.map(Box::new),
         })
     }
 
     fn write(&self, tag: Tag, writer: &mut Writer<'_>) {
         writer.structure(tag, |writer| {
             self.key_format_type.write(Tag::KEY_FORMAT_TYPE, writer);
-            writer.structure(Tag::KEY_VALUE, |writer| match self.key_format_type {
-                KeyFormatType::TransparentSymmetricKey => {
-                    Transparent { key: self.material.expose() }.write(Tag::KEY_MATERIAL, writer);
-                }
-                _ => writer.bytes(Tag::KEY_MATERIAL, self.material.expose()),
-            });
+            if let Some(compression) = self.key_compression_type {
+                compression.write(Tag::KEY_COMPRESSION_TYPE, writer);
+            }
+            match self.key_wrapping_data {
+                Some(_) => writer.bytes(Tag::KEY_VALUE, self.material.expose()),
+                None => self.write_value(writer),
+            }
             if let Some(algorithm) = self.cryptographic_algorithm {
                 algorithm.write(Tag::CRYPTOGRAPHIC_ALGORITHM, writer);
             }
             if let Some(bits) = self.cryptographic_length {
                 writer.integer(Tag::CRYPTOGRAPHIC_LENGTH, bits);
+            }
+            if let Some(wrapping) = &self.key_wrapping_data {
+                wrapping.write(Tag::KEY_WRAPPING_DATA, writer);
             }
         });
     }

@@ -135,10 +135,8 @@ fn recipe() -> impl Strategy<Value = Recipe> {
 
 fn cook(recipe: &Recipe) -> Request<'_> {
     let block = |format, bytes: &[u8], algorithm| KeyBlock {
-        key_format_type: format,
-        material: KeyMaterial::from(bytes),
         cryptographic_algorithm: algorithm,
-        cryptographic_length: None,
+        ..KeyBlock::new(format, KeyMaterial::from(bytes))
     };
     match recipe {
         Recipe::Versions(list) => Request::DiscoverVersions(ops::discover_versions::Request {

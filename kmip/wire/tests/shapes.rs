@@ -34,22 +34,16 @@ fn aes_256() -> TemplateAttribute {
 fn seed() -> ManagedObject {
     ManagedObject::SecretData(SecretData {
         secret_data_type: SecretDataType::Seed,
-        key_block: KeyBlock {
-            key_format_type: KeyFormatType::Opaque,
-            material: KeyMaterial::new(vec![7; 96]),
-            cryptographic_algorithm: None,
-            cryptographic_length: None,
-        },
+        key_block: KeyBlock::new(KeyFormatType::Opaque, KeyMaterial::new(vec![7; 96])),
     })
 }
 
 fn raw_key(bytes: usize) -> SymmetricKey {
     SymmetricKey {
         key_block: KeyBlock {
-            key_format_type: KeyFormatType::Raw,
-            material: KeyMaterial::new(vec![9; bytes]),
             cryptographic_algorithm: Some(CryptographicAlgorithm::Aes),
             cryptographic_length: Some(256),
+            ..KeyBlock::new(KeyFormatType::Raw, KeyMaterial::new(vec![9; bytes]))
         },
     }
 }

@@ -15,6 +15,8 @@ pub const DIGEST_KEY_BYTES_MIN: usize = 16;
 
 /// KMIP 1.4 §9.1.3.2.12: Symmetric Key, Public Key, Private Key.
 const KEYS: [u32; 3] = [2, 3, 4];
+/// §9.1.3.2.3: Transparent DSA Private Key to Transparent EC Public Key. Their Key Material is not what is stored.
+const STRUCTURED: std::ops::RangeInclusive<u32> = 0x08..=0x15;
 /// §9.1.3.2.3: Transparent Symmetric Key, whose Key Material is a structure of one Byte String.
 const TRANSPARENT_SYMMETRIC_KEY: u32 = 7;
 const KEY_MATERIAL: [u8; 4] = [0x42, 0x00, 0x43, 0x01];
@@ -26,6 +28,9 @@ const WORD_BYTES: usize = 8;
 pub fn digest_of(meta: &ObjectMeta, key: &[u8]) -> Option<Digest> {
     if !KEYS.contains(&meta.object_type) || key.len() < DIGEST_KEY_BYTES_MIN {
         return None;
+    }
+    if meta.key_format.is_some_and(|format| STRUCTURED.contains(&format)) {
+        return meta.digest;
     }
     let mut context = Context::new(&SHA256);
     if meta.key_format == Some(TRANSPARENT_SYMMETRIC_KEY) {
@@ -72,6 +77,13 @@ mod tests {
             hex(digest_of(&meta(2, 7), &key[..21])),
             "86a2a27de664fddcbb1c284f44c0fe3d423810e93d509cac20827e594f4f4261"
         );
+    }
+
+    #[test]
+    fn the_digest_of_a_structure_of_numbers_is_its_creator_s() {
+        let told = Some(Digest([7; 32]));
+        assert_eq!(digest_of(&ObjectMeta { digest: told, ..meta(4, 0x14) }, &[1; 121]), told);
+        assert_ne!(digest_of(&ObjectMeta { digest: told, ..meta(4, 6) }, &[1; 121]), told);
     }
 
     #[test]

@@ -1,20 +1,25 @@
-//! Create Key Pair (KMIP 1.4 §4.2): an RSA key pair, made aside from the threads that serve; both halves are stored, each with a
-//! link to the other, or neither.
+//! Create Key Pair (KMIP 1.4 §4.2): a pair of RSA, made aside from the threads that serve, or of an elliptic curve. Both halves are
+//! stored, each with a link to the other, or neither.
 
 use custody::{
+    asymmetric::Pair,
+    ec::{self, Curve},
     keyring::New,
     names::ObjectId,
     object::{Link, ObjectMeta},
-    rsa::{self, Pair},
+    rsa,
 };
 use kmip::{
     TemplateAttribute,
     ops::{Answer, create_key_pair},
-    tables::{CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType},
+    tables::{CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType, RecommendedCurve},
 };
 use policy::Permitted;
 
-use super::Turn;
+use super::{
+    Turn,
+    halves::{self, Family},
+};
 use crate::{
     attributes::{self, generator},
     refusal::{self, Outcome, invalid_field, try_again},
@@ -25,7 +30,9 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: crea
         |object_type, own: Option<TemplateAttribute>| half(object_type, request.common.as_ref(), own, turn.now_s);
     let mut private = half(ObjectType::PrivateKey, request.private_key.clone())?;
     let mut public = half(ObjectType::PublicKey, request.public_key.clone())?;
-    let pair = made(turn, bits(&private, &public)?).await?;
+    let wanted = Wanted::of(&private, &public)?;
+    wanted.describe([&mut private, &mut public])?;
+    let pair = made(turn, wanted).await?;
     let drawn = || ObjectId::random().map_err(|error| refusal::of_custody(&error));
     let (private_id, public_id) = (drawn()?, drawn()?);
     private.links.push(Link { kind: LinkType::PublicKeyLink.code(), to: public_id.to_string() });
@@ -67,26 +74,78 @@ fn half(
     if meta.usage_mask == 0 {
         return Err(invalid_field(format!("the {object_type} needs a Cryptographic Usage Mask that allows something")));
     }
-    meta.key_format = Some(KeyFormatType::Pkcs1.code());
     meta.dates.original_creation = Some(now_s);
     generator::check(meta.rng)?;
     meta.rng = Some(generator::OURS);
     Ok(meta)
 }
 
-fn bits(private: &ObjectMeta, public: &ObjectMeta) -> Outcome<u32> {
-    let rsa = Some(CryptographicAlgorithm::Rsa.code());
-    if (private.algorithm, public.algorithm) != (rsa, rsa) {
-        return Err(invalid_field("key pairs of the Cryptographic Algorithm RSA are made here; name it for both keys"));
+/// Which pair is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Bits of the modulus.
+    Rsa(u32),
+    Ec(Curve),
+}
+
+impl Wanted {
+    /// Table 168: algorithm, length and domain parameters are the same for both halves.
+    fn of(private: &ObjectMeta, public: &ObjectMeta) -> Outcome<Self> {
+        let named = |half: &ObjectMeta| (half.algorithm, half.length_bits, half.domain);
+        if named(private) != named(public) {
+            return Err(invalid_field(
+                "Cryptographic Algorithm, Cryptographic Length and Cryptographic Domain Parameters are those of both keys: name them \
+                 in the Common Template-Attribute",
+            ));
+        }
+        let algorithm = private.algorithm.and_then(CryptographicAlgorithm::from_code);
+        match algorithm.and_then(Family::of) {
+            Some(Family::Rsa) => {
+                let missing = || invalid_field("Create Key Pair of RSA needs a Cryptographic Length for both keys");
+                private.length_bits.map(Self::Rsa).ok_or_else(missing)
+            }
+            Some(Family::Ec) => curve(private).map(Self::Ec),
+            None => Err(invalid_field(
+                "key pairs of the Cryptographic Algorithms RSA, EC, ECDSA, ECDH and ECMQV are made here; name one for both keys",
+            )),
+        }
     }
-    match (private.length_bits, public.length_bits) {
-        (Some(bits), Some(other)) if bits == other => Ok(bits),
-        _ => Err(invalid_field("Create Key Pair needs one Cryptographic Length for both keys")),
+
+    /// What both halves are, and in which format they are stored.
+    fn describe(self, [private, public]: [&mut ObjectMeta; 2]) -> Outcome<()> {
+        let formats = match self {
+            Self::Rsa(_) => [KeyFormatType::Pkcs1, KeyFormatType::Pkcs1],
+            Self::Ec(_) => [KeyFormatType::EcPrivateKey, KeyFormatType::X509],
+        };
+        for (half, format) in [private, public].into_iter().zip(formats) {
+            half.key_format = Some(format.code());
+            match self {
+                Self::Rsa(bits) => halves::describe_rsa(half, bits)?,
+                Self::Ec(curve) => halves::describe_ec(half, curve)?,
+            }
+        }
+        Ok(())
     }
 }
 
-/// One pair at a time: making them takes a processor for up to seconds.
-async fn made(turn: &Turn<'_, '_>, bits: u32) -> Outcome<Pair> {
+/// The curve that is named, or the one of this length.
+fn curve(half: &ObjectMeta) -> Outcome<Curve> {
+    let named = half.domain.and_then(|domain| domain.curve).and_then(RecommendedCurve::from_code);
+    if let Some(named) = named {
+        return halves::curve_of(named);
+    }
+    half.length_bits.and_then(Curve::of_bits).ok_or_else(|| {
+        invalid_field("an elliptic curve key pair needs a Recommended Curve in its Cryptographic Domain Parameters (P-256, P-384 or \
+                       P-521), or a Cryptographic Length of 256, 384 or 521")
+    })
+}
+
+/// One RSA pair at a time: making them takes a processor for up to seconds. A curve's takes less than the way there.
+async fn made(turn: &Turn<'_, '_>, wanted: Wanted) -> Outcome<Pair> {
+    let bits = match wanted {
+        Wanted::Ec(curve) => return ec::generate(curve).map_err(|error| refusal::of_custody(&error)),
+        Wanted::Rsa(bits) => bits,
+    };
     let _turn = turn.server.making_pairs().await;
     let made = tokio::task::spawn_blocking(move || rsa::generate(bits)).await;
     match made.map_err(|_| try_again("the key pair was not made"))? {

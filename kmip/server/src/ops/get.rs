@@ -4,12 +4,15 @@ use custody::{key_table::Purpose, object::ObjectMeta, vault::Expose};
 use kmip::{
     KeyBlock, KeyMaterial, ManagedObject, OpaqueObject, PrivateKey, PublicKey, ResultReason, SecretData, SymmetricKey,
     ops::{Answer, get},
-    tables::{CryptographicAlgorithm, KeyFormatType, ObjectType, SecretDataType},
+    tables::{CryptographicAlgorithm, KeyCompressionType, KeyFormatType, ObjectType, SecretDataType},
     ttlv::Enumeration,
 };
 use zeroize::Zeroizing;
 
-use super::{Allowed, Turn};
+use super::{
+    Allowed, Turn,
+    halves::{self, Leaving},
+};
 use crate::refusal::{self, Outcome, fail};
 
 const GET: Expose = Expose::because("KMIP Get by a caller whom policy permits it");
@@ -18,18 +21,14 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: 
     if request.key_wrapping_specification.is_some() {
         return Err(refusal::unsupported("Key Wrapping Specification; the channel is encrypted by TLS"));
     }
-    if request.key_compression_type.is_some() {
-        let message = "Key Compression Type belongs to elliptic curve public keys";
-        return Err(fail(ResultReason::KeyCompressionTypeNotSupported, message));
-    }
     let (answer, fresh) = turn
         .with_key(object, Purpose::Process, |borrow| {
             let meta = borrow.meta().ok_or_else(refusal::not_found)?;
             may_leave(meta)?;
-            let (form, fresh) = (Form::of(meta, request.key_format_type)?, meta.fresh);
+            let (form, fresh) = (Form::of(meta, request.key_format_type, request.key_compression_type)?, meta.fresh);
             let bytes = borrow.export(GET).map_err(|error| refusal::of_custody(&error))?;
             let bytes = borrow.finish(bytes).map_err(refusal::of_stop)?;
-            Ok((form.answer(bytes, &object.text), fresh))
+            Ok((form.answer(bytes, &object.text)?, fresh))
         })
         .await?;
     if fresh {
@@ -54,7 +53,8 @@ fn may_leave(meta: &ObjectMeta) -> Outcome<()> {
     Ok(())
 }
 
-/// The format to answer in. Raw and Transparent Symmetric Key turn into each other; every other one stays as it was stored.
+/// The format to answer in, private and public keys aside. Raw and Transparent Symmetric Key turn into each other; every other one
+/// stays as it was stored.
 fn format_of(meta: &ObjectMeta, wanted: Option<KeyFormatType>) -> Outcome<KeyFormatType> {
     use KeyFormatType::{Raw, TransparentSymmetricKey};
     let stored = meta.key_format.and_then(KeyFormatType::from_code).unwrap_or(Raw);
@@ -76,6 +76,7 @@ fn format_of(meta: &ObjectMeta, wanted: Option<KeyFormatType>) -> Outcome<KeyFor
 /// What stands around the key bytes.
 struct Form {
     format: KeyFormatType,
+    compression: Option<KeyCompressionType>,
     algorithm: Option<CryptographicAlgorithm>,
     length_bits: Option<i32>,
     kind: Kind,
@@ -84,18 +85,18 @@ struct Form {
 /// What is answered, with what it alone has.
 enum Kind {
     SymmetricKey,
-    PrivateKey,
-    PublicKey,
+    PrivateKey(Leaving),
+    PublicKey(Leaving),
     SecretData(SecretDataType),
     OpaqueObject(Enumeration),
 }
 
 impl Form {
-    fn of(meta: &ObjectMeta, wanted: Option<KeyFormatType>) -> Outcome<Self> {
+    fn of(meta: &ObjectMeta, wanted: Option<KeyFormatType>, compression: Option<KeyCompressionType>) -> Outcome<Self> {
         let kind = match ObjectType::from_code(meta.object_type) {
             Some(ObjectType::SymmetricKey) => Kind::SymmetricKey,
-            Some(ObjectType::PrivateKey) => Kind::PrivateKey,
-            Some(ObjectType::PublicKey) => Kind::PublicKey,
+            Some(ObjectType::PrivateKey) => Kind::PrivateKey(Leaving::of(meta, wanted, compression)?),
+            Some(ObjectType::PublicKey) => Kind::PublicKey(Leaving::of(meta, wanted, compression)?),
             Some(ObjectType::SecretData) => {
                 let stored = meta.secret_kind.and_then(SecretDataType::from_code);
                 Kind::SecretData(stored.unwrap_or(SecretDataType::Password))
@@ -103,26 +104,35 @@ impl Form {
             Some(ObjectType::OpaqueObject) => Kind::OpaqueObject(Enumeration(meta.opaque_kind.unwrap_or_default())),
             _ => return Err(refusal::unsupported("Get of this type of object")),
         };
+        let format = match (&kind, compression) {
+            (Kind::PrivateKey(leaving) | Kind::PublicKey(leaving), _) => leaving.format(),
+            (_, Some(compression)) => return Err(halves::no_compression(compression)),
+            _ => format_of(meta, wanted)?,
+        };
         Ok(Self {
-            format: format_of(meta, wanted)?,
+            format,
+            compression,
             algorithm: meta.algorithm.and_then(CryptographicAlgorithm::from_code),
             length_bits: meta.length_bits.and_then(|bits| i32::try_from(bits).ok()),
             kind,
         })
     }
 
-    fn answer(self, mut bytes: Zeroizing<Vec<u8>>, unique_identifier: &str) -> get::Answer<'_> {
-        let material = KeyMaterial::new(std::mem::take(&mut *bytes));
+    fn answer(self, mut bytes: Zeroizing<Vec<u8>>, unique_identifier: &str) -> Outcome<get::Answer<'_>> {
+        let material = match self.kind {
+            Kind::PrivateKey(leaving) | Kind::PublicKey(leaving) => leaving.material(bytes)?,
+            _ => KeyMaterial::new(std::mem::take(&mut *bytes)),
+        };
         let block = |material| KeyBlock {
-            key_format_type: self.format,
-            material,
+            key_compression_type: self.compression,
             cryptographic_algorithm: self.algorithm,
             cryptographic_length: self.length_bits,
+            ..KeyBlock::new(self.format, material)
         };
         let object = match self.kind {
             Kind::SymmetricKey => ManagedObject::SymmetricKey(SymmetricKey { key_block: block(material) }),
-            Kind::PrivateKey => ManagedObject::PrivateKey(PrivateKey { key_block: block(material) }),
-            Kind::PublicKey => ManagedObject::PublicKey(PublicKey { key_block: block(material) }),
+            Kind::PrivateKey(_) => ManagedObject::PrivateKey(PrivateKey { key_block: block(material) }),
+            Kind::PublicKey(_) => ManagedObject::PublicKey(PublicKey { key_block: block(material) }),
             Kind::SecretData(secret_data_type) => {
                 ManagedObject::SecretData(SecretData { secret_data_type, key_block: block(material) })
             }
@@ -130,7 +140,7 @@ impl Form {
                 ManagedObject::OpaqueObject(OpaqueObject { opaque_data_type, opaque_data_value: material })
             }
         };
-        get::Answer::of(unique_identifier, object)
+        Ok(get::Answer::of(unique_identifier, object))
     }
 }
 

@@ -3,28 +3,29 @@
 //! libmongocrypt registers secret data of format Opaque with usage mask 0 and no algorithm; Percona Server an AES key with both in
 //! the Template-Attribute and in the Key Block.
 
-use custody::{
-    Error,
-    object::ObjectMeta,
-    rsa::{self, Form},
-};
+use custody::{Error, object::ObjectMeta};
 use kmip::{
     KeyBlock, ManagedObject, ResultReason,
     ops::{Answer, register},
-    tables::{CryptographicAlgorithm, KeyFormatType, ObjectType},
+    tables::{KeyFormatType, ObjectType},
 };
 use policy::Permitted;
 
-use super::Turn;
+use super::{Turn, halves};
 use crate::{
     attributes,
     refusal::{Outcome, fail, invalid_field, unsupported},
 };
 
 pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: register::Request<'_>) -> Outcome<()> {
-    let mut meta = attributes::meta_of(request.object_type, &request.template_attribute, turn.now_s)?;
-    let object = object_of(request)?;
-    describe(&mut meta, &object)?;
+    let (object_type, mut template) = (request.object_type, request.template_attribute.clone());
+    let mut object = object_of(request)?;
+    if let Some(block) = object.key_block_mut() {
+        // §2.1.4: what stands inside the Key Value are attributes like the others.
+        template.attributes.append(&mut block.attributes);
+    }
+    let mut meta = attributes::meta_of(object_type, &template, turn.now_s)?;
+    describe(&mut meta, &mut object)?;
     let material = object.material();
     let fill = |key: &mut [u8]| -> Result<(), Error> {
         if key.len() != material.len() {
@@ -61,32 +62,32 @@ fn object_of(request: register::Request<'_>) -> Outcome<ManagedObject> {
     object.ok_or_else(|| invalid_field(format!("Object Type is {object_type}, but another object is in the request")))
 }
 
-/// Takes over what the Key Block says; where the attributes say it too, both must agree.
-fn describe(meta: &mut ObjectMeta, object: &ManagedObject) -> Outcome<()> {
+/// Takes over what the Key Block says; where the attributes say it too, both must agree. Leaves in the Key Block what is stored.
+fn describe(meta: &mut ObjectMeta, object: &mut ManagedObject) -> Outcome<()> {
     if object.material().is_empty() {
         return Err(invalid_field("the object has no bytes: Key Material or Opaque Data Value is empty"));
     }
-    if let ManagedObject::OpaqueObject(object) = object {
-        meta.opaque_kind = Some(object.opaque_data_type.0);
+    match object {
+        ManagedObject::OpaqueObject(object) => meta.opaque_kind = Some(object.opaque_data_type.0),
+        ManagedObject::SecretData(secret) => meta.secret_kind = Some(secret.secret_data_type.code()),
+        _ => {}
     }
-    let Some(block) = object.key_block() else { return Ok(()) };
-    agree(
-        "Cryptographic Algorithm",
-        &mut meta.algorithm,
-        block.cryptographic_algorithm.map(|algorithm| algorithm.code()),
-    )?;
+    let object_type = object.object_type();
+    let Some(block) = object.key_block_mut() else { return Ok(()) };
+    if block.key_wrapping_data.is_some() {
+        return Err(unsupported("a wrapped key (Key Wrapping Data); send the key unwrapped"));
+    }
+    agree("Cryptographic Algorithm", &mut meta.algorithm, block.cryptographic_algorithm.map(|one| one.code()))?;
     let length = block.cryptographic_length.map(u32::try_from).transpose();
     let length = length.map_err(|_| invalid_field("Cryptographic Length is negative"))?;
     agree("Cryptographic Length", &mut meta.length_bits, length)?;
     meta.key_format = Some(block.key_format_type.code());
-    match object {
-        ManagedObject::SecretData(secret) => meta.secret_kind = Some(secret.secret_data_type.code()),
-        ManagedObject::SymmetricKey(key) => check_key(meta, &key.key_block)?,
-        ManagedObject::PrivateKey(_) => check_half(meta, block, "Private Key", rsa::private_bits)?,
-        ManagedObject::PublicKey(_) => check_half(meta, block, "Public Key", rsa::public_bits)?,
-        ManagedObject::OpaqueObject(_) => {}
+    match object_type {
+        ObjectType::PrivateKey | ObjectType::PublicKey => return halves::take(meta, block),
+        ObjectType::SymmetricKey => check_key(meta, block)?,
+        _ => {}
     }
-    Ok(())
+    block.key_compression_type.map_or(Ok(()), |compression| Err(halves::no_compression(compression)))
 }
 
 fn agree(name: &str, attribute: &mut Option<u32>, block: Option<u32>) -> Outcome<()> {
@@ -123,40 +124,6 @@ fn check_key(meta: &mut ObjectMeta, block: &KeyBlock) -> Outcome<()> {
     }
 }
 
-/// A private or public key is one of RSA, whole and in the format that it claims.
-fn check_half(
-    meta: &mut ObjectMeta,
-    block: &KeyBlock,
-    what: &str,
-    bits_of: fn(Form, &[u8]) -> Option<u32>,
-) -> Outcome<()> {
-    match meta.algorithm.and_then(CryptographicAlgorithm::from_code) {
-        Some(CryptographicAlgorithm::Rsa) => {}
-        Some(other) => return Err(unsupported(format!("a {what} of the algorithm {other}; RSA is"))),
-        None => {
-            return Err(invalid_field(format!(
-                "a {what} needs a Cryptographic Algorithm, in its attributes or its Key Block"
-            )));
-        }
-    }
-    let format = block.key_format_type;
-    let form = match (format, meta.object_type == ObjectType::PrivateKey.code()) {
-        (KeyFormatType::Pkcs1, _) => Form::Pkcs1,
-        (KeyFormatType::Pkcs8, true) => Form::Pkcs8,
-        (KeyFormatType::X509, false) => Form::X509,
-        _ => {
-            let message =
-                format!("a {what} of format {format}; PKCS#1 is, and PKCS#8 of a private, X.509 of a public one");
-            return Err(fail(ResultReason::KeyFormatTypeNotSupported, message));
-        }
-    };
-    let (least, most) = (rsa::BITS.start(), rsa::BITS.end());
-    let bits = bits_of(form, block.material.expose()).ok_or_else(|| {
-        invalid_field(format!("Key Material is no RSA {what} of {least} to {most} bits in the format {format}"))
-    })?;
-    agree("Cryptographic Length", &mut meta.length_bits, Some(bits))
-}
-
 #[cfg(test)]
 mod tests {
     use custody::object::State;
@@ -174,10 +141,9 @@ mod tests {
         bits: Option<i32>,
     ) -> KeyBlock {
         KeyBlock {
-            key_format_type: format,
-            material: KeyMaterial::new(vec![1; bytes]),
             cryptographic_algorithm: algorithm,
             cryptographic_length: bits,
+            ..KeyBlock::new(format, KeyMaterial::new(vec![1; bytes]))
         }
     }
 
@@ -196,7 +162,7 @@ mod tests {
             secret_data_type: SecretDataType::Seed,
             key_block: block(KeyFormatType::Opaque, 96, None, None),
         };
-        describe(&mut meta, &ManagedObject::SecretData(seed)).unwrap();
+        describe(&mut meta, &mut ManagedObject::SecretData(seed)).unwrap();
         assert_eq!(
             (meta.key_format, meta.secret_kind, meta.algorithm, meta.length_bits),
             (Some(2), Some(2), None, None)
@@ -206,7 +172,7 @@ mod tests {
     #[test]
     fn attributes_and_key_block_must_agree() {
         let aes = Some(CryptographicAlgorithm::Aes);
-        let check = |mut meta: ObjectMeta, block| describe(&mut meta, &key(block)).map(|()| meta);
+        let check = |mut meta: ObjectMeta, block| describe(&mut meta, &mut key(block)).map(|()| meta);
         let good = check(meta(), block(KeyFormatType::Raw, 32, aes, Some(256))).unwrap();
         assert_eq!((good.algorithm, good.length_bits), (Some(3), Some(256)));
         let from_attributes = ObjectMeta { algorithm: Some(3), length_bits: Some(256), ..meta() };

@@ -317,7 +317,9 @@ async fn a_half_that_is_brought_is_what_it_claims() {
         Request::Register(ops::register::Request::of(object, template(&[mask(uses)])))
     };
     let ec = other(Some(CryptographicAlgorithm::Ec), None);
-    assert_eq!(rig.reason(&ec).await, Some(ResultReason::FeatureNotSupported));
+    assert_eq!(rig.reason(&ec).await, Some(ResultReason::KeyFormatTypeNotSupported));
+    let dsa = other(Some(CryptographicAlgorithm::Dsa), None);
+    assert_eq!(rig.reason(&dsa).await, Some(ResultReason::FeatureNotSupported));
     assert_eq!(rig.reason(&other(None, None)).await, Some(ResultReason::InvalidField));
     assert_eq!(
         rig.reason(&other(Some(CryptographicAlgorithm::Rsa), Some(1024))).await,
@@ -366,8 +368,8 @@ async fn pairs_that_are_not_made_leave_nothing() {
 
 #[tokio::test]
 async fn the_longest_private_key_and_an_opaque_object_come_back() {
-    let rig = Rig::new().await;
     let pair = custody::rsa::generate(4096).unwrap().unwrap();
+    let rig = Rig::new().await;
     let id = rig.does(&brought(true, KeyFormatType::Pkcs1, pair.private.to_vec(), UsageMask::SIGN)).await.unwrap().id();
     assert_eq!(bytes(&rig, &get(&id)).await, *pair.private);
     let opaque = |bytes: Vec<u8>| {

@@ -2,8 +2,9 @@
 
 use crate::{
     object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SymmetricKey},
-    tables::{KeyCompressionType, KeyFormatType, ObjectType},
-    ttlv::{Enumeration, Structure, record},
+    tables::{KeyCompressionType, KeyFormatType, KeyWrapType, ObjectType},
+    ttlv::record,
+    wrapping::KeyWrappingSpecification,
 };
 
 record! {
@@ -12,9 +13,9 @@ record! {
         opt unique_identifier: &'a str = UNIQUE_IDENTIFIER V1_0,
         /// Absent: as it was stored.
         opt key_format_type: KeyFormatType = KEY_FORMAT_TYPE V1_0,
-        opt key_wrap_type: Enumeration = KEY_WRAP_TYPE V1_4,
+        opt key_wrap_type: KeyWrapType = KEY_WRAP_TYPE V1_4,
         opt key_compression_type: KeyCompressionType = KEY_COMPRESSION_TYPE V1_0,
-        opt key_wrapping_specification: Structure<'a> = KEY_WRAPPING_SPECIFICATION V1_0,
+        opt key_wrapping_specification: KeyWrappingSpecification = KEY_WRAPPING_SPECIFICATION V1_0,
     }
 }
 

@@ -15,6 +15,7 @@ pub enum AttributeKind {
     Interval,
     Name,
     CryptographicParameters,
+    CryptographicDomainParameters,
     Digest,
     UsageLimits,
     RevocationReason,
@@ -62,6 +63,8 @@ pub enum AppliesTo {
     KeysAndCertificates,
     /// Symmetric keys and parts of them.
     SymmetricKeys,
+    /// Public and private keys.
+    AsymmetricKeys,
     /// What has a Key Value of its own: symmetric, private and split keys, secret data.
     KeyValues,
 }
@@ -78,6 +81,7 @@ impl AppliesTo {
             }
             Self::KeysAndCertificates => matches!(object_type, T::Certificate) || Self::Keys.covers(object_type),
             Self::SymmetricKeys => matches!(object_type, T::SymmetricKey | T::SplitKey),
+            Self::AsymmetricKeys => matches!(object_type, T::PublicKey | T::PrivateKey),
             Self::KeyValues => {
                 matches!(object_type, T::SymmetricKey | T::PrivateKey | T::SplitKey | T::SecretData)
             }
@@ -149,6 +153,7 @@ attributes! {
     CryptographicAlgorithm "Cryptographic Algorithm" Enumeration V1_0 Creator one Never keep KeysAndCertificates;
     CryptographicLength "Cryptographic Length" Integer V1_0 Creator one Never keep KeysAndCertificates;
     CryptographicParameters "Cryptographic Parameters" CryptographicParameters V1_0 Client many Always delete KeysAndCertificates;
+    CryptographicDomainParameters "Cryptographic Domain Parameters" CryptographicDomainParameters V1_0 Creator one Never keep AsymmetricKeys;
     Digest "Digest" Digest V1_0 Server many Never keep All;
     OperationPolicyName "Operation Policy Name" Text V1_0 Client one Never keep All;
     CryptographicUsageMask "Cryptographic Usage Mask" Integer V1_0 Creator one Never keep Cryptographic;
@@ -272,6 +277,7 @@ mod tests {
         assert_eq!(types(AppliesTo::Keys), [2, 3, 4, 5, 9]);
         assert_eq!(types(AppliesTo::KeysAndCertificates), [1, 2, 3, 4, 5, 9]);
         assert_eq!(types(AppliesTo::SymmetricKeys), [2, 5]);
+        assert_eq!(types(AppliesTo::AsymmetricKeys), [3, 4]);
         assert_eq!(types(AppliesTo::KeyValues), [2, 4, 5, 7]);
     }
 

@@ -259,6 +259,11 @@ impl<'a> Item<'a> {
         Ok(i64::from_be_bytes(self.eight(Kind::LongInteger)?))
     }
 
+    /// Two's complement, big-endian, a multiple of eight bytes.
+    pub fn big_integer(&self) -> Result<&'a [u8], WireError> {
+        self.of_kind(Kind::BigInteger)
+    }
+
     pub fn enumeration(&self) -> Result<u32, WireError> {
         Ok(u32::from_be_bytes(self.four(Kind::Enumeration)?))
     }

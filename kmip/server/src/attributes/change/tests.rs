@@ -112,6 +112,7 @@ const RULES: &str = "\
     Cryptographic Algorithm: denied denied denied denied\n\
     Cryptographic Length: denied denied denied denied\n\
     Cryptographic Parameters: ok ok ok ok\n\
+    Cryptographic Domain Parameters: denied denied denied denied\n\
     Digest: denied denied denied denied\n\
     Operation Policy Name: ok illegal denied denied\n\
     Cryptographic Usage Mask: denied denied denied denied\n\

@@ -62,12 +62,7 @@ fn register(object: ManagedObject) -> Request<'static> {
 }
 
 fn block(format: KeyFormatType, algorithm: Option<CryptographicAlgorithm>) -> KeyBlock {
-    KeyBlock {
-        key_format_type: format,
-        material: KeyMaterial::new((0..32).collect()),
-        cryptographic_algorithm: algorithm,
-        cryptographic_length: None,
-    }
+    KeyBlock { cryptographic_algorithm: algorithm, ..KeyBlock::new(format, KeyMaterial::new((0..32).collect())) }
 }
 
 async fn value(rig: &Rig, id: &str, name: &str) -> Option<AttributeValue> {
