@@ -131,17 +131,30 @@ impl Keyring {
     /// Unseals what a miss lacked: L2 by the customer's KMS, L3, the object. [`Error::Absent`] if there is no such object in this
     /// system, [`Error::Destroyed`] if its bytes are gone.
     pub async fn warm(&self, tenant: &TenantId, system: &System, object: ObjectId) -> Result<(), Error> {
+        if self.warm_at_once(tenant, system, object)? {
+            return Ok(());
+        }
+        self.warm_system(tenant, system).await?;
+        self.unsealer.object(tenant, system, object).map_err(|why| why.unwrap_or(Error::Unavailable))
+    }
+
+    /// As [`Keyring::warm`], without waiting: `false` if the system is not unsealed.
+    pub fn warm_at_once(&self, tenant: &TenantId, system: &System, object: ObjectId) -> Result<bool, Error> {
         self.table.admit(tenant, Purpose::Process)?;
         if self.draft.as_ref().is_some_and(|draft| draft.is_destroyed(object)) {
             return Err(Error::Destroyed(object));
         }
         match self.unsealer.object(tenant, system, object) {
-            Err(None) => {}
-            Err(Some(why)) => return Err(why),
-            Ok(()) => return Ok(()),
+            Err(None) => Ok(false),
+            Err(Some(why)) => Err(why),
+            Ok(()) => Ok(true),
         }
-        self.warm_system(tenant, system).await?;
-        self.unsealer.object(tenant, system, object).map_err(|why| why.unwrap_or(Error::Unavailable))
+    }
+
+    /// The tenant is served, and the system's L3 is not in the table: whoever needs it waits for the customer's KMS.
+    pub fn is_cold(&self, tenant: &TenantId, system: &System) -> bool {
+        let l3 = self.table.borrow(tenant, &KeyId::L3(system.clone()), Some(system), Purpose::Process);
+        matches!(l3, Err(Unborrowed::Miss))
     }
 
     /// Creates an object of `key_bytes` bytes, which `fill` writes in place into locked memory; its digest is added to `meta`. Durable

@@ -7,7 +7,11 @@ mod undo;
 
 use std::time::Instant;
 
-use custody::{key_table::Purpose, keyring::Keyring, names::ObjectId};
+use custody::{
+    key_table::Purpose,
+    keyring::Keyring,
+    names::{Epoch, ObjectId},
+};
 use kmip::{
     Operation, ProtocolVersion, ResultReason, WireError,
     message::{AnswerWriter, Failure, ItemHead, RequestItem, RequestMessage},
@@ -20,7 +24,8 @@ use crate::{
     audit::Record,
     caller::Caller,
     naming::Kept,
-    ops::{self, Done, Named, Turn},
+    ops::{self, Course, Done, Named, Turn},
+    pending::{self, Correlation, Later, Owner, Unseal},
     refusal::{self, fail},
     server::Server,
     telemetry::Meters,
@@ -45,7 +50,8 @@ pub(crate) async fn answer(
     let began = Instant::now();
     match RequestMessage::read(frame, &Limits::REQUEST) {
         Ok(message) => {
-            let batch = Batch { server, caller, meters, keyring: server.keyring(), kept: None, message: &message };
+            let keyring = server.keyring();
+            let batch = Batch { server, caller, meters, keyring, kept: None, message: &message, frame };
             if message.header.batch_error_continuation == Some(BatchErrorContinuation::Undo) && message.items.len() > 1
             {
                 return undo::answer(&batch, began, out).await;
@@ -108,11 +114,17 @@ struct Batch<'a> {
     keyring: &'a Keyring,
     kept: Option<&'a Kept>,
     message: &'a RequestMessage<'a>,
+    /// The message as it came.
+    frame: &'a [u8],
 }
+
+/// What the audit says of an operation that was put off.
+const PENDING: &str = "Operation Pending";
 
 /// What came of an item, before it is recorded.
 struct Attempt {
     key: Named,
+    course: Course,
     /// What a Check that refuses names.
     refused: Option<wire_check::Answer<'static>>,
     outcome: Result<Done, Failure>,
@@ -149,11 +161,23 @@ impl Batch<'_> {
         writer: &mut AnswerWriter<'_>,
     ) -> Result<(), ResultReason> {
         let mark = writer.mark();
-        let Attempt { key, refused, mut outcome } = self.attempt(item, time_ms, implied_id, writer).await;
+        let attempt = if self.may_wait(item) {
+            Box::pin(self.attempt_or_put_off(item, time_ms, implied_id, writer)).await
+        } else {
+            self.attempt(item, time_ms, implied_id, writer, &Later::new(false)).await
+        };
+        let Attempt { key, course, refused, mut outcome } = attempt;
+        let mut head = head(item);
+        let mut success = "Success";
+        match course {
+            Course::Plain => {}
+            Course::Pending => success = PENDING,
+            Course::Polled(operation) => head.operation = Some(operation.code()),
+        }
         let recorded = {
             let epoch = outcome.as_ref().map_or_else(|_| epoch(self.server, self.caller), |done| done.epoch.0);
-            let result = outcome.as_ref().err().map_or("Success", |failure| failure.reason.name());
-            self.record(item, time_ms, key.as_str(), result, epoch).await
+            let result = outcome.as_ref().err().map_or(success, |failure| failure.reason.name());
+            self.record(head, time_ms, key.as_str(), result, epoch).await
         };
         if !recorded && outcome.is_ok() {
             writer.take_back(mark);
@@ -162,7 +186,7 @@ impl Batch<'_> {
         let failed = outcome.err().map(|failure| refusal::in_version(failure, self.message.header.version));
         match failed {
             Some(failure) => {
-                writer.failure_with(head(item), &failure, refused.map(Answer::Check).as_ref());
+                writer.failure_with(head, &failure, refused.map(Answer::Check).as_ref());
                 Err(failure.reason)
             }
             None => Ok(()),
@@ -170,10 +194,34 @@ impl Batch<'_> {
     }
 
     /// Whether the audit has it.
-    async fn record(&self, item: &RequestItem<'_>, time_ms: u64, key: &str, outcome: &'static str, epoch: u64) -> bool {
-        let operation = item.operation.and_then(Operation::from_code).map_or("unknown", Operation::name);
+    async fn record(&self, head: ItemHead<'_>, time_ms: u64, key: &str, outcome: &'static str, epoch: u64) -> bool {
+        let operation = head.operation.and_then(Operation::from_code).map_or("unknown", Operation::name);
         let record = Record { time_ms, caller: self.caller, operation, key, outcome, epoch };
         self.server.audit().record(&record).await.is_ok()
+    }
+
+    /// Executes one item whose client takes an asynchronous answer, and writes its answer if it succeeded or is pending.
+    async fn attempt_or_put_off(
+        &self,
+        item: &RequestItem<'_>,
+        time_ms: u64,
+        implied_id: &mut Option<ObjectId>,
+        writer: &mut AnswerWriter<'_>,
+    ) -> Attempt {
+        let later = Later::new(true);
+        let attempt = self.attempt(item, time_ms, implied_id, writer, &later).await;
+        if !later.is_asked() {
+            return attempt;
+        }
+        match self.put_off(time_ms) {
+            Ok(Some(name)) => {
+                writer.pending(head(item), &name);
+                let outcome = Ok(Done { epoch: Epoch(epoch(self.server, self.caller)) });
+                Attempt { course: Course::Pending, outcome, ..attempt }
+            }
+            Ok(None) => self.attempt(item, time_ms, implied_id, writer, &Later::new(false)).await,
+            Err(failure) => Attempt { outcome: Err(failure), ..attempt },
+        }
     }
 
     /// Executes one item, and writes its answer if it succeeded.
@@ -183,10 +231,10 @@ impl Batch<'_> {
         time_ms: u64,
         implied_id: &mut Option<ObjectId>,
         writer: &mut AnswerWriter<'_>,
+        later: &Later,
     ) -> Attempt {
         let mark = writer.mark();
-        let mut key = Named::Nothing;
-        let mut refused = None;
+        let (mut key, mut course, mut refused) = (Named::Nothing, Course::Plain, None);
         let mut turn = Turn {
             server: self.server,
             keyring: self.keyring,
@@ -199,6 +247,8 @@ impl Batch<'_> {
             implied_id,
             writer,
             refused: &mut refused,
+            later,
+            course: &mut course,
             room: 0,
         };
         let mut outcome = self.execute(item, &mut turn).await;
@@ -206,7 +256,37 @@ impl Batch<'_> {
             writer.take_back(mark);
             outcome = Err(self.too_large());
         }
-        Attempt { key, refused, outcome }
+        Attempt { key, course, refused, outcome }
+    }
+
+    /// §6.7: whether the client takes an asynchronous answer to this item. A batch of several is answered at once: its items build upon
+    /// each other.
+    fn may_wait(&self, item: &RequestItem<'_>) -> bool {
+        self.message.header.asynchronous_indicator == Some(true)
+            && self.message.items.len() == 1
+            && item.operation.and_then(Operation::from_code).is_some_and(pending::can_wait)
+    }
+
+    /// Puts the message's one operation off until its keys are open, and has them opened. `None`: it cannot wait.
+    fn put_off(&self, time_ms: u64) -> Result<Option<Correlation>, Failure> {
+        let (tenant, system) = (*self.caller.tenant(), self.caller.system().clone());
+        let keyring = self.server.keyring().clone();
+        let admission = keyring.admit(&tenant, Purpose::Process).map_err(refusal::of_stop)?;
+        let owner = Owner::of(self.caller, self.message.header.version, admission.generation());
+        let unseal = Unseal::default();
+        let now_s = seconds(time_ms);
+        let Some(name) = self.server.pendings().put_off(owner, self.frame, unseal.clone(), now_s) else {
+            return Ok(None);
+        };
+        tokio::spawn(async move {
+            // Nobody else sets it.
+            _ = unseal.set(keyring.warm_system(&tenant, &system).await);
+        });
+        if !admission.still_current() {
+            // The stop that came between may not have found it.
+            self.server.pendings().drop_tenant(self.caller.tenant());
+        }
+        Ok(Some(name))
     }
 
     async fn execute(&self, item: &RequestItem<'_>, turn: &mut Turn<'_, '_>) -> Result<Done, Failure> {
@@ -280,5 +360,7 @@ fn changes(operation: Operation) -> bool {
             | O::Activate
             | O::Revoke
             | O::Destroy
+            // What it performs may.
+            | O::Poll
     )
 }

@@ -18,6 +18,7 @@ mod lifecycle;
 mod locate;
 mod naming;
 mod ops;
+mod pending;
 mod refusal;
 mod session;
 mod streams;

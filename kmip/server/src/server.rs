@@ -13,6 +13,7 @@ use crate::{
     connections::Connections,
     listener::Limits,
     naming::Naming,
+    pending::Pendings,
     policies::Policies,
     streams::Streams,
     telemetry::Meters,
@@ -37,6 +38,7 @@ pub struct Server {
     meters: ArcSwap<HashMap<TenantId, Arc<Meters>>>,
     naming: Naming,
     streams: Streams,
+    pendings: Pendings,
     pairs: Mutex<()>,
 }
 
@@ -44,7 +46,8 @@ impl Server {
     pub fn new(parts: Parts) -> Self {
         let connections = Arc::new(Connections::new(parts.limits.connections_per_tenant));
         let (meters, naming, streams) = (ArcSwap::default(), Naming::default(), Streams::default());
-        Self { parts, connections, meters, naming, streams, pairs: Mutex::default() }
+        let (pendings, pairs) = (Pendings::default(), Mutex::default());
+        Self { parts, connections, meters, naming, streams, pendings, pairs }
     }
 
     /// Puts a tenant's caller rules in force and closes its connections: each comes back under the new rules or not at all.
@@ -64,6 +67,7 @@ impl Server {
     pub fn close_tenant(&self, tenant: &TenantId) -> usize {
         self.parts.tls.drop_sessions();
         self.streams.drop_tenant(tenant);
+        self.pendings.drop_tenant(tenant);
         self.connections.close_tenant(tenant)
     }
 
@@ -72,7 +76,7 @@ impl Server {
         &self.connections
     }
 
-    pub(crate) fn keyring(&self) -> &Keyring {
+    pub(crate) fn keyring(&self) -> &Arc<Keyring> {
         &self.parts.keyring
     }
 
@@ -94,6 +98,10 @@ impl Server {
 
     pub(crate) fn streams(&self) -> &Streams {
         &self.streams
+    }
+
+    pub(crate) fn pendings(&self) -> &Pendings {
+        &self.pendings
     }
 
     pub(crate) fn limits(&self) -> &Limits {

@@ -4,6 +4,7 @@ mod digests;
 mod ec;
 mod oasis;
 mod parts;
+mod pending;
 mod rsa;
 mod undo;
 

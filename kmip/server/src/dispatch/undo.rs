@@ -17,7 +17,7 @@ use kmip::{
 use zeroize::Zeroize;
 
 use super::{Attempt, Batch, epoch, head, purpose, seconds, unrecorded};
-use crate::{naming::Kept, refusal};
+use crate::{naming::Kept, pending::Later, refusal};
 
 /// What the audit says of an item that succeeded and was undone.
 const UNDONE: &str = "Operation Undone";
@@ -65,7 +65,7 @@ async fn try_all(batch: &Batch<'_>, began: Instant, time_ms: u64, out: &mut Vec<
     let mut writer = AnswerWriter::begin(out, batch.message.header.version, seconds(time_ms));
     let (mut implied_id, mut tried) = (None, vec![]);
     for item in &batch.message.items {
-        let attempt = batch.attempt(item, time_ms, &mut implied_id, &mut writer).await;
+        let attempt = batch.attempt(item, time_ms, &mut implied_id, &mut writer, &Later::new(false)).await;
         let (ended, goes_on) = (Instant::now(), attempt.outcome.is_ok());
         tried.push(Tried { attempt, took: ended - at });
         at = ended;
@@ -96,7 +96,7 @@ async fn record(batch: &Batch<'_>, tried: &[Tried], undone: bool, time_ms: u64) 
             Err(failure) => (failure.reason.name(), epoch(batch.server, batch.caller)),
             Ok(done) => (if undone { UNDONE } else { "Success" }, done.epoch.0),
         };
-        recorded &= batch.record(item, time_ms, attempt.key.as_str(), outcome, epoch).await;
+        recorded &= batch.record(head(item), time_ms, attempt.key.as_str(), outcome, epoch).await;
         batch.meters.count(item.operation.and_then(Operation::from_code), why, *took);
     }
     recorded

@@ -2,6 +2,7 @@
 
 mod activate;
 mod add_attribute;
+mod cancel;
 mod check;
 mod cipher;
 mod create;
@@ -22,6 +23,7 @@ mod locate;
 mod mac;
 mod modify_attribute;
 mod obtain_lease;
+mod poll;
 mod query;
 mod register;
 mod revoke;
@@ -49,6 +51,7 @@ use crate::{
     caller::Caller,
     lifecycle,
     naming::Kept,
+    pending::{self, Later},
     refusal::{self, Outcome},
     server::Server,
     streams::{Direction, Owner},
@@ -76,6 +79,9 @@ pub(crate) struct Turn<'t, 'o> {
     pub(crate) writer: &'t mut AnswerWriter<'o>,
     /// What a Check that refuses names (KMIP 1.4 §4.10): written beside its failure.
     pub(crate) refused: &'t mut Option<wire_check::Answer<'static>>,
+    /// Whether the operation may be put off.
+    pub(crate) later: &'t Later,
+    pub(crate) course: &'t mut Course,
     /// Bytes that the answer of an operation that changes something may still take, what each of them takes aside.
     pub(crate) room: usize,
 }
@@ -96,6 +102,15 @@ impl Named {
             Self::Other(text) => text,
         }
     }
+}
+
+/// What the audit is to say of an operation besides its outcome.
+pub(crate) enum Course {
+    Plain,
+    /// It is pending.
+    Pending,
+    /// It is this one that was pending, and was polled.
+    Polled(kmip::Operation),
 }
 
 /// An operation that succeeded.
@@ -172,8 +187,20 @@ impl Turn<'_, '_> {
         if self.kept.is_some() {
             return Err(refusal::unsupported("one part of several in a batch with Undo; send the parts by themselves"));
         }
+        self.later.bar();
         let (tenant, system) = (*self.caller.tenant(), self.caller.system().clone());
         Ok(Owner { tenant, system, caller: self.caller.label().to_owned(), object: object.id, direction })
+    }
+
+    /// Whose a pending operation is.
+    fn pending_owner(&self) -> Outcome<pending::Owner> {
+        let admission = self.keyring.admit(self.caller.tenant(), Purpose::Process).map_err(refusal::of_stop)?;
+        Ok(pending::Owner::of(self.caller, self.version, admission.generation()))
+    }
+
+    /// Puts the operation off if it would wait for the customer's KMS now, and may be put off: what fails here is begun again by a Poll.
+    fn put_off(&self) -> Outcome<()> {
+        if self.later.ask() { Err(refusal::try_again("the tenant's keys are not open yet")) } else { Ok(()) }
     }
 
     /// Protects data with a key that may, for these uses. `job` answers what it found out besides what it gives.
@@ -225,6 +252,13 @@ impl Turn<'_, '_> {
                 Ok(borrow) => return job(borrow),
                 Err(Unborrowed::Refused(refused)) => return Err(refusal::of_stop(refused)),
                 Err(Unborrowed::Miss) => {}
+            }
+            if self.later.is_open() {
+                match keyring.warm_at_once(tenant, system, object.id) {
+                    Ok(true) => continue,
+                    Ok(false) => self.put_off()?,
+                    Err(error) => return Err(refusal::of_custody(&error)),
+                }
             }
             keyring.warm(tenant, system, object.id).await.map_err(|error| refusal::of_custody(&error))?;
         }
@@ -344,6 +378,14 @@ pub(crate) async fn perform(turn: &mut Turn<'_, '_>, item: &RequestItem<'_>, epo
         Request::RngSeed(request) => {
             let permitted = turn.system(Operation::RngSeed)?;
             rng::seed(turn, permitted, &request)?;
+        }
+        Request::Cancel(request) => {
+            let permitted = turn.system(Operation::Cancel)?;
+            cancel::perform(turn, permitted, &request)?;
+        }
+        Request::Poll(request) => {
+            let permitted = turn.system(Operation::Poll)?;
+            return poll::perform(turn, permitted, &request, epoch).await;
         }
     }
     Ok(Done { epoch })

@@ -1,4 +1,4 @@
-//! The other end of custody's soft L1: a KMS with one key, answering over TLS for as long as its task lives.
+//! The other end of custody's soft L1: a KMS with one key, answering over TLS for as long as its task lives, and while it is not held.
 
 use std::{path::Path, sync::Arc};
 
@@ -13,14 +13,34 @@ use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use tokio::{
     io::{AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinHandle,
 };
 use tokio_rustls::TlsAcceptor;
 
 use crate::caller::tests::Authority;
 
+/// The KMS, ended when it is dropped.
+pub(crate) struct Kms {
+    held: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Kms {
+    /// Whether it keeps everyone waiting from now on.
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+}
+
+impl Drop for Kms {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 /// Begins the KMS, and gives the L1 that asks it.
-pub(super) async fn start(folder: &Path) -> (Arc<dyn L1>, JoinHandle<()>) {
+pub(super) async fn start(folder: &Path) -> (Arc<dyn L1>, Kms) {
     let authority = Authority::new("soft L1");
     let ca = folder.join("soft-l1.pem");
     std::fs::write(&ca, authority.pem()).unwrap();
@@ -35,14 +55,16 @@ pub(super) async fn start(folder: &Path) -> (Arc<dyn L1>, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("localhost:{}", listener.local_addr().unwrap().port());
     let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (held, mut holds) = watch::channel(false);
     let task = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
+            drop(holds.wait_for(|held| !held).await);
             answer_one(&acceptor, stream).await;
         }
     });
     let development = Development::proven(true, "a test").unwrap();
     let soft = Soft::connect(SoftOptions { address, ca, token: Token::new("test") }, development).unwrap();
-    (Arc::new(soft), task)
+    (Arc::new(soft), Kms { held, task })
 }
 
 async fn answer_one(acceptor: &TlsAcceptor, stream: TcpStream) {

@@ -81,7 +81,7 @@ pub(crate) struct Rig {
     pub(crate) server_ca: Authority,
     pub(crate) caller: Caller,
     log: PathBuf,
-    kms: tokio::task::JoinHandle<()>,
+    pub(crate) kms: kms::Kms,
     _folder: tempfile::TempDir,
 }
 
@@ -162,12 +162,6 @@ impl Rig {
     }
 }
 
-impl Drop for Rig {
-    fn drop(&mut self) {
-        self.kms.abort();
-    }
-}
-
 /// An answer that was a success.
 #[derive(Debug)]
 pub(crate) struct Got {
@@ -196,7 +190,7 @@ async fn keyring(
     folder: &tempfile::TempDir,
     table: &Arc<KeyTable>,
     clock: &Arc<HandClock>,
-) -> (Arc<Keyring>, tokio::task::JoinHandle<()>) {
+) -> (Arc<Keyring>, kms::Kms) {
     let (l1, kms) = kms::start(folder.path()).await;
     let key = Arc::new(NodeKey::load_or_create(&folder.path().join("node.key")).unwrap());
     let owner = Owner { deployment: Deployment::new("test").unwrap(), region: Region::new("eu").unwrap() };

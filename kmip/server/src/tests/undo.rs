@@ -143,3 +143,15 @@ fn operations_have_no_way_to_keys_past_their_turn() {
         assert!(!text.contains("server.keyring()"), "{}: use turn.keyring", file.path().display());
     }
 }
+
+#[tokio::test]
+async fn of_two_batches_that_want_one_name_one_gets_it() {
+    let rig = Rig::new().await;
+    rig.does(&create()).await.unwrap();
+    let requests = [named("one"), create()];
+    let (first, second) = tokio::join!(ask(&rig, &requests), ask(&rig, &requests));
+    let mut both = [statuses(&first), statuses(&second)];
+    both.sort_by_key(Vec::len);
+    assert_eq!(both, [vec![FAILED], vec![SUCCESS, SUCCESS]]);
+    assert_eq!(located(&rig, &by_name("one")).await, 1);
+}

@@ -110,6 +110,16 @@ impl<'o> AnswerWriter<'o> {
         });
     }
 
+    /// Writes an item whose operation is pending: the client polls by `correlation` (§6.8, §6.9).
+    pub fn pending(&mut self, head: ItemHead<'_>, correlation: &[u8]) {
+        self.count += 1;
+        self.writer.structure(Tag::BATCH_ITEM, |writer| {
+            write_head(writer, head);
+            ResultStatus::OperationPending.write(Tag::RESULT_STATUS, writer);
+            writer.bytes(Tag::ASYNCHRONOUS_CORRELATION_VALUE, correlation);
+        });
+    }
+
     /// Where the next item will begin, for [`Self::take_back`].
     pub fn mark(&self) -> usize {
         self.writer.position()

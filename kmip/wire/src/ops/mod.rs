@@ -5,6 +5,7 @@
 
 pub mod activate;
 pub mod add_attribute;
+pub mod cancel;
 pub mod check;
 pub mod create;
 pub mod create_key_pair;
@@ -23,6 +24,7 @@ pub mod mac;
 pub mod mac_verify;
 pub mod modify_attribute;
 pub mod obtain_lease;
+pub mod poll;
 pub mod query;
 pub mod register;
 pub mod revoke;
@@ -113,6 +115,8 @@ operations! {
     Hash hash::Request<'a>, hash::Answer<'a>;
     Revoke revoke::Request<'a>, revoke::Answer<'a>;
     Destroy destroy::Request<'a>, destroy::Answer<'a>;
+    Cancel cancel::Request<'a>, cancel::Answer<'a>;
+    Poll poll::Request<'a>, poll::Answer;
 }
 
 fn known(code: u32, version: ProtocolVersion) -> Result<Operation, WireError> {
