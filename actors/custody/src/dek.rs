@@ -3,6 +3,8 @@
 //! Every result is a [`Pending`]: it can be read only after [`Borrow::finish`] has looked at the tenant's gate once more. Whether
 //! the object's state and usage mask allow the operation is the KMIP server's to decide, from [`Borrow::meta`].
 
+use std::cell::RefCell;
+
 use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
@@ -73,6 +75,14 @@ impl Iv {
     }
 }
 
+/// Largest buffer that a thread keeps for its next ciphertext, in bytes.
+const SPARE_BYTES_MAX: usize = 16 * 1024;
+
+thread_local! {
+    /// The last ciphertext that was given back: its memory is in the cache, where that of a new one is not.
+    static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// A ciphertext and what its decryption needs besides the key and what the caller gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encrypted {
@@ -81,6 +91,15 @@ pub struct Encrypted {
     pub drawn: Option<Iv>,
     /// GCM only; a shorter one is its first bytes.
     pub tag: Option<[u8; TAG_BYTES]>,
+}
+
+impl Encrypted {
+    /// Gives the ciphertext's memory to the next one of this thread.
+    pub fn give_back(self) {
+        if self.bytes.capacity() <= SPARE_BYTES_MAX {
+            SPARE.set(self.bytes);
+        }
+    }
 }
 
 const ENCRYPT: Expose = Expose::because("encrypt for the caller");
@@ -97,13 +116,16 @@ impl Borrow {
         let iv = iv.or_else(|| drawn.as_ref().map(Iv::as_slice));
         let (bytes, tag) = match mode {
             Mode::Gcm => {
-                let mut bytes = text.to_vec();
-                let tag = aead::gcm_seal(key, iv.unwrap_or_default(), aad, &mut bytes)?;
-                (bytes, Some(tag))
+                let mut bytes = SPARE.take();
+                bytes.clear();
+                bytes.extend_from_slice(text);
+                let tag = aead::gcm_seal(key, iv.unwrap_or_default(), aad, &mut bytes);
+                (bytes, Some(tag?))
             }
             Mode::Block(block) => {
                 no_aad(aad)?;
-                (block.encrypt(key, iv.map(block_iv).transpose()?, text)?, None)
+                let iv = iv.map(block_iv).transpose()?;
+                (block.encrypt(key, iv, text, SPARE.take())?, None)
             }
         };
         Ok(Pending(Encrypted { bytes, drawn, tag }))

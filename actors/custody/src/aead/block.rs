@@ -104,20 +104,21 @@ impl Block {
         }
     }
 
-    /// Ciphertext of `text`.
-    pub(crate) fn encrypt(self, key: &[u8], iv: Iv<'_>, text: &[u8]) -> Result<Vec<u8>, Error> {
+    /// Ciphertext of `text`, in the memory of `bytes`, whatever that holds.
+    pub(crate) fn encrypt(self, key: &[u8], iv: Iv<'_>, text: &[u8], mut bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
         self.check_iv(iv)?;
         self.check_length(text.len())?;
         let key = self.key(key)?;
         let context = iv.map_or(EncryptionContext::None, |iv| EncryptionContext::Iv128(FixedLength::from(iv)));
         let encrypted = match self.padding {
-            Padding::Pkcs5 => pad(self.chaining, key, context, text),
+            Padding::Pkcs5 => pad(self.chaining, key, context, text, &mut bytes),
             Padding::None => encrypting(self.chaining, key).and_then(|key| {
-                let mut bytes = text.to_vec();
-                key.less_safe_encrypt(&mut bytes, context).map(|_| bytes)
+                bytes.clear();
+                bytes.extend_from_slice(text);
+                key.less_safe_encrypt(&mut bytes, context).map(|_| ())
             }),
         };
-        encrypted.map_err(|_| Error::Seal)
+        encrypted.map(|()| bytes).map_err(|_| Error::Seal)
     }
 
     /// Plaintext without its padding.
@@ -146,17 +147,18 @@ fn pad(
     key: UnboundCipherKey,
     context: EncryptionContext,
     text: &[u8],
-) -> Result<Vec<u8>, Unspecified> {
+    bytes: &mut Vec<u8>,
+) -> Result<(), Unspecified> {
     let mut key = match chaining {
         Chaining::Ecb => StreamingEncryptingKey::ecb_pkcs7(key)?,
         _ => StreamingEncryptingKey::less_safe_cbc_pkcs7(key, context)?,
     };
-    let mut bytes = vec![0; text.len() + BLOCK_BYTES];
-    let whole = key.update(text, &mut bytes)?.written().len();
+    bytes.resize(text.len() + BLOCK_BYTES, 0);
+    let whole = key.update(text, bytes)?.written().len();
     let (_, last) = key.finish(bytes.get_mut(whole..).ok_or(Unspecified)?)?;
     let length = whole + last.written().len();
     bytes.truncate(length);
-    Ok(bytes)
+    Ok(())
 }
 
 fn unpad(
@@ -231,7 +233,7 @@ mod tests {
         for (chaining, iv, sealed) in vectors {
             let iv: [u8; 16] = hex(iv).try_into().unwrap();
             let iv = iv_of(chaining, &iv);
-            assert_eq!(plain(chaining).encrypt(&key, iv, &text).unwrap(), hex(sealed), "{chaining:?}");
+            assert_eq!(plain(chaining).encrypt(&key, iv, &text, vec![]).unwrap(), hex(sealed), "{chaining:?}");
             assert_eq!(*plain(chaining).decrypt(&key, iv, &hex(sealed)).unwrap(), text, "{chaining:?}");
         }
     }
@@ -241,12 +243,12 @@ mod tests {
         let (key, iv, text) = ([1; 32], [0; 16], [0; 16]);
         for chaining in ALL {
             let wrong = if chaining.needs_iv() { None } else { Some(&iv) };
-            assert!(plain(chaining).encrypt(&key, wrong, &text).is_err(), "{chaining:?}: its vector");
+            assert!(plain(chaining).encrypt(&key, wrong, &text, vec![]).is_err(), "{chaining:?}: its vector");
             assert!(plain(chaining).decrypt(&key, wrong, &text).is_err(), "{chaining:?}: its vector");
             let iv = iv_of(chaining, &iv);
-            assert!(plain(chaining).encrypt(&key[..15], iv, &text).is_err(), "{chaining:?}: the key");
-            assert_eq!(plain(chaining).encrypt(&key, iv, &text[..15]).is_err(), chaining.is_blockwise());
-            assert_eq!(padded(chaining).encrypt(&key, iv, &text).is_err(), !chaining.is_blockwise());
+            assert!(plain(chaining).encrypt(&key[..15], iv, &text, vec![]).is_err(), "{chaining:?}: the key");
+            assert_eq!(plain(chaining).encrypt(&key, iv, &text[..15], vec![]).is_err(), chaining.is_blockwise());
+            assert_eq!(padded(chaining).encrypt(&key, iv, &text, vec![]).is_err(), !chaining.is_blockwise());
             for bytes in [0, 1, 15, 17] {
                 assert!(padded(chaining).decrypt(&key, iv, &vec![0; bytes]).is_err(), "{chaining:?}: {bytes} bytes");
             }
@@ -261,7 +263,7 @@ mod tests {
                     true => (padded(chaining), (text.len() / 16 + 1) * 16),
                     false => (plain(chaining), text.len()),
                 };
-                let sealed = block.encrypt(&key, iv_of(chaining, &iv), &text).unwrap();
+                let sealed = block.encrypt(&key, iv_of(chaining, &iv), &text, vec![7; 40]).unwrap();
                 prop_assert_eq!(sealed.len(), length);
                 prop_assert_eq!(&*block.decrypt(&key, iv_of(chaining, &iv), &sealed).unwrap(), &text);
             }
@@ -271,7 +273,7 @@ mod tests {
         #[test]
         fn a_longer_message_begins_alike(key: [u8; 32], iv: [u8; 16], blocks in 0_usize..6, text in proptest::collection::vec(any::<u8>(), 96..97)) {
             for chaining in ALL {
-                let sealed = |text: &[u8]| plain(chaining).encrypt(&key, iv_of(chaining, &iv), text).unwrap();
+                let sealed = |text: &[u8]| plain(chaining).encrypt(&key, iv_of(chaining, &iv), text, vec![]).unwrap();
                 prop_assert!(sealed(&text).starts_with(&sealed(&text[..blocks * 16])));
             }
         }

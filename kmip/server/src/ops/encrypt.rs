@@ -54,6 +54,7 @@ async fn whole(turn: &mut Turn<'_, '_>, object: &Allowed, request: &encrypt::Req
         turn.protect(object, UsageMask::ENCRYPT, seal).await?;
     turn.spend(object, limits, data.len(), true).await?;
     answer(turn, object, Given { sealed: &sealed, tag_bytes, correlation: None });
+    sealed.give_back();
     Ok(Done { epoch })
 }
 
