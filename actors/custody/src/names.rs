@@ -55,6 +55,7 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 const NO_DIGIT: u8 = 0xff;
 
 /// The value of each hexadecimal digit.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which would refuse an index out of range")]
 const VALUES: [u8; 256] = {
     let mut values = [NO_DIGIT; 256];
     let mut value = 0;
