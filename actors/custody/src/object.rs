@@ -101,6 +101,24 @@ pub struct Domain {
     pub curve: Option<u32>,
 }
 
+/// KMIP 1.4 §2.1.5: how an object's bytes were wrapped when they came; each number as in §9.1.3.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wrapping {
+    pub method: u32,
+    pub encryption: Option<WrappingKey>,
+    pub mac: Option<WrappingKey>,
+    pub mac_signature: Option<Vec<u8>>,
+    pub iv: Option<Vec<u8>>,
+    pub encoding: Option<u32>,
+}
+
+/// A key that wrapped an object, as the object's bringer names it. It may be no key of this system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrappingKey {
+    pub id: String,
+    pub parameters: Option<Parameters>,
+}
+
 /// KMIP 1.4 §3.21: how much a key may protect in all, and how much of that is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageLimits {
@@ -168,6 +186,9 @@ pub struct ObjectMeta {
     pub usage_mask: u32,
     #[serde(default)]
     pub key_format: Option<u32>,
+    /// The stored bytes are not the key: they are as it came, wrapped, and nothing is done with them but to hand them out again.
+    #[serde(default)]
+    pub wrapping: Option<Box<Wrapping>>,
     /// KMIP 1.4 §9.1.3.2.9, for secret data: 1 password, 2 seed.
     #[serde(default)]
     pub secret_kind: Option<u32>,
@@ -237,6 +258,7 @@ impl ObjectMeta {
             length_bits: None,
             usage_mask: 0,
             key_format: None,
+            wrapping: None,
             secret_kind: None,
             opaque_kind: None,
             parameters: Instances::default(),

@@ -4,6 +4,7 @@ pub(crate) mod change;
 pub(crate) mod generator;
 pub(crate) mod limits;
 mod slots;
+pub(crate) mod wrapping;
 
 use custody::{
     names::ObjectId,

@@ -7,6 +7,7 @@ mod parts;
 mod pending;
 mod rsa;
 mod undo;
+mod wrap;
 
 use custody::key_table::Stop;
 use kmip::{

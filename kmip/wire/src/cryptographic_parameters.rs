@@ -38,3 +38,41 @@ record! {
         opt trailer_field: i32 = TRAILER_FIELD V1_4,
     }
 }
+
+impl CryptographicParameters {
+    /// Whether each field that is set here has the same value in `other`.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let mut both = other.clone();
+        macro_rules! lay_over {
+            ($($field:ident)*) => {
+                let Self { $($field,)* } = self;
+                $(if $field.is_some() {
+                    both.$field.clone_from($field);
+                })*
+            };
+        }
+        lay_over! {
+            block_cipher_mode padding_method hashing_algorithm key_role_type digital_signature_algorithm cryptographic_algorithm
+            random_iv iv_length tag_length fixed_field_length invocation_field_length counter_length initial_counter_value
+            salt_length mask_generator mask_generator_hashing_algorithm p_source trailer_field
+        }
+        both == *other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_within_others_field_by_field() {
+        let mode =
+            CryptographicParameters { block_cipher_mode: Some(BlockCipherMode::NistKeyWrap), ..Default::default() };
+        let more = CryptographicParameters { p_source: Some(vec![1]), ..mode.clone() };
+        let none = CryptographicParameters::default();
+        assert!(mode.is_within(&mode) && mode.is_within(&more) && none.is_within(&mode) && none.is_within(&none));
+        assert!(!more.is_within(&mode) && !mode.is_within(&none));
+        let other = CryptographicParameters { block_cipher_mode: Some(BlockCipherMode::Gcm), ..more.clone() };
+        assert!(!mode.is_within(&other));
+    }
+}

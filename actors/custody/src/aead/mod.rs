@@ -7,12 +7,14 @@
 mod aws_lc;
 mod block;
 mod gcm;
+mod key_wrap;
 mod nonce;
 mod portable;
 
 pub use aws_lc::AwsLc;
 pub use block::{Block, Chaining, Padding};
 pub use gcm::{SHORT_TAG_BYTES_MIN, gcm_open, gcm_seal};
+pub use key_wrap::KeyWrap;
 pub use nonce::Nonces;
 pub use portable::Portable;
 

@@ -24,9 +24,10 @@ const KEY: [u8; 4] = [0x42, 0x00, 0x3F, 0x08];
 /// TTLV: each item's length is a multiple of this, its header has this length.
 const WORD_BYTES: usize = 8;
 
-/// SHA-256 of the Key Material in the format in which the object was made, `None` for an object that has no digest.
+/// SHA-256 of the Key Material in the format in which the object was made, `None` for an object that has no digest: of one that came
+/// wrapped the Key Material is not known.
 pub fn digest_of(meta: &ObjectMeta, key: &[u8]) -> Option<Digest> {
-    if !KEYS.contains(&meta.object_type) || key.len() < DIGEST_KEY_BYTES_MIN {
+    if !KEYS.contains(&meta.object_type) || key.len() < DIGEST_KEY_BYTES_MIN || meta.wrapping.is_some() {
         return None;
     }
     if meta.key_format.is_some_and(|format| STRUCTURED.contains(&format)) {

@@ -29,13 +29,7 @@ pub(super) fn data_of(data: Option<&[u8]>) -> Outcome<&[u8]> {
 
 /// The cipher that the request's parameters name, or else those of the key.
 pub(super) fn cipher(meta: &ObjectMeta, asked: Option<&CryptographicParameters>) -> Outcome<Cipher> {
-    if meta.object_type != ObjectType::SymmetricKey.code() || meta.algorithm != Some(CryptographicAlgorithm::Aes.code())
-    {
-        // §11.30: the object is not able to be used for encryption.
-        return Err(denied(
-            "the object is no AES key: only these encrypt and decrypt here, and in one part public and private keys of RSA",
-        ));
-    }
+    is_aes(meta)?;
     let named = asked.is_some_and(|asked| asked.block_cipher_mode.is_some());
     let own = if named { None } else { attributes::own_parameters(meta)? };
     let parameters = asked.or(own.as_ref()).ok_or_else(|| {
@@ -48,6 +42,17 @@ pub(super) fn cipher(meta: &ObjectMeta, asked: Option<&CryptographicParameters>)
     let from = if parameters.block_cipher_mode.is_some() { parameters } else { own.as_ref().unwrap_or(parameters) };
     let mode = mode(from.block_cipher_mode, from.padding_method)?;
     Ok(Cipher { mode, tag_bytes: tag_bytes(parameters.tag_length.or(from.tag_length))? })
+}
+
+/// §11.30: the object is not able to be used for encryption.
+pub(super) fn is_aes(meta: &ObjectMeta) -> Outcome<()> {
+    if meta.object_type == ObjectType::SymmetricKey.code() && meta.algorithm == Some(CryptographicAlgorithm::Aes.code())
+    {
+        return Ok(());
+    }
+    Err(denied(
+        "the object is no AES key: only these encrypt and decrypt here, and in one part public and private keys of RSA",
+    ))
 }
 
 fn mode(mode: Option<BlockCipherMode>, padding: Option<PaddingMethod>) -> Outcome<Mode> {

@@ -2,9 +2,13 @@
 
 use custody::{key_table::Purpose, object::ObjectMeta, vault::Expose};
 use kmip::{
-    KeyBlock, KeyMaterial, ManagedObject, OpaqueObject, PrivateKey, PublicKey, ResultReason, SecretData, SymmetricKey,
+    Attribute, KeyBlock, KeyMaterial, KeyWrappingData, ManagedObject, OpaqueObject, PrivateKey, PublicKey,
+    ResultReason, SecretData, SymmetricKey,
     ops::{Answer, get},
-    tables::{CryptographicAlgorithm, KeyCompressionType, KeyFormatType, ObjectType, SecretDataType},
+    tables::{
+        CryptographicAlgorithm, KeyCompressionType, KeyFormatType, KeyWrapType, ObjectType, SecretDataType,
+        WrappingMethod,
+    },
     ttlv::Enumeration,
 };
 use zeroize::Zeroizing;
@@ -12,25 +16,34 @@ use zeroize::Zeroizing;
 use super::{
     Allowed, Turn,
     halves::{self, Leaving},
+    wrap,
 };
-use crate::refusal::{self, Outcome, fail};
+use crate::{
+    attributes,
+    refusal::{self, Outcome, fail},
+};
 
 const GET: Expose = Expose::because("KMIP Get by a caller whom policy permits it");
 
 pub(super) async fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: &get::Request<'_>) -> Outcome<()> {
-    if request.key_wrapping_specification.is_some() {
-        return Err(refusal::unsupported("Key Wrapping Specification; the channel is encrypted by TLS"));
-    }
-    let (answer, fresh) = turn
+    request.key_wrapping_specification.as_ref().map_or(Ok(()), wrap::check)?;
+    let (mut found, fresh) = turn
         .with_key(object, Purpose::Process, |borrow| {
             let meta = borrow.meta().ok_or_else(refusal::not_found)?;
-            may_leave(meta)?;
-            let (form, fresh) = (Form::of(meta, request.key_format_type, request.key_compression_type)?, meta.fresh);
+            may_leave(meta, request)?;
+            let (mut form, fresh) =
+                (Form::of(meta, request.key_format_type, request.key_compression_type)?, meta.fresh);
+            if let Some(specification) = &request.key_wrapping_specification {
+                form.attributes = named(turn, object, meta, &specification.attribute_names);
+            }
             let bytes = borrow.export(GET).map_err(|error| refusal::of_custody(&error))?;
             let bytes = borrow.finish(bytes).map_err(refusal::of_stop)?;
-            Ok((form.answer(bytes, &object.text)?, fresh))
+            Ok((form.object(bytes)?, fresh))
         })
         .await?;
+    if request.key_wrapping_specification.is_some() || request.key_wrap_type == Some(KeyWrapType::NotWrapped) {
+        rewrap(turn, &mut found, request).await?;
+    }
     if fresh {
         // §3.34: "as soon as the object has been served". First, so that no Locate of fresh members finds what was served.
         turn.update(object, |meta| {
@@ -39,12 +52,39 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: 
         })
         .await?;
     }
-    turn.success(&Answer::Get(answer));
+    turn.success(&Answer::Get(get::Answer::of(&object.text, found)));
     Ok(())
 }
 
-fn may_leave(meta: &ObjectMeta) -> Outcome<()> {
-    if meta.sensitive {
+/// Unwraps what is stored wrapped, if the client wants it so, and wraps what leaves, if it wants that.
+async fn rewrap(turn: &mut Turn<'_, '_>, found: &mut ManagedObject, request: &get::Request<'_>) -> Outcome<()> {
+    let Some(block) = found.key_block_mut() else {
+        return match request.key_wrapping_specification {
+            Some(_) => {
+                Err(fail(ResultReason::IllegalOperation, "an Opaque Object has no Key Block that could be wrapped"))
+            }
+            None => Ok(()),
+        };
+    };
+    if request.key_wrap_type == Some(KeyWrapType::NotWrapped) {
+        let attributes = std::mem::take(&mut block.attributes);
+        wrap::unwrap(turn, block).await?;
+        block.attributes.extend(attributes);
+    }
+    match &request.key_wrapping_specification {
+        Some(_) if block.key_wrapping_data.is_some() => {
+            let message =
+                "the key is stored wrapped already; ask for Key Wrap Type Not Wrapped to have it wrapped otherwise";
+            Err(fail(ResultReason::IllegalOperation, message))
+        }
+        Some(specification) => wrap::wrap(turn, specification, block).await,
+        None => Ok(()),
+    }
+}
+
+/// §3.48, §3.50: a Sensitive key leaves wrapped only, one that is not Extractable not at all.
+fn may_leave(meta: &ObjectMeta, request: &get::Request<'_>) -> Outcome<()> {
+    if meta.sensitive && !leaves_hidden(meta, request) {
         return Err(fail(ResultReason::Sensitive, "the object is Sensitive: its key leaves wrapped only"));
     }
     if !meta.extractable || !meta.exportable {
@@ -53,12 +93,33 @@ fn may_leave(meta: &ObjectMeta) -> Outcome<()> {
     Ok(())
 }
 
+fn leaves_hidden(meta: &ObjectMeta, request: &get::Request<'_>) -> bool {
+    let asked = request.key_wrapping_specification.as_ref();
+    let stored = meta.wrapping.as_ref().filter(|_| request.key_wrap_type != Some(KeyWrapType::NotWrapped));
+    asked.is_some_and(|asked| wrap::hides(asked.wrapping_method))
+        || stored.and_then(|stored| WrappingMethod::from_code(stored.method)).is_some_and(wrap::hides)
+}
+
+/// The attributes that are to be wrapped with the key; a name that the object lacks is left out.
+fn named(turn: &Turn<'_, '_>, object: &Allowed, meta: &ObjectMeta, names: &[String]) -> Vec<Attribute> {
+    if names.is_empty() {
+        return vec![];
+    }
+    let mut all = attributes::attributes_of(&object.text, meta, turn.version, turn.now_s);
+    all.retain(|one| names.iter().any(|name| name == one.name.as_str()));
+    all
+}
+
 /// The format to answer in, private and public keys aside. Raw and Transparent Symmetric Key turn into each other; every other one
 /// stays as it was stored.
 fn format_of(meta: &ObjectMeta, wanted: Option<KeyFormatType>) -> Outcome<KeyFormatType> {
     use KeyFormatType::{Raw, TransparentSymmetricKey};
     let stored = meta.key_format.and_then(KeyFormatType::from_code).unwrap_or(Raw);
     match (stored, wanted) {
+        (Raw | TransparentSymmetricKey, Some(wanted)) if stored != wanted && meta.wrapping.is_some() => {
+            let message = format!("the key is stored wrapped as {stored} and cannot be had as {wanted}");
+            Err(fail(ResultReason::KeyFormatTypeNotSupported, message))
+        }
         (stored, None) => Ok(stored),
         (stored, Some(wanted)) if stored == wanted => Ok(stored),
         (Raw | TransparentSymmetricKey, Some(wanted @ (Raw | TransparentSymmetricKey)))
@@ -76,6 +137,9 @@ fn format_of(meta: &ObjectMeta, wanted: Option<KeyFormatType>) -> Outcome<KeyFor
 /// What stands around the key bytes.
 struct Form {
     format: KeyFormatType,
+    wrapping: Option<Box<KeyWrappingData>>,
+    /// To be wrapped with the key.
+    attributes: Vec<Attribute>,
     compression: Option<KeyCompressionType>,
     algorithm: Option<CryptographicAlgorithm>,
     length_bits: Option<i32>,
@@ -85,18 +149,25 @@ struct Form {
 /// What is answered, with what it alone has.
 enum Kind {
     SymmetricKey,
-    PrivateKey(Leaving),
-    PublicKey(Leaving),
+    /// Without a way to leave if it is stored wrapped.
+    PrivateKey(Option<Leaving>),
+    PublicKey(Option<Leaving>),
     SecretData(SecretDataType),
     OpaqueObject(Enumeration),
 }
 
 impl Form {
     fn of(meta: &ObjectMeta, wanted: Option<KeyFormatType>, compression: Option<KeyCompressionType>) -> Outcome<Self> {
+        let wrapping =
+            meta.wrapping.as_ref().map(|stored| attributes::wrapping::shown(stored).map(Box::new)).transpose()?;
+        let leaving = || match wrapping {
+            Some(_) => Ok(None),
+            None => Leaving::of(meta, wanted, compression).map(Some),
+        };
         let kind = match ObjectType::from_code(meta.object_type) {
             Some(ObjectType::SymmetricKey) => Kind::SymmetricKey,
-            Some(ObjectType::PrivateKey) => Kind::PrivateKey(Leaving::of(meta, wanted, compression)?),
-            Some(ObjectType::PublicKey) => Kind::PublicKey(Leaving::of(meta, wanted, compression)?),
+            Some(ObjectType::PrivateKey) => Kind::PrivateKey(leaving()?),
+            Some(ObjectType::PublicKey) => Kind::PublicKey(leaving()?),
             Some(ObjectType::SecretData) => {
                 let stored = meta.secret_kind.and_then(SecretDataType::from_code);
                 Kind::SecretData(stored.unwrap_or(SecretDataType::Password))
@@ -105,12 +176,14 @@ impl Form {
             _ => return Err(refusal::unsupported("Get of this type of object")),
         };
         let format = match (&kind, compression) {
-            (Kind::PrivateKey(leaving) | Kind::PublicKey(leaving), _) => leaving.format(),
+            (Kind::PrivateKey(Some(leaving)) | Kind::PublicKey(Some(leaving)), _) => leaving.format(),
             (_, Some(compression)) => return Err(halves::no_compression(compression)),
             _ => format_of(meta, wanted)?,
         };
         Ok(Self {
             format,
+            wrapping,
+            attributes: vec![],
             compression,
             algorithm: meta.algorithm.and_then(CryptographicAlgorithm::from_code),
             length_bits: meta.length_bits.and_then(|bits| i32::try_from(bits).ok()),
@@ -118,18 +191,20 @@ impl Form {
         })
     }
 
-    fn answer(self, mut bytes: Zeroizing<Vec<u8>>, unique_identifier: &str) -> Outcome<get::Answer<'_>> {
+    fn object(self, mut bytes: Zeroizing<Vec<u8>>) -> Outcome<ManagedObject> {
         let material = match self.kind {
-            Kind::PrivateKey(leaving) | Kind::PublicKey(leaving) => leaving.material(bytes)?,
+            Kind::PrivateKey(Some(leaving)) | Kind::PublicKey(Some(leaving)) => leaving.material(bytes)?,
             _ => KeyMaterial::new(std::mem::take(&mut *bytes)),
         };
         let block = |material| KeyBlock {
             key_compression_type: self.compression,
+            attributes: self.attributes,
+            key_wrapping_data: self.wrapping,
             cryptographic_algorithm: self.algorithm,
             cryptographic_length: self.length_bits,
             ..KeyBlock::new(self.format, material)
         };
-        let object = match self.kind {
+        Ok(match self.kind {
             Kind::SymmetricKey => ManagedObject::SymmetricKey(SymmetricKey { key_block: block(material) }),
             Kind::PrivateKey(_) => ManagedObject::PrivateKey(PrivateKey { key_block: block(material) }),
             Kind::PublicKey(_) => ManagedObject::PublicKey(PublicKey { key_block: block(material) }),
@@ -139,14 +214,14 @@ impl Form {
             Kind::OpaqueObject(opaque_data_type) => {
                 ManagedObject::OpaqueObject(OpaqueObject { opaque_data_type, opaque_data_value: material })
             }
-        };
-        Ok(get::Answer::of(unique_identifier, object))
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use custody::object::State;
+    use kmip::KeyWrappingSpecification;
 
     use super::*;
 
@@ -171,10 +246,43 @@ mod tests {
     #[test]
     fn what_must_not_leave_does_not() {
         let key = meta(2, KeyFormatType::Raw);
-        assert!(may_leave(&key).is_ok());
-        let reason = |meta| may_leave(&meta).err().map(|failure| failure.reason);
-        assert_eq!(reason(ObjectMeta { sensitive: true, ..key.clone() }), Some(ResultReason::Sensitive));
-        assert_eq!(reason(ObjectMeta { extractable: false, ..key.clone() }), Some(ResultReason::NotExtractable));
-        assert_eq!(reason(ObjectMeta { exportable: false, ..key }), Some(ResultReason::NotExtractable));
+        let plain = get::Request::of("");
+        let wrapped = |wrapping_method| get::Request {
+            key_wrapping_specification: Some(KeyWrappingSpecification {
+                wrapping_method,
+                encryption_key_information: None,
+                mac_signature_key_information: None,
+                attribute_names: vec![],
+                encoding_option: None,
+            }),
+            ..get::Request::of("")
+        };
+        let reason =
+            |meta: &ObjectMeta, request: &get::Request<'_>| may_leave(meta, request).err().map(|one| one.reason);
+        assert_eq!(reason(&key, &plain), None);
+        let sensitive = ObjectMeta { sensitive: true, ..key.clone() };
+        assert_eq!(reason(&sensitive, &plain), Some(ResultReason::Sensitive));
+        assert_eq!(reason(&sensitive, &wrapped(WrappingMethod::MacSign)), Some(ResultReason::Sensitive));
+        for hides in [WrappingMethod::Encrypt, WrappingMethod::EncryptThenMacSign, WrappingMethod::MacSignThenEncrypt] {
+            assert_eq!(reason(&sensitive, &wrapped(hides)), None);
+        }
+        let wrapping = |method: WrappingMethod| custody::object::Wrapping {
+            method: method.code(),
+            encryption: None,
+            mac: None,
+            mac_signature: None,
+            iv: None,
+            encoding: None,
+        };
+        let stored = |method| ObjectMeta { wrapping: Some(Box::new(wrapping(method))), ..sensitive.clone() };
+        assert_eq!(reason(&stored(WrappingMethod::Encrypt), &plain), None);
+        assert_eq!(reason(&stored(WrappingMethod::MacSign), &plain), Some(ResultReason::Sensitive));
+        let open = get::Request { key_wrap_type: Some(KeyWrapType::NotWrapped), ..get::Request::of("") };
+        assert_eq!(reason(&stored(WrappingMethod::Encrypt), &open), Some(ResultReason::Sensitive));
+        for never in [ObjectMeta { extractable: false, ..key.clone() }, ObjectMeta { exportable: false, ..key }] {
+            for request in [&plain, &wrapped(WrappingMethod::Encrypt)] {
+                assert_eq!(reason(&never, request), Some(ResultReason::NotExtractable));
+            }
+        }
     }
 }

@@ -67,7 +67,7 @@ pub(super) fn in_one_part(correlation: Option<&[u8]>, first: Option<bool>, last:
 }
 
 /// The MAC that the parameters of the request name, or those of the key, or the key's own algorithm.
-fn hmac(meta: &ObjectMeta, asked: Option<&CryptographicParameters>) -> Outcome<Hmac> {
+pub(super) fn hmac(meta: &ObjectMeta, asked: Option<&CryptographicParameters>) -> Outcome<Hmac> {
     if meta.object_type != ObjectType::SymmetricKey.code() {
         return Err(denied("the object is no Symmetric Key; only these make a MAC here"));
     }

@@ -31,6 +31,7 @@ mod rng;
 mod rsa;
 mod sign;
 mod store;
+mod wrap;
 
 use custody::{
     Error,
@@ -119,7 +120,7 @@ pub(crate) struct Done {
     pub(crate) epoch: Epoch,
 }
 
-/// An object on which the caller may do the operation. Made by [`Turn::object`] alone.
+/// An object on which the caller may do the operation. Made by [`Turn::allowed`] alone.
 pub(crate) struct Allowed {
     id: ObjectId,
     text: ObjectText,
@@ -156,11 +157,19 @@ impl Turn<'_, '_> {
                 refusal::not_found()
             })?,
         };
+        *self.key = Named::Object(id.text());
+        self.allowed(operation, id)
+    }
+
+    /// Asks policy about an object besides the one that the request is about, which the audit goes on naming.
+    fn other(&self, operation: Operation, unique_identifier: &str) -> Outcome<Allowed> {
+        self.allowed(operation, unique_identifier.parse().map_err(|_| refusal::not_found())?)
+    }
+
+    fn allowed(&self, operation: Operation, id: ObjectId) -> Outcome<Allowed> {
         // As we write it, not as the client did: policy and audit see one name for one object.
         let text = id.text();
-        *self.key = Named::Object(text);
-        let target = Target::Object { id: &text, owner: self.caller.system() };
-        let permitted = self.permit(operation, target)?;
+        let permitted = self.permit(operation, Target::Object { id: &text, owner: self.caller.system() })?;
         Ok(Allowed { id, text, _permitted: permitted })
     }
 
@@ -233,6 +242,9 @@ impl Turn<'_, '_> {
     ) -> Outcome<Used<F, T>> {
         self.with_key(object, purpose, |borrow| {
             let meta = borrow.meta().ok_or_else(refusal::not_found)?;
+            if meta.wrapping.is_some() {
+                return Err(refusal::denied("the key is stored as it came, wrapped; only an unwrapped key is used"));
+            }
             match purpose {
                 Purpose::Protect => lifecycle::may_protect(meta, uses, self.now_s)?,
                 Purpose::Process => lifecycle::may_process(meta, uses, self.now_s)?,

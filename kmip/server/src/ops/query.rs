@@ -26,6 +26,8 @@ const OBJECTS: [ObjectType; 5] = [
     ObjectType::SecretData,
     ObjectType::OpaqueObject,
 ];
+/// §9.1.3.2.43: Not Processed. A key that is registered wrapped stays so.
+const NOT_PROCESSED: Enumeration = Enumeration(3);
 /// §9.1.3.2.44: Key Material Shredded. Its wrapped bytes are wiped, and its wrapping key is another's.
 const KEY_MATERIAL_SHREDDED: Enumeration = Enumeration(3);
 
@@ -76,6 +78,7 @@ fn capabilities() -> CapabilityInformation {
         attestation_capability: Some(false),
         batch_undo_capability: Some(true),
         batch_continue_capability: Some(true),
+        unwrap_mode: Some(NOT_PROCESSED),
         destroy_action: Some(KEY_MATERIAL_SHREDDED),
         ..CapabilityInformation::default()
     }

@@ -5,7 +5,7 @@
 
 use custody::{Error, object::ObjectMeta};
 use kmip::{
-    KeyBlock, ManagedObject, ResultReason,
+    KeyBlock, KeyWrappingData, ManagedObject, ResultReason,
     ops::{Answer, register},
     tables::{KeyFormatType, ObjectType},
 };
@@ -74,20 +74,31 @@ fn describe(meta: &mut ObjectMeta, object: &mut ManagedObject) -> Outcome<()> {
     }
     let object_type = object.object_type();
     let Some(block) = object.key_block_mut() else { return Ok(()) };
-    if block.key_wrapping_data.is_some() {
-        return Err(unsupported("a wrapped key (Key Wrapping Data); send the key unwrapped"));
-    }
     agree("Cryptographic Algorithm", &mut meta.algorithm, block.cryptographic_algorithm.map(|one| one.code()))?;
     let length = block.cryptographic_length.map(u32::try_from).transpose();
     let length = length.map_err(|_| invalid_field("Cryptographic Length is negative"))?;
     agree("Cryptographic Length", &mut meta.length_bits, length)?;
     meta.key_format = Some(block.key_format_type.code());
+    if let Some(data) = &block.key_wrapping_data {
+        return describe_wrapped(meta, object_type, data);
+    }
     match object_type {
         ObjectType::PrivateKey | ObjectType::PublicKey => return halves::take(meta, block),
         ObjectType::SymmetricKey => check_key(meta, block)?,
         _ => {}
     }
     block.key_compression_type.map_or(Ok(()), |compression| Err(halves::no_compression(compression)))
+}
+
+/// A wrapped key is stored as it came: nobody looks into it, so what it is must be said. The wrapping key may be any, and elsewhere.
+fn describe_wrapped(meta: &mut ObjectMeta, object_type: ObjectType, data: &KeyWrappingData) -> Outcome<()> {
+    if object_type != ObjectType::SecretData && (meta.algorithm.is_none() || meta.length_bits.is_none()) {
+        return Err(invalid_field(
+            "a wrapped key needs Cryptographic Algorithm and Cryptographic Length, in its attributes or its Key Block",
+        ));
+    }
+    meta.wrapping = Some(Box::new(attributes::wrapping::stored(data)?));
+    Ok(())
 }
 
 fn agree(name: &str, attribute: &mut Option<u32>, block: Option<u32>) -> Outcome<()> {

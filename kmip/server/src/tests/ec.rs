@@ -286,6 +286,12 @@ async fn numbers_that_are_no_key_are_refused() {
     for (request, reason) in &wrong {
         assert_eq!(rig.reason(request).await, Some(*reason));
     }
+    let mut elsewhere = brought(true, A::Ec, F::TransparentEcPrivateKey, &ec(C::P256, &[1]));
+    if let Request::Register(request) = &mut elsewhere {
+        let (name, value) = domain(C::P384);
+        request.template_attribute.attributes.push(Attribute::new(name, value));
+    }
+    assert_eq!(rig.reason(&elsewhere).await, Some(invalid), "it is of another curve");
     let good = rig.does(&brought(true, A::Ec, F::TransparentEcPrivateKey, &ec(C::P256, &[1]))).await.unwrap().id();
     let sec1 = got(&rig, &good, Some(F::EcPrivateKey), None).await.unwrap().material;
     assert_eq!(rig.reason(&brought(true, A::Ec, F::Pkcs8, &sec1)).await, Some(invalid), "it is no PKCS#8");
