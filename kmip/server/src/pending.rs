@@ -38,7 +38,7 @@ pub(crate) fn can_wait(operation: Operation) -> bool {
     use Operation as O;
     matches!(
         operation,
-        O::Create | O::Get | O::Encrypt | O::Decrypt | O::Sign | O::SignatureVerify | O::Mac | O::MacVerify
+        O::Create | O::Get | O::Export | O::Encrypt | O::Decrypt | O::Sign | O::SignatureVerify | O::Mac | O::MacVerify
     )
 }
 

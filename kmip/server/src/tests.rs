@@ -2,6 +2,7 @@
 
 mod digests;
 mod ec;
+mod export;
 mod oasis;
 mod parts;
 mod pending;

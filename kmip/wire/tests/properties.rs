@@ -7,14 +7,17 @@ mod trees;
 use std::fmt::Debug;
 
 use kmip::{
-    Attribute, AttributeValue, CryptographicParameters, KeyBlock, KeyMaterial, ManagedObject, ProtocolVersion,
-    SecretData, SymmetricKey, Tag, TemplateAttribute, WireError, client,
+    Attribute, AttributeValue, CryptographicParameters, KeyBlock, KeyInformation, KeyMaterial, KeyWrappingData,
+    KeyWrappingSpecification, ManagedObject, ProtocolVersion, PublicKey, SecretData, SymmetricKey, Tag,
+    TemplateAttribute, WireError, client,
     message::{AnswerMessage, RequestHeader, RequestMessage},
     ops::{self, Request},
     tables::{
-        AttributeName, BatchErrorContinuation, BlockCipherMode, CryptographicAlgorithm, KeyFormatType, ObjectType,
-        QueryFunction, SecretDataType, StandardAttribute,
+        AttributeName, BatchErrorContinuation, BlockCipherMode, CryptographicAlgorithm, EncodingOption,
+        KeyCompressionType, KeyFormatType, ObjectType, QueryFunction, RecommendedCurve, SecretDataType,
+        StandardAttribute, WrappingMethod,
     },
+    transparent::EcPublicKey,
     ttlv::{Item, Kind, Limits, Structure, Value, Writer, parse},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
@@ -100,6 +103,9 @@ enum Recipe {
     Create(ObjectType, TemplateAttribute),
     Key(KeyFormatType, Vec<u8>, TemplateAttribute),
     Secret(SecretDataType, Vec<u8>),
+    Half(KeyFormatType, Vec<u8>, Option<KeyCompressionType>, Vec<Attribute>),
+    Wrapped(WrappingMethod, Vec<u8>, Option<Vec<u8>>, Option<CryptographicParameters>),
+    GetWrapped(WrappingMethod, Vec<String>, Option<EncodingOption>, Option<CryptographicParameters>),
     Get(Option<String>, Option<KeyFormatType>),
     GetAttributes(String, Vec<String>),
     Add(Option<String>, Attribute),
@@ -112,12 +118,24 @@ enum Recipe {
 
 fn recipe() -> impl Strategy<Value = Recipe> {
     let formats = select(vec![KeyFormatType::Raw, KeyFormatType::Opaque, KeyFormatType::TransparentSymmetricKey]);
+    let halves = select(vec![KeyFormatType::Pkcs8, KeyFormatType::X509, KeyFormatType::TransparentEcPublicKey]);
     let bytes = || vec(any::<u8>(), 0..80);
     prop_oneof![
         vec((0i32..3, 0i32..6), 0..4).prop_map(Recipe::Versions),
         vec(select(QueryFunction::ALL), 1..4).prop_map(Recipe::Query),
         (select(ObjectType::ALL), template()).prop_map(|(kind, template)| Recipe::Create(kind, template)),
         (formats, bytes(), template()).prop_map(|(format, key, template)| Recipe::Key(format, key, template)),
+        (halves, bytes(), option::of(select(KeyCompressionType::ALL)), vec(attribute(), 0..3))
+            .prop_map(|(format, q, compression, attributes)| Recipe::Half(format, q, compression, attributes)),
+        (select(WrappingMethod::ALL), bytes(), option::of(bytes()), option::of(parameters()))
+            .prop_map(|(method, value, mac, parameters)| Recipe::Wrapped(method, value, mac, parameters)),
+        (
+            select(WrappingMethod::ALL),
+            vec(".{0,20}", 0..3),
+            option::of(select(EncodingOption::ALL)),
+            option::of(parameters())
+        )
+            .prop_map(|(method, names, encoding, parameters)| Recipe::GetWrapped(method, names, encoding, parameters)),
         (select(SecretDataType::ALL), bytes()).prop_map(|(kind, secret)| Recipe::Secret(kind, secret)),
         (option::of(".{0,40}"), option::of(select(KeyFormatType::ALL)))
             .prop_map(|(id, format)| Recipe::Get(id, format)),
@@ -131,6 +149,10 @@ fn recipe() -> impl Strategy<Value = Recipe> {
         (option::of(parameters()), bytes(), option::of(bytes())).prop_map(|(p, data, iv)| Recipe::Encrypt(p, data, iv)),
         option::of(".{0,40}").prop_map(Recipe::Destroy),
     ]
+}
+
+fn wrapping_key(parameters: &Option<CryptographicParameters>) -> KeyInformation {
+    KeyInformation { unique_identifier: "wraps".to_owned(), cryptographic_parameters: parameters.clone() }
 }
 
 fn cook(recipe: &Recipe) -> Request<'_> {
@@ -159,6 +181,48 @@ fn cook(recipe: &Recipe) -> Request<'_> {
             }),
             TemplateAttribute::default(),
         )),
+        Recipe::Half(format, q, compression, attributes) => {
+            let material = match format {
+                KeyFormatType::TransparentEcPublicKey => KeyMaterial::of_structure(&EcPublicKey {
+                    recommended_curve: RecommendedCurve::P384,
+                    q_string: q.clone(),
+                }),
+                _ => KeyMaterial::from(q.as_slice()),
+            };
+            let key_block = KeyBlock {
+                key_compression_type: *compression,
+                attributes: attributes.clone(),
+                ..KeyBlock::new(*format, material)
+            };
+            let object = ManagedObject::PublicKey(PublicKey { key_block });
+            Request::Register(ops::register::Request::of(object, TemplateAttribute::default()))
+        }
+        Recipe::Wrapped(method, value, mac, parameters) => {
+            let data = KeyWrappingData {
+                wrapping_method: *method,
+                encryption_key_information: Some(wrapping_key(parameters)),
+                mac_signature_key_information: mac.is_some().then(|| wrapping_key(parameters)),
+                mac_signature: mac.clone(),
+                iv_counter_nonce: mac.clone(),
+                encoding_option: None,
+            };
+            let key_block = KeyBlock {
+                key_wrapping_data: Some(Box::new(data)),
+                ..block(KeyFormatType::Raw, value, Some(CryptographicAlgorithm::Aes))
+            };
+            let object = ManagedObject::SymmetricKey(SymmetricKey { key_block });
+            Request::Register(ops::register::Request::of(object, TemplateAttribute::default()))
+        }
+        Recipe::GetWrapped(method, names, encoding, parameters) => Request::Get(ops::get::Request {
+            key_wrapping_specification: Some(KeyWrappingSpecification {
+                wrapping_method: *method,
+                encryption_key_information: Some(wrapping_key(parameters)),
+                mac_signature_key_information: None,
+                attribute_names: names.clone(),
+                encoding_option: *encoding,
+            }),
+            ..ops::get::Request::of("key")
+        }),
         Recipe::Get(id, format) => Request::Get(ops::get::Request {
             unique_identifier: id.as_deref(),
             key_format_type: *format,

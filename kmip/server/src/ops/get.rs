@@ -26,6 +26,17 @@ use crate::{
 const GET: Expose = Expose::because("KMIP Get by a caller whom policy permits it");
 
 pub(super) async fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: &get::Request<'_>) -> Outcome<()> {
+    let found = fetched(turn, object, request).await?;
+    turn.success(&Answer::Get(get::Answer::of(&object.text, found)));
+    Ok(())
+}
+
+/// The object as it leaves; it is fresh no more then.
+pub(super) async fn fetched(
+    turn: &mut Turn<'_, '_>,
+    object: &Allowed,
+    request: &get::Request<'_>,
+) -> Outcome<ManagedObject> {
     request.key_wrapping_specification.as_ref().map_or(Ok(()), wrap::check)?;
     let (mut found, fresh) = turn
         .with_key(object, Purpose::Process, |borrow| {
@@ -52,8 +63,7 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: 
         })
         .await?;
     }
-    turn.success(&Answer::Get(get::Answer::of(&object.text, found)));
-    Ok(())
+    Ok(found)
 }
 
 /// Unwraps what is stored wrapped, if the client wants it so, and wraps what leaves, if it wants that.

@@ -13,6 +13,7 @@ mod destroy;
 mod discover_versions;
 mod ec;
 mod encrypt;
+mod export;
 mod get;
 mod get_attribute_list;
 mod get_attributes;
@@ -310,6 +311,10 @@ pub(crate) async fn perform(turn: &mut Turn<'_, '_>, item: &RequestItem<'_>, epo
         Request::Get(request) => {
             let object = turn.object(Operation::Get, request.unique_identifier)?;
             get::perform(turn, &object, &request).await?;
+        }
+        Request::Export(request) => {
+            let object = turn.object(Operation::Export, request.unique_identifier)?;
+            export::perform(turn, &object, &request).await?;
         }
         Request::GetAttributes(request) => {
             let object = turn.object(Operation::GetAttributes, request.unique_identifier)?;

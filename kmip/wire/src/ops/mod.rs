@@ -14,6 +14,7 @@ pub mod delete_attribute;
 pub mod destroy;
 pub mod discover_versions;
 pub mod encrypt;
+pub mod export;
 pub mod get;
 pub mod get_attribute_list;
 pub mod get_attributes;
@@ -94,6 +95,7 @@ operations! {
     CreateKeyPair create_key_pair::Request, create_key_pair::Answer<'a>;
     Register register::Request<'a>, register::Answer<'a>;
     Get get::Request<'a>, get::Answer<'a>;
+    Export export::Request<'a>, export::Answer<'a>;
     GetAttributes get_attributes::Request<'a>, get_attributes::Answer<'a>;
     GetAttributeList get_attribute_list::Request<'a>, get_attribute_list::Answer<'a>;
     AddAttribute add_attribute::Request<'a>, add_attribute::Answer<'a>;
