@@ -23,6 +23,7 @@ mod hash;
 mod locate;
 mod mac;
 mod modify_attribute;
+mod named;
 mod obtain_lease;
 mod poll;
 mod query;
@@ -48,6 +49,8 @@ use kmip::{
     tables::UsageMask,
 };
 use policy::{Operation, Permitted, Question, Target};
+
+pub(crate) use named::{Course, Named};
 
 use crate::{
     caller::Caller,
@@ -86,33 +89,6 @@ pub(crate) struct Turn<'t, 'o> {
     pub(crate) course: &'t mut Course,
     /// Bytes that the answer of an operation that changes something may still take, what each of them takes aside.
     pub(crate) room: usize,
-}
-
-/// What an operation named, as the audit shows it.
-pub(crate) enum Named {
-    Nothing,
-    Object(ObjectText),
-    /// A text that is no id of ours.
-    Other(String),
-}
-
-impl Named {
-    pub(crate) fn as_str(&self) -> &str {
-        match self {
-            Self::Nothing => "",
-            Self::Object(text) => text,
-            Self::Other(text) => text,
-        }
-    }
-}
-
-/// What the audit is to say of an operation besides its outcome.
-pub(crate) enum Course {
-    Plain,
-    /// It is pending.
-    Pending,
-    /// It is this one that was pending, and was polled.
-    Polled(kmip::Operation),
 }
 
 /// An operation that succeeded.

@@ -47,7 +47,7 @@ async fn what_get_refuses_export_refuses_and_a_destroyed_object_has_attributes_a
 }
 
 #[tokio::test]
-async fn export_leaves_its_object_in_the_id_placeholder() {
+async fn export_leaves_its_object_to_the_items_after_it() {
     let rig = Rig::new().await;
     let (one, other) = (active_key(&rig).await, active_key(&rig).await);
     let next = Request::Destroy(ops::destroy::Request { unique_identifier: None });

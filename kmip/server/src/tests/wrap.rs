@@ -170,7 +170,7 @@ async fn an_rsa_key_wraps_with_its_public_half_and_unwraps_with_the_private() {
     ];
     let request = Request::CreateKeyPair(ops::create_key_pair::Request {
         common: Some(template(&common)),
-        private_key: Some(attributes(UsageMask::UNWRAP_KEY, &[oaep.clone()], &[])),
+        private_key: Some(attributes(UsageMask::UNWRAP_KEY, std::slice::from_ref(&oaep), &[])),
         public_key: Some(attributes(UsageMask::WRAP_KEY, &[oaep], &[])),
     });
     let made = rig.does(&request).await.unwrap();
@@ -253,7 +253,7 @@ async fn every_row_of_the_errors_of_get() {
     let rig = Rig::new().await;
     let nist = mode(BlockCipherMode::NistKeyWrap);
     let (good, data) = (kek(&rig, nist.clone()).await, data_key(&rig).await);
-    let unwraps_alone = key(&rig, &[1; 32], attributes(UsageMask::UNWRAP_KEY, &[nist.clone()], &[])).await;
+    let unwraps_alone = key(&rig, &[1; 32], attributes(UsageMask::UNWRAP_KEY, std::slice::from_ref(&nist), &[])).await;
     let unparametered = key(&rig, &[1; 32], attributes(UsageMask::WRAP_KEY, &[], &[])).await;
     let secret = rig.does(&register_seed(vec![1; 32])).await.unwrap().id();
     let with = |parameters| KeyWrappingSpecification {
