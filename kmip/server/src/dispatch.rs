@@ -23,9 +23,10 @@ use kmip::{
 use crate::{
     audit::Record,
     caller::Caller,
+    correlation::Correlation,
     naming::Kept,
     ops::{self, Course, Done, Named, Turn},
-    pending::{self, Correlation, Later, Owner, Unseal},
+    pending::{self, Later, Owner, Unseal},
     refusal::{self, fail},
     server::Server,
     telemetry::Meters,

@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod caller;
 pub mod connections;
+mod correlation;
 pub mod listener;
 pub mod policies;
 pub mod server;

@@ -19,7 +19,10 @@ use orbital::names::{System, TenantId};
 use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
-use crate::caller::Caller;
+use crate::{
+    caller::Caller,
+    correlation::{Correlation, draw},
+};
 
 /// Most operations of a tenant that are pending, or were and are remembered. One more is performed while its client waits.
 pub(crate) const PENDING_PER_TENANT_MAX: usize = 64;
@@ -27,11 +30,6 @@ pub(crate) const PENDING_PER_TENANT_MAX: usize = 64;
 pub(crate) const PENDING_BYTES_MAX: usize = 16 * 1024;
 /// How long an operation is pending, or remembered, in seconds.
 pub(crate) const PENDING_S: i64 = 300;
-
-const CORRELATION_BYTES: usize = 16;
-
-/// Which name of a pending operation a client polls by.
-pub(crate) type Correlation = [u8; CORRELATION_BYTES];
 
 /// Whether an operation may be put off until its keys are open: it needs keys, and its request holds none.
 pub(crate) fn can_wait(operation: Operation) -> bool {
@@ -130,8 +128,7 @@ pub(crate) struct Pendings(Mutex<HashMap<Correlation, Pending>>);
 impl Pendings {
     /// Puts an operation off under a new name. `None`: it cannot wait, perform it now.
     pub(crate) fn put_off(&self, owner: Owner, message: &[u8], unseal: Unseal, now_s: i64) -> Option<Correlation> {
-        let mut name = Correlation::default();
-        aws_lc_rs::rand::fill(&mut name).ok()?;
+        let name = draw().ok()?;
         let mut all = self.0.lock();
         all.retain(|_, pending| !is_over(pending, now_s));
         let own = all.values().filter(|pending| pending.owner.tenant == owner.tenant).count();

@@ -11,7 +11,10 @@ use orbital::names::{System, TenantId};
 use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
-use crate::refusal::{Outcome, fail, invalid_field};
+use crate::{
+    correlation::{Correlation, draw},
+    refusal::{Outcome, invalid_field},
+};
 
 /// Most bytes of one stream.
 pub(crate) const STREAM_BYTES_MAX: usize = 1024 * 1024;
@@ -19,11 +22,6 @@ pub(crate) const STREAM_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) const STREAMS_PER_TENANT_MAX: usize = 32;
 /// How long a stream waits for its next part, in seconds.
 pub(crate) const STREAM_IDLE_S: i64 = 60;
-
-const CORRELATION_BYTES: usize = 16;
-
-/// Which name of a stream a client sends with its next part.
-pub(crate) type Correlation = [u8; CORRELATION_BYTES];
 
 /// What a stream does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,13 +156,6 @@ impl Streams {
     pub(crate) fn drop_tenant(&self, tenant: &TenantId) {
         self.0.lock().retain(|_, stream| stream.owner.tenant != *tenant);
     }
-}
-
-fn draw() -> Outcome<Correlation> {
-    let mut name = [0; CORRELATION_BYTES];
-    let drawn = aws_lc_rs::rand::fill(&mut name);
-    drawn.map_err(|_| fail(kmip::ResultReason::GeneralFailure, "no random bytes for a Correlation Value"))?;
-    Ok(name)
 }
 
 #[cfg(test)]

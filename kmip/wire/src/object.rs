@@ -12,6 +12,21 @@ use crate::{
     wrapping::KeyWrappingData,
 };
 
+/// Puts a managed object into the field of its type: Get, Export and Register have one for each.
+macro_rules! place {
+    ($object:expr => $record:ident) => {
+        match $object {
+            $crate::object::ManagedObject::SymmetricKey(key) => $record.symmetric_key = Some(key),
+            $crate::object::ManagedObject::SecretData(secret) => $record.secret_data = Some(secret),
+            $crate::object::ManagedObject::PrivateKey(key) => $record.private_key = Some(key),
+            $crate::object::ManagedObject::PublicKey(key) => $record.public_key = Some(key),
+            $crate::object::ManagedObject::OpaqueObject(object) => $record.opaque_object = Some(object),
+        }
+    };
+}
+
+pub(crate) use place;
+
 /// The bytes of a key. Wiped when dropped; neither printable, comparable nor cloneable.
 pub struct KeyMaterial(Zeroizing<Vec<u8>>);
 
@@ -32,6 +47,12 @@ impl KeyMaterial {
     /// Bytes.
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+}
+
+impl From<Zeroizing<Vec<u8>>> for KeyMaterial {
+    fn from(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(bytes)
     }
 }
 

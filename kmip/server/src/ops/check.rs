@@ -12,14 +12,12 @@ use kmip::{
 use super::{Allowed, Turn, store::LEASE_TIME_S};
 use crate::{
     lifecycle,
-    refusal::{self, Outcome, denied},
+    refusal::{Outcome, denied},
 };
 
 pub(super) fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: &check::Request<'_>) -> Outcome<()> {
-    let (keyring, caller) = (turn.keyring, turn.caller);
-    let found =
-        keyring.object(caller.tenant(), caller.system(), object.id).map_err(|error| refusal::of_custody(&error))?;
-    let refused = in_vain(&found.meta, request);
+    let meta = turn.meta(object.id)?;
+    let refused = in_vain(&meta, request);
     if refused != check::Answer::default() {
         *turn.implied_id = None;
         *turn.refused = Some(refused);

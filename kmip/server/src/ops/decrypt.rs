@@ -21,9 +21,10 @@ use super::{
     rsa,
 };
 use crate::{
+    correlation::Correlation,
     lifecycle,
     refusal::{self, Outcome, fail, invalid_field},
-    streams::{Correlation, Direction, Part, Stream},
+    streams::{Direction, Part, Stream},
 };
 
 pub(super) async fn perform(

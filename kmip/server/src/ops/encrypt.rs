@@ -20,8 +20,9 @@ use super::{
     rsa,
 };
 use crate::{
+    correlation::Correlation,
     refusal::{self, Outcome, invalid_field},
-    streams::{Correlation, Direction, Part, Stream},
+    streams::{Direction, Part, Stream},
 };
 
 pub(super) async fn perform(

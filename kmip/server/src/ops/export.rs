@@ -1,6 +1,5 @@
 //! Export (KMIP 1.4 §4.40): an object leaves as by Get, with all of its attributes. Of a destroyed one the attributes are left.
 
-use custody::object::ObjectMeta;
 use kmip::{
     ops::{Answer, export},
     tables::ObjectType,
@@ -13,10 +12,10 @@ use crate::{
 };
 
 pub(super) async fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: &export::Request<'_>) -> Outcome<()> {
-    let is_destroyed = stored(turn, object)?.state.is_destroyed();
+    let is_destroyed = turn.meta(object.id)?.state.is_destroyed();
     let key = if is_destroyed { None } else { Some(get::fetched(turn, object, request).await?) };
     // As they are after the key has left: §3.34.
-    let meta = stored(turn, object)?;
+    let meta = turn.meta(object.id)?;
     let object_type = ObjectType::from_code(meta.object_type);
     let object_type = object_type.ok_or_else(|| refusal::unsupported("Export of this type of object"))?;
     let all = attributes::attributes_of(&object.text, &meta, turn.version, turn.now_s);
@@ -28,9 +27,4 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: 
     *turn.implied_id = Some(object.id);
     turn.success(&Answer::Export(answer));
     Ok(())
-}
-
-fn stored(turn: &Turn<'_, '_>, object: &Allowed) -> Outcome<ObjectMeta> {
-    let found = turn.keyring.object(turn.caller.tenant(), turn.caller.system(), object.id);
-    found.map(|found| found.meta).map_err(|error| refusal::of_custody(&error))
 }

@@ -2,8 +2,8 @@
 
 use custody::{key_table::Purpose, object::ObjectMeta, vault::Expose};
 use kmip::{
-    Attribute, KeyBlock, KeyMaterial, KeyWrappingData, ManagedObject, OpaqueObject, PrivateKey, PublicKey,
-    ResultReason, SecretData, SymmetricKey,
+    Attribute, KeyBlock, KeyWrappingData, ManagedObject, OpaqueObject, PrivateKey, PublicKey, ResultReason, SecretData,
+    SymmetricKey,
     ops::{Answer, get},
     tables::{
         CryptographicAlgorithm, KeyCompressionType, KeyFormatType, KeyWrapType, ObjectType, SecretDataType,
@@ -201,10 +201,10 @@ impl Form {
         })
     }
 
-    fn object(self, mut bytes: Zeroizing<Vec<u8>>) -> Outcome<ManagedObject> {
+    fn object(self, bytes: Zeroizing<Vec<u8>>) -> Outcome<ManagedObject> {
         let material = match self.kind {
             Kind::PrivateKey(Some(leaving)) | Kind::PublicKey(Some(leaving)) => leaving.material(bytes)?,
-            _ => KeyMaterial::new(std::mem::take(&mut *bytes)),
+            _ => bytes.into(),
         };
         let block = |material| KeyBlock {
             key_compression_type: self.compression,

@@ -3,16 +3,11 @@
 use kmip::ops::{Answer, get_attribute_list};
 
 use super::{Allowed, Turn};
-use crate::{
-    attributes,
-    refusal::{self, Outcome},
-};
+use crate::{attributes, refusal::Outcome};
 
 pub(super) fn perform(turn: &mut Turn<'_, '_>, object: &Allowed) -> Outcome<()> {
-    let (keyring, caller) = (turn.keyring, turn.caller);
-    let found =
-        keyring.object(caller.tenant(), caller.system(), object.id).map_err(|error| refusal::of_custody(&error))?;
-    let all = attributes::attributes_of(&object.text, &found.meta, turn.version, turn.now_s);
+    let meta = turn.meta(object.id)?;
+    let all = attributes::attributes_of(&object.text, &meta, turn.version, turn.now_s);
     let mut attribute_names: Vec<&str> = all.iter().map(|attribute| attribute.name.as_str()).collect();
     attribute_names.dedup();
     let unique_identifier = &object.text;

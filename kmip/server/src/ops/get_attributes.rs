@@ -9,7 +9,7 @@ use kmip::{
 use super::{Allowed, Turn};
 use crate::{
     attributes,
-    refusal::{self, Outcome, fail},
+    refusal::{Outcome, fail},
 };
 
 pub(super) fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: &get_attributes::Request<'_>) -> Outcome<()> {
@@ -19,10 +19,8 @@ pub(super) fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: &get_a
         // §11.13.
         return Err(fail(ResultReason::InvalidMessage, "the same Attribute Name is asked for twice"));
     }
-    let (keyring, caller) = (turn.keyring, turn.caller);
-    let found =
-        keyring.object(caller.tenant(), caller.system(), object.id).map_err(|error| refusal::of_custody(&error))?;
-    let mut all = attributes::attributes_of(&object.text, &found.meta, turn.version, turn.now_s);
+    let meta = turn.meta(object.id)?;
+    let mut all = attributes::attributes_of(&object.text, &meta, turn.version, turn.now_s);
     if !names.is_empty() {
         // In the order in which they were asked for; a name that the object lacks is left out.
         let wanted = request.attribute_names.iter().filter_map(|name| AttributeName::parse(name, turn.version));

@@ -189,12 +189,11 @@ pub(super) fn curve_of(named: RecommendedCurve) -> Outcome<Curve> {
 /// The DER of a key that is brought as numbers; `None` if they are no key.
 fn of_numbers(half: Half, material: &KeyMaterial) -> Outcome<Option<KeyMaterial>> {
     let read = |error| refusal::of_wire(&error);
-    let secret = |mut der: Zeroizing<Vec<u8>>| KeyMaterial::new(std::mem::take(&mut *der));
     Ok(match (half.family, half.private) {
         (Family::Rsa, true) => {
             let key: RsaPrivateKey = material.structure().map_err(read)?;
             let numbers = rsa_numbers(&key).ok_or_else(incomplete)?;
-            rsa::private_of(numbers).map(secret)
+            rsa::private_of(numbers).map(KeyMaterial::from)
         }
         (Family::Rsa, false) => {
             let key: RsaPublicKey = material.structure().map_err(read)?;
@@ -202,7 +201,7 @@ fn of_numbers(half: Half, material: &KeyMaterial) -> Outcome<Option<KeyMaterial>
         }
         (Family::Ec, true) => {
             let key: EcPrivateKey = material.structure().map_err(read)?;
-            ec::private_of(curve_of(key.recommended_curve)?, key.d.expose()).map(secret)
+            ec::private_of(curve_of(key.recommended_curve)?, key.d.expose()).map(KeyMaterial::from)
         }
         (Family::Ec, false) => {
             let key: EcPublicKey = material.structure().map_err(read)?;
@@ -271,20 +270,19 @@ impl Leaving {
     }
 
     /// The Key Material of the answer.
-    pub(super) fn material(self, mut key: Zeroizing<Vec<u8>>) -> Outcome<KeyMaterial> {
+    pub(super) fn material(self, key: Zeroizing<Vec<u8>>) -> Outcome<KeyMaterial> {
         if self.as_stored {
-            return Ok(KeyMaterial::new(std::mem::take(&mut *key)));
+            return Ok(key.into());
         }
         let damaged = || refusal::try_again("the stored key cannot be read");
         self.turned(&key).ok_or_else(damaged)
     }
 
     fn turned(self, key: &[u8]) -> Option<KeyMaterial> {
-        let secret = |mut der: Zeroizing<Vec<u8>>| KeyMaterial::new(std::mem::take(&mut *der));
         let structured = self.format.is_structured();
         match (self.half.family, self.half.private) {
             (Family::Rsa, true) if structured => rsa_private(key),
-            (Family::Rsa, true) => rsa::private_as(self.form, key).map(secret),
+            (Family::Rsa, true) => rsa::private_as(self.form, key).map(KeyMaterial::from),
             (Family::Rsa, false) if structured => {
                 let [modulus, exponent] = rsa::public_numbers(key)?.map(|number| BigInteger::new(&number));
                 Some(KeyMaterial::of_structure(&RsaPublicKey { modulus, public_exponent: exponent }))
@@ -294,7 +292,7 @@ impl Leaving {
                 let (recommended_curve, scalar) = (code_of(self.curve?), ec::scalar(self.curve?, key)?);
                 Some(KeyMaterial::of_structure(&EcPrivateKey { recommended_curve, d: BigInteger::new(&scalar) }))
             }
-            (Family::Ec, true) => ec::private_as(self.form, self.curve?, key).map(secret),
+            (Family::Ec, true) => ec::private_as(self.form, self.curve?, key).map(KeyMaterial::from),
             (Family::Ec, false) => {
                 let point = ec::point(self.point.unwrap_or(Point::Uncompressed), key)?;
                 let recommended_curve = code_of(self.curve?);

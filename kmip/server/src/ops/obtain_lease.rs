@@ -11,22 +11,22 @@ use kmip::{
 use super::{Allowed, Turn};
 use crate::{
     lifecycle::{self, wire_state},
-    refusal::{self, Outcome, denied},
+    refusal::{Outcome, denied},
 };
 
 pub(super) fn perform(turn: &mut Turn<'_, '_>, object: &Allowed) -> Outcome<()> {
-    let (keyring, caller) = (turn.keyring, turn.caller);
-    let found =
-        keyring.object(caller.tenant(), caller.system(), object.id).map_err(|error| refusal::of_custody(&error))?;
-    let state = lifecycle::state_at(&found.meta, turn.now_s);
+    let meta = turn.meta(object.id)?;
+    let state = lifecycle::state_at(&meta, turn.now_s);
     if state.is_destroyed() {
         // §11.18.
         return Err(denied(format!("the object is {}: no lease is given on it", wire_state(state))));
     }
-    let left_s =
-        keyring.lease_left_ms(caller.tenant()).map(|left_ms| u32::try_from(left_ms / 1_000).unwrap_or(u32::MAX));
-    let lease_time = found.meta.lease_time_s.unwrap_or(super::store::LEASE_TIME_S).min(left_s.unwrap_or(u32::MAX));
-    let last_change = found.meta.dates.last_change.or(found.meta.dates.initial).unwrap_or(turn.now_s);
+    let left_s = turn
+        .keyring
+        .lease_left_ms(turn.caller.tenant())
+        .map(|left_ms| u32::try_from(left_ms / 1_000).unwrap_or(u32::MAX));
+    let lease_time = meta.lease_time_s.unwrap_or(super::store::LEASE_TIME_S).min(left_s.unwrap_or(u32::MAX));
+    let last_change = meta.dates.last_change.or(meta.dates.initial).unwrap_or(turn.now_s);
     turn.success(&Answer::ObtainLease(obtain_lease::Answer {
         unique_identifier: &object.text,
         lease_time: Interval(lease_time.max(1)),

@@ -67,6 +67,12 @@ impl Turn<'_, '_> {
         made.map_err(|error| refusal::of_custody(&error))
     }
 
+    /// The attributes of an object, under the caller's own system.
+    pub(super) fn meta(&self, object: ObjectId) -> Outcome<ObjectMeta> {
+        let found = self.keyring.object(self.caller.tenant(), self.caller.system(), object);
+        found.map(|found| found.meta).map_err(|error| refusal::of_custody(&error))
+    }
+
     /// Stores both halves of a key pair, or neither, as [`Turn::store`] does one object.
     pub(super) async fn store_pair(&self, mut pair: [New<'_>; 2]) -> Outcome<()> {
         for half in &mut pair {

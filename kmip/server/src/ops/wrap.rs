@@ -242,8 +242,8 @@ async fn decrypt(
         let text = How::of(meta, &parameters)?.decrypt(borrow, data.iv_counter_nonce.as_deref(), sealed)?;
         Ok(((), text))
     };
-    let Used { mut given, .. } = turn.process(&key, UsageMask::UNWRAP_KEY, job).await?;
-    Ok(KeyMaterial::new(std::mem::take(&mut *given)))
+    let Used { given, .. } = turn.process(&key, UsageMask::UNWRAP_KEY, job).await?;
+    Ok(given.into())
 }
 
 /// MACs with a symmetric key, or signs with a private one.
@@ -253,10 +253,12 @@ async fn authenticate(
     bytes: &[u8],
     data: &mut KeyWrappingData,
 ) -> Outcome<()> {
-    let private = kind(turn, &named.unique_identifier)? == Some(ObjectType::PrivateKey);
+    let kind = kind(turn, &named.unique_identifier)?;
+    let private = kind == Some(ObjectType::PrivateKey);
     let (operation, uses) =
         if private { (Operation::Sign, UsageMask::SIGN) } else { (Operation::Mac, UsageMask::MAC_GENERATE) };
-    let key = key_named(turn, operation, &named.unique_identifier)?;
+    let key = turn.other(operation, &named.unique_identifier)?;
+    must_be_key(kind)?;
     let job = |borrow: &Borrow, meta: &ObjectMeta| {
         let parameters = matching(meta, named.cryptographic_parameters.as_ref())?;
         let made = match private {
@@ -277,12 +279,14 @@ async fn verify(turn: &mut Turn<'_, '_>, named: &KeyInformation, bytes: &[u8], d
     let missing = || invalid_field("Key Wrapping Data names a key that MACed or signed, and has no MAC/Signature");
     let claimed = data.mac_signature.as_deref().ok_or_else(missing)?;
     let id = verifying_id(turn, &named.unique_identifier)?;
-    let public = kind(turn, &id)? == Some(ObjectType::PublicKey);
+    let kind = kind(turn, &id)?;
+    let public = kind == Some(ObjectType::PublicKey);
     let (operation, uses) = match public {
         true => (Operation::SignatureVerify, UsageMask::VERIFY),
         false => (Operation::MacVerify, UsageMask::MAC_VERIFY),
     };
-    let key = key_named(turn, operation, &id)?;
+    let key = turn.other(operation, &id)?;
+    must_be_key(kind)?;
     let job = |borrow: &Borrow, meta: &ObjectMeta| {
         let parameters = given_or_own(meta, named.cryptographic_parameters.as_ref())?;
         let valid = match public {
@@ -303,8 +307,7 @@ async fn verify(turn: &mut Turn<'_, '_>, named: &KeyInformation, bytes: &[u8], d
 /// The object's attributes, under the caller's own system.
 fn meta_of(turn: &Turn<'_, '_>, id: &str) -> Outcome<ObjectMeta> {
     let id = id.parse().map_err(|_| refusal::not_found())?;
-    let found = turn.keyring.object(turn.caller.tenant(), turn.caller.system(), id);
-    found.map(|object| object.meta).map_err(|error| refusal::of_custody(&error))
+    turn.meta(id)
 }
 
 fn kind(turn: &Turn<'_, '_>, id: &str) -> Outcome<Option<ObjectType>> {
@@ -325,8 +328,13 @@ fn verifying_id(turn: &Turn<'_, '_>, id: &str) -> Outcome<String> {
 /// The key that wraps, on which the caller may do the operation.
 fn key_named(turn: &Turn<'_, '_>, operation: Operation, id: &str) -> Outcome<Allowed> {
     let key = turn.other(operation, id)?;
-    match kind(turn, id)? {
-        Some(ObjectType::SymmetricKey | ObjectType::PublicKey | ObjectType::PrivateKey) => Ok(key),
+    must_be_key(kind(turn, id)?)?;
+    Ok(key)
+}
+
+fn must_be_key(kind: Option<ObjectType>) -> Outcome<()> {
+    match kind {
+        Some(ObjectType::SymmetricKey | ObjectType::PublicKey | ObjectType::PrivateKey) => Ok(()),
         // §11.12.
         _ => Err(fail(ResultReason::IllegalOperation, "the object that is to wrap or unwrap is no key")),
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     attribute::Attribute,
-    object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SymmetricKey},
+    object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SymmetricKey, place},
     tables::ObjectType,
     ttlv::record,
 };
@@ -40,14 +40,9 @@ impl<'a> Answer<'a> {
     }
 
     /// The same with an object.
-    pub fn with(mut self, object: ManagedObject) -> Self {
-        match object {
-            ManagedObject::SymmetricKey(key) => self.symmetric_key = Some(key),
-            ManagedObject::SecretData(secret) => self.secret_data = Some(secret),
-            ManagedObject::PrivateKey(key) => self.private_key = Some(key),
-            ManagedObject::PublicKey(key) => self.public_key = Some(key),
-            ManagedObject::OpaqueObject(object) => self.opaque_object = Some(object),
-        }
-        self
+    pub fn with(self, object: ManagedObject) -> Self {
+        let mut answer = self;
+        place!(object => answer);
+        answer
     }
 }

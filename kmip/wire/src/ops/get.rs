@@ -1,7 +1,7 @@
 //! Get: an object with its key bytes (KMIP 1.4 §4.11).
 
 use crate::{
-    object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SymmetricKey},
+    object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SymmetricKey, place},
     tables::{KeyCompressionType, KeyFormatType, KeyWrapType, ObjectType},
     ttlv::record,
     wrapping::KeyWrappingSpecification,
@@ -57,13 +57,7 @@ impl<'a> Answer<'a> {
             secret_data: None,
             opaque_object: None,
         };
-        match object {
-            ManagedObject::SymmetricKey(key) => answer.symmetric_key = Some(key),
-            ManagedObject::SecretData(secret) => answer.secret_data = Some(secret),
-            ManagedObject::PrivateKey(key) => answer.private_key = Some(key),
-            ManagedObject::PublicKey(key) => answer.public_key = Some(key),
-            ManagedObject::OpaqueObject(object) => answer.opaque_object = Some(object),
-        }
+        place!(object => answer);
         answer
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     attribute::TemplateAttribute,
-    object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SymmetricKey},
+    object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SymmetricKey, place},
     tables::ObjectType,
     ttlv::{Structure, record},
 };
@@ -52,13 +52,7 @@ impl Request<'_> {
             opaque_object: None,
             pgp_key: None,
         };
-        match object {
-            ManagedObject::SymmetricKey(key) => request.symmetric_key = Some(key),
-            ManagedObject::SecretData(secret) => request.secret_data = Some(secret),
-            ManagedObject::PrivateKey(key) => request.private_key = Some(key),
-            ManagedObject::PublicKey(key) => request.public_key = Some(key),
-            ManagedObject::OpaqueObject(object) => request.opaque_object = Some(object),
-        }
+        place!(object => request);
         request
     }
 }
