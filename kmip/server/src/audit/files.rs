@@ -18,6 +18,8 @@ const MODE: u32 = 0o600;
 /// What the writer appends to.
 pub(crate) trait Disk: Send + 'static {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// After it a power cut loses nothing of what was appended; after an error any of it since the last sync may be gone.
+    fn sync(&mut self) -> io::Result<()>;
     /// Takes back everything after `length` bytes.
     fn cut(&mut self, length: u64) -> io::Result<()>;
     /// Closes the file and goes on in another, which begins with `carry`; answers its length. After an error the file is as it was.
@@ -51,7 +53,10 @@ impl Files {
 
 impl Disk for Files {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
+        self.file.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()
     }
 

@@ -1,16 +1,17 @@
 //! The region's audit: every KMIP operation leaves a line, lines are sealed in batches, seals form a chain.
 //!
 //! A record is one line of JSON: time, tenant, client, system, operation, key, outcome, epoch. A background thread gathers records for
-//! [`FLUSH_AFTER`] or until [`FLUSH_RECORDS`] wait, writes them with a seal, and syncs the file. A seal's hash covers the hash before it
-//! and the batch's bytes, so any edit, deletion or reordering is found by [`verify`], offline.
+//! [`WRITE_AFTER`], and writes them with a seal; it syncs the file [`SYNC_AFTER`] later, or once [`SYNC_RECORDS`] are not on the disk. A
+//! seal's hash covers the hash before it and the batch's bytes, so any edit, deletion or reordering is found by [`verify`], offline.
 //!
 //! A file of [`FILE_BYTES_MAX`] is closed at a seal, and the next one begins with that seal's hash: the chain goes on over files. Closed
 //! files (`audit.NUMBER.jsonl` beside `audit.jsonl`) are never opened again here: operators may move them elsewhere, and [`verify_files`]
 //! checks them in the order of their numbers.
 //!
-//! What a `kill -9` or a power cut can lose: at most [`RECORDS_MAX`] records, and on a disk that syncs within 25 ms only those of the
-//! last 50 ms. A record that finds [`RECORDS_MAX`] others unsealed waits for the disk; so does its operation's answer. A disk that
-//! refuses makes the server refuse operations ([`Log::is_failing`]) until it takes records again: nothing is dropped.
+//! What can be lost, [`RECORDS_MAX`] records at most: by a `kill -9` those of the last 25 ms, since what is written is the kernel's; by a
+//! power cut, on a disk that syncs within 25 ms, those of the last 150 ms. A record that finds [`RECORDS_MAX`] others not on the disk
+//! waits for it; so does its operation's answer. A disk that refuses makes the server refuse operations ([`Log::is_failing`]) until it
+//! takes records again: nothing is dropped, what it may have lost of the last writes included.
 
 mod files;
 mod line;
@@ -32,9 +33,11 @@ use files::Files;
 use writer::Shared;
 
 /// A batch is written this long after its first record.
-pub const FLUSH_AFTER: Duration = Duration::from_millis(25);
-/// A batch is written once it has this many records.
-pub const FLUSH_RECORDS: usize = 4_096;
+pub const WRITE_AFTER: Duration = Duration::from_millis(25);
+/// What is written is synced this long after its first record was made: a sync costs as much as a hundred requests.
+pub const SYNC_AFTER: Duration = Duration::from_millis(100);
+/// Records that make the thread write and sync at once.
+pub const SYNC_RECORDS: usize = 4_096;
 /// Most records that are not yet on the disk.
 pub const RECORDS_MAX: usize = 8_192;
 

@@ -224,6 +224,9 @@ async fn a_closed_file_is_never_written_over() {
 struct Stubborn {
     bytes: Arc<Mutex<Vec<u8>>>,
     open: Arc<AtomicBool>,
+    /// How often it refuses to sync, and drops what it was given since it last did.
+    drops: usize,
+    synced: usize,
 }
 
 impl Disk for Stubborn {
@@ -236,6 +239,17 @@ impl Disk for Stubborn {
         Err(io::Error::from(io::ErrorKind::StorageFull))
     }
 
+    fn sync(&mut self) -> io::Result<()> {
+        let mut bytes = self.bytes.lock();
+        if let Some(left) = self.drops.checked_sub(1) {
+            self.drops = left;
+            bytes.truncate(self.synced);
+            return Err(io::Error::other("lost"));
+        }
+        self.synced = bytes.len();
+        Ok(())
+    }
+
     fn cut(&mut self, length: u64) -> io::Result<()> {
         self.bytes.lock().truncate(usize::try_from(length).unwrap());
         Ok(())
@@ -246,12 +260,16 @@ impl Disk for Stubborn {
     }
 }
 
+/// An empty log: every seal wants another file, and never gets one.
+fn chain(disk: Stubborn) -> Chain<Stubborn> {
+    let (length, unsynced) = (0, vec![]);
+    Chain { disk, file_bytes_max: 0, length, unsynced, seals: 0, head: Digest([0; 32]), stuck: false }
+}
+
 fn stubborn() -> (Stubborn, Log) {
     let (disk, shared) = (Stubborn::default(), Arc::new(Shared::default()));
     let disk_of = disk.clone();
-    // Every seal wants another file, and never gets one.
-    let chain = Chain { disk: disk_of, file_bytes_max: 0, length: 0, seals: 0, head: Digest([0; 32]), stuck: false };
-    let thread = spawn(shared.clone(), chain, vec![], 0).unwrap();
+    let thread = spawn(shared.clone(), chain(disk_of), vec![], 0).unwrap();
     (disk, Log { shared, thread: Some(thread) })
 }
 
@@ -281,4 +299,36 @@ async fn no_more_records_wait_than_a_crash_may_lose() {
     let caller = caller();
     let taken = (0..RECORDS_MAX + 10).filter(|_| shared.push(&record(&caller, "a"))).count();
     assert_eq!(taken, RECORDS_MAX);
+}
+
+#[test]
+fn what_a_disk_drops_instead_of_syncing_is_written_again() {
+    let (shared, disk) = (Shared::default(), Stubborn { drops: 2, ..Stubborn::default() });
+    disk.open.store(true, Ordering::SeqCst);
+    let mut chain = chain(disk.clone());
+    assert!(chain.keep_writing(&shared, b"one,", false));
+    assert!(chain.keep_writing(&shared, b"two,", true), "its sync lost both");
+    assert!(chain.keep_writing(&shared, b"three,", false));
+    assert_eq!(
+        (&disk.bytes.lock()[..], chain.length, &chain.unsynced[..]),
+        (&b"one,two,three,"[..], 8, &b"three,"[..])
+    );
+}
+
+#[test]
+fn what_is_written_but_not_synced_counts_as_lost() {
+    let shared = Shared::default();
+    let caller = caller();
+    for _ in 0..10 {
+        assert!(shared.push(&record(&caller, "a")));
+    }
+    let work = shared.next(vec![]).unwrap();
+    assert_eq!((work.records, work.sync, shared.hurry()), (10, false, false));
+    let taken = (0..RECORDS_MAX).filter(|_| shared.push(&record(&caller, "a"))).count();
+    assert_eq!(taken, RECORDS_MAX - 10);
+    shared.synced();
+    let work = shared.next(work.batch).unwrap();
+    assert_eq!((work.records, work.sync), (taken, true), "more than may wait, and somebody hurries");
+    shared.synced();
+    assert!(shared.hurry());
 }

@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
 use super::{
-    FLUSH_AFTER, FLUSH_RECORDS, RECORDS_MAX, Record,
+    RECORDS_MAX, Record, SYNC_AFTER, SYNC_RECORDS, WRITE_AFTER,
     files::{Disk, Files},
     line::{Carry, Seal},
     verify::Found,
@@ -29,7 +29,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 pub(super) struct Shared {
     waiting: Mutex<Waiting>,
     wake: Condvar,
-    /// Woken when a batch is on the disk, or the disk refuses.
+    /// Woken when everything written is on the disk, or the disk refuses.
     pub(super) room: Notify,
     pub(super) failing: AtomicBool,
 }
@@ -38,25 +38,49 @@ pub(super) struct Shared {
 struct Waiting {
     bytes: Vec<u8>,
     records: usize,
-    /// Taken by the thread, not yet synced.
-    writing: usize,
+    /// Since when the first of them waits.
     since: Option<Instant>,
+    /// Taken by the thread, not yet synced.
+    unsynced: usize,
+    /// Since when the first of those has waited.
+    unsynced_since: Option<Instant>,
     hurry: bool,
     stop: bool,
+}
+
+/// What the thread does next.
+pub(super) struct Work {
+    /// Records to write; may be empty.
+    pub(super) batch: Vec<u8>,
+    pub(super) records: usize,
+    /// Whether all that is written must reach the disk now.
+    pub(super) sync: bool,
+}
+
+impl Waiting {
+    /// Records that a power cut would lose.
+    fn at_risk(&self) -> usize {
+        self.records + self.unsynced
+    }
+
+    /// When the next batch is to be written, and when what is written is to be synced.
+    fn due(&self) -> (Option<Instant>, Option<Instant>) {
+        (self.since.map(|since| since + WRITE_AFTER), self.unsynced_since.map(|since| since + SYNC_AFTER))
+    }
 }
 
 impl Shared {
     /// Adds a record; `false` if there is no room.
     pub(super) fn push(&self, record: &Record<'_>) -> bool {
         let mut waiting = self.waiting.lock();
-        if waiting.records + waiting.writing >= RECORDS_MAX {
+        if waiting.at_risk() >= RECORDS_MAX {
             return false;
         }
         record.write(&mut waiting.bytes);
         waiting.records += 1;
         let first = waiting.since.is_none();
         waiting.since.get_or_insert_with(Instant::now);
-        if first || waiting.records == FLUSH_RECORDS {
+        if first || waiting.at_risk() == SYNC_RECORDS {
             self.wake.notify_one();
         }
         true
@@ -65,7 +89,7 @@ impl Shared {
     /// Whether everything is on the disk; if not, the thread does not wait for more.
     pub(super) fn hurry(&self) -> bool {
         let mut waiting = self.waiting.lock();
-        if waiting.records + waiting.writing == 0 {
+        if waiting.at_risk() == 0 {
             return true;
         }
         waiting.hurry = true;
@@ -78,31 +102,43 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Waits for a batch and how many records it has; `None` when the log is closed and nothing is left. `spent` is the batch before,
-    /// whose room the next records take.
-    fn next(&self, mut spent: Vec<u8>) -> Option<(Vec<u8>, usize)> {
+    /// Waits for something to do; `None` when the log is closed and nothing is left. `spent` is the batch before, whose room the next
+    /// records take.
+    pub(super) fn next(&self, mut spent: Vec<u8>) -> Option<Work> {
         let mut waiting = self.waiting.lock();
-        loop {
-            let due = waiting.since.map(|since| since + FLUSH_AFTER);
-            match due {
-                None if waiting.stop => return None,
-                None => self.wake.wait(&mut waiting),
-                Some(due) if ready(&waiting, due) => break,
-                Some(due) => {
-                    self.wake.wait_until(&mut waiting, due);
+        let sync = loop {
+            if waiting.at_risk() == 0 {
+                if waiting.stop {
+                    return None;
                 }
+                self.wake.wait(&mut waiting);
+                continue;
             }
-        }
-        waiting.since = None;
+            let (now, (write, sync)) = (Instant::now(), waiting.due());
+            let full = waiting.at_risk() >= SYNC_RECORDS;
+            if waiting.stop || waiting.hurry || full || sync.is_some_and(|due| due <= now) {
+                break true;
+            }
+            if write.is_some_and(|due| due <= now) {
+                break false;
+            }
+            if let Some(due) = write.into_iter().chain(sync).min() {
+                self.wake.wait_until(&mut waiting, due);
+            }
+        };
         waiting.hurry = false;
-        waiting.writing = std::mem::take(&mut waiting.records);
+        let since = waiting.since.take();
+        waiting.unsynced_since = waiting.unsynced_since.or(since);
+        let records = std::mem::take(&mut waiting.records);
+        waiting.unsynced += records;
         spent.clear();
-        Some((std::mem::replace(&mut waiting.bytes, spent), waiting.writing))
+        Some(Work { batch: std::mem::replace(&mut waiting.bytes, spent), records, sync })
     }
 
-    fn written(&self) {
-        self.waiting.lock().writing = 0;
-        self.failing.store(false, Ordering::SeqCst);
+    pub(super) fn synced(&self) {
+        let mut waiting = self.waiting.lock();
+        (waiting.unsynced, waiting.unsynced_since) = (0, None);
+        drop(waiting);
         self.room.notify_waiters();
     }
 
@@ -123,13 +159,9 @@ impl Shared {
     }
 }
 
-fn ready(waiting: &Waiting, due: Instant) -> bool {
-    waiting.stop || waiting.hurry || waiting.records >= FLUSH_RECORDS || Instant::now() >= due
-}
-
 pub(super) fn start(shared: Arc<Shared>, disk: Files, file_bytes_max: u64, found: Found) -> io::Result<JoinHandle<()>> {
     let (seals, head) = (found.summary.seals, found.summary.head);
-    let chain = Chain { disk, file_bytes_max, length: found.whole, seals, head, stuck: false };
+    let chain = Chain { disk, file_bytes_max, length: found.whole, unsynced: vec![], seals, head, stuck: false };
     spawn(shared, chain, found.tail, found.summary.unsealed)
 }
 
@@ -137,7 +169,10 @@ pub(super) fn start(shared: Arc<Shared>, disk: Files, file_bytes_max: u64, found
 pub(super) struct Chain<D> {
     pub(super) disk: D,
     pub(super) file_bytes_max: u64,
+    /// Bytes of the file that are on the disk for certain.
     pub(super) length: u64,
+    /// What was written after them: a disk that refuses to sync may have dropped it.
+    pub(super) unsynced: Vec<u8>,
     pub(super) seals: u64,
     pub(super) head: Digest,
     /// The file could not be closed the last time.
@@ -154,19 +189,25 @@ pub(super) fn spawn<D: Disk>(
     Builder::new().name("kmip-audit".to_owned()).spawn(move || {
         if unsealed > 0 {
             let seal = Seal::of(chain.seals, &chain.head, unsealed, &tail);
-            if !chain.keep_writing(&shared, seal.line().as_bytes(), seal) {
+            if !chain.keep_writing(&shared, seal.line().as_bytes(), true) {
                 return;
             }
+            (chain.seals, chain.head) = (seal.seal, seal.chain);
         }
         let mut spent = vec![];
-        while let Some((mut batch, records)) = shared.next(spent) {
-            let seal = Seal::of(chain.seals, &chain.head, records as u64, &batch);
-            batch.extend_from_slice(seal.line().as_bytes());
-            if !chain.keep_writing(&shared, &batch, seal) {
+        while let Some(Work { mut batch, records, sync }) = shared.next(spent) {
+            if records > 0 {
+                let seal = Seal::of(chain.seals, &chain.head, records as u64, &batch);
+                batch.extend_from_slice(seal.line().as_bytes());
+                (chain.seals, chain.head) = (seal.seal, seal.chain);
+            }
+            if !chain.keep_writing(&shared, &batch, sync) {
                 return;
             }
-            shared.written();
-            chain.turn_over();
+            if chain.unsynced.is_empty() {
+                shared.synced();
+                chain.turn_over();
+            }
             spent = batch;
         }
     })
@@ -188,32 +229,31 @@ impl<D: Disk> Chain<D> {
         }
     }
 
-    /// Writes until the disk takes it; `false` if the log is closed while the disk refuses.
-    fn keep_writing(&mut self, shared: &Shared, bytes: &[u8], seal: Seal) -> bool {
-        let mut again = false;
-        loop {
-            // What a failed attempt left is taken back, so that a batch is in the file once.
-            let ready = if again { self.disk.cut(self.length) } else { Ok(()) };
-            match ready.and_then(|()| self.disk.append(bytes)) {
-                Ok(()) => {
-                    self.length += bytes.len() as u64;
-                    (self.seals, self.head) = (seal.seal, seal.chain);
-                    shared.failing.store(false, Ordering::SeqCst);
-                    return true;
-                }
-                Err(error) => {
-                    again = true;
-                    shared.refused(&error);
-                    if shared.pause() {
-                        let lost = bytes.len();
-                        tracing::error!(
-                            lost,
-                            "the audit log is closed while its disk refuses: the last batch is not written"
-                        );
-                        return false;
-                    }
-                }
+    /// Writes, and syncs if asked, until the disk takes it; `false` if the log is closed while the disk refuses.
+    pub(super) fn keep_writing(&mut self, shared: &Shared, bytes: &[u8], sync: bool) -> bool {
+        self.unsynced.extend_from_slice(bytes);
+        let mut tried = self.disk.append(bytes).and_then(|()| if sync { self.disk.sync() } else { Ok(()) });
+        let mut sync = sync;
+        while let Err(error) = tried {
+            shared.refused(&error);
+            if shared.pause() {
+                let lost = self.unsynced.len();
+                tracing::error!(
+                    lost,
+                    "the audit log is closed while its disk refuses: its last bytes are not on the disk"
+                );
+                return false;
             }
+            // What the failed attempt left is taken back, so that nothing is in the file twice, and all of it is tried anew.
+            let cut = self.disk.cut(self.length);
+            tried = cut.and_then(|()| self.disk.append(&self.unsynced)).and_then(|()| self.disk.sync());
+            sync = true;
         }
+        if sync {
+            self.length += self.unsynced.len() as u64;
+            self.unsynced.clear();
+        }
+        shared.failing.store(false, Ordering::SeqCst);
+        true
     }
 }
