@@ -166,6 +166,21 @@ fn depth_is_limited() {
 }
 
 #[test]
+fn the_deepest_structure_holds_values_in_each_encoding() {
+    let mut frame = vec![];
+    let mut writer = Writer::new(&mut frame, ProtocolVersion::V1_4);
+    let open: Vec<_> = (0..DEPTH_MAX).map(|_| writer.open(Tag::BATCH_ITEM)).collect();
+    writer.boolean(Tag::BATCH_ORDER_OPTION, true);
+    open.into_iter().rev().for_each(|open| writer.close(open));
+    parse(&frame, &Limits::REQUEST).unwrap();
+    let read = [
+        xml::read(&xml::write(&frame).unwrap(), &Limits::REQUEST),
+        json::read(&json::write(&frame).unwrap(), &Limits::REQUEST),
+    ];
+    assert_eq!(read, [Ok(frame.clone()), Ok(frame)]);
+}
+
+#[test]
 fn items_are_limited() {
     let limits = Limits { items: 10, ..Limits::REQUEST };
     for fields in [9, 10, 200_000] {

@@ -98,7 +98,8 @@ impl Budget<'_> {
 
     fn take(&self, depth: usize) -> Result<(), &'static str> {
         self.items.set(self.items.get() + 1);
-        if depth > self.depth_max() {
+        // A value stands within the deepest structure; how deep structures are is the tree's to say.
+        if depth > self.depth_max() + 1 {
             return Err(TOO_DEEP);
         }
         if self.items.get() > self.limits.items { Err(TOO_MANY) } else { Ok(()) }
