@@ -73,6 +73,8 @@ pub enum Error {
     Absent { tenant: TenantId, system: System, object: ObjectId },
     #[error("object {0} has been destroyed: only its attributes are left")]
     Destroyed(ObjectId),
+    #[error("object {0} is archived: recover it first")]
+    Archived(ObjectId),
     #[error("object {0} was changed by another request meanwhile: nothing was written. Send it again")]
     Contended(ObjectId),
     #[error("object {0} may not be exported: `exportable` was fixed to no when it was created")]
@@ -125,6 +127,7 @@ impl Error {
             Self::Refused(_)
             | Self::Absent { .. }
             | Self::Destroyed(_)
+            | Self::Archived(_)
             | Self::NotExportable(_)
             | Self::TooLarge { .. }
             | Self::SecretLength { .. }

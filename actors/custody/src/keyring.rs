@@ -22,7 +22,7 @@ use crate::{
     names::{Epoch, KeyId, ObjectId},
     object::{Object, ObjectMeta, digest_of},
     seal,
-    shelf::{ObjectRow, Shelf},
+    shelf::{Aim, ObjectRow, Shelf},
     unseal::Unsealer,
     vault::{Expose, Secret, Slab, Usage},
 };
@@ -141,8 +141,8 @@ impl Keyring {
     /// As [`Keyring::warm`], without waiting: `false` if the system is not unsealed.
     pub fn warm_at_once(&self, tenant: &TenantId, system: &System, object: ObjectId) -> Result<bool, Error> {
         self.table.admit(tenant, Purpose::Process)?;
-        if self.draft.as_ref().is_some_and(|draft| draft.is_destroyed(object)) {
-            return Err(Error::Destroyed(object));
+        if let Some(why) = self.draft.as_ref().and_then(|draft| draft.keyless(object)) {
+            return Err(why);
         }
         match self.unsealer.object(tenant, system, object) {
             Err(None) => Ok(false),
@@ -231,6 +231,9 @@ impl Keyring {
         self.table.admit(tenant, Purpose::Process)?;
         let row = self.row(tenant, system, object)?;
         let row = row.ok_or_else(|| Error::Absent { tenant: *tenant, system: system.clone(), object })?;
+        if row.meta.is_archived() {
+            return Err(Error::Archived(object));
+        }
         Ok(Object { key_bytes: seal::secret_bytes(&row.wrapped), system: row.system, meta: row.meta })
     }
 
@@ -242,7 +245,8 @@ impl Keyring {
     }
 
     /// Changes attributes: `change` sees the stored ones, one change at a time; its error leaves them as they are. Durable before
-    /// it returns what `change` did. Type, `exportable` and destruction cannot change here.
+    /// it returns what `change` did. Type, `exportable` and destruction cannot change here. An object that is archived hereby leaves the
+    /// table, and is [`Error::Archived`] from then on.
     pub async fn update<T: Send + 'static, E: From<Error> + Send + 'static>(
         &self,
         tenant: &TenantId,
@@ -252,9 +256,30 @@ impl Keyring {
     ) -> Result<T, E> {
         self.table.admit(tenant, Purpose::Process).map_err(Error::from)?;
         if let Some(draft) = &self.draft {
-            return self.redraft(draft, system, object, false, change);
+            return self.redraft(draft, system, object, Aim::Amend, change);
         }
-        let (done, meta, revision) = self.shelf.change_object(tenant, system, object, false, change).await?;
+        let (done, meta, revision) = self.shelf.change_object(tenant, system, object, Aim::Amend, change).await?;
+        if meta.is_archived() {
+            self.table.remove(tenant, &KeyId::Object(object));
+        } else {
+            self.table.amend(tenant, &KeyId::Object(object), Arc::new(meta), revision);
+        }
+        Ok(done)
+    }
+
+    /// As [`Keyring::update`], of an archived object too: `change` brings it back.
+    pub async fn recover<T: Send + 'static, E: From<Error> + Send + 'static>(
+        &self,
+        tenant: &TenantId,
+        system: &System,
+        object: ObjectId,
+        change: impl FnOnce(&mut ObjectMeta) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        self.table.admit(tenant, Purpose::Process).map_err(Error::from)?;
+        if let Some(draft) = &self.draft {
+            return self.redraft(draft, system, object, Aim::Recover, change);
+        }
+        let (done, meta, revision) = self.shelf.change_object(tenant, system, object, Aim::Recover, change).await?;
         self.table.amend(tenant, &KeyId::Object(object), Arc::new(meta), revision);
         Ok(done)
     }
@@ -270,9 +295,9 @@ impl Keyring {
     ) -> Result<T, E> {
         self.table.admit(tenant, Purpose::Process).map_err(Error::from)?;
         if let Some(draft) = &self.draft {
-            return self.redraft(draft, system, object, true, change);
+            return self.redraft(draft, system, object, Aim::Destroy, change);
         }
-        let (done, ..) = self.shelf.change_object(tenant, system, object, true, change).await?;
+        let (done, ..) = self.shelf.change_object(tenant, system, object, Aim::Destroy, change).await?;
         self.table.remove(tenant, &KeyId::Object(object));
         Ok(done)
     }

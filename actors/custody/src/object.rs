@@ -287,6 +287,11 @@ impl ObjectMeta {
         }
     }
 
+    /// Its key stays wrapped, and nothing but a recovery is done with it.
+    pub fn is_archived(&self) -> bool {
+        self.dates.archive.is_some()
+    }
+
     /// Within the named limits.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.names.len() > NAMES_MAX {

@@ -109,6 +109,9 @@ impl Unsealer {
         if row.wrapped.is_empty() {
             return Err(Some(Error::Destroyed(object)));
         }
+        if row.meta.is_archived() {
+            return Err(Some(Error::Archived(object)));
+        }
         let secret = {
             let parent = self.l3_borrow(tenant, system, Purpose::Process)?;
             let place = self.place(tenant, Subject::Object { system: system.clone(), object });
@@ -126,6 +129,10 @@ impl Unsealer {
             Some(now) if now.wrapped.is_empty() => {
                 self.table.remove(tenant, &key);
                 Err(Some(Error::Destroyed(object)))
+            }
+            Some(now) if now.meta.is_archived() => {
+                self.table.remove(tenant, &key);
+                Err(Some(Error::Archived(object)))
             }
             Some(now) => {
                 self.table.amend(tenant, &key, Arc::new(now.meta), now.revision);

@@ -224,6 +224,7 @@ pub(crate) fn attributes_of(id: &str, meta: &ObjectMeta, version: ProtocolVersio
     list.add(A::CompromiseOccurrenceDate, date(dates.compromise_occurrence));
     list.add(A::CompromiseDate, date(dates.compromise));
     list.add(A::RevocationReason, revocation_value(meta));
+    list.add(A::ArchiveDate, date(dates.archive));
     list.repeated(A::ObjectGroup, meta.groups.indexed(), |group| Some(V::Text(group.clone())));
     list.add(A::Fresh, [V::Boolean(meta.fresh)]);
     list.repeated(A::Link, meta.links.indexed(), link_value);

@@ -361,6 +361,8 @@ fn changes(operation: Operation) -> bool {
             | O::Activate
             | O::Revoke
             | O::Destroy
+            | O::Archive
+            | O::Recover
             // What it performs may.
             | O::Poll
     )

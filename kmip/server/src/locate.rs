@@ -16,12 +16,18 @@ use crate::{
     refusal::{self, Outcome},
 };
 
+/// §9.1.3.3.2. Without a mask, what is on-line is meant (§4.9).
+const ON_LINE: i32 = 1;
+const ARCHIVED: i32 = 2;
+
 /// What is looked for.
 pub(crate) struct Wanted {
     attributes: Vec<Attribute>,
     ranges: Vec<(AttributeName, i64, i64)>,
     with_destroyed: bool,
     fresh: bool,
+    /// The Storage Status Mask.
+    storage: i32,
 }
 
 impl Wanted {
@@ -37,6 +43,7 @@ impl Wanted {
             ranges: vec![],
             with_destroyed: false,
             fresh: request.object_group_member == Some(ObjectGroupMember::GroupMemberFresh),
+            storage: request.storage_status_mask.unwrap_or(ON_LINE),
         };
         for attribute in given {
             wanted.add(attribute)?;
@@ -76,6 +83,10 @@ impl Wanted {
     }
 
     pub(crate) fn fits(&self, id: ObjectId, meta: &ObjectMeta, now_s: i64) -> bool {
+        let storage = if meta.is_archived() { ARCHIVED } else { ON_LINE };
+        if self.storage & storage == 0 {
+            return false;
+        }
         if meta.state.is_destroyed() && !self.with_destroyed || self.fresh && !meta.fresh {
             return false;
         }

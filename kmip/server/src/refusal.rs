@@ -76,6 +76,9 @@ pub(crate) fn of_custody(error: &Error) -> Failure {
         Error::TooLarge { .. } | Error::SecretLength { .. } => return invalid_field(error.to_string()),
         Error::Cipher { .. } => return fail(ResultReason::CryptographicFailure, error.to_string()),
         Error::L1Stopped { .. } => return of_stop(Refused { why: Stop::L1Stop }),
+        Error::Archived(_) => {
+            return fail(ResultReason::ObjectArchived, "the object is archived; recover it first");
+        }
         Error::Contended(_) => {
             return try_again(
                 "another client changed an object of this batch meanwhile, and nothing of the batch was done",

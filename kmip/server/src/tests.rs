@@ -1,5 +1,6 @@
 //! Operations on the wire, against a real store: what clients send, what they must get.
 
+mod archive;
 mod digests;
 mod ec;
 mod export;

@@ -326,8 +326,8 @@ fn operations_belong_to_versions() {
     assert!(message.items[0].request(V1_2).is_ok());
     let error = message.items[0].request(ProtocolVersion::V1_1).err().unwrap();
     assert_eq!(error.reason(), ResultReason::OperationNotSupported);
-    let archive = ops::Request::read(Operation::Archive.code(), parse(&frame, &Limits::REQUEST).unwrap(), V1_4);
-    assert_eq!(archive.err().unwrap().reason(), ResultReason::OperationNotSupported);
+    let validate = ops::Request::read(Operation::Validate.code(), parse(&frame, &Limits::REQUEST).unwrap(), V1_4);
+    assert_eq!(validate.err().unwrap().reason(), ResultReason::OperationNotSupported);
 }
 
 #[test]

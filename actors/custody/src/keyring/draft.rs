@@ -16,7 +16,7 @@ use crate::{
     key_table::{Borrow, KeyTable, Purpose, Unborrowed},
     names::{Generation, KeyId, ObjectId},
     object::ObjectMeta,
-    shelf::{Drafted, ObjectRow, Shelf},
+    shelf::{Aim, Drafted, ObjectRow, Shelf},
 };
 
 /// See the module.
@@ -35,8 +35,13 @@ impl Draft {
         self.drafted.lock().iter().find(|one| one.object == object).map(|one| one.row.clone())
     }
 
-    pub(super) fn is_destroyed(&self, object: ObjectId) -> bool {
-        self.row(object).is_some_and(|row| row.wrapped.is_empty())
+    /// Why the draft has no key of the object to give, if it has none.
+    pub(super) fn keyless(&self, object: ObjectId) -> Option<Error> {
+        let row = self.row(object)?;
+        if row.wrapped.is_empty() {
+            return Some(Error::Destroyed(object));
+        }
+        row.meta.is_archived().then_some(Error::Archived(object))
     }
 
     /// Takes in a new object.
@@ -53,11 +58,11 @@ impl Draft {
         }
     }
 
-    /// A borrowed key with its attributes of the draft; none if the draft destroyed it.
+    /// A borrowed key with its attributes of the draft; none if the draft destroyed or archived it.
     pub(super) fn over(&self, object: ObjectId, borrow: Borrow) -> Result<Borrow, Unborrowed> {
         match self.row(object) {
             None => Ok(borrow),
-            Some(row) if row.wrapped.is_empty() => Err(Unborrowed::Miss),
+            Some(row) if row.wrapped.is_empty() || row.meta.is_archived() => Err(Unborrowed::Miss),
             Some(row) => Ok(borrow.with_draft(row.meta)),
         }
     }
@@ -108,7 +113,7 @@ impl Draft {
     fn settle(&self) {
         for Drafted { object, row, .. } in std::mem::take(&mut *self.drafted.lock()) {
             let key = KeyId::Object(object);
-            if row.wrapped.is_empty() {
+            if row.wrapped.is_empty() || row.meta.is_archived() {
                 self.table.remove(&self.tenant, &key);
             } else {
                 self.table.amend(&self.tenant, &key, Arc::new(row.meta), row.revision);
@@ -160,13 +165,13 @@ impl Keyring {
         draft: &Draft,
         system: &System,
         object: ObjectId,
-        wipe: bool,
+        aim: Aim,
         change: impl FnOnce(&mut ObjectMeta) -> Result<T, E>,
     ) -> Result<T, E> {
         let absent = || Error::Absent { tenant: draft.tenant, system: system.clone(), object };
         let mut row = self.row(&draft.tenant, system, object)?.ok_or_else(absent)?;
         let from = row.revision;
-        let done = row.change(wipe, change)?;
+        let done = row.change(object, aim, change)?;
         draft.set(object, row, from);
         Ok(done)
     }

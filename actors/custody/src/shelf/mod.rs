@@ -25,7 +25,7 @@ mod writer;
 mod tests;
 
 pub use keys::StoredKey;
-pub use objects::{Drafted, Row as ObjectRow};
+pub use objects::{Aim, Drafted, Row as ObjectRow};
 pub use tenants::TenantRow;
 pub use tombstone::{TOMBSTONE_KILLS_MAX, Tombstone};
 

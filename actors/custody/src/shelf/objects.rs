@@ -16,6 +16,16 @@ use crate::{
     object::{META_BYTES_MAX, ObjectMeta},
 };
 
+/// What a change is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    Amend,
+    /// The wrapped key goes as well.
+    Destroy,
+    /// An archived object comes back. For no other aim is one changed.
+    Recover,
+}
+
 /// A stored object.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -51,19 +61,23 @@ impl Row {
         Self { system, meta, wrapped, revision: 1, created_ms }
     }
 
-    /// Changes the attributes; `wipe` also drops the wrapped key. On an error the row is of no use any more.
+    /// Changes the attributes of `object`. On an error the row is of no use any more.
     pub(crate) fn change<T, E: From<Error>>(
         &mut self,
-        wipe: bool,
+        object: ObjectId,
+        aim: Aim,
         change: impl FnOnce(&mut ObjectMeta) -> Result<T, E>,
     ) -> Result<T, E> {
+        if aim != Aim::Recover && self.meta.is_archived() {
+            return Err(Error::Archived(object).into());
+        }
         let before = self.meta.clone();
         let done = change(&mut self.meta)?;
-        if !wipe && !self.meta.keeps(&before) {
+        if aim != Aim::Destroy && !self.meta.keeps(&before) {
             let why = "type, exportable and destruction are fixed";
             return Err(Error::Cipher { cipher: "attribute", why }.into());
         }
-        if wipe {
+        if aim == Aim::Destroy {
             self.wrapped.clear();
         }
         self.revision += 1;
@@ -133,14 +147,13 @@ impl Shelf {
             .await
     }
 
-    /// Changes an object's attributes, one change at a time; `wipe` also drops the wrapped key. Durable before it returns what
-    /// `change` did, the attributes and their revision.
+    /// Changes an object's attributes, one change at a time. Durable before it returns what `change` did, the attributes and their revision.
     pub async fn change_object<T: Send + 'static, E: From<Error> + Send + 'static>(
         self: &std::sync::Arc<Self>,
         tenant: &TenantId,
         system: &System,
         object: ObjectId,
-        wipe: bool,
+        aim: Aim,
         change: impl FnOnce(&mut ObjectMeta) -> Result<T, E> + Send + 'static,
     ) -> Result<(T, ObjectMeta, u64), E> {
         let (shelf, tenant, system) = (self.clone(), *tenant, system.clone());
@@ -154,7 +167,7 @@ impl Shelf {
                     return Err(absent().into());
                 }
                 let before = names(&row.meta);
-                let done = row.change(wipe, change)?;
+                let done = row.change(object, aim, change)?;
                 let stored = shelf.rows().write(Table::Objects, &key, row.revision, &row.encode()?);
                 put(transaction, &key, &stored)?;
                 rename(transaction, &tenant, &system, object, &before, &names(&row.meta))?;

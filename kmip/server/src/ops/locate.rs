@@ -13,21 +13,14 @@ use crate::{
     refusal::{self, Outcome, fail},
 };
 
-/// §9.1.3.3.2: on-line storage. We have no other.
-const ON_LINE: i32 = 1;
-
 pub(super) fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: &locate::Request) -> Outcome<()> {
     let wanted = Wanted::of(request)?;
     let (offset, max) = (size("Offset Items", request.offset_items)?, size("Maximum Items", request.maximum_items)?);
     let (caller, now_s) = (turn.caller, turn.now_s);
-    let located = if request.storage_status_mask.is_some_and(|mask| mask & ON_LINE == 0) {
-        custody::keyring::Located::default()
-    } else {
-        let filter = Filter { name: wanted.name(), offset: offset.unwrap_or(0), max };
-        let keep = |id, meta: &_| wanted.fits(id, meta, now_s);
-        let located = turn.keyring.locate(caller.tenant(), caller.system(), filter, keep);
-        located.map_err(|error| refusal::of_custody(&error))?
-    };
+    let filter = Filter { name: wanted.name(), offset: offset.unwrap_or(0), max };
+    let keep = |id, meta: &_| wanted.fits(id, meta, now_s);
+    let located = turn.keyring.locate(caller.tenant(), caller.system(), filter, keep);
+    let located = located.map_err(|error| refusal::of_custody(&error))?;
     // §4.9: with exactly one found, it becomes the ID Placeholder.
     *turn.implied_id = match located.ids.as_slice() {
         [only] => Some(*only),

@@ -2,6 +2,7 @@
 
 mod activate;
 mod add_attribute;
+mod archive;
 mod cancel;
 mod check;
 mod cipher;
@@ -27,6 +28,7 @@ mod named;
 mod obtain_lease;
 mod poll;
 mod query;
+mod recover;
 mod register;
 mod revoke;
 mod rng;
@@ -371,6 +373,14 @@ pub(crate) async fn perform(turn: &mut Turn<'_, '_>, item: &RequestItem<'_>, epo
         Request::RngSeed(request) => {
             let permitted = turn.system(Operation::RngSeed)?;
             rng::seed(turn, permitted, &request)?;
+        }
+        Request::Archive(request) => {
+            let object = turn.object(Operation::Archive, request.unique_identifier)?;
+            archive::perform(turn, &object).await?;
+        }
+        Request::Recover(request) => {
+            let object = turn.object(Operation::Recover, request.unique_identifier)?;
+            recover::perform(turn, &object).await?;
         }
         Request::Cancel(request) => {
             let permitted = turn.system(Operation::Cancel)?;

@@ -175,6 +175,17 @@ impl Turn<'_, '_> {
         keyring.update::<_, Unchanged>(tenant, system, object.id, change).await.map_err(Failure::from)
     }
 
+    /// As [`Turn::update`], of an archived object too.
+    pub(super) async fn recover(
+        &self,
+        object: &Allowed,
+        change: impl FnOnce(&mut ObjectMeta) -> Outcome<()> + Send + 'static,
+    ) -> Outcome<()> {
+        let (keyring, tenant, system) = (self.keyring, self.caller.tenant(), self.caller.system());
+        let change = |meta: &mut ObjectMeta| change(meta).map_err(Unchanged::Refused);
+        keyring.recover::<_, Unchanged>(tenant, system, object.id, change).await.map_err(Failure::from)
+    }
+
     /// Moves an object along the state machine; `apply` notes the move in its attributes, `refuse` says why it cannot be made.
     pub(super) async fn change(
         &self,

@@ -5,6 +5,7 @@
 
 pub mod activate;
 pub mod add_attribute;
+pub mod archive;
 pub mod cancel;
 pub mod check;
 pub mod create;
@@ -27,6 +28,7 @@ pub mod modify_attribute;
 pub mod obtain_lease;
 pub mod poll;
 pub mod query;
+pub mod recover;
 pub mod register;
 pub mod revoke;
 pub mod rng_retrieve;
@@ -117,6 +119,8 @@ operations! {
     Hash hash::Request<'a>, hash::Answer<'a>;
     Revoke revoke::Request<'a>, revoke::Answer<'a>;
     Destroy destroy::Request<'a>, destroy::Answer<'a>;
+    Archive archive::Request<'a>, archive::Answer<'a>;
+    Recover recover::Request<'a>, recover::Answer<'a>;
     Cancel cancel::Request<'a>, cancel::Answer<'a>;
     Poll poll::Request<'a>, poll::Answer;
 }
