@@ -10,7 +10,7 @@ use std::time::Instant;
 use custody::{
     key_table::Purpose,
     keyring::Keyring,
-    names::{Epoch, ObjectId},
+    names::{Epoch, ObjectId, ObjectText},
 };
 use kmip::{
     Operation, ProtocolVersion, ResultReason, WireError,
@@ -52,7 +52,10 @@ pub(crate) async fn answer(
     match RequestMessage::read(frame, &Limits::REQUEST) {
         Ok(message) => {
             let keyring = server.keyring();
-            let batch = Batch { server, caller, meters, keyring, kept: None, message: &message, frame };
+            let client_correlation = message.header.client_correlation_value;
+            let correlation = client_correlation.and_then(|_| ObjectId::random().ok()).map(|id| id.text());
+            let message = &message;
+            let batch = Batch { server, caller, meters, keyring, kept: None, message, frame, correlation };
             if message.header.batch_error_continuation == Some(BatchErrorContinuation::Undo) && message.items.len() > 1
             {
                 return undo::answer(&batch, began, out).await;
@@ -94,7 +97,8 @@ async fn whole(
     writer.finish();
     meters.count(None, Some(failure.reason), started.elapsed());
     let (operation, outcome) = ("unknown", failure.reason.name());
-    let record = Record { time_ms, caller, operation, key: "", outcome, epoch: epoch(server, caller) };
+    let epoch = epoch(server, caller);
+    let record = Record { time_ms, caller, operation, key: "", outcome, epoch, correlation: None };
     if server.audit().record(&record).await.is_err() {
         tracing::error!("a refused KMIP message could not be recorded");
     }
@@ -117,6 +121,8 @@ struct Batch<'a> {
     message: &'a RequestMessage<'a>,
     /// The message as it came.
     frame: &'a [u8],
+    /// What this server calls the message, for a client that calls it by something.
+    correlation: Option<ObjectText>,
 }
 
 /// What the audit says of an operation that was put off.
@@ -136,7 +142,7 @@ impl Batch<'_> {
         let mut at = began;
         let header = &self.message.header;
         let time_ms = self.server.wall_ms();
-        let mut writer = AnswerWriter::begin(out, header.version, seconds(time_ms));
+        let mut writer = self.begin(out, time_ms);
         let mut implied_id = None;
         for item in &self.message.items {
             let done = self.item(item, time_ms, &mut implied_id, &mut writer).await;
@@ -151,6 +157,12 @@ impl Batch<'_> {
         }
         writer.finish();
         at
+    }
+
+    /// Begins the answer.
+    fn begin<'o>(&self, out: &'o mut Vec<u8>, time_ms: u64) -> AnswerWriter<'o> {
+        let (version, correlation) = (self.message.header.version, self.correlation.as_deref());
+        AnswerWriter::begin_correlated(out, version, seconds(time_ms), correlation)
     }
 
     /// Executes one item, writes its answer and records it.
@@ -197,7 +209,9 @@ impl Batch<'_> {
     /// Whether the audit has it.
     async fn record(&self, head: ItemHead<'_>, time_ms: u64, key: &str, outcome: &'static str, epoch: u64) -> bool {
         let operation = head.operation.and_then(Operation::from_code).map_or("unknown", Operation::name);
-        let record = Record { time_ms, caller: self.caller, operation, key, outcome, epoch };
+        let client = self.message.header.client_correlation_value;
+        let correlation = client.zip(self.correlation.as_deref());
+        let record = Record { time_ms, caller: self.caller, operation, key, outcome, epoch, correlation };
         self.server.audit().record(&record).await.is_ok()
     }
 

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     correlation::{Correlation, draw},
-    refusal::{Outcome, invalid_field},
+    refusal::{Outcome, fail, invalid_field},
 };
 
 /// Most bytes of one stream.
@@ -138,10 +138,12 @@ impl Streams {
     /// Takes the stream that this part belongs to. Whatever becomes of the part, nobody else has the stream meanwhile.
     pub(crate) fn take(&self, correlation: &[u8], owner: &Owner, now_s: i64) -> Outcome<(Correlation, Stream)> {
         let unknown = || {
-            invalid_field(format!(
+            // §11.30, §11.31.
+            let message = format!(
                 "no stream of this client, key and operation has this Correlation Value; it waits {STREAM_IDLE_S} s for its next part, \
                  and ends with a failure"
-            ))
+            );
+            fail(kmip::ResultReason::ItemNotFound, message)
         };
         let name = Correlation::try_from(correlation).map_err(|_| unknown())?;
         let mut kept = self.0.lock();

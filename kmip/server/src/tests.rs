@@ -4,6 +4,7 @@ mod archive;
 mod digests;
 mod ec;
 mod export;
+mod header;
 mod oasis;
 mod parts;
 mod pending;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::caller::Caller;
 
-/// Longest text of a key that a client named but that is none of ours, in characters.
+/// Longest text that a client chose and that is in a line, in characters.
 const KEY_TEXT_MAX: usize = 64;
 
 /// What one operation leaves.
@@ -22,6 +22,8 @@ pub struct Record<'a> {
     pub outcome: &'static str,
     /// The tenant's epoch under which it was decided.
     pub epoch: u64,
+    /// By what the client and this server call the message, if the client calls it by anything (KMIP 1.4 §6.18, §6.19).
+    pub correlation: Option<(&'a str, &'a str)>,
 }
 
 impl Record<'_> {
@@ -40,6 +42,12 @@ impl Record<'_> {
         out.extend_from_slice(self.outcome.as_bytes());
         out.extend_from_slice(br#"","epoch":"#);
         write_number(out, self.epoch);
+        if let Some((client, server)) = self.correlation {
+            out.extend_from_slice(br#","client_correlation":"#);
+            write_text(out, client);
+            out.extend_from_slice(br#","server_correlation":"#);
+            write_text(out, server);
+        }
         out.extend_from_slice(b"}\n");
     }
 }

@@ -18,7 +18,15 @@ use super::{
 use crate::caller::tests::caller;
 
 fn record<'a>(caller: &'a crate::caller::Caller, key: &'a str) -> Record<'a> {
-    Record { time_ms: 1_700_000_000_000, caller, operation: "Encrypt", key, outcome: "Success", epoch: 7 }
+    Record {
+        time_ms: 1_700_000_000_000,
+        caller,
+        operation: "Encrypt",
+        key,
+        outcome: "Success",
+        epoch: 7,
+        correlation: None,
+    }
 }
 
 async fn write(path: &Path, batches: &[usize]) {

@@ -107,6 +107,10 @@ struct RecordLine<'a> {
     _outcome: &'a str,
     #[serde(rename = "epoch")]
     _epoch: u64,
+    #[serde(rename = "client_correlation", default)]
+    _client_correlation: Option<String>,
+    #[serde(rename = "server_correlation", default, borrow)]
+    _server_correlation: Option<&'a str>,
 }
 
 pub(super) fn scan(file: &File) -> Result<Found, Broken> {

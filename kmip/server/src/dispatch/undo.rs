@@ -16,7 +16,7 @@ use kmip::{
 };
 use zeroize::Zeroize;
 
-use super::{Attempt, Batch, epoch, head, purpose, seconds, unrecorded};
+use super::{Attempt, Batch, epoch, head, purpose, unrecorded};
 use crate::{naming::Kept, pending::Later, refusal};
 
 /// What the audit says of an item that succeeded and was undone.
@@ -48,7 +48,7 @@ pub(super) async fn answer(batch: &Batch<'_>, began: Instant, out: &mut Vec<u8>)
     if undone || !recorded {
         out.get_mut(start..).unwrap_or_default().zeroize();
         out.truncate(start);
-        let mut writer = AnswerWriter::begin(out, batch.message.header.version, seconds(time_ms));
+        let mut writer = batch.begin(out, time_ms);
         if undone {
             tell(&batch, tried, &mut writer)
         } else {
@@ -62,7 +62,7 @@ pub(super) async fn answer(batch: &Batch<'_>, began: Instant, out: &mut Vec<u8>)
 /// Tries the items in their order until one fails, and writes the answers of those that did not.
 async fn try_all(batch: &Batch<'_>, began: Instant, time_ms: u64, out: &mut Vec<u8>) -> Vec<Tried> {
     let mut at = began;
-    let mut writer = AnswerWriter::begin(out, batch.message.header.version, seconds(time_ms));
+    let mut writer = batch.begin(out, time_ms);
     let (mut implied_id, mut tried) = (None, vec![]);
     for item in &batch.message.items {
         let attempt = batch.attempt(item, time_ms, &mut implied_id, &mut writer, &Later::new(false)).await;

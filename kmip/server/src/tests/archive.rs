@@ -45,10 +45,13 @@ async fn nothing_but_a_recovery_is_done_with_what_is_archived() {
     let revoke = revoke(&id, RevocationReasonCode::KeyCompromise);
     let operations =
         [get(&id), state_of(&id), encrypt(&id, gcm(), b"text"), add, list, lease, revoke, destroy(&id), archive(&id)];
+    let mut done = vec![];
     for operation in &operations {
-        let reason = rig.reason(operation).await;
-        assert_eq!(reason, Some(ResultReason::ObjectArchived), "{:?}", operation.operation());
+        if rig.reason(operation).await != Some(ResultReason::ObjectArchived) {
+            done.push(operation.operation());
+        }
     }
+    assert_eq!(done, []);
     rig.clock.forward_s(10);
     rig.does(&recover(&id)).await.unwrap();
     assert_eq!(dates(&rig, &id).await, [("Last Change Date".to_owned(), 20)]);

@@ -143,19 +143,19 @@ async fn a_stream_cannot_be_misused() {
     let refused = async |request: &Request<'_>, reason| assert_eq!(rig.reason(request).await, Some(reason));
     let correlation = begin().await;
     let last = Said { correlation: Some(&correlation), last: true, ..Said::default() };
-    refused(&sealing(&other, b"", last), ResultReason::InvalidField).await;
-    refused(&opening(&id, b"", last), ResultReason::InvalidField).await;
+    refused(&sealing(&other, b"", last), ResultReason::ItemNotFound).await;
+    refused(&opening(&id, b"", last), ResultReason::ItemNotFound).await;
     refused(&sealing(&id, b"", Said { iv: Some(&[1; 12]), ..last }), ResultReason::InvalidField).await;
     refused(&sealing(&id, b"", Said { additional: Some(b"a"), ..last }), ResultReason::InvalidField).await;
     assert!(rig.does(&sealing(&id, b"", last)).await.is_ok(), "it was there all the time");
-    refused(&sealing(&id, b"", last), ResultReason::InvalidField).await;
+    refused(&sealing(&id, b"", last), ResultReason::ItemNotFound).await;
     // Parts together are limited, and what was too long is gone.
     let correlation = begin().await;
     let middle = Said { correlation: Some(&correlation), ..Said::default() };
     let half = vec![0; crate::streams::STREAM_BYTES_MAX / 2];
     assert!(rig.does(&sealing(&id, &half, middle)).await.is_ok());
     refused(&sealing(&id, &half, middle), ResultReason::InvalidField).await;
-    refused(&sealing(&id, b"", middle), ResultReason::InvalidField).await;
+    refused(&sealing(&id, b"", middle), ResultReason::ItemNotFound).await;
 }
 
 /// Each part asks anew whether the key may.
@@ -172,7 +172,7 @@ async fn what_stops_a_key_stops_its_streams() {
     rig.table.lift(&tenant(1), Stop::Killed);
     assert!(rig.does(&sealing(&id, b"", next)).await.is_ok(), "the gate is asked before anything is taken");
     rig.server.close_tenant(&tenant(1));
-    assert_eq!(rig.reason(&sealing(&id, b"", next)).await, Some(ResultReason::InvalidField), "a kill wiped it");
+    assert_eq!(rig.reason(&sealing(&id, b"", next)).await, Some(ResultReason::ItemNotFound), "a kill wiped it");
     let correlation = ask(&rig, &sealing(&id, b"text", first)).await.correlation.unwrap();
     let next = Said { correlation: Some(&correlation), ..Said::default() };
     rig.does(&revoke(&id, RevocationReasonCode::KeyCompromise)).await.unwrap();

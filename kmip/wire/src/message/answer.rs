@@ -31,7 +31,8 @@ impl From<&WireError> for Failure {
 
 /// Writes an answer into the end of a buffer.
 ///
-/// The header is Protocol Version, Time Stamp, Batch Count, in this order and nothing else: clients decode it by position.
+/// The header is Protocol Version, Time Stamp, Batch Count, in this order and nothing else: clients decode it by position. A client that
+/// gives a Client Correlation Value is one of 1.4, and gets a Server Correlation Value before the Batch Count (§6.19).
 pub struct AnswerWriter<'o> {
     writer: Writer<'o>,
     start: usize,
@@ -43,6 +44,16 @@ pub struct AnswerWriter<'o> {
 impl<'o> AnswerWriter<'o> {
     /// Begins an answer in the request's `version` at `time_stamp` (seconds since 1970).
     pub fn begin(out: &'o mut Vec<u8>, version: ProtocolVersion, time_stamp: i64) -> Self {
+        Self::begin_correlated(out, version, time_stamp, None)
+    }
+
+    /// As [`Self::begin`], with the Server Correlation Value.
+    pub fn begin_correlated(
+        out: &'o mut Vec<u8>,
+        version: ProtocolVersion,
+        time_stamp: i64,
+        correlation: Option<&str>,
+    ) -> Self {
         let mut writer = Writer::new(out, version);
         let start = writer.position();
         let message = writer.open(Tag::RESPONSE_MESSAGE);
@@ -50,6 +61,9 @@ impl<'o> AnswerWriter<'o> {
         writer.structure(Tag::RESPONSE_HEADER, |writer| {
             version.write(Tag::PROTOCOL_VERSION, writer);
             writer.date_time(Tag::TIME_STAMP, time_stamp);
+            if let Some(correlation) = correlation {
+                writer.text(Tag::SERVER_CORRELATION_VALUE, correlation);
+            }
             count_at = writer.position();
             writer.integer(Tag::BATCH_COUNT, 0);
         });

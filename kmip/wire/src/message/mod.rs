@@ -1,6 +1,7 @@
 //! The frame around operations: headers, batch items, results (KMIP 1.4 §6, §7).
 
 mod answer;
+mod credential;
 mod request;
 
 pub use answer::{AnswerHeader, AnswerItem, AnswerMessage, AnswerWriter, Failure, ItemHead};

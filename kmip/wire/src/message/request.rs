@@ -1,6 +1,6 @@
 //! Requests: header and batch items, read by a server and written by a client.
 
-use super::BATCH_ITEMS_MAX;
+use super::{BATCH_ITEMS_MAX, credential::Authentication};
 use crate::{
     error::WireError,
     ops,
@@ -9,7 +9,8 @@ use crate::{
 };
 
 record! {
-    /// The header of a request (§7.2, table 282). Credentials are accepted and ignored: the certificate alone says who calls.
+    /// The header of a request (§7.2, table 282). Credentials are read and not used: the certificate alone says who calls. A
+    /// Time Stamp may be any: nothing here goes by a client's clock. No operation needs an attestation.
     pub struct RequestHeader<'a> {
         need version: ProtocolVersion = PROTOCOL_VERSION V1_0,
         /// Bytes.
@@ -135,6 +136,9 @@ impl<'a> RequestMessage<'a> {
         }
         if let Some(size) = header.maximum_response_size.filter(|&size| size <= 0) {
             return Err(WireError::OutOfRange { field: Tag::MAXIMUM_RESPONSE_SIZE, found: i64::from(size) });
+        }
+        if let Some(authentication) = header.authentication {
+            <Authentication<'_> as crate::ttlv::Record<'_>>::read_fields(authentication, version)?.check(version)?;
         }
         if found > 1 && !have_own_ids(&items) {
             return Err(WireError::BatchItemId);
