@@ -119,6 +119,37 @@ pub struct WrappingKey {
     pub parameters: Option<Parameters>,
 }
 
+/// KMIP 1.4 §3.8 to §3.16: what a certificate says of itself; each number as in §9.1.3, names and alternative names as DER.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Certificate {
+    /// 1 X.509.
+    pub kind: u32,
+    /// Length of the certificate.
+    pub bytes: Option<u32>,
+    pub issuer: Vec<u8>,
+    /// Big-endian.
+    pub serial: Vec<u8>,
+    pub subject: Vec<u8>,
+    pub issuer_alternatives: Vec<Vec<u8>>,
+    pub subject_alternatives: Vec<Vec<u8>>,
+    pub signature_algorithm: Option<u32>,
+}
+
+/// KMIP 1.4 §2.2.5: which part of a key an object is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    pub parts: u32,
+    /// From 1.
+    pub part: u32,
+    /// How many parts make the key.
+    pub threshold: u32,
+    /// §9.1.3.2.8: 1 XOR, ...
+    pub method: u32,
+    /// Big-endian.
+    pub prime_field_size: Option<Vec<u8>>,
+}
+
 /// KMIP 1.4 §3.21: how much a key may protect in all, and how much of that is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageLimits {
@@ -196,6 +227,10 @@ pub struct ObjectMeta {
     #[serde(default)]
     pub opaque_kind: Option<u32>,
     #[serde(default)]
+    pub certificate: Option<Box<Certificate>>,
+    #[serde(default)]
+    pub split: Option<Box<Split>>,
+    #[serde(default)]
     pub parameters: Instances<Parameters>,
     #[serde(default)]
     pub domain: Option<Domain>,
@@ -261,6 +296,8 @@ impl ObjectMeta {
             wrapping: None,
             secret_kind: None,
             opaque_kind: None,
+            certificate: None,
+            split: None,
             parameters: Instances::default(),
             domain: None,
             dates: Dates::default(),

@@ -1,5 +1,6 @@
 //! Attributes, both ways: a Template-Attribute to what custody stores, and what it stores to the attributes of an answer.
 
+pub(crate) mod certificate;
 pub(crate) mod change;
 pub(crate) mod generator;
 pub(crate) mod limits;
@@ -96,6 +97,18 @@ fn set(meta: &mut ObjectMeta, name: StandardAttribute, value: &AttributeValue) -
         }
         (A::CryptographicDomainParameters, V::CryptographicDomainParameters(domain)) => {
             meta.domain = Some(stored_domain(meta, domain)?);
+        }
+        (A::CertificateLength | A::DigitalSignatureAlgorithm, _)
+            if meta.object_type != ObjectType::Certificate.code() =>
+        {
+            return Err(invalid_field(format!("{} belongs to certificates", name.rule().name)));
+        }
+        (A::CertificateLength, V::Integer(bytes)) => {
+            let bytes = u32::try_from(*bytes).map_err(|_| invalid_field("Certificate Length is negative"))?;
+            meta.certificate.get_or_insert_default().bytes = Some(bytes);
+        }
+        (A::DigitalSignatureAlgorithm, V::Enumeration(code)) => {
+            meta.certificate.get_or_insert_default().signature_algorithm = Some(*code);
         }
         (A::OperationPolicyName, V::Text(text)) => meta.operation_policy = Some(text.clone()),
         (A::CryptographicUsageMask, V::Integer(mask)) => {
@@ -209,6 +222,9 @@ pub(crate) fn attributes_of(id: &str, meta: &ObjectMeta, version: ProtocolVersio
     let parameters = |stored: &Parameters| parameters_of(stored).ok().map(V::CryptographicParameters);
     list.repeated(A::CryptographicParameters, meta.parameters.indexed(), parameters);
     list.add(A::CryptographicDomainParameters, meta.domain.map(domain_value));
+    for (name, value) in meta.certificate.iter().flat_map(|one| certificate::shown(one)) {
+        list.add(name, [value]);
+    }
     list.add(A::Digest, digest_value(meta));
     list.add(A::OperationPolicyName, text(&meta.operation_policy));
     list.add(A::CryptographicUsageMask, [V::Integer(lifecycle::usage(meta).0)]);

@@ -6,6 +6,7 @@ mod ec;
 mod export;
 mod header;
 mod oasis;
+mod objects;
 mod parts;
 mod pending;
 mod rsa;

@@ -1,6 +1,10 @@
 //! Attributes on the wire: name, index, value (KMIP 1.4 §2.1.1, §3).
 
 use crate::{
+    certificate::{
+        CertificateIdentifier, CertificateIssuer, CertificateSubject, X509CertificateIdentifier, X509CertificateIssuer,
+        X509CertificateSubject,
+    },
     cryptographic_parameters::CryptographicParameters,
     error::WireError,
     tables::{
@@ -116,6 +120,12 @@ pub enum AttributeValue {
     Name(Name),
     CryptographicParameters(CryptographicParameters),
     CryptographicDomainParameters(CryptographicDomainParameters),
+    X509CertificateIdentifier(X509CertificateIdentifier),
+    X509CertificateSubject(X509CertificateSubject),
+    X509CertificateIssuer(X509CertificateIssuer),
+    CertificateIdentifier(CertificateIdentifier),
+    CertificateSubject(CertificateSubject),
+    CertificateIssuer(CertificateIssuer),
     Digest(Digest),
     UsageLimits(UsageLimits),
     RevocationReason(RevocationReason),
@@ -147,6 +157,12 @@ impl AttributeValue {
             AttributeKind::CryptographicDomainParameters => {
                 Self::CryptographicDomainParameters(Value::read(item, version)?)
             }
+            AttributeKind::X509CertificateIdentifier => Self::X509CertificateIdentifier(Value::read(item, version)?),
+            AttributeKind::X509CertificateSubject => Self::X509CertificateSubject(Value::read(item, version)?),
+            AttributeKind::X509CertificateIssuer => Self::X509CertificateIssuer(Value::read(item, version)?),
+            AttributeKind::CertificateIdentifier => Self::CertificateIdentifier(Value::read(item, version)?),
+            AttributeKind::CertificateSubject => Self::CertificateSubject(Value::read(item, version)?),
+            AttributeKind::CertificateIssuer => Self::CertificateIssuer(Value::read(item, version)?),
             AttributeKind::Digest => Self::Digest(Value::read(item, version)?),
             AttributeKind::UsageLimits => Self::UsageLimits(Value::read(item, version)?),
             AttributeKind::RevocationReason => Self::RevocationReason(Value::read(item, version)?),
@@ -189,6 +205,12 @@ impl AttributeValue {
             Self::Name(value) => value.write(tag, writer),
             Self::CryptographicParameters(value) => value.write(tag, writer),
             Self::CryptographicDomainParameters(value) => value.write(tag, writer),
+            Self::X509CertificateIdentifier(value) => value.write(tag, writer),
+            Self::X509CertificateSubject(value) => value.write(tag, writer),
+            Self::X509CertificateIssuer(value) => value.write(tag, writer),
+            Self::CertificateIdentifier(value) => value.write(tag, writer),
+            Self::CertificateSubject(value) => value.write(tag, writer),
+            Self::CertificateIssuer(value) => value.write(tag, writer),
             Self::Digest(value) => value.write(tag, writer),
             Self::UsageLimits(value) => value.write(tag, writer),
             Self::RevocationReason(value) => value.write(tag, writer),

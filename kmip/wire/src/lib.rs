@@ -15,6 +15,7 @@ pub mod transparent;
 pub mod ttlv;
 
 mod attribute;
+mod certificate;
 mod cryptographic_parameters;
 mod error;
 mod object;
@@ -24,8 +25,14 @@ pub use attribute::{
     AlternativeName, ApplicationSpecificInformation, Attribute, AttributeValue, CryptographicDomainParameters, Digest,
     Link, Name, RevocationReason, RngParameters, TemplateAttribute, UsageLimits,
 };
+pub use certificate::{
+    Certificate, CertificateIdentifier, CertificateIssuer, CertificateSubject, X509CertificateIdentifier,
+    X509CertificateIssuer, X509CertificateSubject,
+};
 pub use cryptographic_parameters::CryptographicParameters;
 pub use error::WireError;
-pub use object::{KeyBlock, KeyMaterial, ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SymmetricKey};
+pub use object::{
+    KeyBlock, KeyMaterial, ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SplitKey, SymmetricKey,
+};
 pub use tables::{Operation, ProtocolVersion, ResultReason, ResultStatus, State, Tag};
 pub use wrapping::{KeyInformation, KeyWrappingData, KeyWrappingSpecification};

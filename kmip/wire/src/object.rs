@@ -1,13 +1,16 @@
-//! Managed objects on the wire: symmetric, private and public keys, secret data, opaque objects (KMIP 1.4 §2.1.3, §2.2).
+//! Managed objects on the wire: keys, parts of keys, secret data, certificates, opaque objects (KMIP 1.4 §2.1.3, §2.2).
 
 use zeroize::Zeroizing;
 
 use crate::{
     attribute::Attribute,
+    certificate::Certificate,
     error::WireError,
     tables::{
-        CryptographicAlgorithm, KeyCompressionType, KeyFormatType, ObjectType, ProtocolVersion, SecretDataType, Tag,
+        CryptographicAlgorithm, KeyCompressionType, KeyFormatType, ObjectType, ProtocolVersion, SecretDataType,
+        SplitKeyMethod, Tag,
     },
+    transparent::BigInteger,
     ttlv::{Enumeration, Item, Limits, Record, Structure, Value, Writer, parse, record},
     wrapping::KeyWrappingData,
 };
@@ -16,10 +19,12 @@ use crate::{
 macro_rules! place {
     ($object:expr => $record:ident) => {
         match $object {
+            $crate::object::ManagedObject::Certificate(certificate) => $record.certificate = Some(certificate),
             $crate::object::ManagedObject::SymmetricKey(key) => $record.symmetric_key = Some(key),
             $crate::object::ManagedObject::SecretData(secret) => $record.secret_data = Some(secret),
             $crate::object::ManagedObject::PrivateKey(key) => $record.private_key = Some(key),
             $crate::object::ManagedObject::PublicKey(key) => $record.public_key = Some(key),
+            $crate::object::ManagedObject::SplitKey(part) => $record.split_key = Some(part),
             $crate::object::ManagedObject::OpaqueObject(object) => $record.opaque_object = Some(object),
         }
     };
@@ -102,6 +107,21 @@ record! {
 }
 
 record! {
+    /// A part of a key (§2.2.5).
+    pub struct SplitKey {
+        need parts: i32 = SPLIT_KEY_PARTS V1_0,
+        /// Which part, from 1.
+        need part: i32 = KEY_PART_IDENTIFIER V1_0,
+        /// How many parts make the key.
+        need threshold: i32 = SPLIT_KEY_THRESHOLD V1_0,
+        need method: SplitKeyMethod = SPLIT_KEY_METHOD V1_0,
+        /// For the method of prime fields.
+        opt prime_field_size: BigInteger = PRIME_FIELD_SIZE V1_0,
+        need key_block: KeyBlock = KEY_BLOCK V1_0,
+    }
+}
+
+record! {
     /// Bytes that the server may not be able to interpret (§2.2.8).
     pub struct OpaqueObject {
         need opaque_data_type: Enumeration = OPAQUE_DATA_TYPE V1_0,
@@ -111,43 +131,49 @@ record! {
 
 /// An object with its key bytes, of the types that can be registered and got.
 pub enum ManagedObject {
+    Certificate(Certificate),
     SymmetricKey(SymmetricKey),
     SecretData(SecretData),
     PrivateKey(PrivateKey),
     PublicKey(PublicKey),
+    SplitKey(SplitKey),
     OpaqueObject(OpaqueObject),
 }
 
 impl ManagedObject {
     pub fn object_type(&self) -> ObjectType {
         match self {
+            Self::Certificate(_) => ObjectType::Certificate,
             Self::SymmetricKey(_) => ObjectType::SymmetricKey,
             Self::SecretData(_) => ObjectType::SecretData,
             Self::PrivateKey(_) => ObjectType::PrivateKey,
             Self::PublicKey(_) => ObjectType::PublicKey,
+            Self::SplitKey(_) => ObjectType::SplitKey,
             Self::OpaqueObject(_) => ObjectType::OpaqueObject,
         }
     }
 
-    /// Absent for an opaque object.
+    /// Absent for certificates and opaque objects.
     pub fn key_block(&self) -> Option<&KeyBlock> {
         match self {
             Self::SymmetricKey(key) => Some(&key.key_block),
             Self::SecretData(secret) => Some(&secret.key_block),
             Self::PrivateKey(key) => Some(&key.key_block),
             Self::PublicKey(key) => Some(&key.key_block),
-            Self::OpaqueObject(_) => None,
+            Self::SplitKey(part) => Some(&part.key_block),
+            Self::Certificate(_) | Self::OpaqueObject(_) => None,
         }
     }
 
-    /// The Key Block, to change it. Absent for an opaque object.
+    /// The Key Block, to change it. Absent for certificates and opaque objects.
     pub fn key_block_mut(&mut self) -> Option<&mut KeyBlock> {
         match self {
             Self::SymmetricKey(key) => Some(&mut key.key_block),
             Self::SecretData(secret) => Some(&mut secret.key_block),
             Self::PrivateKey(key) => Some(&mut key.key_block),
             Self::PublicKey(key) => Some(&mut key.key_block),
-            Self::OpaqueObject(_) => None,
+            Self::SplitKey(part) => Some(&mut part.key_block),
+            Self::Certificate(_) | Self::OpaqueObject(_) => None,
         }
     }
 
@@ -158,6 +184,8 @@ impl ManagedObject {
             Self::SecretData(secret) => &secret.key_block.material,
             Self::PrivateKey(key) => &key.key_block.material,
             Self::PublicKey(key) => &key.key_block.material,
+            Self::SplitKey(part) => &part.key_block.material,
+            Self::Certificate(certificate) => &certificate.certificate_value,
             Self::OpaqueObject(object) => &object.opaque_data_value,
         }
     }

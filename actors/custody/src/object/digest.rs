@@ -2,7 +2,7 @@
 //!
 //! It is stored in the clear beside the wrapped key and is told to who may ask for attributes, so it must not help anyone to find
 //! the key. SHA-256 of a key of 128 bits or more gives it away to nobody; that of a password does to whoever guesses. Therefore only
-//! symmetric keys of [`DIGEST_KEY_BYTES_MIN`] bytes and more, private and public keys have one, whether they were drawn here or brought by a client that says
+//! symmetric keys of [`DIGEST_KEY_BYTES_MIN`] bytes and more, parts of such keys, private and public keys and certificates have one, whether they were drawn here or brought by a client that says
 //! that they are keys. Secret data, which may be a password, opaque objects and shorter keys have none: a deviation from the "SHALL" of §3.17.
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -13,8 +13,8 @@ use super::ObjectMeta;
 /// The shortest key of which a digest is kept.
 pub const DIGEST_KEY_BYTES_MIN: usize = 16;
 
-/// KMIP 1.4 §9.1.3.2.12: Symmetric Key, Public Key, Private Key.
-const KEYS: [u32; 3] = [2, 3, 4];
+/// KMIP 1.4 §9.1.3.2.12: Certificate, Symmetric Key, Public Key, Private Key, Split Key.
+const KEYS: [u32; 5] = [1, 2, 3, 4, 5];
 /// §9.1.3.2.3: Transparent DSA Private Key to Transparent EC Public Key. Their Key Material is not what is stored.
 const STRUCTURED: std::ops::RangeInclusive<u32> = 0x08..=0x15;
 /// §9.1.3.2.3: Transparent Symmetric Key, whose Key Material is a structure of one Byte String.

@@ -25,6 +25,6 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: 
     }
     // "The server SHALL copy the Unique Identifier returned by this operations into the ID Placeholder variable."
     *turn.implied_id = Some(object.id);
-    turn.success(&Answer::Export(answer));
+    turn.success(&Answer::Export(Box::new(answer)));
     Ok(())
 }

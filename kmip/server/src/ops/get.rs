@@ -1,14 +1,20 @@
 //! Get (KMIP 1.4 §4.11): the key bytes leave. Only managed objects can be asked for; L2 and L3 are none.
 
-use custody::{key_table::Purpose, object::ObjectMeta, vault::Expose};
+use custody::{
+    key_table::Purpose,
+    object::{ObjectMeta, Split},
+    vault::Expose,
+};
 use kmip::{
-    Attribute, KeyBlock, KeyWrappingData, ManagedObject, OpaqueObject, PrivateKey, PublicKey, ResultReason, SecretData,
-    SymmetricKey,
+    Attribute, Certificate, KeyBlock, KeyWrappingData, ManagedObject, OpaqueObject, PrivateKey, PublicKey,
+    ResultReason, SecretData, SplitKey, SymmetricKey,
+    message::Failure,
     ops::{Answer, get},
     tables::{
-        CryptographicAlgorithm, KeyCompressionType, KeyFormatType, KeyWrapType, ObjectType, SecretDataType,
-        WrappingMethod,
+        CertificateType, CryptographicAlgorithm, KeyCompressionType, KeyFormatType, KeyWrapType, ObjectType,
+        SecretDataType, SplitKeyMethod, WrappingMethod,
     },
+    transparent::BigInteger,
     ttlv::Enumeration,
 };
 use zeroize::Zeroizing;
@@ -70,9 +76,10 @@ pub(super) async fn fetched(
 async fn rewrap(turn: &mut Turn<'_, '_>, found: &mut ManagedObject, request: &get::Request<'_>) -> Outcome<()> {
     let Some(block) = found.key_block_mut() else {
         return match request.key_wrapping_specification {
-            Some(_) => {
-                Err(fail(ResultReason::IllegalOperation, "an Opaque Object has no Key Block that could be wrapped"))
-            }
+            Some(_) => Err(fail(
+                ResultReason::IllegalOperation,
+                "a Certificate or Opaque Object has no Key Block that could be wrapped",
+            )),
             None => Ok(()),
         };
     };
@@ -163,6 +170,8 @@ enum Kind {
     PrivateKey(Option<Leaving>),
     PublicKey(Option<Leaving>),
     SecretData(SecretDataType),
+    SplitKey(Box<Split>),
+    Certificate(CertificateType),
     OpaqueObject(Enumeration),
 }
 
@@ -181,6 +190,11 @@ impl Form {
             Some(ObjectType::SecretData) => {
                 let stored = meta.secret_kind.and_then(SecretDataType::from_code);
                 Kind::SecretData(stored.unwrap_or(SecretDataType::Password))
+            }
+            Some(ObjectType::SplitKey) => Kind::SplitKey(meta.split.clone().ok_or_else(|| unreadable("split key"))?),
+            Some(ObjectType::Certificate) => {
+                let kind = meta.certificate.as_ref().and_then(|one| CertificateType::from_code(one.kind));
+                Kind::Certificate(kind.ok_or_else(|| unreadable("certificate"))?)
             }
             Some(ObjectType::OpaqueObject) => Kind::OpaqueObject(Enumeration(meta.opaque_kind.unwrap_or_default())),
             _ => return Err(refusal::unsupported("Get of this type of object")),
@@ -221,11 +235,32 @@ impl Form {
             Kind::SecretData(secret_data_type) => {
                 ManagedObject::SecretData(SecretData { secret_data_type, key_block: block(material) })
             }
+            Kind::SplitKey(split) => ManagedObject::SplitKey(part(&split, block(material))?),
+            Kind::Certificate(certificate_type) => {
+                ManagedObject::Certificate(Certificate { certificate_type, certificate_value: material })
+            }
             Kind::OpaqueObject(opaque_data_type) => {
                 ManagedObject::OpaqueObject(OpaqueObject { opaque_data_type, opaque_data_value: material })
             }
         })
     }
+}
+
+fn part(split: &Split, key_block: KeyBlock) -> Outcome<SplitKey> {
+    let number = |number: u32| i32::try_from(number).map_err(|_| unreadable("split key"));
+    Ok(SplitKey {
+        parts: number(split.parts)?,
+        part: number(split.part)?,
+        threshold: number(split.threshold)?,
+        method: SplitKeyMethod::from_code(split.method).ok_or_else(|| unreadable("split key"))?,
+        prime_field_size: split.prime_field_size.as_deref().map(BigInteger::new),
+        key_block,
+    })
+}
+
+/// What custody stores of an object, it got from here.
+fn unreadable(what: &str) -> Failure {
+    fail(ResultReason::GeneralFailure, format!("what is stored of the {what} cannot be read"))
 }
 
 #[cfg(test)]

@@ -280,7 +280,7 @@ pub(crate) async fn perform(turn: &mut Turn<'_, '_>, item: &RequestItem<'_>, epo
         }
         Request::Register(request) => {
             let permitted = turn.system(Operation::Register)?;
-            register::perform(turn, permitted, request).await?;
+            register::perform(turn, permitted, *request).await?;
         }
         Request::Locate(request) => {
             let permitted = turn.system(Operation::Locate)?;

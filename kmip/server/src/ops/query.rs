@@ -19,10 +19,12 @@ use crate::{
 
 const VENDOR: &str = "kcm";
 /// The types of objects that can be stored.
-const OBJECTS: [ObjectType; 5] = [
+const OBJECTS: [ObjectType; 7] = [
+    ObjectType::Certificate,
     ObjectType::SymmetricKey,
     ObjectType::PublicKey,
     ObjectType::PrivateKey,
+    ObjectType::SplitKey,
     ObjectType::SecretData,
     ObjectType::OpaqueObject,
 ];

@@ -3,11 +3,14 @@
 //! libmongocrypt registers secret data of format Opaque with usage mask 0 and no algorithm; Percona Server an AES key with both in
 //! the Template-Attribute and in the Key Block.
 
-use custody::{Error, object::ObjectMeta};
+use custody::{
+    Error,
+    object::{ObjectMeta, Split},
+};
 use kmip::{
-    KeyBlock, KeyWrappingData, ManagedObject, ResultReason,
+    KeyBlock, KeyWrappingData, ManagedObject, ResultReason, SplitKey,
     ops::{Answer, register},
-    tables::{KeyFormatType, ObjectType},
+    tables::{KeyFormatType, ObjectType, SplitKeyMethod},
 };
 use policy::Permitted;
 
@@ -43,15 +46,17 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: regi
 fn object_of(request: register::Request<'_>) -> Outcome<ManagedObject> {
     use ObjectType as T;
     let object_type = request.object_type;
-    if !matches!(object_type, T::SymmetricKey | T::PrivateKey | T::PublicKey | T::SecretData | T::OpaqueObject) {
+    if matches!(object_type, T::Template | T::PgpKey) {
         return Err(unsupported(format!(
-            "an object of type {object_type}; Symmetric, Private and Public Key, Secret Data and Opaque Object are"
+            "an object of type {object_type}; Certificate, Symmetric, Private, Public and Split Key, Secret Data and Opaque Object are"
         )));
     }
     if request.objects() != 1 {
         return Err(fail(ResultReason::InvalidMessage, "Register brings exactly one object"));
     }
     let object = match object_type {
+        T::Certificate => request.certificate.map(ManagedObject::Certificate),
+        T::SplitKey => request.split_key.map(ManagedObject::SplitKey),
         T::SymmetricKey => request.symmetric_key.map(ManagedObject::SymmetricKey),
         T::PrivateKey => request.private_key.map(ManagedObject::PrivateKey),
         T::PublicKey => request.public_key.map(ManagedObject::PublicKey),
@@ -65,9 +70,16 @@ fn object_of(request: register::Request<'_>) -> Outcome<ManagedObject> {
 /// Takes over what the Key Block says; where the attributes say it too, both must agree. Leaves in the Key Block what is stored.
 fn describe(meta: &mut ObjectMeta, object: &mut ManagedObject) -> Outcome<()> {
     if object.material().is_empty() {
-        return Err(invalid_field("the object has no bytes: Key Material or Opaque Data Value is empty"));
+        return Err(invalid_field(
+            "the object has no bytes: Key Material, Certificate Value or Opaque Data Value is empty",
+        ));
     }
     match object {
+        ManagedObject::Certificate(certificate) => {
+            let der = certificate.certificate_value.expose();
+            attributes::certificate::describe(meta, certificate.certificate_type, der)?;
+        }
+        ManagedObject::SplitKey(part) => meta.split = Some(Box::new(split_of(part)?)),
         ManagedObject::OpaqueObject(object) => meta.opaque_kind = Some(object.opaque_data_type.0),
         ManagedObject::SecretData(secret) => meta.secret_kind = Some(secret.secret_data_type.code()),
         _ => {}
@@ -85,9 +97,50 @@ fn describe(meta: &mut ObjectMeta, object: &mut ManagedObject) -> Outcome<()> {
     match object_type {
         ObjectType::PrivateKey | ObjectType::PublicKey => return halves::take(meta, block),
         ObjectType::SymmetricKey => check_key(meta, block)?,
+        ObjectType::SplitKey => check_part(meta, block)?,
         _ => {}
     }
     block.key_compression_type.map_or(Ok(()), |compression| Err(halves::no_compression(compression)))
+}
+
+/// §2.2.5: "SHALL be at least 1 and SHALL be less than or equal to Split Key Parts".
+fn split_of(part: &SplitKey) -> Outcome<Split> {
+    let number = |name: &str, found: i32| {
+        u32::try_from(found).ok().filter(|found| *found > 0).ok_or_else(|| invalid_field(format!("{name} is below 1")))
+    };
+    let split = Split {
+        parts: number("Split Key Parts", part.parts)?,
+        part: number("Key Part Identifier", part.part)?,
+        threshold: number("Split Key Threshold", part.threshold)?,
+        method: part.method.code(),
+        prime_field_size: part.prime_field_size.as_ref().map(|size| size.expose().to_vec()),
+    };
+    if split.part > split.parts || split.threshold > split.parts {
+        return Err(invalid_field("Key Part Identifier or Split Key Threshold is above Split Key Parts"));
+    }
+    if part.method == SplitKeyMethod::Xor && split.threshold != split.parts {
+        return Err(invalid_field(
+            "of a key that is split by XOR all parts are needed: Split Key Threshold is their number",
+        ));
+    }
+    if (part.method == SplitKeyMethod::PolynomialSharingPrimeField) != split.prime_field_size.is_some() {
+        return Err(invalid_field("Prime Field Size belongs to Polynomial Sharing Prime Field, and is needed there"));
+    }
+    Ok(split)
+}
+
+/// A part may be longer than its key, and is of it in its algorithm and length.
+fn check_part(meta: &ObjectMeta, block: &KeyBlock) -> Outcome<()> {
+    if block.key_format_type != KeyFormatType::Raw {
+        let message = format!("a Split Key of format {}; send it as Raw", block.key_format_type);
+        return Err(fail(ResultReason::KeyFormatTypeNotSupported, message));
+    }
+    match (meta.algorithm, meta.length_bits) {
+        (Some(_), Some(_)) => Ok(()),
+        _ => Err(invalid_field(
+            "a Split Key needs the Cryptographic Algorithm and Cryptographic Length of its key, in its attributes or its Key Block",
+        )),
+    }
 }
 
 /// A wrapped key is stored as it came: nobody looks into it, so what it is must be said. The wrapping key may be any, and elsewhere.

@@ -2,7 +2,8 @@
 
 use crate::{
     attribute::Attribute,
-    object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SymmetricKey, place},
+    certificate::Certificate,
+    object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SplitKey, SymmetricKey, place},
     tables::ObjectType,
     ttlv::record,
 };
@@ -16,9 +17,11 @@ record! {
         need object_type: ObjectType = OBJECT_TYPE V1_4,
         need unique_identifier: &'a str = UNIQUE_IDENTIFIER V1_4,
         many attributes: Attribute = ATTRIBUTE V1_4,
+        opt certificate: Certificate = CERTIFICATE V1_4,
         opt symmetric_key: SymmetricKey = SYMMETRIC_KEY V1_4,
         opt private_key: PrivateKey = PRIVATE_KEY V1_4,
         opt public_key: PublicKey = PUBLIC_KEY V1_4,
+        opt split_key: SplitKey = SPLIT_KEY V1_4,
         opt secret_data: SecretData = SECRET_DATA V1_4,
         opt opaque_object: OpaqueObject = OPAQUE_OBJECT V1_4,
     }
@@ -31,9 +34,11 @@ impl<'a> Answer<'a> {
             object_type,
             unique_identifier,
             attributes,
+            certificate: None,
             symmetric_key: None,
             private_key: None,
             public_key: None,
+            split_key: None,
             secret_data: None,
             opaque_object: None,
         }

@@ -1,7 +1,8 @@
 //! Get: an object with its key bytes (KMIP 1.4 §4.11).
 
 use crate::{
-    object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SymmetricKey, place},
+    certificate::Certificate,
+    object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SplitKey, SymmetricKey, place},
     tables::{KeyCompressionType, KeyFormatType, KeyWrapType, ObjectType},
     ttlv::record,
     wrapping::KeyWrappingSpecification,
@@ -37,26 +38,30 @@ record! {
     pub struct Answer<'a> {
         need object_type: ObjectType = OBJECT_TYPE V1_0,
         need unique_identifier: &'a str = UNIQUE_IDENTIFIER V1_0,
+        opt certificate: Certificate = CERTIFICATE V1_0,
         opt symmetric_key: SymmetricKey = SYMMETRIC_KEY V1_0,
         opt private_key: PrivateKey = PRIVATE_KEY V1_0,
         opt public_key: PublicKey = PUBLIC_KEY V1_0,
+        opt split_key: SplitKey = SPLIT_KEY V1_0,
         opt secret_data: SecretData = SECRET_DATA V1_0,
         opt opaque_object: OpaqueObject = OPAQUE_OBJECT V1_0,
     }
 }
 
 impl<'a> Answer<'a> {
-    /// The answer that holds `object`.
-    pub fn of(unique_identifier: &'a str, object: ManagedObject) -> Self {
-        let mut answer = Self {
+    /// The answer that holds `object`, as [`super::Answer`] has it.
+    pub fn of(unique_identifier: &'a str, object: ManagedObject) -> Box<Self> {
+        let mut answer = Box::new(Self {
             object_type: object.object_type(),
             unique_identifier,
+            certificate: None,
             symmetric_key: None,
             private_key: None,
             public_key: None,
+            split_key: None,
             secret_data: None,
             opaque_object: None,
-        };
+        });
         place!(object => answer);
         answer
     }

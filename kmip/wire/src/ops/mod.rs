@@ -1,6 +1,7 @@
 //! One file an operation: the fields of its request and of its answer, as the specification tabulates them.
 //!
-//! Each table is in the order of the specification, which is the order on the wire. Adding an operation means a file, and a line in
+//! Each table is in the order of the specification, which is the order on the wire. A payload that is much larger than the others is
+//! boxed: every request is moved, and most are small. Adding an operation means a file, and a line in
 //! [`Request`] and [`Answer`]; the matches then name every other place.
 
 pub mod activate;
@@ -95,9 +96,9 @@ operations! {
     Query query::Request, query::Answer<'a>;
     Create create::Request, create::Answer<'a>;
     CreateKeyPair create_key_pair::Request, create_key_pair::Answer<'a>;
-    Register register::Request<'a>, register::Answer<'a>;
-    Get get::Request<'a>, get::Answer<'a>;
-    Export export::Request<'a>, export::Answer<'a>;
+    Register Box<register::Request<'a>>, register::Answer<'a>;
+    Get get::Request<'a>, Box<get::Answer<'a>>;
+    Export export::Request<'a>, Box<export::Answer<'a>>;
     GetAttributes get_attributes::Request<'a>, get_attributes::Answer<'a>;
     GetAttributeList get_attribute_list::Request<'a>, get_attribute_list::Answer<'a>;
     AddAttribute add_attribute::Request<'a>, add_attribute::Answer<'a>;

@@ -2,7 +2,8 @@
 
 use crate::{
     attribute::TemplateAttribute,
-    object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SymmetricKey, place},
+    certificate::Certificate,
+    object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SplitKey, SymmetricKey, place},
     tables::ObjectType,
     ttlv::{Structure, record},
 };
@@ -11,11 +12,11 @@ record! {
     pub struct Request<'a> {
         need object_type: ObjectType = OBJECT_TYPE V1_0,
         need template_attribute: TemplateAttribute = TEMPLATE_ATTRIBUTE V1_0,
-        opt certificate: Structure<'a> = CERTIFICATE V1_0,
+        opt certificate: Certificate = CERTIFICATE V1_0,
         opt symmetric_key: SymmetricKey = SYMMETRIC_KEY V1_0,
         opt private_key: PrivateKey = PRIVATE_KEY V1_0,
         opt public_key: PublicKey = PUBLIC_KEY V1_0,
-        opt split_key: Structure<'a> = SPLIT_KEY V1_0,
+        opt split_key: SplitKey = SPLIT_KEY V1_0,
         opt template: Structure<'a> = TEMPLATE V1_0,
         opt secret_data: SecretData = SECRET_DATA V1_0,
         opt opaque_object: OpaqueObject = OPAQUE_OBJECT V1_0,
@@ -26,20 +27,22 @@ record! {
 impl Request<'_> {
     /// How many objects the request brings; the specification wants one.
     pub fn objects(&self) -> usize {
-        let others = [self.certificate, self.split_key, self.template, self.pgp_key];
+        let others = [self.template, self.pgp_key];
         let read = [
+            self.certificate.is_some(),
             self.symmetric_key.is_some(),
             self.private_key.is_some(),
             self.public_key.is_some(),
+            self.split_key.is_some(),
             self.secret_data.is_some(),
             self.opaque_object.is_some(),
         ];
         others.iter().flatten().count() + read.into_iter().map(usize::from).sum::<usize>()
     }
 
-    /// The request that brings `object`.
-    pub fn of(object: ManagedObject, template_attribute: TemplateAttribute) -> Self {
-        let mut request = Self {
+    /// The request that brings `object`, as [`super::Request`] has it.
+    pub fn of(object: ManagedObject, template_attribute: TemplateAttribute) -> Box<Self> {
+        let mut request = Box::new(Self {
             object_type: object.object_type(),
             template_attribute,
             certificate: None,
@@ -51,7 +54,7 @@ impl Request<'_> {
             secret_data: None,
             opaque_object: None,
             pgp_key: None,
-        };
+        });
         place!(object => request);
         request
     }

@@ -1,4 +1,4 @@
-//! The attributes of KMIP 1.4 that symmetric keys and secret data can have (§3), with their rules.
+//! The attributes of KMIP 1.4 (§3), with their rules.
 
 use std::fmt;
 
@@ -16,6 +16,12 @@ pub enum AttributeKind {
     Name,
     CryptographicParameters,
     CryptographicDomainParameters,
+    X509CertificateIdentifier,
+    X509CertificateSubject,
+    X509CertificateIssuer,
+    CertificateIdentifier,
+    CertificateSubject,
+    CertificateIssuer,
     Digest,
     UsageLimits,
     RevocationReason,
@@ -61,6 +67,7 @@ pub enum AppliesTo {
     Keys,
     /// Keys and certificates.
     KeysAndCertificates,
+    Certificates,
     /// Symmetric keys and parts of them.
     SymmetricKeys,
     /// Public and private keys.
@@ -80,6 +87,7 @@ impl AppliesTo {
                 matches!(object_type, T::SymmetricKey | T::PublicKey | T::PrivateKey | T::SplitKey | T::PgpKey)
             }
             Self::KeysAndCertificates => matches!(object_type, T::Certificate) || Self::Keys.covers(object_type),
+            Self::Certificates => matches!(object_type, T::Certificate),
             Self::SymmetricKeys => matches!(object_type, T::SymmetricKey | T::SplitKey),
             Self::AsymmetricKeys => matches!(object_type, T::PublicKey | T::PrivateKey),
             Self::KeyValues => {
@@ -145,7 +153,8 @@ macro_rules! attributes {
 }
 
 // Name, type, version, then the rows of each section's second table: initially set by, instances, modifiable by client, deletable
-// by client, applies to.
+// by client, applies to. Certificate Length and Digital Signature Algorithm are the server's by §3.9 and §3.16; a Register shall have
+// them by §4.3, so what it says must be true.
 attributes! {
     UniqueIdentifier "Unique Identifier" Text V1_0 Server one Never keep All;
     Name "Name" Name V1_0 Client many Always delete All;
@@ -154,6 +163,15 @@ attributes! {
     CryptographicLength "Cryptographic Length" Integer V1_0 Creator one Never keep KeysAndCertificates;
     CryptographicParameters "Cryptographic Parameters" CryptographicParameters V1_0 Client many Always delete KeysAndCertificates;
     CryptographicDomainParameters "Cryptographic Domain Parameters" CryptographicDomainParameters V1_0 Creator one Never keep AsymmetricKeys;
+    CertificateType "Certificate Type" Enumeration V1_0 Server one Never keep Certificates;
+    CertificateLength "Certificate Length" Integer V1_1 Creator one Never keep Certificates;
+    X509CertificateIdentifier "X.509 Certificate Identifier" X509CertificateIdentifier V1_1 Server one Never keep Certificates;
+    X509CertificateSubject "X.509 Certificate Subject" X509CertificateSubject V1_1 Server one Never keep Certificates;
+    X509CertificateIssuer "X.509 Certificate Issuer" X509CertificateIssuer V1_1 Server one Never keep Certificates;
+    CertificateIdentifier "Certificate Identifier" CertificateIdentifier V1_0 Server one Never keep Certificates;
+    CertificateSubject "Certificate Subject" CertificateSubject V1_0 Server one Never keep Certificates;
+    CertificateIssuer "Certificate Issuer" CertificateIssuer V1_0 Server one Never keep Certificates;
+    DigitalSignatureAlgorithm "Digital Signature Algorithm" Enumeration V1_1 Creator one Never keep Certificates;
     Digest "Digest" Digest V1_0 Server many Never keep All;
     OperationPolicyName "Operation Policy Name" Text V1_0 Client one Never keep All;
     CryptographicUsageMask "Cryptographic Usage Mask" Integer V1_0 Creator one Never keep Cryptographic;
@@ -195,6 +213,8 @@ impl StandardAttribute {
             Self::ObjectType => Some(Tag::OBJECT_TYPE),
             Self::CryptographicAlgorithm => Some(Tag::CRYPTOGRAPHIC_ALGORITHM),
             Self::State => Some(Tag::STATE),
+            Self::CertificateType => Some(Tag::CERTIFICATE_TYPE),
+            Self::DigitalSignatureAlgorithm => Some(Tag::DIGITAL_SIGNATURE_ALGORITHM),
             _ => None,
         }
     }
@@ -276,6 +296,7 @@ mod tests {
         assert_eq!(types(AppliesTo::Cryptographic), [1, 2, 3, 4, 5, 7, 9]);
         assert_eq!(types(AppliesTo::Keys), [2, 3, 4, 5, 9]);
         assert_eq!(types(AppliesTo::KeysAndCertificates), [1, 2, 3, 4, 5, 9]);
+        assert_eq!(types(AppliesTo::Certificates), [1]);
         assert_eq!(types(AppliesTo::SymmetricKeys), [2, 5]);
         assert_eq!(types(AppliesTo::AsymmetricKeys), [3, 4]);
         assert_eq!(types(AppliesTo::KeyValues), [2, 4, 5, 7]);

@@ -20,6 +20,16 @@ pub trait Record<'a>: Sized {
     fn write_fields(&self, writer: &mut Writer<'_>);
 }
 
+impl<'a, T: Record<'a>> Record<'a> for Box<T> {
+    fn read_fields(structure: Structure<'a>, version: ProtocolVersion) -> Result<Self, WireError> {
+        T::read_fields(structure, version).map(Self::new)
+    }
+
+    fn write_fields(&self, writer: &mut Writer<'_>) {
+        T::write_fields(self, writer);
+    }
+}
+
 /// Seconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DateTime(pub i64);

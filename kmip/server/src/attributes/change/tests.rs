@@ -113,6 +113,15 @@ const RULES: &str = "\
     Cryptographic Length: denied denied denied denied\n\
     Cryptographic Parameters: ok ok ok ok\n\
     Cryptographic Domain Parameters: denied denied denied denied\n\
+Certificate Type: denied denied denied denied\n\
+Certificate Length: denied denied denied denied\n\
+X.509 Certificate Identifier: denied denied denied denied\n\
+X.509 Certificate Subject: denied denied denied denied\n\
+X.509 Certificate Issuer: denied denied denied denied\n\
+Certificate Identifier: denied denied denied denied\n\
+Certificate Subject: denied denied denied denied\n\
+Certificate Issuer: denied denied denied denied\n\
+Digital Signature Algorithm: denied denied denied denied\n\
     Digest: denied denied denied denied\n\
     Operation Policy Name: ok illegal denied denied\n\
     Cryptographic Usage Mask: denied denied denied denied\n\
