@@ -1,10 +1,11 @@
-# `make demo` shows the system, `make test` proves it, `make bench` measures it, `make lint` reads it.
+# `make demo` shows the system, `make test` proves it, `make bench` measures it, `make fuzz` feeds it
+# noise, `make lint` reads it.
 # What is missing on a fresh Debian machine with a Rust toolchain is installed by name first: see .ci/install.
 
 VENV := $(CURDIR)/target/venv
 ARGS ?=
 
-.PHONY: demo test bench lint
+.PHONY: demo test bench fuzz lint
 
 demo:
 	.ci/install build
@@ -20,6 +21,10 @@ test:
 bench:
 	.ci/install build
 	cargo bench --locked -p chaos $(ARGS)
+
+fuzz:
+	.ci/install build fuzz
+	.ci/fuzz $(ARGS)
 
 lint:
 	cargo fmt --all --check

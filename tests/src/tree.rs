@@ -10,7 +10,7 @@ const NOT_OURS: [&str; 6] = ["target", ".git", ".venv", "kcm-demo", "node_module
 /// Endings of the files that are read.
 const TEXT: [&str; 10] = ["rs", "toml", "md", "py", "sh", "txt", "html", "js", "css", "yml"];
 /// Text files that have no ending.
-const BARE: [&str; 3] = ["Makefile", "run", "mutants"];
+const BARE: [&str; 4] = ["Makefile", "run", "mutants", "fuzz"];
 
 /// One text file.
 pub struct Source {

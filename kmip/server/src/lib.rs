@@ -25,8 +25,8 @@ mod session;
 mod streams;
 mod telemetry;
 
-#[cfg(test)]
-mod rig;
+#[cfg(any(test, feature = "testing"))]
+pub mod rig;
 #[cfg(test)]
 mod tests;
 

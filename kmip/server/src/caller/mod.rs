@@ -7,6 +7,8 @@
 
 mod anchors;
 mod certificate;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod people;
 #[cfg(test)]
 pub(crate) mod tests;
 mod verifier;

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::caller::tests::Authority;
+use crate::caller::people::Authority;
 
 /// The KMS, ended when it is dropped.
 pub(crate) struct Kms {

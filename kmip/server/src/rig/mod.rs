@@ -1,4 +1,14 @@
 //! A region's server for tests: real store, locked memory, key table and policies; a customer's KMS in this process.
+//!
+//! Behind the feature `testing`, for the fuzz target of whole sessions; no product code may turn it on.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "for tests: whatever is wrong should stop one where it stands"
+)]
+#![cfg_attr(not(test), allow(dead_code, reason = "who fuzzes needs less of it than the tests do"))]
 
 mod kms;
 
@@ -30,16 +40,18 @@ use kmip::{
 };
 use orbital::names::{Deployment, KeyRef, Region, System, TenantId};
 use policy::{Bundle, DecisionCache, Evaluator};
+use tokio::{io::DuplexStream, task::JoinHandle};
 
 use crate::{
     Limits, Parts, Server,
     audit::{Log, Summary, verify},
     caller::{
         AnchorTable, Caller,
-        tests::{Authority, caller_of, tenant},
+        people::{Authority, caller_of, tenant},
     },
     dispatch,
     policies::Policies,
+    session,
     tls::Tls,
 };
 
@@ -71,7 +83,7 @@ impl Clock for HandClock {
 }
 
 /// A server with two tenants; [`Rig::caller`] is of the first.
-pub(crate) struct Rig {
+pub struct Rig {
     pub(crate) server: Arc<Server>,
     pub(crate) table: Arc<KeyTable>,
     pub(crate) clock: Arc<HandClock>,
@@ -86,7 +98,7 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    pub(crate) async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with_limits(Limits { idle_timeout: Duration::from_secs(60), ..Limits::default() }).await
     }
 
@@ -122,6 +134,19 @@ impl Rig {
         let (meters, mut out) = (self.server.meters(caller.tenant()), vec![]);
         dispatch::answer(&self.server, caller, &meters, frame, &mut out).await;
         out
+    }
+
+    /// A session of [`Rig::caller`] as on a connection: the client's end, with room for `room` bytes that are not read yet.
+    pub fn session(&self, room: usize) -> (DuplexStream, JoinHandle<()>) {
+        let (client, stream) = tokio::io::duplex(room);
+        let (server, caller) = (self.server.clone(), self.caller.clone());
+        let entered = server.connections().enter(*caller.tenant()).unwrap();
+        (client, tokio::spawn(async move { session::run(stream, &server, &caller, &entered).await }))
+    }
+
+    /// Connections that the server knows of.
+    pub fn connections(&self) -> usize {
+        self.server.connections().of(self.caller.tenant())
     }
 
     /// One operation of `caller`, its answer owned.
