@@ -133,8 +133,18 @@ async fn serve_kmip(place: &Place<'_>, server: Arc<Server>, ending: &Ending) -> 
     match &place.node.kmip {
         Some(kmip) => {
             let listener = listen("KMIP", kmip.listen).await?;
+            let https = match kmip.https {
+                Some(https) => Some((https, listen("KMIP over HTTPS", https).await?)),
+                None => None,
+            };
             tracing::info!(kmip = %kmip.listen, "KMIP is served");
-            kmip_server::serve(listener, server, ending.wait()).await;
+            let over_https = async {
+                if let Some((https, listener)) = https {
+                    tracing::info!(%https, "KMIP is served over HTTPS");
+                    kmip_server::serve_https(listener, server.clone(), ending.wait()).await;
+                }
+            };
+            tokio::join!(kmip_server::serve(listener, server.clone(), ending.wait()), over_https);
         }
         None => ending.wait().await,
     }

@@ -166,7 +166,9 @@ fn region(part: &file::RegionPart, base: &Base<'_>) -> Option<model::RegionPart>
 fn node(part: &file::CryptoNode, base: &Base<'_>) -> Option<model::CryptoNode> {
     let kmip = match &part.kmip {
         None => None,
-        Some(listen) => Some(model::Kmip { listen: listen.value, tls: base.server(&part.kmip_tls)? }),
+        Some(listen) => {
+            Some(model::Kmip { listen: listen.value, https: of(&part.kmip_https), tls: base.server(&part.kmip_tls)? })
+        }
     };
     Some(model::CryptoNode {
         kmip,

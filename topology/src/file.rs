@@ -112,6 +112,7 @@ shapes! {
     }
     CryptoNode {
         optional kmip: SocketAddr,
+        optional kmip_https: SocketAddr,
         required stop: SocketAddr,
         required health: SocketAddr,
         required store: PathBuf,

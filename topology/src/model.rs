@@ -229,6 +229,8 @@ pub struct CryptoNode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kmip {
     pub listen: SocketAddr,
+    /// The same over HTTPS, in TTLV, XML or JSON, with the same certificate.
+    pub https: Option<SocketAddr>,
     /// Which callers are verified by which anchors, the tenants' trust roots say (PROTOCOL §8).
     pub tls: ServerTls,
 }

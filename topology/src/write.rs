@@ -188,6 +188,7 @@ fn region(page: &mut Page, name: &str, part: &RegionPart) {
 
 fn node(page: &mut Page, part: &CryptoNode) {
     page.maybe("kmip", part.kmip.as_ref().map(|k| k.listen));
+    page.maybe("kmip_https", part.kmip.as_ref().and_then(|k| k.https));
     page.text("stop", part.stop);
     page.text("health", part.health);
     page.path("store", &part.store);

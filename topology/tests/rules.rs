@@ -38,6 +38,19 @@ fn one_port_on_two_hosts_is_no_clash() {
 }
 
 #[test]
+fn kmip_over_https_is_a_second_door_of_a_node_that_has_the_first() {
+    let kmip = "kmip         = \"10.1.0.11:5696\"\n";
+    let https = |port: u16| format!("kmip_https   = \"10.1.0.11:{port}\"\n");
+    let both = with(&[(kmip, &format!("{kmip}{}", https(443)))]);
+    assert_eq!(both.findings, []);
+    let nodes = both.model().unwrap().regions.values().flat_map(|region| region.nodes.values());
+    let doors: Vec<_> = nodes.filter_map(|node| node.kmip.as_ref()?.https).collect();
+    assert_eq!(doors, ["10.1.0.11:443".parse().unwrap()]);
+    assert_eq!(codes(&[(kmip, &format!("{kmip}{}", https(5696)))]), ["T0302"]);
+    assert!(codes(&[(kmip, &https(443))]).contains(&"T0106"));
+}
+
+#[test]
 fn in_development_all_nodes_are_on_one_host() {
     let development = ("deployment =", "development = true\ndeployment =");
     // Three `health` listeners on 127.0.0.1:9400.

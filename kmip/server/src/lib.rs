@@ -1,8 +1,8 @@
-//! The KMIP server of a region: TTLV over mutual TLS, on the keys that custody holds.
+//! The KMIP server of a region: TTLV over mutual TLS, and TTLV, XML or JSON over HTTPS, on the keys that custody holds.
 //!
 //! A request's way, each step one file: [`listener`] (TCP, TLS, limits) → [`caller`] (certificate → [`caller::Caller`]) → [`session`]
-//! (frames) → [`dispatch`] (batches, permission, audit) → [`ops`] (one file an operation) → `custody::keyring`. It never enters a
-//! mailbox. [`refusal`] is the one map from our errors to KMIP's result reasons. Nothing here knows governance.
+//! (frames) or [`https`] (bodies) → [`dispatch`] (batches, permission, audit) → [`ops`] (one file an operation) → `custody::keyring`. It
+//! never enters a mailbox. [`refusal`] is the one map from our errors to KMIP's result reasons. Nothing here knows governance.
 
 pub mod audit;
 pub mod caller;
@@ -15,6 +15,7 @@ pub mod tls;
 
 mod attributes;
 mod dispatch;
+mod https;
 mod lifecycle;
 mod locate;
 mod naming;
@@ -30,5 +31,5 @@ pub mod rig;
 #[cfg(test)]
 mod tests;
 
-pub use listener::{Limits, serve};
+pub use listener::{Limits, serve, serve_https};
 pub use server::{Parts, Server};

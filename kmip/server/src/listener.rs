@@ -19,6 +19,7 @@ use tracing::Instrument;
 use crate::{
     caller::{Caller, NotACaller, Verifier},
     connections::{Entered, TooMany},
+    https,
     server::Server,
     session, telemetry,
 };
@@ -95,8 +96,26 @@ impl Turned {
     }
 }
 
-/// Serves until `shutdown` ends, then closes what is open.
+/// What is spoken on a listener's connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speech {
+    Ttlv,
+    Https,
+}
+
+/// Serves KMIP over TLS until `shutdown` ends, then closes what is open.
 pub async fn serve(listener: TcpListener, server: Arc<Server>, shutdown: impl Future<Output = ()>) {
+    accept(listener, server, Speech::Ttlv, shutdown).await;
+}
+
+/// Serves KMIP over HTTPS likewise. The two listeners of a server share the registry of connections, so that a tenant's limit, and
+/// whoever closes its connections, reach both.
+pub async fn serve_https(listener: TcpListener, server: Arc<Server>, shutdown: impl Future<Output = ()>) {
+    server.offers_https();
+    accept(listener, server, Speech::Https, shutdown).await;
+}
+
+async fn accept(listener: TcpListener, server: Arc<Server>, speech: Speech, shutdown: impl Future<Output = ()>) {
     let limits = *server.limits();
     let connections = Arc::new(Semaphore::new(limits.connections));
     let seats = Seats::patient(limits.handshakes, limits.handshakes_per_source, limits.handshake_grace);
@@ -127,12 +146,19 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>, shutdown: impl Fu
             }
         };
         let (server, connections) = (server.clone(), connections.clone());
-        sessions.spawn(async move { connection(stream, peer, seat, &server, &connections).await });
+        sessions.spawn(async move { connection(stream, peer, seat, speech, &server, &connections).await });
     }
     sessions.shutdown().await;
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, seat: Seat, server: &Arc<Server>, connections: &Semaphore) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    seat: Seat,
+    speech: Speech,
+    server: &Arc<Server>,
+    connections: &Semaphore,
+) {
     let span = tracing::info_span!("kmip", %peer);
     let greeted = seat.hold(handshake(stream, server)).instrument(span.clone()).await;
     let greeted = greeted.unwrap_or(Err(Turned::GaveWay)).and_then(|greeted| {
@@ -146,7 +172,10 @@ async fn connection(stream: TcpStream, peer: SocketAddr, seat: Seat, server: &Ar
             let session =
                 tracing::debug_span!(parent: &span, "session", tenant = %caller.tenant(), client = caller.label());
             session.in_scope(|| tracing::debug!("a KMIP client is connected"));
-            session::run(stream, server, &caller, &entered).instrument(session).await;
+            match speech {
+                Speech::Ttlv => session::run(stream, server, &caller, &entered).instrument(session).await,
+                Speech::Https => https::run(stream, server, &caller, &entered).instrument(session).await,
+            }
         }
         Err(turned) => {
             telemetry::turned_away(turned.step());
@@ -187,4 +216,4 @@ fn identify(stream: &TlsStream<TcpStream>, server: &Server) -> Result<Caller, No
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,12 @@
 //! What the connections of a region share.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
 use custody::{clock::Clock, keyring::Keyring};
@@ -40,14 +46,15 @@ pub struct Server {
     streams: Streams,
     pendings: Pendings,
     pairs: Mutex<()>,
+    https: AtomicBool,
 }
 
 impl Server {
     pub fn new(parts: Parts) -> Self {
         let connections = Arc::new(Connections::new(parts.limits.connections_per_tenant));
         let (meters, naming, streams) = (ArcSwap::default(), Naming::default(), Streams::default());
-        let (pendings, pairs) = (Pendings::default(), Mutex::default());
-        Self { parts, connections, meters, naming, streams, pendings, pairs }
+        let (pendings, pairs, https) = (Pendings::default(), Mutex::default(), AtomicBool::default());
+        Self { parts, connections, meters, naming, streams, pendings, pairs, https }
     }
 
     /// Puts a tenant's caller rules in force and closes its connections: each comes back under the new rules or not at all.
@@ -74,6 +81,16 @@ impl Server {
     /// The open connections.
     pub fn connections(&self) -> &Arc<Connections> {
         &self.connections
+    }
+
+    /// From now on there is a listener for KMIP over HTTPS.
+    pub(crate) fn offers_https(&self) {
+        self.https.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether Query may say that XML and JSON are understood.
+    pub(crate) fn is_offering_https(&self) -> bool {
+        self.https.load(Ordering::Relaxed)
     }
 
     pub(crate) fn keyring(&self) -> &Arc<Keyring> {

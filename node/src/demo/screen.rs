@@ -29,7 +29,10 @@ pub(crate) fn write_json(setup: &Setup, processes: &Processes) -> Result<(), Dem
                 "name": place.region,
                 "node": place.node,
                 "pid": processes.pid(&place.node),
-                "kmip": {"address": localhost(place.kmip)},
+                "kmip": {
+                    "address": localhost(place.kmip),
+                    "https": format!("https://{}/kmip", localhost(place.kmip_https)),
+                },
                 "stop": {"address": localhost(place.stop)},
                 "health": {"url": format!("http://{}", place.health)},
                 "clients": clients,

@@ -81,6 +81,7 @@ pub struct Place {
     pub region: String,
     pub node: NodeName,
     pub kmip: SocketAddr,
+    pub kmip_https: SocketAddr,
     pub stop: SocketAddr,
     pub health: SocketAddr,
 }
@@ -270,11 +271,16 @@ fn region<'a>(
         region: region.to_owned(),
         node: NodeName::new(node)?,
         kmip: ports.next()?,
+        kmip_https: ports.next()?,
         stop: ports.next()?,
         health: ports.next()?,
     };
     let crypto = CryptoNode {
-        kmip: Some(Kmip { listen: place.kmip, tls: ServerTls { cert: kmip_tls.cert, key: kmip_tls.key } }),
+        kmip: Some(Kmip {
+            listen: place.kmip,
+            https: Some(place.kmip_https),
+            tls: ServerTls { cert: kmip_tls.cert, key: kmip_tls.key },
+        }),
         stop: place.stop,
         health: place.health,
         store: home.join("store"),

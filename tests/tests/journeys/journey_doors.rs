@@ -49,10 +49,21 @@ fn doors(demo: &Demo, topology: &toml::Table) -> Vec<Door> {
     ];
     let locate = request(ProtocolVersion::V1_4, &Request::Locate(ops::locate::Request::of(Vec::new())));
     for node in NODES {
-        let address = demo.region(node)["kmip"]["address"].as_str().unwrap();
-        doors.push(door(&format!("KMIP of {node}"), address, demo.client("acme").ca, &locate));
+        let (kmip, ca) = (&demo.region(node)["kmip"], demo.client("acme").ca);
+        doors.push(door(&format!("KMIP of {node}"), kmip["address"].as_str().unwrap(), ca.clone(), &locate));
+        let url = kmip["https"].as_str().unwrap();
+        let address = url.strip_prefix("https://").unwrap().strip_suffix("/kmip").unwrap();
+        doors.push(door(&format!("KMIP over HTTPS of {node}"), address, ca, &post(&locate)));
     }
     doors
+}
+
+fn post(message: &[u8]) -> Vec<u8> {
+    let length = message.len();
+    let head = format!(
+        "POST /kmip HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), message].concat()
 }
 
 /// The keys that open something, and the doors that they are for.

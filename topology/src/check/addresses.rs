@@ -42,7 +42,11 @@ pub(super) fn regions(file: &File) -> impl Iterator<Item = Listeners<'_>> {
     file.regions().iter().flat_map(|(_, region)| {
         let nodes = region.value.nodes().iter().map(|(name, node)| Listeners {
             name: name.value.to_string(),
-            open: named(&[("kmip", &node.value.kmip), ("stop", &node.value.stop)]),
+            open: named(&[
+                ("kmip", &node.value.kmip),
+                ("kmip_https", &node.value.kmip_https),
+                ("stop", &node.value.stop),
+            ]),
             health: node.value.health.as_ref(),
         });
         let edges = region.value.edges().iter().map(|(name, edge)| Listeners {

@@ -156,6 +156,11 @@ fn store_rules(file: &File, findings: &mut Vec<Finding>) {
             let help = "Add `kmip_tls = { cert = \"…\", key = \"…\" }`: KMIP is served over TLS alone.";
             findings.push(Finding::new(Code::Missing, message, help).at(&kmip.place, "needs a certificate"));
         }
+        if let (Some(https), None) = (&node.value.kmip_https, &node.value.kmip) {
+            let message = format!("node `{}` listens for KMIP over HTTPS without `kmip`", name.value);
+            let help = "Add `kmip`: HTTPS is a second door of the same server, with the certificate of `kmip_tls`.";
+            findings.push(Finding::new(Code::Missing, message, help).at(&https.place, "needs `kmip`"));
+        }
     }
     if let Some(governance) = &file.governance {
         let (address, orbital) = (&governance.value.address, &governance.value.orbital);

@@ -31,26 +31,35 @@ use crate::{
 const V1_4: ProtocolVersion = ProtocolVersion::V1_4;
 
 /// A listener on a free port, for a rig whose first tenant has `ca`.
-struct Site {
-    rig: Rig,
+pub(crate) struct Site {
+    pub(crate) rig: Rig,
     ca: Authority,
     address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
+    pub(crate) stop: Option<oneshot::Sender<()>>,
+    pub(crate) task: JoinHandle<()>,
 }
 
 impl Site {
     async fn new(limits: Limits) -> Self {
+        Self::speaking(Speech::Ttlv, limits).await
+    }
+
+    pub(crate) async fn speaking(speech: Speech, limits: Limits) -> Self {
         let rig = Rig::with_limits(limits).await;
         let ca = Authority::new("tenant 1");
         assert!(rig.server.change_callers(tenant(1), vec![ca.rule("orders")]).is_empty());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve(listener, rig.server.clone(), async move {
+        let server = rig.server.clone();
+        let task = tokio::spawn(async move {
             // Whoever drops the sender stops it too.
-            let _ = stopped.await;
-        }));
+            let stopped = async move { drop(stopped.await) };
+            match speech {
+                Speech::Ttlv => serve(listener, server, stopped).await,
+                Speech::Https => serve_https(listener, server, stopped).await,
+            }
+        });
         Self { rig, ca, address, stop: Some(stop), task }
     }
 
@@ -84,6 +93,11 @@ impl Site {
     /// A client of the first tenant.
     async fn client(&self) -> Client {
         self.connect(&self.config(&[&TLS13], Some(&self.ca))).await.unwrap()
+    }
+
+    /// The stream of such a client, or of one without a certificate.
+    pub(crate) async fn stream(&self, known: bool) -> io::Result<ClientStream<TcpStream>> {
+        self.connect(&self.config(&[&TLS13], known.then_some(&self.ca))).await.map(|client| client.0)
     }
 }
 

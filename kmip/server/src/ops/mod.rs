@@ -27,7 +27,7 @@ mod modify_attribute;
 mod named;
 mod obtain_lease;
 mod poll;
-mod query;
+pub(crate) mod query;
 mod recover;
 mod register;
 mod revoke;

@@ -4,9 +4,9 @@ use kmip::{
     Operation, ProtocolVersion,
     ops::{
         self, Answer,
-        query::{self, CapabilityInformation},
+        query::{self, CapabilityInformation, ProfileInformation},
     },
-    tables::{ObjectType, QueryFunction},
+    tables::{ObjectType, ProfileName, QueryFunction},
     ttlv::Enumeration,
 };
 use policy::Permitted;
@@ -30,6 +30,21 @@ const OBJECTS: [ObjectType; 7] = [
 ];
 /// §9.1.3.2.43: Not Processed. A key that is registered wrapped stays so.
 const NOT_PROCESSED: Enumeration = Enumeration(3);
+/// Profiles whose mandatory cases all pass: `tests/oasis.rs` holds this list against them.
+pub(crate) const PROFILES: [ProfileName; 9] = [
+    ProfileName::BaselineServerBasicKmipV14,
+    ProfileName::SymmetricKeyLifecycleServerKmipV14,
+    ProfileName::SymmetricKeyFoundryServerKmipV14,
+    ProfileName::AsymmetricKeyLifecycleServerKmipV14,
+    ProfileName::BasicCryptographicServerKmipV14,
+    ProfileName::RngCryptographicServerKmipV14,
+    ProfileName::OpaqueManagedObjectStoreServerKmipV14,
+    ProfileName::StorageArrayWithSelfEncryptingDriveServerKmipV14,
+    ProfileName::TapeLibraryServerKmipV14,
+];
+/// What a server with a listener for HTTPS has besides.
+pub(crate) const PROFILES_OF_HTTPS: [ProfileName; 3] =
+    [ProfileName::HttpsServerKmipV14, ProfileName::JsonServerKmipV14, ProfileName::XmlServerKmipV14];
 /// §9.1.3.2.44: Key Material Shredded. Its wrapped bytes are wiped, and its wrapping key is another's.
 const KEY_MATERIAL_SHREDDED: Enumeration = Enumeration(3);
 
@@ -43,20 +58,21 @@ pub(super) fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: &query::Re
             let message = format!("Query Function {function} is not of KMIP {}", turn.version);
             return Err(refusal::invalid_field(message));
         }
-        fill(&mut answer, *function, turn.version);
+        fill(&mut answer, *function, turn);
     }
     turn.success(&Answer::Query(answer));
     Ok(())
 }
 
-fn fill(answer: &mut query::Answer<'_>, function: QueryFunction, version: ProtocolVersion) {
+fn fill(answer: &mut query::Answer<'_>, function: QueryFunction, turn: &Turn<'_, '_>) {
     match function {
-        QueryFunction::QueryOperations => answer.operations = operations(version),
+        QueryFunction::QueryOperations => answer.operations = operations(turn.version),
         QueryFunction::QueryObjects => answer.object_types = OBJECTS.to_vec(),
         QueryFunction::QueryServerInformation => answer.vendor_identification = Some(VENDOR),
         QueryFunction::QueryRngs => {
             answer.rng_parameters = vec![generator::shown(&generator::OURS)];
         }
+        QueryFunction::QueryProfiles => answer.profile_information = profiles(turn.server.is_offering_https()),
         QueryFunction::QueryCapabilities => answer.capability_information = vec![capabilities()],
         // We have none of these; an empty list says so.
         QueryFunction::QueryApplicationNamespaces
@@ -64,13 +80,22 @@ fn fill(answer: &mut query::Answer<'_>, function: QueryFunction, version: Protoc
         | QueryFunction::QueryExtensionMap
         | QueryFunction::QueryAttestationTypes
         | QueryFunction::QueryValidations
-        | QueryFunction::QueryProfiles
         | QueryFunction::QueryClientRegistrationMethods => {}
     }
 }
 
 fn operations(version: ProtocolVersion) -> Vec<Operation> {
     ops::SERVED.iter().copied().filter(|operation| version.knows(operation.since())).collect()
+}
+
+fn profiles(https: bool) -> Vec<ProfileInformation<'static>> {
+    let over_https = PROFILES_OF_HTTPS.iter().filter(|_| https);
+    let named = |profile: &ProfileName| ProfileInformation {
+        profile_name: Enumeration(profile.code()),
+        server_uri: None,
+        server_port: None,
+    };
+    PROFILES.iter().chain(over_https).map(named).collect()
 }
 
 fn capabilities() -> CapabilityInformation {
