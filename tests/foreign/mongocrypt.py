@@ -3,10 +3,12 @@
 Its state machine runs here with sockets of its own and a key vault in memory. Two flows, as a driver runs them: `local` (the key
 encryption key is fetched with Get) and `delegated` (the server encrypts and decrypts the data key). Each creates a data key,
 encrypts a value, decrypts it with a client that has cached nothing, and re-wraps the data key. Exits with 1 at the first wrong answer.
+`--keep` leaves data key and value behind; `--open` does no more than decrypt them, as a driver that comes later does.
 """
 
 import socket
 import ssl
+from pathlib import Path
 
 import bson
 from bson.binary import UuidRepresentation
@@ -100,6 +102,9 @@ def flow(options, delegated):
         check.equal("the data key is wrapped", len(document["keyMaterial"]), 128 if delegated else 160)
         sealed = one.encrypter.encrypt(bson.encode(VALUE), RANDOM, key_id=key_id)
         check.that("the value is not to be read", VALUE["v"].encode() not in sealed)
+    if options.keep:
+        kept = {"keys": list(vault.values()), "sealed": bytes(sealed)}
+        Path(options.keep).write_bytes(bson.encode(kept))
     with Client(options.address, context, vault) as two:
         opened = bson.decode(two.encrypter.decrypt(sealed))
         check.equal("another client decrypts the value", opened, VALUE)
@@ -120,10 +125,24 @@ def flow(options, delegated):
     check.done()
 
 
+def open_kept(options):
+    check = Checks("libmongocrypt later")
+    kept = bson.decode(Path(options.open).read_bytes())
+    vault = {bytes(bson.decode(key, CODEC)["_id"].bytes): key for key in kept["keys"]}
+    with Client(options.address, tls(options), vault) as client:
+        check.equal("it decrypts the value", bson.decode(client.encrypter.decrypt(kept["sealed"])), VALUE)
+    check.done()
+
+
 def main():
     parser = arguments(__doc__)
     parser.add_argument("--flow", action="append", choices=["local", "delegated"], help="default: both")
+    parser.add_argument("--keep", metavar="FILE", help="leave the data key behind, and a value that it sealed")
+    parser.add_argument("--open", metavar="FILE", help="only open what was left behind")
     options = parser.parse_args()
+    if options.open:
+        open_kept(options)
+        return
     for name in options.flow or ["local", "delegated"]:
         flow(options, name == "delegated")
 

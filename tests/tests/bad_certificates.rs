@@ -1,6 +1,10 @@
 //! Certificates that are missing, of the wrong CA or expired, at each of the three doors: REST, KMIP, Orbital. Whoever is refused learns
 //! why from the command, and whoever runs the node from its log.
 
+#[path = "support/authority.rs"]
+#[cfg(test)]
+mod authority;
+
 #[path = "support/foreign.rs"]
 #[cfg(test)]
 mod support;
@@ -13,60 +17,20 @@ mod wire;
 mod tests {
     use std::{
         fs,
-        io::Write,
         path::{Path, PathBuf},
     };
 
     use node::kmip_client::tls_config;
-    use rcgen::{
-        BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-        KeyUsagePurpose, SanType, date_time_ymd,
-    };
     use rustls::pki_types::ServerName;
     use serde_json::Value;
     use tokio::{io::AsyncReadExt, net::TcpStream};
     use tokio_rustls::TlsConnector;
 
     use super::{
+        authority::{Authority, EXPIRED, VALID},
         support::{Client, Demo, Ran, bounded, kcm_path},
         wire::{connect, runtime},
     };
-
-    /// A CA of the test's own, so that it can issue what no demo issues.
-    struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-    impl Authority {
-        fn new() -> Self {
-            let mut params = CertificateParams::new(Vec::new()).unwrap();
-            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-            params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-            params.distinguished_name.push(DnType::CommonName, "another CA");
-            Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-        }
-
-        /// A client certificate from 2020 until the end of a year: certificate and key, PEM files.
-        fn issue(&self, dir: &Path, name: &str, until: i32, uri: &str) -> (PathBuf, PathBuf) {
-            let mut params = CertificateParams::new(Vec::new()).unwrap();
-            params.distinguished_name.push(DnType::CommonName, name);
-            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-            params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
-            (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(until, 12, 31));
-            let key = KeyPair::generate().unwrap();
-            let cert = params.signed_by(&key, &self.0).unwrap();
-            let (cert_path, key_path) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
-            fs::write(&cert_path, cert.pem()).unwrap();
-            fs::write(&key_path, key.serialize_pem()).unwrap();
-            (cert_path, key_path)
-        }
-
-        /// Adds it to a CA file.
-        fn join(&self, ca: &Path) {
-            fs::File::options().append(true).open(ca).unwrap().write_all(self.0.pem().as_bytes()).unwrap();
-        }
-    }
-
-    const EXPIRED: i32 = 2021;
-    const VALID: i32 = 2045;
 
     fn certs(demo: &Demo, name: &str) -> PathBuf {
         demo.dir.join("certs").join(name)
@@ -166,7 +130,7 @@ mod tests {
         demo.logs("gov-1", "which the topology does not know as a peer here");
 
         let ca = dir.join("clients.pem");
-        fs::write(&ca, ours.0.pem()).unwrap();
+        fs::write(&ca, ours.pem()).unwrap();
         let add = ["caller", "add", "--tenant", "acme", "--system", "orders", "--ca", ca.to_str().unwrap()];
         let id = demo.propose("alice", &add);
         demo.approve("bob", &id);

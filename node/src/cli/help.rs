@@ -18,7 +18,7 @@ Govern       tenant       genesis, sign, provision, list, show, trust, pin
              quorum       show, set
              proposal     list, show, approve, reject, confirm, withdraw, watch
 Emergency    revoke       simulate, propose, watch, sign, deliver
-Databases    kmip         client, ping
+Databases    kmip         client, ping, conf
 Evidence     audit        list, verify
 Run          region       list
              status       whether everything is in order

@@ -1,8 +1,13 @@
-//! `kcm kmip`: a region's KMIP port as a database sees it. `ping` goes the way of a client, step by step, and says where it ends.
+//! `kcm kmip`: a region's KMIP port as a database sees it. `ping` goes the way of a client, step by step, and says where it ends; `conf`
+//! (`conf.rs`) prints what a database's own configuration needs.
+
+mod conf;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use conf::Conf;
+pub(crate) use conf::conf;
 use serde_json::{Value, json};
 
 use super::{
@@ -23,11 +28,24 @@ pub enum KmipCommand {
     #[command(after_help = "Example: kcm kmip ping --tenant acme --region eu-frankfurt\n         \
                             kcm kmip ping --address kms.example.com:5696 --ca ca.pem --cert mongo-1.pem --id UID")]
     Ping(Ping),
+    /// Print the configuration of a database that keeps its keys here
+    #[command(subcommand)]
+    Conf(Conf),
+}
+
+/// `kcm kmip ping`.
+#[derive(Clone, Debug, Args)]
+pub struct Ping {
+    #[command(flatten)]
+    pub place: Place,
+    /// Look at this object, too: its state, and whether it may be fetched
+    #[arg(long, value_name = "UID")]
+    pub id: Option<String>,
 }
 
 /// Where and as whom.
 #[derive(Clone, Debug, Args)]
-pub struct Ping {
+pub struct Place {
     /// The region's KMIP port, HOST:PORT, where the context does not name it
     #[arg(long, value_name = "ADDRESS", requires = "ca", requires = "cert")]
     pub address: Option<String>,
@@ -46,9 +64,6 @@ pub struct Ping {
     /// The tenant whose client the context has
     #[arg(long, value_name = "TENANT", conflicts_with = "address", required_unless_present = "address")]
     pub tenant: Option<String>,
-    /// Look at this object, too: its state, and whether it may be fetched
-    #[arg(long, value_name = "UID")]
-    pub id: Option<String>,
 }
 
 /// One step: its name, and what was seen or why it failed.
@@ -59,21 +74,21 @@ struct Step {
 
 /// Goes the way. A step that fails is the last, but for what an object says.
 pub(crate) async fn ping(global: &Global, ping: Ping) -> Result<Report, Failure> {
-    let (address, client) = whereto(global, &ping)?;
+    let (address, client) = whereto(global, &ping.place)?;
     let steps = walk(&address, &client, ping.id.as_deref()).await;
     let well = steps.iter().all(|step| step.seen.is_ok());
     let report = Report::new(json(&address, &steps), text(&address, &steps));
     Ok(report.ending(if well { Exit::Done } else { Exit::NotHealthy }))
 }
 
-fn whereto(global: &Global, ping: &Ping) -> Result<(String, ClientPlace), Failure> {
-    if let (Some(address), Some(ca), Some(cert)) = (&ping.address, &ping.ca, &ping.cert) {
-        let key = ping.cert_key.as_ref().unwrap_or(cert);
+fn whereto(global: &Global, place: &Place) -> Result<(String, ClientPlace), Failure> {
+    if let (Some(address), Some(ca), Some(cert)) = (&place.address, &place.ca, &place.cert) {
+        let key = place.cert_key.as_ref().unwrap_or(cert);
         let client = ClientPlace { tenant: String::new(), ca: ca.clone(), cert: cert.clone(), key: key.clone() };
         return Ok((address.clone(), client));
     }
     let context = Context::need(global)?;
-    let (name, tenant) = (ping.region.as_deref().unwrap_or_default(), ping.tenant.as_deref().unwrap_or_default());
+    let (name, tenant) = (place.region.as_deref().unwrap_or_default(), place.tenant.as_deref().unwrap_or_default());
     let names: Vec<_> = context.file.regions.iter().map(|region| region.name.as_str()).collect();
     let unknown = |what: String, why: String| Failure::usage(what).at(context.path.display()).because(why);
     let region = context.file.regions.iter().find(|region| region.name == name).ok_or_else(|| {

@@ -127,7 +127,7 @@ pub enum Command {
     /// Stop a tenant in every region
     #[command(subcommand)]
     Revoke(revoke::RevokeCommand),
-    /// Try a region as a database would; its callers by the protocol's name
+    /// Try a region as a database would, configure one; callers by the protocol's name
     #[command(subcommand)]
     Kmip(kmip::KmipCommand),
     /// Read the audit chain and verify it
@@ -238,6 +238,7 @@ fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
             block_on(caller::perform(global, command))
         }
         Command::Kmip(kmip::KmipCommand::Ping(ping)) => block_on(kmip::ping(global, ping)),
+        Command::Kmip(kmip::KmipCommand::Conf(conf)) => kmip::conf(global, conf),
         Command::Actor(command) => block_on(actor::perform(global, command)),
         Command::Quorum(command) => block_on(quorum::perform(global, command)),
         Command::Proposal(command) => block_on(proposal::perform(global, command)),

@@ -1,10 +1,15 @@
 //! Journeys: whole stories over real processes and sockets. Each starts a `kcm demo` of its own in an empty folder on free ports, drives
 //! it with the command line, KMIP clients and raw connections, kills what the story kills, and leaves no process behind.
 
+#[path = "../support/authority.rs"]
+#[cfg(test)]
+mod authority;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod kmip;
+#[cfg(test)]
+mod mongod;
 #[cfg(test)]
 mod rest;
 #[cfg(test)]
@@ -20,6 +25,8 @@ mod journey_kill_switch;
 mod journey_l1;
 #[cfg(test)]
 mod journey_lease;
+#[cfg(test)]
+mod journey_mongodb;
 #[cfg(test)]
 mod journey_restart;
 #[cfg(test)]

@@ -235,11 +235,11 @@ impl Demo {
         until(&what, || self.log(node), |log| log.contains(word));
     }
 
-    /// Ends a node that the demo started, at once.
+    /// Ends a node that the demo started, at once: a region's, a customer's KMS, or else governance.
     pub(crate) fn kill(&mut self, node: &str) {
-        let region = |region: &&Value| region["node"] == node;
-        let region = self.json["regions"].as_array().unwrap().iter().find(region);
-        let pid = region.unwrap_or(&self.json["governance"])["pid"].as_u64().unwrap().to_string();
+        let of = |list: &str| self.json[list].as_array().unwrap().iter().find(|place| place["node"] == node);
+        let place = of("regions").or_else(|| of("l1")).unwrap_or(&self.json["governance"]);
+        let pid = place["pid"].as_u64().unwrap().to_string();
         assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
         // Not a zombie: its first thread is one while the others still hold files. The demo takes notice of it in its next look.
         let entry = PathBuf::from(format!("/proc/{pid}"));
