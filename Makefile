@@ -4,6 +4,9 @@
 
 VENV := $(CURDIR)/target/venv
 ARGS ?=
+# The OASIS cases of the KMIP 1.4 profiles.
+KMIP_OASIS_CASES ?= $(abspath ../shared/kmip-oasis-1.4)
+export KMIP_OASIS_CASES
 
 .PHONY: demo test bench fuzz lint
 
@@ -17,6 +20,7 @@ test:
 	cargo build --workspace --bins --locked
 	KCM_VENV=$(VENV) cargo nextest run --workspace --locked --profile ci
 	cargo test --workspace --locked --doc
+	@[ -d "$(KMIP_OASIS_CASES)" ] || echo "make test: skipped the OASIS cases: no folder $(KMIP_OASIS_CASES) (KMIP_OASIS_CASES names another)"
 
 bench:
 	.ci/install build
