@@ -11,6 +11,7 @@ mod parts;
 mod pending;
 mod rsa;
 mod undo;
+mod validate;
 mod wrap;
 
 use custody::key_table::Stop;

@@ -56,7 +56,8 @@ async fn a_mongod_follows_its_key() {
     demo.run("fra-1");
     eventually("the other tenant is served again", async || other.restart().await.ok()).await;
     let later = ResultReason::GeneralFailure;
-    eventually("its state is told without its key", async || (mongod.poll().await == Polled::RunsOn).then_some(())).await;
+    eventually("its state is told without its key", async || (mongod.poll().await == Polled::RunsOn).then_some(()))
+        .await;
     stopped(&demo, &mongod, later).await;
     assert_eq!(mongod.poll().await, Polled::RunsOn);
     demo.run("l1-acme");

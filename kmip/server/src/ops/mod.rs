@@ -35,6 +35,7 @@ mod rng;
 mod rsa;
 mod sign;
 mod store;
+mod validate;
 mod wrap;
 
 use custody::{
@@ -381,6 +382,10 @@ pub(crate) async fn perform(turn: &mut Turn<'_, '_>, item: &RequestItem<'_>, epo
         Request::Recover(request) => {
             let object = turn.object(Operation::Recover, request.unique_identifier)?;
             recover::perform(turn, &object).await?;
+        }
+        Request::Validate(request) => {
+            let permitted = turn.system(Operation::Validate)?;
+            validate::perform(turn, permitted, &request).await?;
         }
         Request::Cancel(request) => {
             let permitted = turn.system(Operation::Cancel)?;

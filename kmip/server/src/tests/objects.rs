@@ -14,7 +14,7 @@ fn der(name: &str) -> Vec<u8> {
     params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
 }
 
-fn register_certificate(der: &[u8], extra: &[(StandardAttribute, AttributeValue)]) -> Request<'static> {
+pub(super) fn register_certificate(der: &[u8], extra: &[(StandardAttribute, AttributeValue)]) -> Request<'static> {
     let certificate =
         Certificate { certificate_type: CertificateType::X509, certificate_value: KeyMaterial::new(der.to_vec()) };
     let object = ManagedObject::Certificate(certificate);

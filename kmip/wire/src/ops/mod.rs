@@ -36,6 +36,7 @@ pub mod rng_retrieve;
 pub mod rng_seed;
 pub mod sign;
 pub mod signature_verify;
+pub mod validate;
 
 use crate::{
     error::WireError,
@@ -122,6 +123,7 @@ operations! {
     Destroy destroy::Request<'a>, destroy::Answer<'a>;
     Archive archive::Request<'a>, archive::Answer<'a>;
     Recover recover::Request<'a>, recover::Answer<'a>;
+    Validate validate::Request<'a>, validate::Answer;
     Cancel cancel::Request<'a>, cancel::Answer<'a>;
     Poll poll::Request<'a>, poll::Answer;
 }
