@@ -61,6 +61,9 @@ pub(crate) const V1_4: ProtocolVersion = ProtocolVersion::V1_4;
 /// Where the clock stands first, seconds since 1970.
 pub(crate) const START_S: i64 = 1_700_000_000;
 
+/// Room for keys, in slots of 64 bytes: the fuzz target's servers fill it.
+const SLOTS: usize = 16_384;
+
 /// A clock that a test moves.
 pub(crate) struct HandClock(AtomicU64);
 
@@ -108,9 +111,9 @@ impl Rig {
         let table = Arc::new(KeyTable::new(clock.clone()));
         let (keyring, kms) = keyring(&folder, &table, &clock).await;
         let policies = Arc::new(Policies::default());
+        let evaluator = Arc::new(Evaluator::new(Bundle::default_bundle().unwrap()));
         for number in [1, 2] {
-            let evaluator = Arc::new(Evaluator::new(Bundle::default_bundle().unwrap()));
-            policies.set(tenant(number), Arc::new(DecisionCache::new(1, evaluator)));
+            policies.set(tenant(number), Arc::new(DecisionCache::new(1, evaluator.clone())));
         }
         let server_ca = Authority::new("server CA");
         let (certificate, key) = server_ca.issue_server();
@@ -136,10 +139,11 @@ impl Rig {
         out
     }
 
-    /// A session of [`Rig::caller`] as on a connection: the client's end, with room for `room` bytes that are not read yet.
-    pub fn session(&self, room: usize) -> (DuplexStream, JoinHandle<()>) {
+    /// A session of the first tenant's client as on a connection, for a system that is nobody else's: the client's end, with room for
+    /// `room` bytes that are not read yet. What a session leaves behind, no other session finds.
+    pub fn session(&self, system: u32, room: usize) -> (DuplexStream, JoinHandle<()>) {
         let (client, stream) = tokio::io::duplex(room);
-        let (server, caller) = (self.server.clone(), self.caller.clone());
+        let (server, caller) = (self.server.clone(), caller_of(*self.caller.tenant(), &format!("system-{system}")));
         let entered = server.connections().enter(*caller.tenant()).unwrap();
         (client, tokio::spawn(async move { session::run(stream, &server, &caller, &entered).await }))
     }
@@ -220,7 +224,7 @@ async fn keyring(
     let key = Arc::new(NodeKey::load_or_create(&folder.path().join("node.key")).unwrap());
     let owner = Owner { deployment: Deployment::new("test").unwrap(), region: Region::new("eu").unwrap() };
     let shelf = Arc::new(Shelf::open(&folder.path().join("store"), owner, key).unwrap());
-    let slab = Slab::open(4096, Wanted::Best).unwrap();
+    let slab = Slab::open(SLOTS, Wanted::Best).unwrap();
     let unsealer = Arc::new(Unsealer::new(table.clone(), shelf.clone(), slab.clone()));
     let parts = CacheParts {
         table: table.clone(),
