@@ -1,7 +1,7 @@
 //! Bytes from a stranger, as TTLV, as XML and as JSON: whatever is taken is the same after it was written and read again.
 
 #![no_main]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a finding is a panic")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a finding is a panic")]
 
 use fuzz::tree;
 use kmip::{
