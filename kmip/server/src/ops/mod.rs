@@ -26,6 +26,7 @@ mod mac;
 mod modify_attribute;
 mod named;
 mod obtain_lease;
+mod permission;
 mod poll;
 pub(crate) mod query;
 mod recover;
@@ -51,9 +52,10 @@ use kmip::{
     ops::{Answer, Request, check as wire_check},
     tables::UsageMask,
 };
-use policy::{Operation, Permitted, Question, Target};
+use policy::Operation;
 
 pub(crate) use named::{Course, Named};
+pub(crate) use permission::Allowed;
 
 use crate::{
     caller::Caller,
@@ -100,13 +102,6 @@ pub(crate) struct Done {
     pub(crate) epoch: Epoch,
 }
 
-/// An object on which the caller may do the operation. Made by [`Turn::allowed`] alone.
-pub(crate) struct Allowed {
-    id: ObjectId,
-    text: ObjectText,
-    _permitted: Permitted,
-}
-
 /// What a key was used for.
 struct Used<F, T> {
     /// What was found out besides.
@@ -117,48 +112,6 @@ struct Used<F, T> {
 }
 
 impl Turn<'_, '_> {
-    /// Asks policy about an operation that names no object.
-    fn system(&self, operation: Operation) -> Outcome<Permitted> {
-        self.permit(operation, Target::OwnSystem)
-    }
-
-    /// Finds out which object is meant, and asks policy about it. Absent identifier: the ID Placeholder.
-    ///
-    /// Objects are looked up under the caller's own system, so the owner that policy is asked about is that system; what belongs
-    /// to another is not found, as if it did not exist.
-    fn object(&mut self, operation: Operation, unique_identifier: Option<&str>) -> Outcome<Allowed> {
-        let id = match unique_identifier {
-            None => self.implied_id.ok_or_else(|| {
-                let why = "the request names no Unique Identifier, and nothing before it in the batch made or found one object";
-                refusal::fail(kmip::ResultReason::ItemNotFound, why)
-            })?,
-            Some(text) => text.parse().map_err(|_| {
-                *self.key = Named::Other(text.to_owned());
-                refusal::not_found()
-            })?,
-        };
-        *self.key = Named::Object(id.text());
-        self.allowed(operation, id)
-    }
-
-    /// Asks policy about an object besides the one that the request is about, which the audit goes on naming.
-    fn other(&self, operation: Operation, unique_identifier: &str) -> Outcome<Allowed> {
-        self.allowed(operation, unique_identifier.parse().map_err(|_| refusal::not_found())?)
-    }
-
-    fn allowed(&self, operation: Operation, id: ObjectId) -> Outcome<Allowed> {
-        // As we write it, not as the client did: policy and audit see one name for one object.
-        let text = id.text();
-        let permitted = self.permit(operation, Target::Object { id: &text, owner: self.caller.system() })?;
-        Ok(Allowed { id, text, _permitted: permitted })
-    }
-
-    fn permit(&self, operation: Operation, target: Target<'_>) -> Outcome<Permitted> {
-        let (tenant, system, caller) = (*self.caller.tenant(), self.caller.system(), self.caller.label());
-        let question = Question { tenant, system, caller, operation, target };
-        self.server.policies().permit(&question).map_err(|decision| refusal::of_policy(&decision))
-    }
-
     fn success(&mut self, answer: &Answer<'_>) {
         self.writer.success(self.head, answer);
     }
