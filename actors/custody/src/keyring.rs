@@ -51,12 +51,13 @@ pub struct Located {
     pub total: usize,
 }
 
-/// A half of a key pair that is to be created.
-pub struct New<'a> {
+/// One of several objects that are to be created together.
+pub struct New {
+    /// The caller's choice, so that each of them can name the others.
     pub object: ObjectId,
     pub meta: ObjectMeta,
-    /// The key.
-    pub bytes: &'a [u8],
+    /// From [`Keyring::hold`].
+    pub secret: Secret,
 }
 
 /// The façade over one region's keys on one node.
@@ -180,26 +181,45 @@ impl Keyring {
         Ok(object)
     }
 
-    /// Creates both halves of a key pair, or neither: their ids are the caller's, so that each can name the other. Durable before
-    /// it returns; the keys are in the table then.
-    pub async fn create_pair(&self, tenant: &TenantId, system: &System, pair: [New<'_>; 2]) -> Result<(), Error> {
-        self.table.admit(tenant, Purpose::Protect)?;
+    /// Puts `key_bytes` bytes of a key into locked memory, where `fill` writes them in place, for an object that is to be created.
+    pub fn hold<E: From<Error>>(
+        &self,
+        key_bytes: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Secret, E> {
+        self.slab.fill(key_bytes, fill)
+    }
+
+    /// Creates `new` objects and changes the attributes of `old` ones, all of it or nothing. `change` sees the attributes of `old` and
+    /// of `new` in this order and may amend both; its error leaves everything as it is. Durable before it returns; the new keys are
+    /// in the table then.
+    pub async fn create_beside<T: Send + 'static, E: From<Error> + Send + 'static>(
+        &self,
+        tenant: &TenantId,
+        system: &System,
+        old: Vec<ObjectId>,
+        new: Vec<New>,
+        change: impl FnOnce(&mut [ObjectMeta], &mut [ObjectMeta]) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        self.table.admit(tenant, Purpose::Protect).map_err(Error::from)?;
         let began = self.unsealer.generation(tenant)?;
         let (mut rows, mut entries) = (vec![], vec![]);
-        for New { object, meta, bytes } in pair {
-            let secret = self.slab.fill(bytes.len(), |slot| -> Result<(), Error> {
-                slot.copy_from_slice(bytes);
-                Ok(())
-            })?;
+        for New { object, meta, secret } in new {
             let (row, entry) = self.sealed(tenant, system, object, meta, secret).await?;
             rows.push((object, row));
             entries.push(entry);
         }
-        match &self.draft {
-            None => self.shelf.put_objects(tenant, rows).await?,
-            Some(draft) => rows.into_iter().for_each(|(object, row)| draft.make(object, row)),
+        let together = match &self.draft {
+            None => self.shelf.change_together(tenant, system, old.clone(), rows, change).await?,
+            Some(draft) => self.redraft_together(draft, system, &old, rows, change)?,
+        };
+        for (object, (meta, revision)) in old.into_iter().zip(together.old) {
+            self.table.amend(tenant, &KeyId::Object(object), Arc::new(meta), revision);
         }
-        entries.into_iter().try_for_each(|entry| self.table.insert(tenant, entry, began))
+        for (entry, meta) in entries.into_iter().zip(together.new) {
+            self.table.insert(tenant, Entry { meta: Some(Arc::new(meta)), ..entry }, began)?;
+        }
+        Ok(together.done)
     }
 
     /// A new object's row, with its digest, and its entry of the table, wrapped under the system's L3.

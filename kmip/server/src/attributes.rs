@@ -4,6 +4,7 @@ pub(crate) mod certificate;
 pub(crate) mod change;
 pub(crate) mod generator;
 pub(crate) mod limits;
+pub(crate) mod replace;
 mod slots;
 pub(crate) mod wrapping;
 
@@ -33,6 +34,30 @@ pub(crate) const INSTANCES_MAX: usize = 64;
 
 /// What a new object of this type is, from the attributes that its creator gave. Its state is Pre-Active.
 pub(crate) fn meta_of(object_type: ObjectType, template: &TemplateAttribute, now_s: i64) -> Outcome<ObjectMeta> {
+    let mut meta = ObjectMeta::new(object_type.code(), State::PreActive, true);
+    meta.dates.initial = Some(now_s);
+    meta.dates.last_change = Some(now_s);
+    give_all(&mut meta, template, give)?;
+    begin(&mut meta)?;
+    Ok(meta)
+}
+
+/// What is fixed of an object when it is made.
+fn begin(meta: &mut ObjectMeta) -> Outcome<()> {
+    lifecycle::check_dates(&meta.dates)?;
+    // An object leaves unless its creator forbids it; either way it is fixed now (PROTOCOL §8).
+    meta.exportable = meta.extractable;
+    meta.always_sensitive = meta.sensitive;
+    meta.never_extractable = !meta.extractable;
+    Ok(())
+}
+
+/// Gives a new object the attributes of a template, each by `give`.
+fn give_all(
+    meta: &mut ObjectMeta,
+    template: &TemplateAttribute,
+    give: fn(&mut ObjectMeta, &Attribute) -> Outcome<()>,
+) -> Outcome<()> {
     if !template.template_names.is_empty() {
         // §11.2: templates that do not exist are given in the request. We keep none; 1.3 deprecates them.
         return Err(fail(
@@ -40,9 +65,6 @@ pub(crate) fn meta_of(object_type: ObjectType, template: &TemplateAttribute, now
             "no template of this name exists; put its attributes into the request",
         ));
     }
-    let mut meta = ObjectMeta::new(object_type.code(), State::PreActive, true);
-    meta.dates.initial = Some(now_s);
-    meta.dates.last_change = Some(now_s);
     let mut seen: Vec<StandardAttribute> = vec![];
     for attribute in &template.attributes {
         if let AttributeName::Standard(name) = &attribute.name {
@@ -55,14 +77,9 @@ pub(crate) fn meta_of(object_type: ObjectType, template: &TemplateAttribute, now
             }
             seen.push(*name);
         }
-        give(&mut meta, attribute)?;
+        give(meta, attribute)?;
     }
-    lifecycle::check_dates(&meta.dates)?;
-    // An object leaves unless its creator forbids it; either way it is fixed now (PROTOCOL §8).
-    meta.exportable = meta.extractable;
-    meta.always_sensitive = meta.sensitive;
-    meta.never_extractable = !meta.extractable;
-    Ok(meta)
+    Ok(())
 }
 
 /// Gives a new object an attribute.

@@ -351,6 +351,7 @@ fn unrecorded() -> Failure {
 fn purpose(operation: Operation) -> Purpose {
     match operation {
         Operation::Create | Operation::CreateKeyPair | Operation::Register | Operation::Activate => Purpose::Protect,
+        Operation::ReKey | Operation::ReKeyKeyPair => Purpose::Protect,
         Operation::Encrypt | Operation::Sign | Operation::Mac => Purpose::Protect,
         // What is allocated is protected elsewhere.
         Operation::GetUsageAllocation => Purpose::Protect,
@@ -367,6 +368,8 @@ fn changes(operation: Operation) -> bool {
         operation,
         O::Create
             | O::CreateKeyPair
+            | O::ReKey
+            | O::ReKeyKeyPair
             | O::Register
             | O::AddAttribute
             | O::ModifyAttribute

@@ -9,6 +9,7 @@ mod oasis;
 mod objects;
 mod parts;
 mod pending;
+mod re_key;
 mod rsa;
 mod undo;
 mod validate;

@@ -16,7 +16,7 @@ use crate::{
     key_table::{Borrow, KeyTable, Purpose, Unborrowed},
     names::{Generation, KeyId, ObjectId},
     object::ObjectMeta,
-    shelf::{Aim, Drafted, ObjectRow, Shelf},
+    shelf::{Aim, Drafted, ObjectRow, Shelf, Together, change_rows},
 };
 
 /// See the module.
@@ -174,5 +174,31 @@ impl Keyring {
         let done = row.change(object, aim, change)?;
         draft.set(object, row, from);
         Ok(done)
+    }
+
+    /// Changes objects in the draft and takes in new ones beside them.
+    pub(super) fn redraft_together<T, E: From<Error>>(
+        &self,
+        draft: &Draft,
+        system: &System,
+        old: &[ObjectId],
+        new: Vec<(ObjectId, ObjectRow)>,
+        change: impl FnOnce(&mut [ObjectMeta], &mut [ObjectMeta]) -> Result<T, E>,
+    ) -> Result<Together<T>, E> {
+        let read = |&object: &ObjectId| {
+            let absent = || Error::Absent { tenant: draft.tenant, system: system.clone(), object };
+            self.row(&draft.tenant, system, object)?.ok_or_else(absent)
+        };
+        let mut rows = old.iter().map(read).collect::<Result<Vec<_>, Error>>()?;
+        let from: Vec<u64> = rows.iter().map(|row| row.revision).collect();
+        let (ids, mut made): (Vec<ObjectId>, Vec<ObjectRow>) = new.into_iter().unzip();
+        let done = change_rows(old, &mut rows, &mut made, change)?;
+        for ((object, row), from) in old.iter().zip(rows).zip(from) {
+            draft.set(*object, row, from);
+        }
+        let new = made.iter().map(|row| row.meta.clone()).collect();
+        ids.into_iter().zip(made).for_each(|(object, row)| draft.make(object, row));
+        // The table keeps the old attributes until the draft is committed.
+        Ok(Together { done, old: vec![], new })
     }
 }

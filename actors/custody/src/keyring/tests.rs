@@ -65,29 +65,65 @@ async fn an_object_survives_a_restart_wrapped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_pair_both_halves_are_stored_or_none() {
+async fn what_is_created_together_is_stored_with_the_change_beside_it_or_not_at_all() {
     let world = World::new();
     let node = world.start().await;
+    let old = create(&node, "k").await;
     let ids = [ObjectId::random().unwrap(), ObjectId::random().unwrap()];
-    let halves = |names: usize, bytes: &'static [u8]| {
-        let mut second = meta();
+    let halves = || {
+        [(ids[0], b"first!"), (ids[1], b"second")].map(|(object, bytes)| {
+            let secret = node.keyring.hold::<Error>(6, |slot| {
+                slot.copy_from_slice(bytes);
+                Ok(())
+            });
+            New { object, meta: meta(), secret: secret.unwrap() }
+        })
+    };
+    let all = || node.keyring.locate(&TENANT, &system("orders"), Filter::default(), |_, _| true).unwrap().total;
+    let many = |second: &mut ObjectMeta, names: usize| {
         (0..names).for_each(|number| {
             second.names.push(Name { value: number.to_string(), kind: 1 });
         });
-        [New { object: ids[0], meta: meta(), bytes: b"first" }, New { object: ids[1], meta: second, bytes }]
     };
-    let all = || node.keyring.locate(&TENANT, &system("orders"), Filter::default(), |_, _| true).unwrap().total;
-    // The second half does not fit: by its attributes, and by its bytes.
-    for wrong in [halves(NAMES_MAX + 1, b"second"), halves(0, b"")] {
-        assert!(node.keyring.create_pair(&TENANT, &system("orders"), wrong).await.is_err());
-        assert_eq!(all(), 0);
-        assert!(node.keyring.borrow(&TENANT, &system("orders"), ids[0], Purpose::Process).is_err());
+    // Each names what it changes first, then what is wrong with it: the last new object, the old one, the change itself.
+    type Change<'a> = &'a (dyn Fn(&mut ObjectMeta, &mut ObjectMeta) -> Result<(), Error> + Sync);
+    let wrong: [Change<'_>; 3] = [
+        &|_, second| {
+            many(second, NAMES_MAX + 1);
+            Ok(())
+        },
+        &|old, _| destroyed(old),
+        &|_, _| Err(Error::Unavailable),
+    ];
+    let orders = system("orders");
+    for (number, wrong) in wrong.into_iter().enumerate() {
+        let mut changed = node.keyring.object(&TENANT, &orders, old).unwrap().meta;
+        changed.names = vec![].into();
+        let mut second = meta();
+        let refused = wrong(&mut changed, &mut second).err();
+        let change = move |olds: &mut [ObjectMeta], news: &mut [ObjectMeta]| -> Result<(), Error> {
+            (olds[0], news[1]) = (changed, second);
+            refused.map_or(Ok(()), Err)
+        };
+        let made = node.keyring.create_beside(&TENANT, &orders, vec![old], halves().into(), change).await;
+        assert!(made.is_err(), "{number}");
+        assert_eq!((all(), named(&node, "k")), (1, vec![old]), "{number}");
+        assert!(node.keyring.borrow(&TENANT, &orders, ids[0], Purpose::Process).is_err());
     }
-    node.keyring.create_pair(&TENANT, &system("orders"), halves(1, b"second")).await.unwrap();
+    let change = |olds: &mut [ObjectMeta], news: &mut [ObjectMeta]| -> Result<(), Error> {
+        std::mem::swap(&mut olds[0].names, &mut news[1].names);
+        Ok(())
+    };
+    node.keyring.create_beside(&TENANT, &orders, vec![old], halves().into(), change).await.unwrap();
+    let borrow = node.keyring.borrow(&TENANT, &orders, ids[1], Purpose::Process).unwrap();
+    assert_eq!(borrow.meta().unwrap().names.len(), 1, "the table has the attributes that were stored");
+    drop(borrow);
     node.stop().await;
     let node = world.start().await;
-    assert_eq!(export(&node, ids[0]).await.unwrap(), b"first");
+    assert_eq!(named(&node, "k"), [ids[1]]);
+    assert_eq!(export(&node, ids[0]).await.unwrap(), b"first!");
     assert_eq!(export(&node, ids[1]).await.unwrap(), b"second");
+    assert_eq!(export(&node, old).await.unwrap(), [0x5a; 32]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

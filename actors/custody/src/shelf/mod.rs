@@ -13,6 +13,7 @@
 //! by_name   tenant · system and name · object       -> ()
 //! ```
 
+mod changes;
 mod keys;
 mod objects;
 pub(crate) mod pair;
@@ -24,8 +25,10 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use changes::change_rows;
+pub use changes::{Drafted, Together};
 pub use keys::StoredKey;
-pub use objects::{Aim, Drafted, Row as ObjectRow};
+pub use objects::{Aim, Row as ObjectRow};
 pub use tenants::TenantRow;
 pub use tombstone::{TOMBSTONE_KILLS_MAX, Tombstone};
 

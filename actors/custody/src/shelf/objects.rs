@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest;
 use orbital::names::{System, TenantId};
-use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use redb::ReadTransaction;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -36,15 +36,6 @@ pub struct Row {
     /// Counts changes, from 1.
     pub revision: u64,
     created_ms: u64,
-}
-
-/// An object as a draft has made or changed it.
-#[derive(Clone, Debug)]
-pub struct Drafted {
-    pub object: ObjectId,
-    pub row: Row,
-    /// The revision of the stored row that it was made from; `None` for a new object.
-    pub base: Option<u64>,
 }
 
 /// The part of a row that is JSON.
@@ -89,7 +80,7 @@ impl Row {
         self.created_ms
     }
 
-    fn encode(&self) -> Result<Vec<u8>, Error> {
+    pub(super) fn encode(&self) -> Result<Vec<u8>, Error> {
         self.meta.check()?;
         let described = Described { system: self.system.clone(), created_ms: self.created_ms, meta: self.meta.clone() };
         let json = serde_json::to_vec(&described).map_err(failed("write an object"))?;
@@ -120,92 +111,6 @@ impl Shelf {
             let row = decode(&self.rows(), &key, stored.value())?;
             Ok((row.system == *system).then_some(row))
         })
-    }
-
-    /// Stores new objects and their index entries, all of them or none, durable before it returns.
-    pub async fn put_objects(
-        &self,
-        tenant: &TenantId,
-        objects: impl IntoIterator<Item = (ObjectId, Row)>,
-    ) -> Result<(), Error> {
-        let tenant = *tenant;
-        let encoded = objects.into_iter().map(|(object, row)| {
-            let key = place(&tenant, object);
-            let stored = self.rows().write(Table::Objects, &key, row.revision, &row.encode()?);
-            Ok((object, row, key, stored))
-        });
-        let encoded = encoded.collect::<Result<Vec<_>, Error>>()?;
-        self.writer
-            .write(move |transaction| {
-                for (object, row, key, stored) in &encoded {
-                    put(transaction, key, stored)?;
-                    index(transaction, &by_system(&tenant, &row.system, row.created_ms, *object))?;
-                    rename(transaction, &tenant, &row.system, *object, &[], &names(&row.meta))?;
-                }
-                Ok(())
-            })
-            .await
-    }
-
-    /// Changes an object's attributes, one change at a time. Durable before it returns what `change` did, the attributes and their revision.
-    pub async fn change_object<T: Send + 'static, E: From<Error> + Send + 'static>(
-        self: &std::sync::Arc<Self>,
-        tenant: &TenantId,
-        system: &System,
-        object: ObjectId,
-        aim: Aim,
-        change: impl FnOnce(&mut ObjectMeta) -> Result<T, E> + Send + 'static,
-    ) -> Result<(T, ObjectMeta, u64), E> {
-        let (shelf, tenant, system) = (self.clone(), *tenant, system.clone());
-        self.writer
-            .write(move |transaction| {
-                let absent = || Error::Absent { tenant, system: system.clone(), object };
-                let key = place(&tenant, object);
-                let stored = get(transaction, &key)?.ok_or_else(absent)?;
-                let mut row = decode(&shelf.rows(), &key, &stored)?;
-                if row.system != system {
-                    return Err(absent().into());
-                }
-                let before = names(&row.meta);
-                let done = row.change(object, aim, change)?;
-                let stored = shelf.rows().write(Table::Objects, &key, row.revision, &row.encode()?);
-                put(transaction, &key, &stored)?;
-                rename(transaction, &tenant, &system, object, &before, &names(&row.meta))?;
-                Ok((done, row.meta, row.revision))
-            })
-            .await
-    }
-
-    /// Stores what a draft has made and changed, all of it or nothing, durable before it returns. An object that is not at the
-    /// revision that the draft saw is [`Error::Contended`].
-    pub async fn put_draft(self: &std::sync::Arc<Self>, tenant: &TenantId, drafted: Vec<Drafted>) -> Result<(), Error> {
-        let (shelf, tenant) = (self.clone(), *tenant);
-        let encoded = drafted.into_iter().map(|one| {
-            let key = place(&tenant, one.object);
-            let stored = self.rows().write(Table::Objects, &key, one.row.revision, &one.row.encode()?);
-            Ok((one, key, stored))
-        });
-        let encoded = encoded.collect::<Result<Vec<_>, Error>>()?;
-        self.writer
-            .write(move |transaction| {
-                let mut before = Vec::with_capacity(encoded.len());
-                for (one, key, _) in &encoded {
-                    let now = get(transaction, key)?.map(|stored| decode(&shelf.rows(), key, &stored)).transpose()?;
-                    if now.as_ref().map(|row| row.revision) != one.base {
-                        return Err(Error::Contended(one.object));
-                    }
-                    before.push(now.map_or_else(Vec::new, |row| names(&row.meta)));
-                }
-                for ((one, key, stored), before) in encoded.iter().zip(&before) {
-                    put(transaction, key, stored)?;
-                    if one.base.is_none() {
-                        index(transaction, &by_system(&tenant, &one.row.system, one.row.created_ms, one.object))?;
-                    }
-                    rename(transaction, &tenant, &one.row.system, one.object, before, &names(&one.row.meta))?;
-                }
-                Ok(())
-            })
-            .await
     }
 
     /// Walks a system's objects, newest first, until `each` says stop (`false`).
@@ -263,56 +168,16 @@ impl Shelf {
     }
 }
 
-fn decode(rows: &Rows<'_>, key: &[u8], stored: &[u8]) -> Result<Row, Error> {
+pub(super) fn decode(rows: &Rows<'_>, key: &[u8], stored: &[u8]) -> Result<Row, Error> {
     let (revision, content) = rows.read(Table::Objects, key, stored)?;
     Row::decode(revision, content)
 }
 
-fn get(transaction: &WriteTransaction, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-    let table = transaction.open_table(OBJECTS).map_err(failed("read"))?;
-    let found = table.get(key).map_err(failed("read"))?;
-    Ok(found.map(|row| row.value().to_vec()))
-}
-
-fn put(transaction: &WriteTransaction, key: &[u8], stored: &[u8]) -> Result<(), Error> {
-    let mut table = transaction.open_table(OBJECTS).map_err(failed("write"))?;
-    table.insert(key, stored).map_err(failed("write"))?;
-    Ok(())
-}
-
-fn index(transaction: &WriteTransaction, key: &[u8]) -> Result<(), Error> {
-    let mut table = transaction.open_table(BY_SYSTEM).map_err(failed("write"))?;
-    table.insert(key, ()).map_err(failed("write"))?;
-    Ok(())
-}
-
-fn rename(
-    transaction: &WriteTransaction,
-    tenant: &TenantId,
-    system: &System,
-    object: ObjectId,
-    before: &[String],
-    now: &[String],
-) -> Result<(), Error> {
-    if before == now {
-        return Ok(());
-    }
-    let mut table = transaction.open_table(BY_NAME).map_err(failed("write"))?;
-    let key = |name: &String| [name_prefix(tenant, system, name).as_slice(), object.as_bytes()].concat();
-    for name in before {
-        table.remove(key(name).as_slice()).map_err(failed("write"))?;
-    }
-    for name in now {
-        table.insert(key(name).as_slice(), ()).map_err(failed("write"))?;
-    }
-    Ok(())
-}
-
-fn names(meta: &ObjectMeta) -> Vec<String> {
+pub(super) fn names(meta: &ObjectMeta) -> Vec<String> {
     meta.names.iter().map(|name| name.value.clone()).collect()
 }
 
-fn place(tenant: &TenantId, object: ObjectId) -> Vec<u8> {
+pub(super) fn place(tenant: &TenantId, object: ObjectId) -> Vec<u8> {
     [tenant.0.as_bytes().as_slice(), object.as_bytes()].concat()
 }
 
@@ -320,11 +185,11 @@ fn system_prefix(tenant: &TenantId, system: &System) -> Vec<u8> {
     [tenant.0.as_bytes().as_slice(), &short_digest(&[system.as_str().as_bytes()])].concat()
 }
 
-fn by_system(tenant: &TenantId, system: &System, created_ms: u64, object: ObjectId) -> Vec<u8> {
+pub(super) fn by_system(tenant: &TenantId, system: &System, created_ms: u64, object: ObjectId) -> Vec<u8> {
     [system_prefix(tenant, system).as_slice(), &created_ms.to_be_bytes(), object.as_bytes()].concat()
 }
 
-fn name_prefix(tenant: &TenantId, system: &System, name: &str) -> Vec<u8> {
+pub(super) fn name_prefix(tenant: &TenantId, system: &System, name: &str) -> Vec<u8> {
     [tenant.0.as_bytes().as_slice(), &short_digest(&[system.as_str().as_bytes(), b"\0", name.as_bytes()])].concat()
 }
 

@@ -16,6 +16,8 @@ pub(super) trait Slots {
     /// Gives the instance of this index another value.
     fn replace(&mut self, index: usize, value: &AttributeValue) -> Outcome<()>;
     fn remove(&mut self, index: usize);
+    /// Whether an instance has this value.
+    fn has(&self, value: &AttributeValue) -> Outcome<bool>;
 }
 
 /// An attribute of which an object has at most one.
@@ -103,6 +105,10 @@ impl<T: PartialEq> Slots for List<'_, T> {
 
     fn remove(&mut self, index: usize) {
         self.values.remove(index);
+    }
+
+    fn has(&self, value: &AttributeValue) -> Outcome<bool> {
+        Ok((self.read)(value)?.is_some_and(|value| self.values.contains(&value)))
     }
 }
 

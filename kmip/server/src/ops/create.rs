@@ -3,7 +3,7 @@
 //! Triple DES keys are made since the foundry profile asks for them; nothing is encrypted with them here (NIST SP 800-131A forbids it).
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use custody::Error;
+use custody::{Error, object::ObjectMeta};
 use kmip::{
     ops::{Answer, create},
     tables::{CryptographicAlgorithm, KeyFormatType, ObjectType},
@@ -21,17 +21,25 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: crea
         return Err(invalid_field(format!("Create makes a Symmetric Key, not a {}", request.object_type)));
     }
     let mut meta = attributes::meta_of(request.object_type, &request.template_attribute, turn.now_s)?;
-    let bytes = key_bytes(&meta)?;
+    let (bytes, draw) = drawn(&meta)?;
     meta.key_format = Some(KeyFormatType::Raw.code());
     meta.dates.original_creation = Some(turn.now_s);
     generator::check(meta.rng)?;
     meta.rng = Some(generator::OURS);
-    let triple_des = meta.algorithm == Some(CryptographicAlgorithm::TripleDes.code());
-    let id = turn.store(meta, bytes, if triple_des { draw_triple_des } else { draw }).await?;
+    let id = turn.store(meta, bytes, draw).await?;
     let unique_identifier = &turn.made(id);
     let object_type = request.object_type;
     turn.success(&Answer::Create(create::Answer { object_type, unique_identifier, template_attribute: None }));
     Ok(())
+}
+
+/// How a key is drawn in place.
+pub(super) type Draw = fn(&mut [u8]) -> Result<(), Error>;
+
+/// How many bytes a key with these attributes has, and how they are drawn.
+pub(super) fn drawn(meta: &ObjectMeta) -> Outcome<(usize, Draw)> {
+    let triple_des = meta.algorithm == Some(CryptographicAlgorithm::TripleDes.code());
+    Ok((key_bytes(meta)?, if triple_des { draw_triple_des } else { draw }))
 }
 
 /// Bits of a Triple DES key without its parity bits, as KMIP counts them, and its bytes with them.
@@ -40,14 +48,14 @@ const TRIPLE_DES: (u32, usize) = (168, 24);
 const HMAC_BITS: std::ops::RangeInclusive<u32> = 112..=1024;
 
 /// §11.2: incorrect attribute values are an Invalid Field.
-fn key_bytes(meta: &custody::object::ObjectMeta) -> Outcome<usize> {
+fn key_bytes(meta: &ObjectMeta) -> Outcome<usize> {
     use CryptographicAlgorithm as A;
     let algorithm =
-        meta.algorithm.ok_or_else(|| invalid_field("Create needs the attribute Cryptographic Algorithm"))?;
+        meta.algorithm.ok_or_else(|| invalid_field("a new key needs the attribute Cryptographic Algorithm"))?;
     if meta.usage_mask == 0 {
-        return Err(invalid_field("Create needs a Cryptographic Usage Mask that allows something"));
+        return Err(invalid_field("a new key needs a Cryptographic Usage Mask that allows something"));
     }
-    let bits = meta.length_bits.ok_or_else(|| invalid_field("Create needs the attribute Cryptographic Length"))?;
+    let bits = meta.length_bits.ok_or_else(|| invalid_field("a new key needs the attribute Cryptographic Length"))?;
     let whole = |bits: u32| usize::try_from(bits / 8).unwrap_or(usize::MAX);
     match (A::from_code(algorithm), bits) {
         (Some(A::Aes), 128 | 192 | 256) => Ok(whole(bits)),
@@ -84,7 +92,7 @@ fn draw_triple_des(key: &mut [u8]) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use custody::object::{ObjectMeta, State};
+    use custody::object::State;
     use kmip::ResultReason;
 
     use super::*;

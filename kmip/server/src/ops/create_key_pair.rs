@@ -5,7 +5,6 @@ use custody::{
     asymmetric::Pair,
     ec::{self, Curve},
     keyring::New,
-    names::ObjectId,
     object::{Link, ObjectMeta},
     rsa,
 };
@@ -19,6 +18,7 @@ use policy::Permitted;
 use super::{
     Turn,
     halves::{self, Family},
+    store::new_id,
 };
 use crate::{
     attributes::{self, generator},
@@ -33,13 +33,12 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: crea
     let wanted = Wanted::of(&private, &public)?;
     wanted.describe([&mut private, &mut public])?;
     let pair = made(turn, wanted).await?;
-    let drawn = || ObjectId::random().map_err(|error| refusal::of_custody(&error));
-    let (private_id, public_id) = (drawn()?, drawn()?);
+    let (private_id, public_id) = (new_id()?, new_id()?);
     private.links.push(Link { kind: LinkType::PublicKeyLink.code(), to: public_id.to_string() });
     public.links.push(Link { kind: LinkType::PrivateKeyLink.code(), to: private_id.to_string() });
-    turn.store_pair([
-        New { object: private_id, meta: private, bytes: &pair.private },
-        New { object: public_id, meta: public, bytes: &pair.public },
+    turn.store_all(vec![
+        New { object: private_id, meta: private, secret: turn.hold_copy(&pair.private)? },
+        New { object: public_id, meta: public, secret: turn.hold_copy(&pair.public)? },
     ])
     .await?;
     // §4.2: the ID Placeholder is the private key's.
@@ -53,13 +52,8 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: crea
     Ok(())
 }
 
-/// What one key of the pair is: its own attributes go before the common ones (§4.2).
-fn half(
-    object_type: ObjectType,
-    common: Option<&TemplateAttribute>,
-    own: Option<TemplateAttribute>,
-    now_s: i64,
-) -> Outcome<ObjectMeta> {
+/// A key's own attributes go before the common ones (§4.2).
+pub(super) fn merged(common: Option<&TemplateAttribute>, own: Option<TemplateAttribute>) -> TemplateAttribute {
     let mut template = own.unwrap_or_default();
     if let Some(common) = common {
         let own = template.attributes.len();
@@ -70,6 +64,17 @@ fn half(
             }
         }
     }
+    template
+}
+
+/// What one key of the pair is.
+fn half(
+    object_type: ObjectType,
+    common: Option<&TemplateAttribute>,
+    own: Option<TemplateAttribute>,
+    now_s: i64,
+) -> Outcome<ObjectMeta> {
+    let template = merged(common, own);
     let mut meta = attributes::meta_of(object_type, &template, now_s)?;
     if meta.usage_mask == 0 {
         return Err(invalid_field(format!("the {object_type} needs a Cryptographic Usage Mask that allows something")));
@@ -82,7 +87,7 @@ fn half(
 
 /// Which pair is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     /// Bits of the modulus.
     Rsa(u32),
     Ec(Curve),
@@ -90,7 +95,7 @@ enum Wanted {
 
 impl Wanted {
     /// Table 168: algorithm, length and domain parameters are the same for both halves.
-    fn of(private: &ObjectMeta, public: &ObjectMeta) -> Outcome<Self> {
+    pub(super) fn of(private: &ObjectMeta, public: &ObjectMeta) -> Outcome<Self> {
         let named = |half: &ObjectMeta| (half.algorithm, half.length_bits, half.domain);
         if named(private) != named(public) {
             return Err(invalid_field(
@@ -112,7 +117,7 @@ impl Wanted {
     }
 
     /// What both halves are, and in which format they are stored.
-    fn describe(self, [private, public]: [&mut ObjectMeta; 2]) -> Outcome<()> {
+    pub(super) fn describe(self, [private, public]: [&mut ObjectMeta; 2]) -> Outcome<()> {
         let formats = match self {
             Self::Rsa(_) => [KeyFormatType::Pkcs1, KeyFormatType::Pkcs1],
             Self::Ec(_) => [KeyFormatType::EcPrivateKey, KeyFormatType::X509],
@@ -141,7 +146,7 @@ fn curve(half: &ObjectMeta) -> Outcome<Curve> {
 }
 
 /// One RSA pair at a time: making them takes a processor for up to seconds. A curve's takes less than the way there.
-async fn made(turn: &Turn<'_, '_>, wanted: Wanted) -> Outcome<Pair> {
+pub(super) async fn made(turn: &Turn<'_, '_>, wanted: Wanted) -> Outcome<Pair> {
     let bits = match wanted {
         Wanted::Ec(curve) => return ec::generate(curve).map_err(|error| refusal::of_custody(&error)),
         Wanted::Rsa(bits) => bits,

@@ -29,6 +29,8 @@ mod obtain_lease;
 mod permission;
 mod poll;
 pub(crate) mod query;
+mod re_key;
+mod re_key_key_pair;
 mod recover;
 mod register;
 mod revoke;
@@ -231,6 +233,14 @@ pub(crate) async fn perform(turn: &mut Turn<'_, '_>, item: &RequestItem<'_>, epo
         Request::CreateKeyPair(request) => {
             let permitted = turn.system(Operation::CreateKeyPair)?;
             create_key_pair::perform(turn, permitted, request).await?;
+        }
+        Request::ReKey(request) => {
+            let object = turn.object(Operation::ReKey, request.unique_identifier)?;
+            re_key::perform(turn, &object, request).await?;
+        }
+        Request::ReKeyKeyPair(request) => {
+            let object = turn.object(Operation::ReKeyKeyPair, request.private_key_unique_identifier)?;
+            re_key_key_pair::perform(turn, &object, request).await?;
         }
         Request::Register(request) => {
             let permitted = turn.system(Operation::Register)?;

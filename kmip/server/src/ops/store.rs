@@ -5,6 +5,7 @@ use custody::{
     keyring::{Filter, New},
     names::ObjectId,
     object::{Name, ObjectMeta, State, UsageLimits},
+    vault::Secret,
 };
 use kmip::{
     Attribute, AttributeValue, ProtocolVersion, ResultReason, Tag,
@@ -62,7 +63,7 @@ impl Turn<'_, '_> {
         if self.later.is_open() && keyring.is_cold(tenant, system) {
             self.put_off()?;
         }
-        let _naming = self.reserve(&[&meta]).await?;
+        let _naming = self.reserve(&[(&meta, None)]).await?;
         let made = keyring.create_object(tenant, system, meta, key_bytes, fill).await;
         made.map_err(|error| refusal::of_custody(&error))
     }
@@ -73,14 +74,41 @@ impl Turn<'_, '_> {
         found.map(|found| found.meta).map_err(|error| refusal::of_custody(&error))
     }
 
-    /// Stores both halves of a key pair, or neither, as [`Turn::store`] does one object.
-    pub(super) async fn store_pair(&self, mut pair: [New<'_>; 2]) -> Outcome<()> {
-        for half in &mut pair {
-            half.meta.state = lifecycle::state_at(&half.meta, self.now_s);
+    /// Stores new objects together, or none, as [`Turn::store`] does one.
+    pub(super) async fn store_all(&self, new: Vec<New>) -> Outcome<()> {
+        let named: Vec<_> = new.iter().map(|one| (&one.meta, None)).collect();
+        let _naming = self.reserve(&named).await?;
+        self.store_beside(vec![], new, |_, _| Ok(())).await
+    }
+
+    /// Stores new objects, whose names are reserved, and changes old ones, all of it or nothing, durable when this returns. `change`
+    /// sees the attributes of both and may amend them; if it refuses, nothing is stored.
+    pub(super) async fn store_beside(
+        &self,
+        old: Vec<ObjectId>,
+        mut new: Vec<New>,
+        change: impl FnOnce(&mut [ObjectMeta], &mut [ObjectMeta]) -> Outcome<()> + Send + 'static,
+    ) -> Outcome<()> {
+        for one in &mut new {
+            one.meta.state = lifecycle::state_at(&one.meta, self.now_s);
+            one.meta.lease_time_s = Some(LEASE_TIME_S);
         }
-        let _naming = self.reserve(&pair.each_ref().map(|half| &half.meta)).await?;
-        let stored = self.keyring.create_pair(self.caller.tenant(), self.caller.system(), pair).await;
-        stored.map_err(|error| refusal::of_custody(&error))
+        let (keyring, tenant, system) = (self.keyring, self.caller.tenant(), self.caller.system());
+        let change = |old: &mut [ObjectMeta], new: &mut [ObjectMeta]| change(old, new).map_err(Unchanged::Refused);
+        keyring.create_beside::<_, Unchanged>(tenant, system, old, new, change).await.map_err(Failure::from)
+    }
+
+    /// Bytes for a new object, in locked memory, where `fill` writes them.
+    pub(super) fn hold(&self, bytes: usize, fill: impl FnOnce(&mut [u8]) -> Result<(), Error>) -> Outcome<Secret> {
+        self.keyring.hold(bytes, fill).map_err(|error| refusal::of_custody(&error))
+    }
+
+    /// [`Turn::hold`] of bytes that are there already.
+    pub(super) fn hold_copy(&self, bytes: &[u8]) -> Outcome<Secret> {
+        self.hold(bytes.len(), |slot| {
+            slot.copy_from_slice(bytes);
+            Ok(())
+        })
     }
 
     /// Held while a name is looked up and taken; the whole batch holds it if it is undone as a whole.
@@ -95,15 +123,20 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// Refuses names that are taken; the others are free until the guard is dropped.
-    async fn reserve(&self, metas: &[&ObjectMeta]) -> Outcome<Option<OwnedMutexGuard<()>>> {
-        let names: Vec<&Name> = metas.iter().flat_map(|meta| meta.names.iter()).collect();
+    /// Refuses names that are taken; the others are free until the guard is dropped. An object is named with the one whose names it
+    /// takes over.
+    pub(super) async fn reserve(
+        &self,
+        named: &[(&ObjectMeta, Option<ObjectId>)],
+    ) -> Outcome<Option<OwnedMutexGuard<()>>> {
+        let names: Vec<(&Name, Option<ObjectId>)> =
+            named.iter().flat_map(|(meta, from)| meta.names.iter().map(move |name| (name, *from))).collect();
         if names.is_empty() {
             return Ok(None);
         }
         let guard = self.naming().await;
-        for (at, name) in names.iter().enumerate() {
-            if names.iter().take(at).any(|other| other == name) || self.is_taken(name, None)? {
+        for (at, (name, from)) in names.iter().enumerate() {
+            if names.iter().take(at).any(|(other, _)| other == name) || self.is_taken(name, *from)? {
                 return Err(invalid_field(NAME_TAKEN));
             }
         }
@@ -211,6 +244,11 @@ impl Turn<'_, '_> {
         };
         changed.map_err(Failure::from)
     }
+}
+
+/// The id of a new object.
+pub(super) fn new_id() -> Outcome<ObjectId> {
+    ObjectId::random().map_err(|error| refusal::of_custody(&error))
 }
 
 /// The name that a value of the attribute Name gives.

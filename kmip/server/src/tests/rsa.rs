@@ -40,7 +40,7 @@ fn pair_of(common: TemplateAttribute, private: UsageMask, public: UsageMask) -> 
 }
 
 /// The ids of a new active pair that does everything.
-async fn pair(rig: &Rig) -> (String, String) {
+pub(super) async fn pair(rig: &Rig) -> (String, String) {
     let private = UsageMask::SIGN.with(UsageMask::DECRYPT);
     let public = UsageMask::VERIFY.with(UsageMask::ENCRYPT);
     let got = rig.does(&pair_of(common(2048), private, public)).await.unwrap();
@@ -110,6 +110,13 @@ async fn is_valid(rig: &Rig, request: &Request<'_>) -> bool {
         Answer::SignatureVerify(answer) => answer.validity_indicator == ValidityIndicator::Valid,
         _ => panic!("another answer"),
     }
+}
+
+/// The halves belong to each other.
+pub(super) async fn signs_for(rig: &Rig, private: &str, public: &str) {
+    let named = parameters(PaddingMethod::Pss, HashingAlgorithm::Sha256);
+    let signature = bytes(rig, &sign(private, named.clone(), b"text")).await;
+    assert!(is_valid(rig, &verify(public, named, b"text", &signature)).await);
 }
 
 fn brought(private: bool, format: KeyFormatType, der: Vec<u8>, uses: UsageMask) -> Request<'static> {

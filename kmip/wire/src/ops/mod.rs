@@ -29,6 +29,8 @@ pub mod modify_attribute;
 pub mod obtain_lease;
 pub mod poll;
 pub mod query;
+pub mod re_key;
+pub mod re_key_key_pair;
 pub mod recover;
 pub mod register;
 pub mod revoke;
@@ -97,6 +99,8 @@ operations! {
     Query query::Request, query::Answer<'a>;
     Create create::Request, create::Answer<'a>;
     CreateKeyPair create_key_pair::Request, create_key_pair::Answer<'a>;
+    ReKey re_key::Request<'a>, re_key::Answer<'a>;
+    ReKeyKeyPair re_key_key_pair::Request<'a>, re_key_key_pair::Answer<'a>;
     Register Box<register::Request<'a>>, register::Answer<'a>;
     Get get::Request<'a>, Box<get::Answer<'a>>;
     Export export::Request<'a>, Box<export::Answer<'a>>;
