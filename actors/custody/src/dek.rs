@@ -47,7 +47,7 @@ pub enum Hmac {
 }
 
 impl Hmac {
-    fn key(self, bytes: &[u8]) -> hmac::Key {
+    pub(crate) fn key(self, bytes: &[u8]) -> hmac::Key {
         let algorithm = match self {
             Self::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
             Self::Sha224 => hmac::HMAC_SHA224,

@@ -14,6 +14,7 @@ pub mod ec;
 pub mod error;
 mod guards;
 pub mod high_water;
+pub mod kdf;
 pub mod keeper;
 pub mod key_cache;
 pub mod key_table;

@@ -351,7 +351,7 @@ fn unrecorded() -> Failure {
 fn purpose(operation: Operation) -> Purpose {
     match operation {
         Operation::Create | Operation::CreateKeyPair | Operation::Register | Operation::Activate => Purpose::Protect,
-        Operation::ReKey | Operation::ReKeyKeyPair => Purpose::Protect,
+        Operation::ReKey | Operation::ReKeyKeyPair | Operation::DeriveKey => Purpose::Protect,
         Operation::Encrypt | Operation::Sign | Operation::Mac => Purpose::Protect,
         // What is allocated is protected elsewhere.
         Operation::GetUsageAllocation => Purpose::Protect,
@@ -370,6 +370,7 @@ fn changes(operation: Operation) -> bool {
             | O::CreateKeyPair
             | O::ReKey
             | O::ReKeyKeyPair
+            | O::DeriveKey
             | O::Register
             | O::AddAttribute
             | O::ModifyAttribute

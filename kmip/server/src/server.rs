@@ -43,6 +43,8 @@ pub struct Server {
     connections: Arc<Connections>,
     meters: ArcSwap<HashMap<TenantId, Arc<Meters>>>,
     naming: Naming,
+    /// One long derivation of a system at a time.
+    deriving: Naming,
     streams: Streams,
     pendings: Pendings,
     pairs: Mutex<()>,
@@ -52,9 +54,10 @@ pub struct Server {
 impl Server {
     pub fn new(parts: Parts) -> Self {
         let connections = Arc::new(Connections::new(parts.limits.connections_per_tenant));
-        let (meters, naming, streams) = (ArcSwap::default(), Naming::default(), Streams::default());
+        let (naming, deriving) = (Naming::default(), Naming::default());
+        let (meters, streams) = (ArcSwap::default(), Streams::default());
         let (pendings, pairs, https) = (Pendings::default(), Mutex::default(), AtomicBool::default());
-        Self { parts, connections, meters, naming, streams, pendings, pairs, https }
+        Self { parts, connections, meters, naming, deriving, streams, pendings, pairs, https }
     }
 
     /// Puts a tenant's caller rules in force and closes its connections: each comes back under the new rules or not at all.
@@ -147,6 +150,11 @@ impl Server {
     /// Held while a key pair is made.
     pub(crate) async fn making_pairs(&self) -> MutexGuard<'_, ()> {
         self.pairs.lock().await
+    }
+
+    /// Held while a derivation of many steps goes on.
+    pub(crate) async fn deriving(&self, tenant: &TenantId, system: &System) -> OwnedMutexGuard<()> {
+        self.deriving.lock(tenant, system).await
     }
 
     /// Held while a name is looked up and taken.

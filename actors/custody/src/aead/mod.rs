@@ -17,6 +17,7 @@ pub use gcm::{SHORT_TAG_BYTES_MIN, gcm_open, gcm_seal};
 pub use key_wrap::KeyWrap;
 pub use nonce::Nonces;
 pub use portable::Portable;
+pub(crate) use portable::with as wiped;
 
 use crate::error::Error;
 

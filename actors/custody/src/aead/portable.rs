@@ -21,7 +21,8 @@ pub struct Portable;
 
 type Aes192Gcm = AesGcm<Aes192, U12>;
 
-fn with<T>(work: impl FnOnce() -> T) -> T {
+/// Does the work and wipes the stack that it used.
+pub(crate) fn with<T>(work: impl FnOnce() -> T) -> T {
     let done = deeper(work);
     wipe_stack();
     done

@@ -98,6 +98,15 @@ impl Secret {
         self.bytes
     }
 
+    /// Another secret in the same slab, as [`Slab::fill`] makes it.
+    pub(crate) fn beside<E: From<Error>>(
+        &self,
+        bytes: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Secret, E> {
+        self.slab.fill(bytes, fill)
+    }
+
     /// The bytes. The token says why this place must see them.
     pub fn expose(&self, _token: Expose) -> &[u8] {
         // SAFETY: these slots are ours alone, and whoever writes them holds `&mut self`.

@@ -91,7 +91,7 @@ pub(super) fn hmac(meta: &ObjectMeta, asked: Option<&CryptographicParameters>) -
     }
 }
 
-fn of_algorithm(algorithm: CryptographicAlgorithm) -> Option<Hmac> {
+pub(super) fn of_algorithm(algorithm: CryptographicAlgorithm) -> Option<Hmac> {
     Some(match algorithm {
         CryptographicAlgorithm::HmacSha1 => Hmac::Sha1,
         CryptographicAlgorithm::HmacSha224 => Hmac::Sha224,
@@ -102,7 +102,7 @@ fn of_algorithm(algorithm: CryptographicAlgorithm) -> Option<Hmac> {
     })
 }
 
-fn of_hash(hash: HashingAlgorithm) -> Option<Hmac> {
+pub(super) fn of_hash(hash: HashingAlgorithm) -> Option<Hmac> {
     Some(match hash {
         HashingAlgorithm::Sha1 => Hmac::Sha1,
         HashingAlgorithm::Sha224 => Hmac::Sha224,

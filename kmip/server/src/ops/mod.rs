@@ -10,6 +10,8 @@ mod create;
 mod create_key_pair;
 mod decrypt;
 mod delete_attribute;
+mod derivation;
+mod derive_key;
 mod destroy;
 mod discover_versions;
 mod ec;
@@ -177,9 +179,7 @@ impl Turn<'_, '_> {
     ) -> Outcome<Used<F, T>> {
         self.with_key(object, purpose, |borrow| {
             let meta = borrow.meta().ok_or_else(refusal::not_found)?;
-            if meta.wrapping.is_some() {
-                return Err(refusal::denied("the key is stored as it came, wrapped; only an unwrapped key is used"));
-            }
+            unwrapped(meta)?;
             match purpose {
                 Purpose::Protect => lifecycle::may_protect(meta, uses, self.now_s)?,
                 Purpose::Process => lifecycle::may_process(meta, uses, self.now_s)?,
@@ -213,6 +213,14 @@ impl Turn<'_, '_> {
     }
 }
 
+/// Refuses a key whose bytes are not its own.
+fn unwrapped(meta: &ObjectMeta) -> Outcome<()> {
+    match meta.wrapping {
+        None => Ok(()),
+        Some(_) => Err(refusal::denied("the key is stored as it came, wrapped; only an unwrapped key is used")),
+    }
+}
+
 /// Asks permission and performs the operation.
 #[expect(clippy::too_many_lines, reason = "a table with one arm an operation")]
 pub(crate) async fn perform(turn: &mut Turn<'_, '_>, item: &RequestItem<'_>, epoch: Epoch) -> Outcome<Done> {
@@ -242,6 +250,7 @@ pub(crate) async fn perform(turn: &mut Turn<'_, '_>, item: &RequestItem<'_>, epo
             let object = turn.object(Operation::ReKeyKeyPair, request.private_key_unique_identifier)?;
             re_key_key_pair::perform(turn, &object, request).await?;
         }
+        Request::DeriveKey(request) => derive_key::perform(turn, request).await?,
         Request::Register(request) => {
             let permitted = turn.system(Operation::Register)?;
             register::perform(turn, permitted, *request).await?;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn archive(id: &str) -> Request<'_> {
+pub(super) fn archive(id: &str) -> Request<'_> {
     Request::Archive(ops::archive::Request { unique_identifier: Some(id) })
 }
 

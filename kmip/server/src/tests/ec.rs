@@ -25,7 +25,10 @@ fn domain(curve: RecommendedCurve) -> (StandardAttribute, AttributeValue) {
     (StandardAttribute::CryptographicDomainParameters, AttributeValue::CryptographicDomainParameters(domain))
 }
 
-fn pair_of(algorithm: CryptographicAlgorithm, more: &[(StandardAttribute, AttributeValue)]) -> Request<'static> {
+pub(super) fn pair_of(
+    algorithm: CryptographicAlgorithm,
+    more: &[(StandardAttribute, AttributeValue)],
+) -> Request<'static> {
     let mut common = vec![
         (StandardAttribute::CryptographicAlgorithm, AttributeValue::Enumeration(algorithm.code())),
         (StandardAttribute::ActivationDate, PAST),
@@ -38,7 +41,7 @@ fn pair_of(algorithm: CryptographicAlgorithm, more: &[(StandardAttribute, Attrib
     })
 }
 
-async fn pair(rig: &Rig, request: &Request<'_>) -> [String; 2] {
+pub(super) async fn pair(rig: &Rig, request: &Request<'_>) -> [String; 2] {
     let got = rig.does(request).await.unwrap();
     let Answer::CreateKeyPair(answer) = got.answer() else { panic!("another answer") };
     [answer.private_key_unique_identifier, answer.public_key_unique_identifier].map(str::to_owned)
@@ -51,7 +54,13 @@ async fn value(rig: &Rig, id: &str, name: &'static str) -> Option<AttributeValue
     answer.attributes.pop().map(|attribute| attribute.value)
 }
 
-async fn sign(rig: &Rig, id: &str, hash: HashingAlgorithm, data: Option<&[u8]>, digested: Option<&[u8]>) -> Vec<u8> {
+pub(super) async fn sign(
+    rig: &Rig,
+    id: &str,
+    hash: HashingAlgorithm,
+    data: Option<&[u8]>,
+    digested: Option<&[u8]>,
+) -> Vec<u8> {
     let request = Request::Sign(ops::sign::Request {
         unique_identifier: Some(id),
         cryptographic_parameters: Some(named(hash)),
@@ -66,7 +75,7 @@ async fn sign(rig: &Rig, id: &str, hash: HashingAlgorithm, data: Option<&[u8]>, 
     answer.signature_data.unwrap().to_vec()
 }
 
-async fn is_valid(rig: &Rig, id: &str, hash: HashingAlgorithm, data: &[u8], signature: &[u8]) -> bool {
+pub(super) async fn is_valid(rig: &Rig, id: &str, hash: HashingAlgorithm, data: &[u8], signature: &[u8]) -> bool {
     let request = Request::SignatureVerify(ops::signature_verify::Request {
         unique_identifier: Some(id),
         cryptographic_parameters: Some(named(hash)),

@@ -5,11 +5,14 @@ use kmip::{
     AttributeValue, ResultReason, TemplateAttribute,
     message::RequestHeader,
     ops::{self, Answer, Request},
-    tables::{BatchErrorContinuation, LinkType, RevocationReasonCode, StandardAttribute, UsageMask},
+    tables::{
+        BatchErrorContinuation, CryptographicAlgorithm, HashingAlgorithm, LinkType, RevocationReasonCode,
+        StandardAttribute, UsageMask,
+    },
     ttlv::Interval,
 };
 
-use super::{active_key, create_with, destroy, encrypt, gcm, get, revoke, rsa, template};
+use super::{active_key, archive::archive, create_with, destroy, ec, encrypt, gcm, get, revoke, rsa, template, wrap};
 use crate::rig::{Got, Rig, START_S};
 
 fn re_key(id: &str) -> Request<'_> {
@@ -111,6 +114,26 @@ async fn a_key_is_replaced_once_as_long_as_its_replacement_lives() {
 }
 
 #[tokio::test]
+async fn what_is_archived_is_not_replaced_and_lives() {
+    let rig = Rig::new().await;
+    let old = active_key(&rig).await;
+    let new = new_id(&rig.does(&re_key(&old)).await.unwrap());
+    rig.does(&archive(&new)).await.unwrap();
+    assert_eq!(rig.reason(&re_key(&new)).await, Some(ResultReason::ObjectArchived));
+    assert_eq!(rig.reason(&re_key(&old)).await, Some(ResultReason::PermissionDenied), "its replacement lives");
+}
+
+#[tokio::test]
+async fn a_key_that_came_wrapped_is_replaced_by_one_that_is_not() {
+    let rig = Rig::new().await;
+    let old = wrap::stored_wrapped(&rig, UsageMask::ENCRYPT).await;
+    let new = new_id(&rig.does(&re_key(&old)).await.unwrap());
+    assert_eq!(meta(&rig, &new).wrapping, None);
+    assert_eq!(key_of(&rig, &new).await.len(), 32);
+    assert_eq!(rig.reason(&encrypt(&new, gcm(), b"x")).await, None);
+}
+
+#[tokio::test]
 async fn of_two_at_once_one_replaces_the_key() {
     let rig = Rig::new().await;
     let old = active_key(&rig).await;
@@ -181,6 +204,22 @@ async fn a_pair_is_replaced_whole() {
         template(&[(StandardAttribute::CryptographicUsageMask, AttributeValue::Integer(UsageMask::SIGN.0))]);
     let (newest, _) = new_ids(&rig.does(&re_key_pair(&new_private, Some(other_use))).await.unwrap());
     assert_eq!(meta(&rig, &newest).usage_mask, 1);
+}
+
+#[tokio::test]
+async fn a_pair_of_a_curve_is_replaced_by_one_of_the_same() {
+    let rig = Rig::new().await;
+    let length = (StandardAttribute::CryptographicLength, AttributeValue::Integer(384));
+    let [private, public] = ec::pair(&rig, &ec::pair_of(CryptographicAlgorithm::Ec, &[length])).await;
+    let (new_private, new_public) = new_ids(&rig.does(&re_key_pair(&private, None)).await.unwrap());
+    for (old, new) in [(&private, &new_private), (&public, &new_public)] {
+        let (old, new) = (meta(&rig, old), meta(&rig, new));
+        assert_eq!((new.length_bits, new.domain, new.key_format), (Some(384), old.domain, old.key_format));
+        assert_ne!(new.digest, old.digest);
+    }
+    let signature = ec::sign(&rig, &new_private, HashingAlgorithm::Sha384, Some(b"text"), None).await;
+    assert!(ec::is_valid(&rig, &new_public, HashingAlgorithm::Sha384, b"text", &signature).await);
+    assert!(!ec::is_valid(&rig, &public, HashingAlgorithm::Sha384, b"text", &signature).await);
 }
 
 #[tokio::test]

@@ -348,27 +348,34 @@ async fn what_a_key_wraps_counts_and_policy_is_asked_about_it() {
     );
 }
 
+/// A key of 256 bits that another server has wrapped.
+fn wrapped() -> KeyBlock {
+    let data = kmip::KeyWrappingData {
+        wrapping_method: WrappingMethod::Encrypt,
+        encryption_key_information: named("elsewhere", None),
+        mac_signature_key_information: None,
+        mac_signature: None,
+        iv_counter_nonce: Some(vec![5; 16]),
+        encoding_option: None,
+    };
+    let mut block = block(KeyFormatType::Raw, vec![7; 40], Some(CryptographicAlgorithm::Aes));
+    block.cryptographic_length = Some(256);
+    block.key_wrapping_data = Some(Box::new(data));
+    block
+}
+
+/// A key that came wrapped and is stored so.
+pub(super) async fn stored_wrapped(rig: &Rig, uses: UsageMask) -> String {
+    rig.does(&symmetric(wrapped(), attributes(uses, &[], &[]))).await.unwrap().id()
+}
+
 #[tokio::test]
 async fn a_key_that_came_wrapped_stays_so_and_is_used_for_nothing() {
     let rig = Rig::new().await;
-    let wrapped = |id: &str| {
-        let data = kmip::KeyWrappingData {
-            wrapping_method: WrappingMethod::Encrypt,
-            encryption_key_information: named(id, None),
-            mac_signature_key_information: None,
-            mac_signature: None,
-            iv_counter_nonce: Some(vec![5; 16]),
-            encoding_option: None,
-        };
-        let mut block = block(KeyFormatType::Raw, vec![7; 40], Some(CryptographicAlgorithm::Aes));
-        block.cryptographic_length = Some(256);
-        block.key_wrapping_data = Some(Box::new(data));
-        block
-    };
     let uses = UsageMask::ENCRYPT;
-    let id = rig.does(&symmetric(wrapped("elsewhere"), attributes(uses, &[], &[]))).await.unwrap().id();
+    let id = stored_wrapped(&rig, uses).await;
     let block = got(&rig, &get(&id)).await.unwrap();
-    assert_eq!(block.key_wrapping_data, wrapped("elsewhere").key_wrapping_data);
+    assert_eq!(block.key_wrapping_data, wrapped().key_wrapping_data);
     assert_eq!((block.key_format_type, block.material.expose()), (KeyFormatType::Raw, &[7; 40][..]));
     assert_eq!(rig.reason(&opened(&id)).await, Some(ResultReason::ItemNotFound));
     assert_eq!(rig.reason(&encrypt(&id, gcm(), b"text")).await, Some(ResultReason::PermissionDenied));
@@ -381,10 +388,10 @@ async fn a_key_that_came_wrapped_stays_so_and_is_used_for_nothing() {
         ..ops::get::Request::of(&id)
     };
     assert_eq!(rig.reason(&Request::Get(other)).await, Some(ResultReason::KeyFormatTypeNotSupported));
-    let nameless = KeyBlock { cryptographic_length: None, ..wrapped("elsewhere") };
+    let nameless = KeyBlock { cryptographic_length: None, ..wrapped() };
     assert_eq!(rig.reason(&symmetric(nameless, attributes(uses, &[], &[]))).await, Some(ResultReason::InvalidField));
     let object = ManagedObject::PublicKey(PublicKey {
-        key_block: KeyBlock { key_format_type: KeyFormatType::X509, ..wrapped("elsewhere") },
+        key_block: KeyBlock { key_format_type: KeyFormatType::X509, ..wrapped() },
     });
     let public = Request::Register(ops::register::Request::of(object, attributes(UsageMask::VERIFY, &[], &[])));
     let id = rig.does(&public).await.unwrap().id();

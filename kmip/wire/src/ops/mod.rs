@@ -13,6 +13,7 @@ pub mod create;
 pub mod create_key_pair;
 pub mod decrypt;
 pub mod delete_attribute;
+pub mod derive_key;
 pub mod destroy;
 pub mod discover_versions;
 pub mod encrypt;
@@ -101,6 +102,7 @@ operations! {
     CreateKeyPair create_key_pair::Request, create_key_pair::Answer<'a>;
     ReKey re_key::Request<'a>, re_key::Answer<'a>;
     ReKeyKeyPair re_key_key_pair::Request<'a>, re_key_key_pair::Answer<'a>;
+    DeriveKey derive_key::Request<'a>, derive_key::Answer<'a>;
     Register Box<register::Request<'a>>, register::Answer<'a>;
     Get get::Request<'a>, Box<get::Answer<'a>>;
     Export export::Request<'a>, Box<export::Answer<'a>>;
