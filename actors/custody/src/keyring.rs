@@ -22,7 +22,7 @@ use crate::{
     names::{Epoch, KeyId, ObjectId},
     object::{Object, ObjectMeta, digest_of},
     seal,
-    shelf::{Aim, ObjectRow, Shelf},
+    shelf::{Aim, By, ObjectRow, Shelf},
     unseal::Unsealer,
     vault::{Expose, Secret, Slab, Usage},
 };
@@ -35,8 +35,8 @@ pub const LOCATE_MAX: usize = 10_000;
 /// Which objects to find.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Filter<'a> {
-    /// Only objects of this name: answered from an index. Without it the system's objects are walked, newest first.
-    pub name: Option<&'a str>,
+    /// Only objects of this id, name or term: answered from an index. Without it the system's objects are walked, newest first.
+    pub by: Option<By<'a>>,
     /// How many matches to skip.
     pub offset: usize,
     /// How many ids to answer at most; `None` for [`LOCATE_MAX`].
@@ -341,13 +341,9 @@ impl Keyring {
                 located.total += 1;
             }
         };
-        if let Some(draft) = &self.draft {
-            draft.each(&self.shelf, system, filter.name, take)?;
-            return Ok(located);
-        }
-        match filter.name {
-            Some(name) => self.shelf.named(tenant, system, name)?.iter().for_each(|(object, row)| take(*object, row)),
-            None => self.shelf.walk(tenant, system, |object, row| {
+        match &self.draft {
+            Some(draft) => draft.each(&self.shelf, system, filter.by, take)?,
+            None => self.shelf.walk(tenant, system, filter.by, |object, row| {
                 take(object, &row);
                 true
             })?,

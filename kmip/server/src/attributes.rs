@@ -342,6 +342,11 @@ fn alternative_value(name: &Name) -> Option<AttributeValue> {
     Some(AttributeValue::AlternativeName(AlternativeName { value: name.value.clone(), kind }))
 }
 
+/// What custody keeps of a custom attribute; `None` for a value of a type that none can have.
+pub(crate) fn stored_custom(value: &AttributeValue) -> Option<Custom> {
+    slots::read_custom(value).ok().flatten()
+}
+
 pub(crate) fn custom_value(custom: &Custom) -> AttributeValue {
     match custom {
         Custom::Text(value) => AttributeValue::Text(value.clone()),

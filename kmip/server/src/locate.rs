@@ -1,10 +1,18 @@
 //! Which objects a Locate means (KMIP 1.4 §4.9).
 //!
-//! All attributes given must match. One date matches that date, two of the same kind the range between them. A usage mask matches if
-//! every bit asked for is allowed. Objects that are destroyed are not on-line any more: they are found only if State or Destroy Date
-//! is asked for.
+//! All attributes given must match. One date matches that date, two of the same kind the range between them; a date that an object
+//! does not have is later than all others. A usage mask matches if every bit asked for is allowed, usage limits if there is as much
+//! of them, and of a structure the fields that are given. The default member of an object group is its newest Active one. Objects that
+//! are destroyed are not on-line any more: they are found only if State or Destroy Date is asked for.
+//!
+//! Custody finds objects of one id, name, link, alternative name, application, custom attribute or group by an index ([`Key`]); with
+//! none of these it looks at every object of the system.
 
-use custody::{names::ObjectId, object::ObjectMeta};
+use custody::{
+    names::ObjectId,
+    object::{Application, Custom, ObjectMeta, State},
+    shelf::{By, Term},
+};
 use kmip::{
     Attribute, AttributeValue,
     ops::locate,
@@ -24,10 +32,65 @@ const ARCHIVED: i32 = 2;
 pub(crate) struct Wanted {
     attributes: Vec<Attribute>,
     ranges: Vec<(AttributeName, i64, i64)>,
+    key: Option<Key>,
     with_destroyed: bool,
     fresh: bool,
+    default: bool,
     /// The Storage Status Mask.
     storage: i32,
+}
+
+/// What custody has an index of. The first is the most selective: of several that are given the first is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Key {
+    /// `None`: a text that is no id of ours.
+    Object(Option<ObjectId>),
+    Name(String),
+    Linked(String),
+    AlternativeName(String),
+    Application(Application),
+    Custom(String, Custom),
+    Group(String),
+}
+
+impl Key {
+    fn of(attribute: &Attribute) -> Option<Self> {
+        use AttributeValue as V;
+        Some(match (&attribute.name, &attribute.value) {
+            (AttributeName::Standard(StandardAttribute::UniqueIdentifier), V::Text(id)) => {
+                Self::Object(id.parse().ok())
+            }
+            (AttributeName::Standard(StandardAttribute::ObjectGroup), V::Text(group)) => Self::Group(group.clone()),
+            (AttributeName::Standard(_), V::Name(name)) => Self::Name(name.value.clone()),
+            (AttributeName::Standard(_), V::Link(link)) => Self::Linked(link.linked_object_identifier.clone()),
+            (AttributeName::Standard(_), V::AlternativeName(name)) => Self::AlternativeName(name.value.clone()),
+            (AttributeName::Standard(_), V::ApplicationSpecificInformation(information)) => {
+                let (namespace, value) = (information.namespace.clone(), information.value.clone()?);
+                Self::Application(Application { namespace, value })
+            }
+            (AttributeName::Custom(name), value) => Self::Custom(name.clone(), attributes::stored_custom(value)?),
+            _ => return None,
+        })
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Object(_) => 0,
+            Self::Name(_) => 1,
+            Self::Linked(_) => 2,
+            Self::AlternativeName(_) => 3,
+            Self::Application(_) => 4,
+            Self::Custom(..) => 5,
+            Self::Group(_) => 6,
+        }
+    }
+}
+
+/// Where to look.
+pub(crate) enum Where<'a> {
+    Everywhere,
+    By(By<'a>),
+    Nowhere,
 }
 
 impl Wanted {
@@ -41,13 +104,18 @@ impl Wanted {
         let mut wanted = Self {
             attributes: vec![],
             ranges: vec![],
+            key: None,
             with_destroyed: false,
             fresh: request.object_group_member == Some(ObjectGroupMember::GroupMemberFresh),
+            default: request.object_group_member == Some(ObjectGroupMember::GroupMemberDefault),
             storage: request.storage_status_mask.unwrap_or(ON_LINE),
         };
         for attribute in given {
             wanted.add(attribute)?;
         }
+        wanted.key = wanted.attributes.iter().filter_map(Key::of).min_by_key(Key::rank);
+        // §4.9: the flag is about the members of a group that is named.
+        wanted.default &= wanted.attributes.iter().any(|one| one.name == StandardAttribute::ObjectGroup.into());
         Ok(wanted)
     }
 
@@ -74,12 +142,23 @@ impl Wanted {
         Ok(())
     }
 
-    /// The first name asked for, which custody finds by its index.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.attributes.iter().find_map(|attribute| match &attribute.value {
-            AttributeValue::Name(name) => Some(name.value.as_str()),
-            _ => None,
+    pub(crate) fn place(&self) -> Where<'_> {
+        Where::By(match &self.key {
+            None => return Where::Everywhere,
+            Some(Key::Object(None)) => return Where::Nowhere,
+            Some(Key::Object(Some(id))) => By::Object(*id),
+            Some(Key::Name(name)) => By::Name(name),
+            Some(Key::Linked(to)) => By::Term(Term::Linked(to)),
+            Some(Key::AlternativeName(name)) => By::Term(Term::AlternativeName(name)),
+            Some(Key::Application(application)) => By::Term(Term::Application(application)),
+            Some(Key::Custom(name, value)) => By::Term(Term::Custom(name, value)),
+            Some(Key::Group(group)) => By::Term(Term::Group(group)),
         })
+    }
+
+    /// Whether one object is wanted alone: the default member of a group.
+    pub(crate) fn is_one(&self) -> bool {
+        self.default
     }
 
     pub(crate) fn fits(&self, id: ObjectId, meta: &ObjectMeta, now_s: i64) -> bool {
@@ -90,17 +169,22 @@ impl Wanted {
         if meta.state.is_destroyed() && !self.with_destroyed || self.fresh && !meta.fresh {
             return false;
         }
+        if self.default && lifecycle::state_at(meta, now_s) != State::Active {
+            return false;
+        }
         self.attributes.iter().all(|attribute| matches(attribute, id, meta, now_s))
             && (self.ranges.is_empty() || self.in_ranges(id, meta, now_s))
     }
 
+    /// §4.9: "If a Date attribute is set to its largest possible value, then it is equivalent to an undefined attribute."
     fn in_ranges(&self, id: ObjectId, meta: &ObjectMeta, now_s: i64) -> bool {
         let all = attributes::all_of(id, meta, now_s);
         self.ranges.iter().all(|(name, from, to)| {
-            all.iter().any(|attribute| match attribute.value {
-                AttributeValue::DateTime(date) => attribute.name == *name && (*from..=*to).contains(&date),
-                _ => false,
-            })
+            let date = all.iter().find_map(|attribute| match attribute.value {
+                AttributeValue::DateTime(date) if attribute.name == *name => Some(date),
+                _ => None,
+            });
+            (*from..=*to).contains(&date.unwrap_or(i64::MAX))
         })
     }
 }
@@ -128,80 +212,39 @@ fn matches(wanted: &Attribute, id: ObjectId, meta: &ObjectMeta, now_s: i64) -> b
         (AttributeName::Custom(name), value) => {
             meta.custom.get(name).is_some_and(|values| values.iter().any(|one| attributes::custom_value(one) == *value))
         }
-        (name, value) => attributes::all_of(id, meta, now_s).iter().any(|one| one.name == *name && one.value == *value),
+        (name, value) => {
+            attributes::all_of(id, meta, now_s).iter().any(|one| one.name == *name && covers(&one.value, value))
+        }
+    }
+}
+
+/// Whether a value has what is asked for of it.
+fn covers(found: &AttributeValue, asked: &AttributeValue) -> bool {
+    use AttributeValue as V;
+    match (found, asked) {
+        // "matching candidate objects SHALL have a Usage Limits Count and Usage Limits Total equal to or larger than the values
+        // specified in the request".
+        (V::UsageLimits(found), V::UsageLimits(asked)) => {
+            found.unit == asked.unit
+                && found.total >= asked.total
+                && asked.count.is_none_or(|count| found.count >= Some(count))
+        }
+        // "all of the structure fields are not REQUIRED to be specified".
+        (V::CryptographicParameters(found), V::CryptographicParameters(asked)) => asked.is_within(found),
+        (V::ApplicationSpecificInformation(found), V::ApplicationSpecificInformation(asked)) => {
+            found.namespace == asked.namespace && (asked.value.is_none() || found.value == asked.value)
+        }
+        (V::Digest(found), V::Digest(asked)) => {
+            found.algorithm == asked.algorithm
+                && (asked.value.is_none() || found.value == asked.value)
+                && (asked.key_format_type.is_none() || found.key_format_type == asked.key_format_type)
+        }
+        (V::RevocationReason(found), V::RevocationReason(asked)) => {
+            found.code == asked.code && (asked.message.is_none() || found.message == asked.message)
+        }
+        (found, asked) => found == asked,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use custody::object::{Name, State};
-
-    use super::*;
-
-    fn id() -> ObjectId {
-        ObjectId::from_random([1; 16])
-    }
-
-    fn key() -> ObjectMeta {
-        let mut meta = ObjectMeta::new(2, State::Active, true);
-        meta.names.push(Name { value: "one".to_owned(), kind: 1 });
-        meta.algorithm = Some(3);
-        meta.usage_mask = 12;
-        meta.groups.push(String::new());
-        meta.contact = Some("ops".to_owned());
-        meta.dates.initial = Some(100);
-        meta.custom.insert("x-ID".to_owned(), vec![custody::object::Custom::Text("a".to_owned())].into());
-        meta
-    }
-
-    fn finds(meta: &ObjectMeta, attributes: &[(StandardAttribute, AttributeValue)]) -> bool {
-        let attributes = attributes.iter().map(|(name, value)| Attribute::new(*name, value.clone())).collect();
-        Wanted::of(&locate::Request::of(attributes)).unwrap().fits(id(), meta, 1_000)
-    }
-
-    #[test]
-    fn all_attributes_given_must_match() {
-        use AttributeValue as V;
-        use StandardAttribute as A;
-        let name = (A::Name, V::name("one"));
-        let kind = |code| (A::ObjectType, V::Enumeration(code));
-        assert!(finds(&key(), &[]));
-        assert!(finds(&key(), &[name.clone(), kind(2)]));
-        assert!(!finds(&key(), &[name.clone(), kind(7)]));
-        assert!(!finds(&key(), &[name, (A::Name, V::name("two"))]));
-        assert!(finds(&key(), &[(A::CryptographicUsageMask, V::Integer(4))]));
-        assert!(!finds(&key(), &[(A::CryptographicUsageMask, V::Integer(5))]));
-        assert!(finds(&key(), &[(A::ObjectGroup, V::Text(String::new()))]));
-        assert!(finds(&key(), &[(A::ContactInformation, V::Text("ops".to_owned()))]));
-        assert!(!finds(&key(), &[(A::ContactInformation, V::Text("dev".to_owned()))]));
-        assert!(finds(&key(), &[(A::UniqueIdentifier, V::Text(id().to_string()))]));
-    }
-
-    #[test]
-    fn dates_match_exactly_or_within_a_range() {
-        let initial = |date| (StandardAttribute::InitialDate, AttributeValue::DateTime(date));
-        assert!(finds(&key(), &[initial(100)]));
-        assert!(!finds(&key(), &[initial(101)]));
-        assert!(finds(&key(), &[initial(200), initial(50)]));
-        assert!(!finds(&key(), &[initial(101), initial(200)]));
-        let three =
-            [50, 60, 70].map(|date| Attribute::new(StandardAttribute::InitialDate, AttributeValue::DateTime(date)));
-        assert!(Wanted::of(&locate::Request::of(three.to_vec())).is_err());
-    }
-
-    #[test]
-    fn what_is_destroyed_is_found_only_if_asked_for() {
-        let gone = ObjectMeta { state: State::Destroyed, ..key() };
-        assert!(!finds(&gone, &[(StandardAttribute::Name, AttributeValue::name("one"))]));
-        assert!(finds(&gone, &[(StandardAttribute::State, AttributeValue::Enumeration(5))]));
-    }
-
-    #[test]
-    fn a_template_attribute_around_the_attributes_is_read_too() {
-        let attributes = vec![Attribute::new(StandardAttribute::Name, AttributeValue::name("two"))];
-        let template_attribute = Some(kmip::TemplateAttribute { template_names: vec![], attributes });
-        let wanted = Wanted::of(&locate::Request { template_attribute, ..locate::Request::of(vec![]) }).unwrap();
-        assert_eq!(wanted.name(), Some("two"));
-        assert!(!wanted.fits(id(), &key(), 1));
-    }
-}
+mod tests;

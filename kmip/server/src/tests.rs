@@ -23,8 +23,8 @@ use kmip::{
     message::{AnswerMessage, RequestHeader},
     ops::{self, Answer, Request},
     tables::{
-        BatchErrorContinuation, BlockCipherMode, CryptographicAlgorithm, KeyFormatType, ObjectType, PaddingMethod,
-        QueryFunction, RevocationReasonCode, SecretDataType, StandardAttribute,
+        BatchErrorContinuation, BlockCipherMode, CryptographicAlgorithm, KeyFormatType, ObjectGroupMember, ObjectType,
+        PaddingMethod, QueryFunction, RevocationReasonCode, SecretDataType, StandardAttribute,
     },
     ttlv::{self, DateTime},
 };
@@ -361,6 +361,31 @@ async fn locate_counts_skips_and_stops() {
     assert_eq!(ask(archived).await, (None, vec![]));
     let negative = ops::locate::Request { maximum_items: Some(-1), ..all() };
     assert_eq!(rig.reason(&Request::Locate(negative)).await, Some(ResultReason::InvalidField));
+}
+
+#[tokio::test]
+async fn a_group_has_one_default_member() {
+    let rig = Rig::new().await;
+    let group = (StandardAttribute::ObjectGroup, AttributeValue::Text("group".to_owned()));
+    let mut made = vec![];
+    for _ in 0..3 {
+        made.push(rig.does(&create_with(std::slice::from_ref(&group))).await.unwrap().id());
+        rig.clock.forward_s(1);
+    }
+    for id in &made[..2] {
+        rig.does(&activate(Some(id))).await.unwrap();
+    }
+    let default = |offset_items| ops::locate::Request {
+        offset_items,
+        object_group_member: Some(ObjectGroupMember::GroupMemberDefault),
+        ..ops::locate::Request::of(template(std::slice::from_ref(&group)).attributes)
+    };
+    for (offset, expected) in [(None, vec![made[1].as_str()]), (Some(1), vec![])] {
+        let got = rig.does(&Request::Locate(default(offset))).await.unwrap();
+        let Answer::Locate(located) = got.answer() else { panic!("another answer") };
+        assert_eq!(located.unique_identifiers, expected);
+        assert_eq!(located.located_items, offset.map(|_| 1));
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::{
     key_table::{Borrow, KeyTable, Purpose, Unborrowed},
     names::{Generation, KeyId, ObjectId},
     object::ObjectMeta,
-    shelf::{Aim, Drafted, ObjectRow, Shelf, Together, change_rows},
+    shelf::{Aim, By, Drafted, ObjectRow, Shelf, Together, change_rows},
 };
 
 /// See the module.
@@ -67,38 +67,33 @@ impl Draft {
         }
     }
 
-    /// Each object of the system, as the draft leaves it; with a `name`, those that have it. Newest first.
+    /// Each object of the system, as the draft leaves it; with `by`, those that it fits. Newest first.
     pub(super) fn each(
         &self,
         shelf: &Shelf,
         system: &System,
-        name: Option<&str>,
+        by: Option<By<'_>>,
         mut take: impl FnMut(ObjectId, &ObjectRow),
     ) -> Result<(), Error> {
         let drafted = self.drafted.lock().clone();
-        let named = |row: &ObjectRow| name.is_none_or(|name| row.meta.names.iter().any(|known| known.value == name));
-        let fits = |one: &&Drafted| one.row.system == *system && named(&one.row);
+        let fits = |one: &&Drafted| one.row.system == *system && by.is_none_or(|by| by.fits(one.object, &one.row.meta));
         for one in drafted.iter().rev().filter(|one| one.base.is_none()).filter(fits) {
             take(one.object, &one.row);
         }
-        let mut stored = |object: ObjectId, row: &ObjectRow| match drafted.iter().find(|one| one.object == object) {
-            None => take(object, row),
-            Some(one) if fits(&one) => take(object, &one.row),
-            Some(_) => {}
-        };
-        let Some(name) = name else {
-            return shelf.walk(&self.tenant, system, |object, row| {
-                stored(object, &row);
-                true
-            });
-        };
-        let mut found = shelf.named(&self.tenant, system, name)?;
-        let changed = drafted.iter().filter(|one| one.base.is_some()).filter(fits);
-        let gained = changed.filter(|one| found.iter().all(|(object, _)| *object != one.object));
-        let gained: Vec<_> = gained.map(|one| (one.object, one.row.clone())).collect();
-        found.extend(gained);
-        found.sort_by_key(|(object, row)| (std::cmp::Reverse(row.created_ms()), *object));
-        found.iter().for_each(|(object, row)| stored(*object, row));
+        // What the draft has changed stands where it stood, whether the walk comes by it or not.
+        let place = |object: ObjectId, row: &ObjectRow| (row.created_ms(), object);
+        let mut changed: Vec<&Drafted> = drafted.iter().filter(|one| one.base.is_some()).filter(fits).collect();
+        changed.sort_by_key(|one| place(one.object, &one.row));
+        shelf.walk(&self.tenant, system, by, |object, row| {
+            while let Some(one) = changed.pop_if(|one| place(one.object, &one.row) >= place(object, &row)) {
+                take(one.object, &one.row);
+            }
+            if drafted.iter().all(|one| one.object != object) {
+                take(object, &row);
+            }
+            true
+        })?;
+        changed.iter().rev().for_each(|one| take(one.object, &one.row));
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Objects from creation to destruction, over restarts, stops and strangers.
 
+mod by_index;
+
 use std::collections::BTreeSet;
 
 use super::*;
@@ -26,7 +28,7 @@ async fn export(node: &Node, object: ObjectId) -> Result<Vec<u8>, Error> {
 }
 
 fn named(node: &Node, name: &str) -> Vec<ObjectId> {
-    let filter = Filter { name: Some(name), ..Filter::default() };
+    let filter = Filter { by: Some(By::Name(name)), ..Filter::default() };
     node.keyring.locate(&TENANT, &system("orders"), filter, |_, _| true).unwrap().ids
 }
 
@@ -127,6 +129,24 @@ async fn what_is_created_together_is_stored_with_the_change_beside_it_or_not_at_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_created_beside_what_is_archived() {
+    let world = World::new();
+    let node = world.start().await;
+    let (orders, old) = (system("orders"), create(&node, "k").await);
+    let archive = |meta: &mut ObjectMeta| {
+        meta.dates.archive = Some(1);
+        Ok::<(), Error>(())
+    };
+    node.keyring.update(&TENANT, &orders, old, archive).await.unwrap();
+    let draft = node.keyring.draft(&TENANT);
+    for keyring in [&node.keyring, &draft] {
+        let none = |_: &mut [ObjectMeta], _: &mut [ObjectMeta]| Ok::<(), Error>(());
+        let refused = keyring.create_beside(&TENANT, &orders, vec![old], vec![], none).await;
+        assert!(matches!(refused, Err(Error::Archived(object)) if object == old), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_object_equals_an_absent_one() {
     let world = World::new();
     let node = world.start().await;
@@ -145,7 +165,7 @@ async fn a_foreign_object_equals_an_absent_one() {
         assert!(answers.iter().all(|why| matches!(why, Some(Error::Absent { .. }))), "{answers:?}");
     }
     assert_eq!(export(&node, object).await.unwrap(), [0x5a; 32]);
-    let filter = Filter { name: Some("k"), ..Filter::default() };
+    let filter = Filter { by: Some(By::Name("k")), ..Filter::default() };
     assert_eq!(node.keyring.locate(&OTHER, &system("orders"), filter, |_, _| true).unwrap(), Located::default());
     assert_eq!(node.keyring.locate(&TENANT, &system("billing"), filter, |_, _| true).unwrap(), Located::default());
 }
@@ -255,7 +275,7 @@ async fn locate_finds_by_name_and_in_order() {
     node.keyring.update(&TENANT, &system("orders"), objects[0], rename).await.unwrap();
     assert_eq!((named(&node, "a"), named(&node, "c")), (vec![objects[2]], vec![objects[0]]));
     let all = |offset, max| {
-        let filter = Filter { name: None, offset, max };
+        let filter = Filter { by: None, offset, max };
         node.keyring.locate(&TENANT, &system("orders"), filter, |_, meta| meta.object_type == 2).unwrap()
     };
     assert_eq!(all(0, None).ids, [objects[2], objects[1], objects[0]]);
@@ -369,7 +389,7 @@ async fn a_draft_is_seen_by_itself_and_committed_at_once() {
     }
     draft.destroy(&TENANT, &orders, gone, destroyed).await.unwrap();
     assert_eq!(all(&draft).len(), 3);
-    let filter = Filter { name: Some("d"), ..Filter::default() };
+    let filter = Filter { by: Some(By::Name("d")), ..Filter::default() };
     assert_eq!(draft.locate(&TENANT, &orders, filter, |_, _| true).unwrap().ids, [changed]);
     assert!(draft.object(&TENANT, &orders, gone).unwrap().meta.state.is_destroyed());
     assert!(matches!(draft.export(&TENANT, &orders, gone, LOOK).await, Err(Error::Destroyed(_))));

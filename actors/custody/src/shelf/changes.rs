@@ -11,6 +11,7 @@ use super::{
     BY_NAME, BY_SYSTEM, OBJECTS, Shelf,
     objects::{Aim, Row, by_system, decode, name_prefix, names, place},
     rows::{Rows, Table},
+    terms,
     writer::failed,
 };
 use crate::{error::Error, names::ObjectId, object::ObjectMeta};
@@ -188,6 +189,7 @@ fn write(transaction: &WriteTransaction, tenant: &TenantId, ready: &[Ready]) -> 
         if before.is_none() {
             index(transaction, &by_system(tenant, &row.system, row.created_ms(), *object))?;
         }
+        terms::index(transaction, tenant, *object, row, before.as_ref())?;
         let before = before.as_ref().map(names).unwrap_or_default();
         rename(transaction, tenant, &row.system, *object, &before, &names(&row.meta))?;
     }

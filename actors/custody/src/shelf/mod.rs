@@ -11,6 +11,7 @@
 //! objects   tenant · object                         -> tagged { system, attributes } · wrapped key
 //! by_system tenant · system · created · object      -> ()
 //! by_name   tenant · system and name · object       -> ()
+//! by_term   tenant · system, attribute and value · created · object -> ()
 //! ```
 
 mod changes;
@@ -19,6 +20,7 @@ mod objects;
 pub(crate) mod pair;
 mod rows;
 mod tenants;
+mod terms;
 mod tombstone;
 mod writer;
 
@@ -28,8 +30,9 @@ mod tests;
 pub(crate) use changes::change_rows;
 pub use changes::{Drafted, Together};
 pub use keys::StoredKey;
-pub use objects::{Aim, Row as ObjectRow};
+pub use objects::{Aim, By, Row as ObjectRow};
 pub use tenants::TenantRow;
+pub use terms::Term;
 pub use tombstone::{TOMBSTONE_KILLS_MAX, Tombstone};
 
 use std::{path::Path, sync::Arc};
@@ -53,6 +56,7 @@ const KEYS: Bytes = TableDefinition::new("keys");
 const OBJECTS: Bytes = TableDefinition::new("objects");
 const BY_SYSTEM: Index = TableDefinition::new("by_system");
 const BY_NAME: Index = TableDefinition::new("by_name");
+const BY_TERM: Index = TableDefinition::new("by_term");
 
 /// The key of the first record.
 const OWNER: &[u8] = b"owner";
@@ -124,11 +128,14 @@ fn claim(transaction: &WriteTransaction, path: &Path, owner: &Owner, key: &NodeK
     for index in [BY_SYSTEM, BY_NAME] {
         transaction.open_table(index).map_err(failed("open"))?;
     }
-    let mut meta = transaction.open_table(META).map_err(failed("open"))?;
+    let meta = transaction.open_table(META).map_err(failed("open"))?;
     let ours = [owner.deployment.to_string(), owner.region.to_string(), key.fingerprint().to_string()];
     let rows = Rows { key, region: owner.region.as_str() };
     let stored = meta.get(OWNER).map_err(failed("read"))?.map(|row| row.value().to_vec());
     let Some(stored) = stored else {
+        drop(meta);
+        terms::prepare(transaction, &rows)?;
+        let mut meta = transaction.open_table(META).map_err(failed("open"))?;
         let row = rows.write(Table::Meta, OWNER, 1, ours.join(" ").as_bytes());
         meta.insert(OWNER, row.as_slice()).map_err(failed("write"))?;
         return Ok(());
@@ -144,5 +151,7 @@ fn claim(transaction: &WriteTransaction, path: &Path, owner: &Owner, key: &NodeK
             return Err(Error::ForeignStore { path, what, found: found.to_owned(), expected });
         }
     }
-    rows.read(Table::Meta, OWNER, &stored).map(|_| ())
+    rows.read(Table::Meta, OWNER, &stored)?;
+    drop(meta);
+    terms::prepare(transaction, &rows)
 }

@@ -6,8 +6,9 @@ use redb::ReadTransaction;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BY_NAME, BY_SYSTEM, OBJECTS, Shelf,
+    BY_NAME, BY_SYSTEM, BY_TERM, Index, OBJECTS, Shelf,
     rows::{Rows, Table},
+    terms::{Term, prefix},
     writer::failed,
 };
 use crate::{
@@ -36,6 +37,25 @@ pub struct Row {
     /// Counts changes, from 1.
     pub revision: u64,
     created_ms: u64,
+}
+
+/// What the objects that are looked for have in common.
+#[derive(Clone, Copy, Debug)]
+pub enum By<'a> {
+    Object(ObjectId),
+    Name(&'a str),
+    Term(Term<'a>),
+}
+
+impl By<'_> {
+    /// Whether it is this object.
+    pub fn fits(&self, object: ObjectId, meta: &ObjectMeta) -> bool {
+        match self {
+            Self::Object(id) => *id == object,
+            Self::Name(name) => meta.names.iter().any(|known| known.value == *name),
+            Self::Term(term) => term.fits(meta),
+        }
+    }
 }
 
 /// The part of a row that is JSON.
@@ -113,45 +133,65 @@ impl Shelf {
         })
     }
 
-    /// Walks a system's objects, newest first, until `each` says stop (`false`).
+    /// Walks a system's objects, newest first, of the same millisecond by descending id, until `each` says stop (`false`): all of them, or those of one id, name or term. Only
+    /// the first takes longer the more objects there are.
     pub fn walk(
         &self,
         tenant: &TenantId,
         system: &System,
+        by: Option<By<'_>>,
         mut each: impl FnMut(ObjectId, Row) -> bool,
     ) -> Result<(), Error> {
-        let prefix = system_prefix(tenant, system);
+        let mut each = |object, row: Row| {
+            // An index holds digests: what it finds is compared with the value itself.
+            row.system != *system || !by.is_none_or(|by| by.fits(object, &row.meta)) || each(object, row)
+        };
+        match by {
+            Some(By::Object(object)) => {
+                if let Some(row) = self.object(tenant, system, object)? {
+                    each(object, row);
+                }
+                Ok(())
+            }
+            Some(By::Name(name)) => {
+                let mut found = vec![];
+                self.each_indexed(tenant, BY_NAME, &name_prefix(tenant, system, name), |object, row| {
+                    found.push((object, row));
+                    true
+                })?;
+                found.sort_by_key(|(object, row)| std::cmp::Reverse((row.created_ms, *object)));
+                for (object, row) in found {
+                    if !each(object, row) {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+            Some(By::Term(term)) => self.each_indexed(tenant, BY_TERM, &prefix(tenant, system, &term), each),
+            None => self.each_indexed(tenant, BY_SYSTEM, &system_prefix(tenant, system), each),
+        }
+    }
+
+    /// The objects of an index's entries that begin with `prefix`, the last first.
+    fn each_indexed(
+        &self,
+        tenant: &TenantId,
+        index: Index,
+        prefix: &[u8],
+        mut each: impl FnMut(ObjectId, Row) -> bool,
+    ) -> Result<(), Error> {
         self.base.read(|view| {
-            let index = view.open_table(BY_SYSTEM).map_err(failed("read"))?;
-            let end = after(&prefix);
-            for entry in index.range(prefix.as_slice()..end.as_slice()).map_err(failed("read"))?.rev() {
-                let (key, ()) = entry.map(|(key, _)| (key, ())).map_err(failed("read"))?;
+            let index = view.open_table(index).map_err(failed("read"))?;
+            let end = after(prefix);
+            for entry in index.range(prefix..end.as_slice()).map_err(failed("read"))?.rev() {
+                let (key, _) = entry.map_err(failed("read"))?;
                 let Some((object, row)) = self.indexed(view, tenant, key.value())? else { continue };
-                if row.system == *system && !each(object, row) {
+                if !each(object, row) {
                     break;
                 }
             }
             Ok(())
         })
-    }
-
-    /// The objects of a name, by the index; not linear in the number of objects. Newest first.
-    pub fn named(&self, tenant: &TenantId, system: &System, name: &str) -> Result<Vec<(ObjectId, Row)>, Error> {
-        let prefix = name_prefix(tenant, system, name);
-        let mut found = self.base.read(|view| {
-            let index = view.open_table(BY_NAME).map_err(failed("read"))?;
-            let end = after(&prefix);
-            let mut found = Vec::new();
-            for entry in index.range(prefix.as_slice()..end.as_slice()).map_err(failed("read"))? {
-                let (key, _) = entry.map_err(failed("read"))?;
-                found.extend(self.indexed(view, tenant, key.value())?);
-            }
-            Ok(found)
-        })?;
-        // The index holds digests of names: what it found is compared with the name itself.
-        found.retain(|(_, row)| row.system == *system && row.meta.names.iter().any(|known| known.value == name));
-        found.sort_by_key(|(object, row)| (std::cmp::Reverse(row.created_ms), *object));
-        Ok(found)
     }
 
     fn indexed(
@@ -194,7 +234,7 @@ pub(super) fn name_prefix(tenant: &TenantId, system: &System, name: &str) -> Vec
 }
 
 /// 16 bytes of SHA-256: an index entry of fixed length for names of any.
-fn short_digest(parts: &[&[u8]]) -> [u8; 16] {
+pub(super) fn short_digest(parts: &[&[u8]]) -> [u8; 16] {
     let mut context = digest::Context::new(&digest::SHA256);
     parts.iter().for_each(|part| context.update(part));
     let whole = context.finish();

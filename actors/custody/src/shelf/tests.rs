@@ -8,8 +8,9 @@ use redb::ReadableDatabase;
 use super::*;
 use crate::{
     key_table::{Stop, Stops},
-    names::{Epoch, Generation, Version},
-    rig::{OTHER, TENANT, World},
+    names::{Epoch, Generation, ObjectId, Version},
+    object::{ObjectMeta, State},
+    rig::{OTHER, TENANT, World, system},
 };
 
 fn killed_row() -> TenantRow {
@@ -109,4 +110,72 @@ async fn many_writers_share_commits_and_each_is_durable() {
     assert!(written.iter().all(Result::is_ok));
     shelf.close().await;
     assert_eq!(world.shelf().newest_key(&TENANT, None).unwrap().map(|key| key.version), Some(Version(200)));
+}
+
+fn object(groups: &[&str], state: State) -> ObjectRow {
+    let mut meta = ObjectMeta::new(2, state, true);
+    for group in groups {
+        meta.groups.push((*group).to_owned());
+    }
+    ObjectRow::new(system("orders"), meta, vec![1], 5)
+}
+
+/// How many objects are in a group, and how many index entries there are.
+fn members(shelf: &Shelf, group: &str) -> usize {
+    let mut found = 0;
+    let by = Some(By::Term(Term::Group(group)));
+    shelf
+        .walk(&TENANT, &system("orders"), by, |_, _| {
+            found += 1;
+            true
+        })
+        .unwrap();
+    found
+}
+
+#[tokio::test]
+async fn the_index_follows_every_change() {
+    let shelf = World::new().shelf();
+    let ids = [1, 2, 3].map(|n| ObjectId::from_random([n; 16]));
+    let rows = [object(&["a", "b"], State::Active), object(&["a"], State::Active), object(&[], State::Active)];
+    shelf.put_objects(&TENANT, ids.into_iter().zip(rows)).await.unwrap();
+    assert_eq!((members(&shelf, "a"), members(&shelf, "b"), members(&shelf, "c")), (2, 1, 0));
+    let change = |meta: &mut ObjectMeta| -> Result<(), Error> {
+        meta.groups = vec!["c".to_owned(), "b".to_owned()].into();
+        Ok(())
+    };
+    shelf.change_object(&TENANT, &system("orders"), ids[0], Aim::Amend, change).await.unwrap();
+    assert_eq!((members(&shelf, "a"), members(&shelf, "b"), members(&shelf, "c")), (1, 1, 1));
+    let mut others = 0;
+    let by = Some(By::Term(Term::Group("a")));
+    shelf
+        .walk(&TENANT, &system("billing"), by, |_, _| {
+            others += 1;
+            true
+        })
+        .unwrap();
+    assert_eq!(others, 0, "another system's");
+}
+
+#[tokio::test]
+async fn a_store_from_before_the_index_gets_it_when_it_is_opened() {
+    let world = World::new();
+    let shelf = world.shelf();
+    let rows = (0..20u8).map(|n| (ObjectId::from_random([n; 16]), object(&["a"], State::Active)));
+    shelf.put_objects(&TENANT, rows).await.unwrap();
+    let mut shelf = Some(shelf);
+    for (marked, expected) in [(true, 0), (false, 20)] {
+        shelf.take().unwrap().close().await;
+        let database = redb::Database::open(world.path("store").join("custody.redb")).unwrap();
+        let transaction = database.begin_write().unwrap();
+        assert!(transaction.delete_table(BY_TERM).unwrap());
+        if !marked {
+            transaction.open_table(META).unwrap().remove(b"by_term".as_slice()).unwrap().unwrap();
+        }
+        transaction.commit().unwrap();
+        drop(database);
+        let again = world.shelf();
+        assert_eq!(members(&again, "a"), expected, "they are found by the index, and by nothing else");
+        shelf = Some(again);
+    }
 }

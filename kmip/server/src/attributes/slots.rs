@@ -147,7 +147,7 @@ fn read_application(value: &AttributeValue) -> Outcome<Option<Application>> {
     Ok(Some(Application { namespace: information.namespace.clone(), value }))
 }
 
-fn read_custom(value: &AttributeValue) -> Outcome<Option<Custom>> {
+pub(super) fn read_custom(value: &AttributeValue) -> Outcome<Option<Custom>> {
     Ok(Some(match value {
         AttributeValue::Integer(value) => Custom::Integer(*value),
         AttributeValue::LongInteger(value) => Custom::LongInteger(*value),

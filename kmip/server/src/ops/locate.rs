@@ -1,6 +1,6 @@
 //! Locate (KMIP 1.4 §4.9): newest objects first.
 
-use custody::keyring::Filter;
+use custody::keyring::{Filter, Located};
 use kmip::{
     ResultReason,
     ops::{Answer, locate},
@@ -9,7 +9,7 @@ use policy::Permitted;
 
 use super::Turn;
 use crate::{
-    locate::Wanted,
+    locate::{Wanted, Where},
     refusal::{self, Outcome, fail},
 };
 
@@ -17,10 +17,25 @@ pub(super) fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: &locate::R
     let wanted = Wanted::of(request)?;
     let (offset, max) = (size("Offset Items", request.offset_items)?, size("Maximum Items", request.maximum_items)?);
     let (caller, now_s) = (turn.caller, turn.now_s);
-    let filter = Filter { name: wanted.name(), offset: offset.unwrap_or(0), max };
-    let keep = |id, meta: &_| wanted.fits(id, meta, now_s);
-    let located = turn.keyring.locate(caller.tenant(), caller.system(), filter, keep);
-    let located = located.map_err(|error| refusal::of_custody(&error))?;
+    let by = match wanted.place() {
+        Where::Everywhere => Some(None),
+        Where::By(by) => Some(Some(by)),
+        Where::Nowhere => None,
+    };
+    let mut found = false;
+    let keep = |id, meta: &_| {
+        let fits = !(found && wanted.is_one()) && wanted.fits(id, meta, now_s);
+        found |= fits;
+        fits
+    };
+    let located = match by {
+        None => Located::default(),
+        Some(by) => {
+            let filter = Filter { by, offset: offset.unwrap_or(0), max };
+            let located = turn.keyring.locate(caller.tenant(), caller.system(), filter, keep);
+            located.map_err(|error| refusal::of_custody(&error))?
+        }
+    };
     // §4.9: with exactly one found, it becomes the ID Placeholder.
     *turn.implied_id = match located.ids.as_slice() {
         [only] => Some(*only),

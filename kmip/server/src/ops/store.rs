@@ -5,6 +5,7 @@ use custody::{
     keyring::{Filter, New},
     names::ObjectId,
     object::{Name, ObjectMeta, State, UsageLimits},
+    shelf::By,
     vault::Secret,
 };
 use kmip::{
@@ -145,7 +146,7 @@ impl Turn<'_, '_> {
 
     /// Whether a living object of the caller's system has this name (KMIP 1.4 §3.2), `but` aside. Asked under the naming lock.
     fn is_taken(&self, name: &Name, but: Option<ObjectId>) -> Outcome<bool> {
-        let filter = Filter { name: Some(&name.value), offset: 0, max: Some(1) };
+        let filter = Filter { by: Some(By::Name(&name.value)), offset: 0, max: Some(1) };
         let living =
             |id, other: &ObjectMeta| but != Some(id) && !other.state.is_destroyed() && other.names.contains(name);
         let found = self.keyring.locate(self.caller.tenant(), self.caller.system(), filter, living);

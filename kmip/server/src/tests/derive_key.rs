@@ -334,3 +334,22 @@ async fn from_what_is_archived_or_stored_wrapped_nothing_is_derived() {
     assert_eq!(rig.reason(&request).await, archived, "its data");
     assert_eq!(links(&rig, &id, LinkType::DerivedKeyLink).len(), 0);
 }
+
+#[tokio::test]
+async fn a_base_names_a_limited_number_of_derived_objects() {
+    let rig = Rig::new().await;
+    let id = password(&rig, b"password").await;
+    let (keyring, caller) = (rig.server.keyring(), &rig.caller);
+    let full = |meta: &mut ObjectMeta| {
+        for number in 0..511 {
+            let link = custody::object::Link { kind: LinkType::DerivedKeyLink.code(), to: number.to_string() };
+            meta.links.push(link);
+        }
+        Ok::<(), custody::Error>(())
+    };
+    keyring.update(caller.tenant(), caller.system(), id.parse().unwrap(), full).await.unwrap();
+    let request = ask(&[&id], D::Pbkdf2, pbkdf2(b"salt", 1), 20);
+    assert_eq!(rig.reason(&request).await, None);
+    assert_eq!(rig.reason(&request).await, Some(ResultReason::IndexOutOfBounds));
+    assert_eq!(links(&rig, &id, LinkType::DerivedKeyLink).len(), 512);
+}

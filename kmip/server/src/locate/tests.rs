@@ -1,0 +1,237 @@
+//! Which objects fit, and by what they are looked up.
+
+use custody::object::Name;
+use kmip::{
+    AlternativeName, ApplicationSpecificInformation, CryptographicParameters, Link,
+    tables::{AlternativeNameType, LinkType},
+};
+use proptest::prelude::*;
+
+use super::*;
+
+fn id() -> ObjectId {
+    ObjectId::from_random([1; 16])
+}
+
+fn key() -> ObjectMeta {
+    let mut meta = ObjectMeta::new(2, State::Active, true);
+    meta.names.push(Name { value: "one".to_owned(), kind: 1 });
+    meta.algorithm = Some(3);
+    meta.usage_mask = 12;
+    meta.groups.push(String::new());
+    meta.contact = Some("ops".to_owned());
+    meta.dates.initial = Some(100);
+    meta.custom.insert("x-ID".to_owned(), vec![custody::object::Custom::Text("a".to_owned())].into());
+    meta
+}
+
+fn finds(meta: &ObjectMeta, attributes: &[(StandardAttribute, AttributeValue)]) -> bool {
+    let attributes = attributes.iter().map(|(name, value)| Attribute::new(*name, value.clone())).collect();
+    Wanted::of(&locate::Request::of(attributes)).unwrap().fits(id(), meta, 1_000)
+}
+
+#[test]
+fn all_attributes_given_must_match() {
+    use AttributeValue as V;
+    use StandardAttribute as A;
+    let name = (A::Name, V::name("one"));
+    let kind = |code| (A::ObjectType, V::Enumeration(code));
+    assert!(finds(&key(), &[]));
+    assert!(finds(&key(), &[name.clone(), kind(2)]));
+    assert!(!finds(&key(), &[name.clone(), kind(7)]));
+    assert!(!finds(&key(), &[name, (A::Name, V::name("two"))]));
+    assert!(finds(&key(), &[(A::CryptographicUsageMask, V::Integer(4))]));
+    assert!(!finds(&key(), &[(A::CryptographicUsageMask, V::Integer(5))]));
+    assert!(finds(&key(), &[(A::ObjectGroup, V::Text(String::new()))]));
+    assert!(finds(&key(), &[(A::ContactInformation, V::Text("ops".to_owned()))]));
+    assert!(!finds(&key(), &[(A::ContactInformation, V::Text("dev".to_owned()))]));
+    assert!(finds(&key(), &[(A::UniqueIdentifier, V::Text(id().to_string()))]));
+}
+
+#[test]
+fn dates_match_exactly_or_within_a_range() {
+    let initial = |date| (StandardAttribute::InitialDate, AttributeValue::DateTime(date));
+    assert!(finds(&key(), &[initial(100)]));
+    assert!(!finds(&key(), &[initial(101)]));
+    assert!(finds(&key(), &[initial(200), initial(50)]));
+    assert!(!finds(&key(), &[initial(101), initial(200)]));
+    let three = [50, 60, 70].map(|date| Attribute::new(StandardAttribute::InitialDate, AttributeValue::DateTime(date)));
+    assert!(Wanted::of(&locate::Request::of(three.to_vec())).is_err());
+}
+
+#[test]
+fn what_is_destroyed_is_found_only_if_asked_for() {
+    let gone = ObjectMeta { state: State::Destroyed, ..key() };
+    assert!(!finds(&gone, &[(StandardAttribute::Name, AttributeValue::name("one"))]));
+    assert!(finds(&gone, &[(StandardAttribute::State, AttributeValue::Enumeration(5))]));
+}
+
+#[test]
+fn a_template_attribute_around_the_attributes_is_read_too() {
+    let attributes = vec![Attribute::new(StandardAttribute::Name, AttributeValue::name("two"))];
+    let template_attribute = Some(kmip::TemplateAttribute { template_names: vec![], attributes });
+    let wanted = Wanted::of(&locate::Request { template_attribute, ..locate::Request::of(vec![]) }).unwrap();
+    assert_eq!(wanted.key, Some(Key::Name("two".to_owned())));
+    assert!(!wanted.fits(id(), &key(), 1));
+}
+
+#[test]
+fn the_most_selective_attribute_is_looked_up() {
+    use AttributeValue as V;
+    use StandardAttribute as A;
+    let key = |attributes: &[(AttributeName, V)]| {
+        let attributes =
+            attributes.iter().map(|(name, value)| Attribute { name: name.clone(), index: None, value: value.clone() });
+        Wanted::of(&locate::Request::of(attributes.collect())).unwrap().key
+    };
+    let group = (A::ObjectGroup.into(), V::Text("g".to_owned()));
+    let custom = (AttributeName::Custom("x-ID".to_owned()), V::Text("a".to_owned()));
+    let state = (A::State.into(), V::Enumeration(2));
+    let of_custom = Some(Key::Custom("x-ID".to_owned(), Custom::Text("a".to_owned())));
+    assert_eq!(key(std::slice::from_ref(&state)), None);
+    assert_eq!(key(&[state.clone(), group.clone()]), Some(Key::Group("g".to_owned())));
+    assert_eq!(key(&[group.clone(), custom.clone()]), of_custom);
+    let name = (A::Name.into(), V::name("n"));
+    assert_eq!(key(&[group.clone(), name.clone(), custom]), Some(Key::Name("n".to_owned())));
+    let by_id = |text: &str| (A::UniqueIdentifier.into(), V::Text(text.to_owned()));
+    assert_eq!(key(&[name.clone(), by_id(&id().to_string())]), Some(Key::Object(Some(id()))));
+    assert_eq!(key(&[name, by_id("1")]), Some(Key::Object(None)));
+}
+
+#[test]
+fn a_date_that_is_not_there_is_the_largest() {
+    let date = |date| (StandardAttribute::DeactivationDate, AttributeValue::DateTime(date));
+    assert!(finds(&key(), &[date(i64::MAX)]));
+    assert!(finds(&key(), &[date(5), date(i64::MAX)]));
+    assert!(!finds(&key(), &[date(5), date(6)]));
+    let mut ends = key();
+    ends.dates.deactivation = Some(7);
+    assert!(!finds(&ends, &[date(i64::MAX)]));
+    assert!(finds(&ends, &[date(5), date(i64::MAX)]));
+}
+
+#[test]
+fn of_limits_there_must_be_as_much_and_of_structures_what_is_given() {
+    use AttributeValue as V;
+    use StandardAttribute as A;
+    let mut meta = key();
+    meta.usage_limits = Some(custody::object::UsageLimits { total: 10, count: 4, unit: 1 });
+    let limits = |total, count: Option<i64>, unit| {
+        let (total, count) = (kmip::ttlv::LongInteger(total), count.map(kmip::ttlv::LongInteger));
+        (A::UsageLimits, V::UsageLimits(kmip::UsageLimits { total, count, unit: kmip::ttlv::Enumeration(unit) }))
+    };
+    for (asked, found) in [
+        (limits(10, Some(4), 1), true),
+        (limits(9, None, 1), true),
+        (limits(11, None, 1), false),
+        (limits(10, Some(5), 1), false),
+        (limits(10, Some(4), 2), false),
+    ] {
+        assert_eq!(finds(&meta, &[asked]), found);
+    }
+    let stored =
+        custody::object::Parameters { block_cipher_mode: Some(1), padding_method: Some(3), ..Default::default() };
+    meta.parameters.push(stored);
+    let asked = |mode, padding_method| {
+        let parameters = CryptographicParameters {
+            block_cipher_mode: Some(mode),
+            padding_method,
+            ..CryptographicParameters::default()
+        };
+        [(A::CryptographicParameters, V::CryptographicParameters(parameters))]
+    };
+    use kmip::tables::{BlockCipherMode as B, PaddingMethod as P};
+    assert!(finds(&meta, &asked(B::Cbc, None)) && finds(&meta, &asked(B::Cbc, Some(P::Pkcs5))));
+    assert!(!finds(&meta, &asked(B::Ecb, None)) && !finds(&meta, &asked(B::Cbc, Some(P::None))));
+}
+
+#[test]
+fn the_default_member_of_a_group_is_active() {
+    let group = Attribute::new(StandardAttribute::ObjectGroup, AttributeValue::Text(String::new()));
+    let object_group_member = Some(ObjectGroupMember::GroupMemberDefault);
+    let wanted = Wanted::of(&locate::Request { object_group_member, ..locate::Request::of(vec![group]) }).unwrap();
+    assert!(wanted.is_one() && wanted.fits(id(), &key(), 1));
+    assert!(!wanted.fits(id(), &ObjectMeta { state: State::PreActive, ..key() }, 1));
+    let of_no_group = locate::Request { object_group_member, ..locate::Request::of(vec![]) };
+    assert!(!Wanted::of(&of_no_group).unwrap().is_one());
+}
+
+/// What objects have and what is asked for, in pairs: each as an object keeps it, and as a request names it.
+fn give(meta: &mut ObjectMeta, which: usize) -> Attribute {
+    use AttributeValue as V;
+    use StandardAttribute as A;
+    let text = ["a", "b"][which % 2].to_owned();
+    let custom = |meta: &mut ObjectMeta, value: Custom| {
+        meta.custom.entry("x-ID".to_owned()).or_default().push(value.clone());
+        Attribute {
+            name: AttributeName::Custom("x-ID".to_owned()),
+            index: None,
+            value: attributes::custom_value(&value),
+        }
+    };
+    match which / 2 {
+        0 => {
+            meta.names.push(Name { value: text.clone(), kind: 1 });
+            Attribute::new(A::Name, V::name(text))
+        }
+        1 => {
+            meta.groups.push(text.clone());
+            Attribute::new(A::ObjectGroup, V::Text(text))
+        }
+        2 => {
+            meta.links.push(custody::object::Link { kind: LinkType::PublicKeyLink.code(), to: text.clone() });
+            Attribute::new(A::Link, V::Link(Link { kind: LinkType::PublicKeyLink, linked_object_identifier: text }))
+        }
+        3 => {
+            let kind = AlternativeNameType::Uri;
+            meta.alternative_names.push(Name { value: text.clone(), kind: kind.code() });
+            Attribute::new(A::AlternativeName, V::AlternativeName(AlternativeName { value: text, kind }))
+        }
+        4 | 5 => {
+            // The latter is asked for by its namespace alone.
+            meta.applications.push(Application { namespace: "ns".to_owned(), value: text.clone() });
+            let value = Some(text).filter(|_| which / 2 == 4);
+            let information = ApplicationSpecificInformation { namespace: "ns".to_owned(), value };
+            Attribute::new(A::ApplicationSpecificInformation, V::ApplicationSpecificInformation(information))
+        }
+        6 => custom(meta, Custom::Text(text)),
+        7 => custom(meta, [Custom::Integer(1), Custom::LongInteger(1)][which % 2].clone()),
+        8 => custom(meta, [Custom::DateTime(1), Custom::Interval(1)][which % 2].clone()),
+        9 => custom(meta, [Custom::Bytes(vec![1]), Custom::Bytes(vec![])][which % 2].clone()),
+        10 => custom(meta, [Custom::Boolean(true), Custom::Enumeration(1)][which % 2].clone()),
+        11 => Attribute::new(A::UniqueIdentifier, V::Text([id().to_string(), "1".to_owned()][which % 2].clone())),
+        _ => {
+            meta.contact = Some(text.clone());
+            Attribute::new(A::ContactInformation, V::Text(text))
+        }
+    }
+}
+
+proptest! {
+    /// With `custody`'s own property of its indexes: a Locate answers what a look at every object would.
+    #[test]
+    fn what_fits_is_where_it_is_looked_for(
+        has in proptest::collection::vec(0usize..26, 0..6),
+        asked in proptest::collection::vec(0usize..26, 0..3),
+    ) {
+        let mut meta = ObjectMeta::new(2, State::Active, true);
+        let mut request: Vec<Attribute> = vec![];
+        let mut names: Vec<usize> = has.iter().copied().take(2).chain(asked).collect();
+        names.dedup();
+        for which in names {
+            // Of what an object has some is asked for; of what is asked for besides it may have none.
+            request.push(give(&mut ObjectMeta::new(2, State::Active, true), which));
+        }
+        for which in has {
+            give(&mut meta, which);
+        }
+        let wanted = Wanted::of(&locate::Request::of(request)).unwrap();
+        let fits = wanted.fits(id(), &meta, 1_000);
+        let there = match wanted.place() {
+            Where::Everywhere => true,
+            Where::Nowhere => false,
+            Where::By(by) => by.fits(id(), &meta),
+        };
+        prop_assert!(there || !fits, "{:?} {:?}", wanted.key, meta);
+    }
+}
