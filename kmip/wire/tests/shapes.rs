@@ -326,9 +326,9 @@ fn operations_belong_to_versions() {
     assert!(message.items[0].request(V1_2).is_ok());
     let error = message.items[0].request(ProtocolVersion::V1_1).err().unwrap();
     assert_eq!(error.reason(), ResultReason::OperationNotSupported);
-    // What a server asks of a client.
-    let put = ops::Request::read(Operation::Put.code(), parse(&frame, &Limits::REQUEST).unwrap(), V1_4);
-    assert_eq!(put.err().unwrap().reason(), ResultReason::OperationNotSupported);
+    let code = Operation::CreateSplitKey.code();
+    let unserved = ops::Request::read(code, parse(&frame, &Limits::REQUEST).unwrap(), V1_4);
+    assert_eq!(unserved.err().unwrap().reason(), ResultReason::OperationNotSupported);
 }
 
 #[test]
