@@ -31,6 +31,7 @@ pub mod rsa;
 pub mod seal;
 pub mod shelf;
 pub mod signature;
+pub mod split;
 pub mod standing;
 pub mod steward;
 pub mod supervisor;

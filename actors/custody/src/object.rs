@@ -148,6 +148,9 @@ pub struct Split {
     pub method: u32,
     /// Big-endian.
     pub prime_field_size: Option<Vec<u8>>,
+    /// SHA-256 of the key, if it was split here and has a digest.
+    #[serde(default)]
+    pub of: Option<Digest>,
 }
 
 /// KMIP 1.4 §3.21: how much a key may protect in all, and how much of that is left.

@@ -352,6 +352,7 @@ fn purpose(operation: Operation) -> Purpose {
     match operation {
         Operation::Create | Operation::CreateKeyPair | Operation::Register | Operation::Activate => Purpose::Protect,
         Operation::ReKey | Operation::ReKeyKeyPair | Operation::DeriveKey => Purpose::Protect,
+        Operation::CreateSplitKey | Operation::JoinSplitKey => Purpose::Protect,
         Operation::Encrypt | Operation::Sign | Operation::Mac => Purpose::Protect,
         // What is allocated is protected elsewhere.
         Operation::GetUsageAllocation => Purpose::Protect,
@@ -371,6 +372,8 @@ fn changes(operation: Operation) -> bool {
             | O::ReKey
             | O::ReKeyKeyPair
             | O::DeriveKey
+            | O::CreateSplitKey
+            | O::JoinSplitKey
             | O::Register
             | O::AddAttribute
             | O::ModifyAttribute

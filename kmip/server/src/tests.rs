@@ -12,6 +12,7 @@ mod parts;
 mod pending;
 mod re_key;
 mod rsa;
+mod split;
 mod undo;
 mod validate;
 mod wrap;

@@ -71,10 +71,10 @@ pub struct Log {
 impl Log {
     /// Opens or begins the log at `path`; of a log of several files the newest. What a crash left after the last seal is sealed; half a line at the end is cut off.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        Self::open_with(path, FILE_BYTES_MAX)
+        Self::open_with(path, FILE_BYTES_MAX, WRITE_AFTER)
     }
 
-    fn open_with(path: &Path, file_bytes_max: u64) -> Result<Self, OpenError> {
+    fn open_with(path: &Path, file_bytes_max: u64, write_after: Duration) -> Result<Self, OpenError> {
         let file_error = |error| OpenError::File { path: path.to_owned(), error };
         let mut files = Files::open(path).map_err(file_error)?;
         let found = verify::scan(&files.file).map_err(|broken| OpenError::Broken { path: path.to_owned(), broken })?;
@@ -82,7 +82,7 @@ impl Log {
             tracing::warn!(bytes = found.cut, "the audit log ended in half a line, which is cut off");
         }
         files.go_on(found.whole).map_err(file_error)?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::gathering(write_after));
         let thread = writer::start(shared.clone(), files, file_bytes_max, found).map_err(OpenError::Thread)?;
         Ok(Self { shared, thread: Some(thread) })
     }

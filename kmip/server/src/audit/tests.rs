@@ -29,9 +29,12 @@ fn record<'a>(caller: &'a crate::caller::Caller, key: &'a str) -> Record<'a> {
     }
 }
 
+/// So that a batch ends where a test ends it, however long that takes.
+const PATIENT: Duration = Duration::from_secs(3_600);
+
 async fn write(path: &Path, batches: &[usize]) {
     let caller = caller();
-    let log = Log::open(path).unwrap();
+    let log = Log::open_with(path, FILE_BYTES_MAX, PATIENT).unwrap();
     for &records in batches {
         for number in 0..records {
             log.record(&record(&caller, &format!("key-{number}"))).await.unwrap();
@@ -134,7 +137,7 @@ async fn a_key_text_of_a_client_cannot_break_out_of_its_line() {
 /// Writes batches of one record into files of which each takes one batch.
 async fn write_small(path: &Path, batches: usize) {
     let caller = caller();
-    let log = Log::open_with(path, 1).unwrap();
+    let log = Log::open_with(path, 1, PATIENT).unwrap();
     for number in 0..batches {
         log.record(&record(&caller, &format!("key-{number}"))).await.unwrap();
         log.flush().await.unwrap();

@@ -25,8 +25,9 @@ use super::{
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
 /// What tasks and thread share.
-#[derive(Default)]
 pub(super) struct Shared {
+    /// How long records are gathered.
+    write_after: Duration,
     waiting: Mutex<Waiting>,
     wake: Condvar,
     /// Woken when everything written is on the disk, or the disk refuses.
@@ -57,6 +58,12 @@ pub(super) struct Work {
     pub(super) sync: bool,
 }
 
+impl Default for Shared {
+    fn default() -> Self {
+        Self::gathering(WRITE_AFTER)
+    }
+}
+
 impl Waiting {
     /// Records that a power cut would lose.
     fn at_risk(&self) -> usize {
@@ -64,12 +71,23 @@ impl Waiting {
     }
 
     /// When the next batch is to be written, and when what is written is to be synced.
-    fn due(&self) -> (Option<Instant>, Option<Instant>) {
-        (self.since.map(|since| since + WRITE_AFTER), self.unsynced_since.map(|since| since + SYNC_AFTER))
+    fn due(&self, write_after: Duration) -> (Option<Instant>, Option<Instant>) {
+        (self.since.map(|since| since + write_after), self.unsynced_since.map(|since| since + SYNC_AFTER))
     }
 }
 
 impl Shared {
+    /// For a log that writes what it gathered for `write_after`.
+    pub(super) fn gathering(write_after: Duration) -> Self {
+        Self {
+            write_after,
+            waiting: Mutex::default(),
+            wake: Condvar::new(),
+            room: Notify::new(),
+            failing: AtomicBool::new(false),
+        }
+    }
+
     /// Adds a record; `false` if there is no room.
     pub(super) fn push(&self, record: &Record<'_>) -> bool {
         let mut waiting = self.waiting.lock();
@@ -114,7 +132,7 @@ impl Shared {
                 self.wake.wait(&mut waiting);
                 continue;
             }
-            let (now, (write, sync)) = (Instant::now(), waiting.due());
+            let (now, (write, sync)) = (Instant::now(), waiting.due(self.write_after));
             let full = waiting.at_risk() >= SYNC_RECORDS;
             if waiting.stop || waiting.hurry || full || sync.is_some_and(|due| due <= now) {
                 break true;

@@ -8,6 +8,7 @@ mod check;
 mod cipher;
 mod create;
 mod create_key_pair;
+mod create_split_key;
 mod decrypt;
 mod delete_attribute;
 mod derivation;
@@ -23,6 +24,7 @@ mod get_attributes;
 mod get_usage_allocation;
 mod halves;
 mod hash;
+mod join_split_key;
 mod locate;
 mod mac;
 mod modify_attribute;
@@ -355,6 +357,8 @@ pub(crate) async fn perform(turn: &mut Turn<'_, '_>, item: &RequestItem<'_>, epo
             let object = turn.object(Operation::Recover, request.unique_identifier)?;
             recover::perform(turn, &object).await?;
         }
+        Request::CreateSplitKey(request) => create_split_key::perform(turn, request).await?,
+        Request::JoinSplitKey(request) => join_split_key::perform(turn, request).await?,
         Request::Validate(request) => {
             let permitted = turn.system(Operation::Validate)?;
             validate::perform(turn, permitted, &request).await?;

@@ -114,6 +114,7 @@ fn split_of(part: &SplitKey) -> Outcome<Split> {
         threshold: number("Split Key Threshold", part.threshold)?,
         method: part.method.code(),
         prime_field_size: part.prime_field_size.as_ref().map(|size| size.expose().to_vec()),
+        of: None,
     };
     if split.part > split.parts || split.threshold > split.parts {
         return Err(invalid_field("Key Part Identifier or Split Key Threshold is above Split Key Parts"));
