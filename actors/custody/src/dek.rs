@@ -204,18 +204,9 @@ fn block_iv(iv: &[u8]) -> Result<&[u8; BLOCK_BYTES], Error> {
 fn draw(mode: Mode) -> Result<Option<Iv>, Error> {
     Ok(match mode {
         Mode::Gcm => Some(Iv::Nonce(Nonces::draw()?)),
-        Mode::Block(block) if block.chaining.needs_iv() => Some(Iv::Block(random_iv()?)),
+        Mode::Block(block) if block.chaining.needs_iv() => Some(Iv::Block(Nonces::draw()?)),
         Mode::Block(_) => None,
     })
-}
-
-fn random_iv() -> Result<[u8; BLOCK_BYTES], Error> {
-    let mut iv = [0; BLOCK_BYTES];
-    let (first, second) = (Nonces::draw()?, Nonces::draw()?);
-    for (to, from) in iv.iter_mut().zip(first.iter().chain(&second)) {
-        *to = *from;
-    }
-    Ok(iv)
 }
 
 fn no_aad(aad: &[u8]) -> Result<(), Error> {

@@ -1,7 +1,7 @@
-//! Nonces: random, 96 bits, drawn from the system in blocks.
+//! Nonces and initialization vectors: random, drawn from the generator of AWS-LC in blocks.
 //!
-//! One draw from the kernel costs twice an AES-GCM of 1 KiB (measured), so each thread keeps a block of random bytes and hands
-//! out twelve at a time. Handed-out bytes are zeroed; nonces are public, but a buffer that forgets cannot repeat.
+//! A draw by itself costs twice an AES-GCM of 1 KiB (measured), so each thread keeps a block of random bytes and hands out a few at a
+//! time. Handed-out bytes are zeroed; nonces are public, but a buffer that forgets cannot repeat.
 //!
 //! A forked child that went on with its parent's block would repeat nonces, which is the end of a key. Nothing here forks without an
 //! exec: that takes `unsafe`, which stands in `vault/` alone (walls 4). Asking for the process's id at each draw instead is a system
@@ -9,10 +9,9 @@
 
 use std::cell::RefCell;
 
-use super::NONCE_BYTES;
 use crate::error::Error;
 
-const BLOCK_BYTES: usize = NONCE_BYTES * 128;
+const BLOCK_BYTES: usize = 4096;
 
 struct Block {
     bytes: [u8; BLOCK_BYTES],
@@ -28,16 +27,18 @@ thread_local! {
 pub struct Nonces;
 
 impl Nonces {
-    /// A fresh nonce.
-    pub fn draw() -> Result<[u8; NONCE_BYTES], Error> {
+    /// `N` fresh bytes; what is left of a block and is less is not used.
+    pub fn draw<const N: usize>() -> Result<[u8; N], Error> {
+        const { assert!(N <= BLOCK_BYTES) };
         BLOCK.with_borrow_mut(|block| {
-            if block.used >= BLOCK_BYTES {
-                getrandom::fill(&mut block.bytes).map_err(|e| Error::Random(e.to_string()))?;
+            if block.used + N > BLOCK_BYTES {
+                aws_lc_rs::rand::fill(&mut block.bytes)
+                    .map_err(|_| Error::Random("the system's generator gave nothing".to_owned()))?;
                 block.used = 0;
             }
-            let end = block.used + NONCE_BYTES;
+            let end = block.used + N;
             let next = block.bytes.get_mut(block.used..end).ok_or(Error::Seal)?;
-            let mut nonce = [0; NONCE_BYTES];
+            let mut nonce = [0; N];
             nonce.swap_with_slice(next);
             block.used = end;
             Ok(nonce)
@@ -53,7 +54,7 @@ mod tests {
 
     #[test]
     fn nonces_do_not_repeat_across_blocks_and_threads() {
-        let draws = || (0..1000).map(|_| Nonces::draw().unwrap()).collect::<Vec<_>>();
+        let draws = || (0..1000).map(|_| Nonces::draw::<12>().unwrap()).collect::<Vec<_>>();
         let other = std::thread::spawn(draws);
         let mut all = draws();
         all.extend(other.join().unwrap());
@@ -62,7 +63,8 @@ mod tests {
 
     #[test]
     fn what_was_handed_out_is_forgotten() {
-        Nonces::draw().unwrap();
+        Nonces::draw::<12>().unwrap();
+        Nonces::draw::<16>().unwrap();
         BLOCK.with_borrow(|block| assert!(block.bytes[..block.used].iter().all(|byte| *byte == 0)));
     }
 }

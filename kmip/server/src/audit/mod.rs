@@ -37,9 +37,9 @@ pub const WRITE_AFTER: Duration = Duration::from_millis(25);
 /// What is written is synced this long after its first record was made: a sync costs as much as a hundred requests.
 pub const SYNC_AFTER: Duration = Duration::from_millis(100);
 /// Records that make the thread write and sync at once.
-pub const SYNC_RECORDS: usize = 4_096;
+pub const SYNC_RECORDS: usize = 8_192;
 /// Most records that are not yet on the disk.
-pub const RECORDS_MAX: usize = 8_192;
+pub const RECORDS_MAX: usize = 16_384;
 
 /// A file that has so many bytes is closed at its next seal.
 pub const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
