@@ -353,6 +353,7 @@ fn purpose(operation: Operation) -> Purpose {
         Operation::Create | Operation::CreateKeyPair | Operation::Register | Operation::Activate => Purpose::Protect,
         Operation::ReKey | Operation::ReKeyKeyPair | Operation::DeriveKey => Purpose::Protect,
         Operation::CreateSplitKey | Operation::JoinSplitKey => Purpose::Protect,
+        Operation::Certify | Operation::ReCertify => Purpose::Protect,
         Operation::Encrypt | Operation::Sign | Operation::Mac => Purpose::Protect,
         // What is allocated is protected elsewhere.
         Operation::GetUsageAllocation => Purpose::Protect,
@@ -374,6 +375,8 @@ fn changes(operation: Operation) -> bool {
             | O::DeriveKey
             | O::CreateSplitKey
             | O::JoinSplitKey
+            | O::Certify
+            | O::ReCertify
             | O::Register
             | O::AddAttribute
             | O::ModifyAttribute

@@ -16,6 +16,7 @@ pub mod tls;
 mod attributes;
 mod dispatch;
 mod https;
+mod issue;
 mod lifecycle;
 mod locate;
 mod naming;

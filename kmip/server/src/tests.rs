@@ -1,6 +1,7 @@
 //! Operations on the wire, against a real store: what clients send, what they must get.
 
 mod archive;
+mod certify;
 mod derive_key;
 mod digests;
 mod ec;
@@ -10,6 +11,7 @@ mod oasis;
 mod objects;
 mod parts;
 mod pending;
+mod re_certify;
 mod re_key;
 mod rsa;
 mod split;

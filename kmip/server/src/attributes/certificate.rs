@@ -100,13 +100,19 @@ fn signature_of(parsed: &X509Certificate<'_>) -> Option<DigitalSignatureAlgorith
 /// The GeneralNames of an extension, each with its head.
 fn alternatives(parsed: &X509Certificate<'_>, which: &oid::Oid<'_>) -> Vec<Vec<u8>> {
     let Ok(Some(extension)) = parsed.get_extension_unique(which) else { return vec![] };
-    let Ok(([], names)) = Sequence::from_der(extension.value) else { return vec![] };
+    general_names(extension.value).unwrap_or_default()
+}
+
+/// The names of a GeneralNames, each with its head; `None` if it is none.
+pub(crate) fn general_names(der: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let Ok(([], names)) = Sequence::from_der(der) else { return None };
     let (mut rest, mut found): (&[u8], _) = (names.content.as_ref(), vec![]);
-    while let Ok((after, _)) = Any::from_der(rest) {
-        found.push(rest.get(..rest.len() - after.len()).unwrap_or_default().to_vec());
+    while !rest.is_empty() {
+        let (after, _) = Any::from_der(rest).ok()?;
+        found.push(rest.get(..rest.len() - after.len())?.to_vec());
         rest = after;
     }
-    found
+    Some(found)
 }
 
 /// The attributes of a certificate, in the specification's order.

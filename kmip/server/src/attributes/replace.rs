@@ -1,5 +1,5 @@
-//! What a replacement of a key is (KMIP 1.4 §4.4, §4.5): the attributes of the key that it replaces, but for those that the tables 173
-//! and 177 treat apart, and over them what the client gives. All pure: custody runs it on the stored attributes.
+//! What a replacement of a key or certificate is (KMIP 1.4 §4.4, §4.5, §4.8): the attributes of what it replaces, but for those that the
+//! tables 173, 177 and 187 treat apart, and over them what the client gives. All pure: custody runs it on the stored attributes.
 //!
 //! Where the server is stricter than the specification, or differs from it:
 //!
@@ -34,7 +34,7 @@ pub(crate) struct Wish {
 /// The attributes of the replacement of `old`, without its links.
 pub(crate) fn replacement(old: &ObjectMeta, wish: &Wish, now_s: i64) -> Outcome<ObjectMeta> {
     if old.state.is_destroyed() {
-        return Err(denied("the key is destroyed; create another one"));
+        return Err(denied("the object is destroyed; create another one"));
     }
     let mut new = ObjectMeta {
         state: State::PreActive,
@@ -44,6 +44,8 @@ pub(crate) fn replacement(old: &ObjectMeta, wish: &Wish, now_s: i64) -> Outcome<
         links: Instances::default(),
         wrapping: None,
         digest: None,
+        // Said by its bytes.
+        certificate: None,
         rng: None,
         fresh: true,
         ..old.clone()
@@ -70,7 +72,7 @@ fn give_more(meta: &mut ObjectMeta, attribute: &Attribute) -> Outcome<()> {
     give(meta, attribute)
 }
 
-/// Tables 172 and 176.
+/// Tables 172, 176 and 186.
 fn dates(old: &Dates, wish: &Wish, now_s: i64) -> Outcome<Dates> {
     let (initial, original_creation, last_change) = (Some(now_s), Some(now_s), Some(now_s));
     let Dates { activation, process_start, protect_stop, deactivation, .. } = *old;
@@ -86,7 +88,7 @@ fn dates(old: &Dates, wish: &Wish, now_s: i64) -> Outcome<Dates> {
     if old.activation.is_none() && [old.process_start, old.protect_stop, old.deactivation].iter().any(Option::is_some) {
         // §11.5, §11.6.
         let message =
-            "the key has no Activation Date, from which Offset would move its other dates; give dates instead";
+            "the object has no Activation Date, from which Offset would move its other dates; give dates instead";
         return Err(fail(ResultReason::IllegalOperation, message));
     }
     let moved = |date: Option<i64>| {
@@ -115,7 +117,7 @@ pub(crate) fn supersede(old: &mut ObjectMeta, old_id: &str, new: &mut ObjectMeta
     old.state = lifecycle::state_at(old, now_s);
     old.dates.last_change = Some(now_s);
     // §3.35: "there SHALL be only one such replacement object per Managed Object".
-    unlink(old, LinkType::ReplacementObjectLink);
+    unlink(old, |link| link.kind == LinkType::ReplacementObjectLink.code());
     old.links.push(link(LinkType::ReplacementObjectLink, new_id));
     if !new.links.contains(&link(LinkType::ReplacedObjectLink, old_id)) {
         new.links.push(link(LinkType::ReplacedObjectLink, old_id));
@@ -131,9 +133,13 @@ pub(crate) fn link(kind: LinkType, to: &str) -> Link {
     Link { kind: kind.code(), to: to.to_owned() }
 }
 
-fn unlink(meta: &mut ObjectMeta, kind: LinkType) {
-    let gone: Vec<usize> =
-        meta.links.indexed().filter(|(_, link)| link.kind == kind.code()).map(|(index, _)| index).collect();
+/// Takes the links of this kind that name this object.
+pub(crate) fn unlink_from(meta: &mut ObjectMeta, kind: LinkType, to: &str) {
+    unlink(meta, |link| link.kind == kind.code() && link.to == to);
+}
+
+fn unlink(meta: &mut ObjectMeta, goes: impl Fn(&Link) -> bool) {
+    let gone: Vec<usize> = meta.links.indexed().filter(|(_, link)| goes(link)).map(|(index, _)| index).collect();
     for index in gone {
         meta.links.remove(index);
     }

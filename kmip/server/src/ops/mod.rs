@@ -4,6 +4,7 @@ mod activate;
 mod add_attribute;
 mod archive;
 mod cancel;
+mod certify;
 mod check;
 mod cipher;
 mod create;
@@ -24,6 +25,7 @@ mod get_attributes;
 mod get_usage_allocation;
 mod halves;
 mod hash;
+mod issuer;
 mod join_split_key;
 mod locate;
 mod mac;
@@ -33,6 +35,7 @@ mod obtain_lease;
 mod permission;
 mod poll;
 pub(crate) mod query;
+mod re_certify;
 mod re_key;
 mod re_key_key_pair;
 mod recover;
@@ -62,6 +65,7 @@ use policy::Operation;
 
 pub(crate) use named::{Course, Named};
 pub(crate) use permission::Allowed;
+pub(crate) use validate::AnyUsage;
 
 use crate::{
     caller::Caller,
@@ -251,6 +255,14 @@ pub(crate) async fn perform(turn: &mut Turn<'_, '_>, item: &RequestItem<'_>, epo
         Request::ReKeyKeyPair(request) => {
             let object = turn.object(Operation::ReKeyKeyPair, request.private_key_unique_identifier)?;
             re_key_key_pair::perform(turn, &object, request).await?;
+        }
+        Request::Certify(request) => {
+            let object = turn.object(Operation::Certify, request.unique_identifier)?;
+            certify::perform(turn, &object, request).await?;
+        }
+        Request::ReCertify(request) => {
+            let object = turn.object(Operation::ReCertify, request.unique_identifier)?;
+            re_certify::perform(turn, &object, request).await?;
         }
         Request::DeriveKey(request) => derive_key::perform(turn, request).await?,
         Request::Register(request) => {

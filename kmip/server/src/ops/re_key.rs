@@ -12,7 +12,7 @@ use crate::{
     refusal::{self, Outcome, denied},
 };
 
-/// A key and what is to replace it.
+/// A key or certificate, and what is to replace it.
 pub(super) struct Replaced {
     id: ObjectId,
     /// What its Replacement Object Link named when it was looked at.
@@ -36,7 +36,7 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: 
     let (bytes, draw) = create::drawn(&meta)?;
     let (object_id, secret) = (new_id()?, turn.hold(bytes, draw)?);
     let new = New { object: object_id, meta, secret };
-    turn.replace(vec![Replaced::by(object, &old, wish, new)], |_| ()).await?;
+    turn.replace(vec![Replaced::by(object, &old, wish, new)], vec![], |_, _| Ok(())).await?;
     let unique_identifier = &turn.made(object_id);
     turn.success(&Answer::ReKey(re_key::Answer { unique_identifier, template_attribute: None }));
     Ok(())
@@ -47,7 +47,7 @@ pub(super) fn wish(offset_s: Option<u32>, template: Option<kmip::TemplateAttribu
 }
 
 impl Turn<'_, '_> {
-    /// The attributes of a key that is to be replaced.
+    /// The attributes of what is to be replaced.
     pub(super) fn to_replace(&self, object: &Allowed, object_type: ObjectType) -> Outcome<ObjectMeta> {
         let meta = self.meta(object.id)?;
         if meta.object_type != object_type.code() {
@@ -56,7 +56,8 @@ impl Turn<'_, '_> {
             )));
         }
         if linked(&meta, LinkType::ReplacementObjectLink).is_some_and(|id| self.lives(id)) {
-            let why = "the key is replaced already; re-key its replacement, which its Replacement Object Link names";
+            let why =
+                "the object is replaced already; replace its replacement, which its Replacement Object Link names";
             return Err(denied(why));
         }
         Ok(meta)
@@ -72,11 +73,13 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// Stores the replacements and changes the keys that they replace, all or none; `relate` links the replacements with each other.
+    /// Stores the replacements and changes what they replace, all or none; `relate` links the objects beside them and the replacements
+    /// with each other.
     pub(super) async fn replace(
         &self,
         replaced: Vec<Replaced>,
-        relate: impl FnOnce(&mut [ObjectMeta]) + Send + 'static,
+        beside: Vec<ObjectId>,
+        relate: impl FnOnce(&mut [ObjectMeta], &mut [ObjectMeta]) -> Outcome<()> + Send + 'static,
     ) -> Outcome<()> {
         let now_s = self.now_s;
         let named: Vec<_> = replaced.iter().map(|one| (&one.new.meta, Some(one.id))).collect();
@@ -87,19 +90,21 @@ impl Turn<'_, '_> {
             old.push(one.id);
             new.push(one.new);
         }
+        old.extend(beside);
         self.store_beside(old, new, move |old, new| {
+            let (old, beside) = old.split_at_mut_checked(rest.len()).unwrap_or_default();
             for ((old, new), (old_id, new_id, wish, before)) in old.iter_mut().zip(new.iter_mut()).zip(&rest) {
                 if linked(old, LinkType::ReplacementObjectLink) != before.as_deref() {
-                    return Err(refusal::try_again("another request replaced the key at the same time"));
+                    return Err(refusal::try_again("another request replaced the object at the same time"));
                 }
                 // What follows from the new bytes is settled.
-                let ObjectMeta { digest, key_format, length_bits, domain, lease_time_s, .. } = *new;
+                let ObjectMeta { digest, key_format, length_bits, domain, lease_time_s, rng, .. } = *new;
+                let certificate = new.certificate.take();
                 let meta = replacement(old, wish, now_s)?;
-                *new = ObjectMeta { digest, key_format, length_bits, domain, lease_time_s, ..meta };
+                *new = ObjectMeta { digest, key_format, length_bits, domain, lease_time_s, rng, certificate, ..meta };
                 supersede(old, old_id, new, new_id, now_s);
             }
-            relate(new);
-            Ok(())
+            relate(beside, new)
         })
         .await
     }

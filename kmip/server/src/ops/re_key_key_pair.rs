@@ -44,11 +44,12 @@ pub(super) async fn perform(
         Replaced::by(object, &old_private, private_wish, private),
         Replaced::by(&public, &old_public, public_wish, public_half),
     ];
-    turn.replace(replaced, move |pair| {
+    turn.replace(replaced, vec![], move |_, pair| {
         let ids = [(LinkType::PublicKeyLink, public_id), (LinkType::PrivateKeyLink, private_id)];
         for (half, (kind, other)) in pair.iter_mut().zip(ids) {
             half.links.push(link(kind, &other.text()));
         }
+        Ok(())
     })
     .await?;
     // §4.5: the ID Placeholder is the private key's.

@@ -72,11 +72,11 @@ async fn brought(turn: &mut Turn<'_, '_>, request: &validate::Request<'_>) -> Ou
     Ok(all)
 }
 
-async fn certificate(turn: &Turn<'_, '_>, object: &Allowed) -> Outcome<Vec<u8>> {
+pub(super) async fn certificate(turn: &Turn<'_, '_>, object: &Allowed) -> Outcome<Vec<u8>> {
     turn.with_key(object, Purpose::Process, |borrow| {
         let meta = borrow.meta().ok_or_else(refusal::not_found)?;
         if meta.object_type != ObjectType::Certificate.code() {
-            return Err(fail(ResultReason::IllegalOperation, "Validate takes certificates, and the object is none"));
+            return Err(fail(ResultReason::IllegalOperation, "a certificate is needed, and the object is none"));
         }
         let bytes = borrow.export(VALIDATE).map_err(|error| refusal::of_custody(&error))?;
         borrow.finish(bytes).map(|bytes| bytes.to_vec()).map_err(refusal::of_stop)
@@ -187,8 +187,8 @@ fn is_in_time(der: &CertificateDer<'_>, at: i64) -> bool {
     })
 }
 
-/// Validate does not say what for.
-struct AnyUsage;
+/// Neither Validate nor Certify says what for.
+pub(crate) struct AnyUsage;
 
 impl ExtendedKeyUsageValidator for AnyUsage {
     fn validate(&self, _: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {

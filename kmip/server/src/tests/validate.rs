@@ -35,7 +35,7 @@ fn leaf(issuer: &Ca) -> Vec<u8> {
     params("leaf", IsCa::NoCa).signed_by(&pair(), issuer).unwrap().der().to_vec()
 }
 
-fn validate(chain: &[&[u8]], ids: &[&str], at_s: Option<i64>) -> Vec<u8> {
+pub(super) fn validate(chain: &[&[u8]], ids: &[&str], at_s: Option<i64>) -> Vec<u8> {
     let certificate = |der: &&[u8]| Certificate {
         certificate_type: CertificateType::X509,
         certificate_value: KeyMaterial::new(der.to_vec()),
@@ -48,7 +48,7 @@ fn validate(chain: &[&[u8]], ids: &[&str], at_s: Option<i64>) -> Vec<u8> {
     client::request(V1_4, &Request::Validate(request))
 }
 
-async fn asked(rig: &Rig, frame: Vec<u8>) -> Result<ValidityIndicator, ResultReason> {
+pub(super) async fn asked(rig: &Rig, frame: Vec<u8>) -> Result<ValidityIndicator, ResultReason> {
     let answer = rig.ask(&rig.caller, &frame).await;
     match client::read_one(&answer, V1_4, kmip::Operation::Validate).unwrap() {
         Ok(Answer::Validate(answer)) => Ok(answer.validity_indicator),
