@@ -77,6 +77,12 @@ pub enum Error {
     Archived(ObjectId),
     #[error("object {0} was changed by another request meanwhile: nothing was written. Send it again")]
     Contended(ObjectId),
+    #[error("object {0} exists: ask for its replacement, or import under another id")]
+    Exists(ObjectId),
+    #[error("object {0} is one of another system of the tenant: import under another id")]
+    Taken(ObjectId),
+    #[error("object {0} comes with its own id, which others know: it is no part of a draft")]
+    NoDraft(ObjectId),
     #[error("object {0} may not be exported: `exportable` was fixed to no when it was created")]
     NotExportable(ObjectId),
     #[error("an object's {what} may have at most {max} {unit}, found {found}")]
@@ -128,6 +134,9 @@ impl Error {
             | Self::Absent { .. }
             | Self::Destroyed(_)
             | Self::Archived(_)
+            | Self::Exists(_)
+            | Self::Taken(_)
+            | Self::NoDraft(_)
             | Self::NotExportable(_)
             | Self::TooLarge { .. }
             | Self::SecretLength { .. }

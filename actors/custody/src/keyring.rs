@@ -5,6 +5,7 @@
 //! system only, so a foreign id equals an absent one ([`Error::Absent`]).
 
 mod draft;
+mod import;
 #[cfg(test)]
 mod tests;
 

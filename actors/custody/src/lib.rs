@@ -25,6 +25,7 @@ pub mod mac;
 pub mod names;
 pub mod object;
 pub mod receiver;
+mod replacing;
 #[cfg(test)]
 mod rig;
 pub mod rsa;

@@ -12,6 +12,7 @@ use crate::{
     key_table::{Entry, KeyTable, Purpose, Unborrowed},
     l1::{self, Context, L1, L1Error},
     names::{Generation, KeyId, ObjectId, Version},
+    replacing::Replacing,
     seal::{self, Counters, Place, Subject, WRAPPING_KEY_BYTES},
     shelf::{Shelf, StoredKey},
     vault::{Expose, Secret, Slab},
@@ -28,16 +29,20 @@ pub struct Link {
     pub serial: u64,
 }
 
+/// How often an object is opened anew if one was replaced meanwhile.
+const OPEN_ATTEMPTS: usize = 4;
+
 /// Opens wrapped keys into locked memory.
 pub struct Unsealer {
     pub(crate) table: Arc<KeyTable>,
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) slab: Arc<Slab>,
+    pub(crate) replacing: Arc<Replacing>,
 }
 
 impl Unsealer {
     pub fn new(table: Arc<KeyTable>, shelf: Arc<Shelf>, slab: Arc<Slab>) -> Self {
-        Self { table, shelf, slab }
+        Self { table, shelf, slab, replacing: Arc::default() }
     }
 
     fn place(&self, tenant: &TenantId, subject: Subject) -> Place {
@@ -103,7 +108,17 @@ impl Unsealer {
 
     /// Opens an object by the L3 in the table and puts it there. `Err(None)`: the L3 is not there, unseal it first.
     pub fn object(&self, tenant: &TenantId, system: &System, object: ObjectId) -> Result<(), Option<Error>> {
-        let began = self.generation(tenant)?;
+        for _ in 0..OPEN_ATTEMPTS {
+            if self.opened(tenant, system, object)? {
+                return Ok(());
+            }
+        }
+        Err(Some(Error::Contended(object)))
+    }
+
+    /// `false` if it may have been replaced meanwhile, by an import.
+    fn opened(&self, tenant: &TenantId, system: &System, object: ObjectId) -> Result<bool, Option<Error>> {
+        let (began, seen) = (self.generation(tenant)?, self.replacing.look());
         let absent = || Error::Absent { tenant: *tenant, system: system.clone(), object };
         let row = self.shelf.object(tenant, system, object)?.ok_or_else(absent)?;
         if row.wrapped.is_empty() {
@@ -119,11 +134,10 @@ impl Unsealer {
         };
         let key = KeyId::Object(object);
         let (meta, revision) = (Some(Arc::new(row.meta)), row.revision);
-        self.table.insert(
-            tenant,
-            Entry { key: key.clone(), secret, system: Some(system.clone()), meta, revision },
-            began,
-        )?;
+        let entry = Entry { key: key.clone(), secret, system: Some(system.clone()), meta, revision };
+        let inserted = self.replacing.unless(tenant, object, seen, || self.table.insert(tenant, entry, began));
+        let Some(inserted) = inserted else { return Ok(false) };
+        inserted?;
         // A change that was committed after the row was read, and before the key was in the table, is caught up here.
         match self.shelf.object(tenant, system, object)? {
             Some(now) if now.wrapped.is_empty() => {
@@ -136,7 +150,7 @@ impl Unsealer {
             }
             Some(now) => {
                 self.table.amend(tenant, &key, Arc::new(now.meta), now.revision);
-                Ok(())
+                Ok(true)
             }
             None => Err(Some(absent())),
         }

@@ -3,6 +3,7 @@
 pub(crate) mod certificate;
 pub(crate) mod change;
 pub(crate) mod generator;
+pub(crate) mod import;
 pub(crate) mod limits;
 pub(crate) mod replace;
 mod slots;

@@ -350,7 +350,8 @@ fn unrecorded() -> Failure {
 /// What a suspended tenant may no longer do is what protects new data or makes new keys (DESIGN §2.11).
 fn purpose(operation: Operation) -> Purpose {
     match operation {
-        Operation::Create | Operation::CreateKeyPair | Operation::Register | Operation::Activate => Purpose::Protect,
+        Operation::Create | Operation::CreateKeyPair | Operation::Register | Operation::Import => Purpose::Protect,
+        Operation::Activate => Purpose::Protect,
         Operation::ReKey | Operation::ReKeyKeyPair | Operation::DeriveKey => Purpose::Protect,
         Operation::CreateSplitKey | Operation::JoinSplitKey => Purpose::Protect,
         Operation::Certify | Operation::ReCertify => Purpose::Protect,
@@ -378,6 +379,7 @@ fn changes(operation: Operation) -> bool {
             | O::Certify
             | O::ReCertify
             | O::Register
+            | O::Import
             | O::AddAttribute
             | O::ModifyAttribute
             | O::DeleteAttribute

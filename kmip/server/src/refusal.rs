@@ -31,6 +31,11 @@ pub(crate) fn invalid_field(message: impl Into<String>) -> Failure {
     fail(ResultReason::InvalidField, message)
 }
 
+/// An identifier that no object of the caller's can have: in a form that is not ours, or another system's.
+pub(crate) fn no_such_identifier() -> Failure {
+    invalid_field("this server takes no object of yours under this Unique Identifier; Register gives it one of its own")
+}
+
 pub(crate) fn unsupported(message: impl Into<String>) -> Failure {
     fail(ResultReason::FeatureNotSupported, message)
 }
@@ -81,9 +86,16 @@ pub(crate) fn of_custody(error: &Error) -> Failure {
         }
         Error::Contended(_) => {
             return try_again(
-                "another client changed an object of this batch meanwhile, and nothing of the batch was done",
+                "another client changed the same object meanwhile, and nothing of this batch or request was done",
             );
         }
+        Error::Exists(_) => {
+            let message =
+                "an object with this Unique Identifier exists; say Replace Existing to put this one in its place";
+            return fail(ResultReason::ObjectAlreadyExists, message);
+        }
+        Error::Taken(_) => return no_such_identifier(),
+        Error::NoDraft(_) => return unsupported("Import in a batch with Undo; send it by itself"),
         Error::L1Unreachable { .. } => return try_again("the customer's KMS cannot be reached now"),
         Error::NotLinked(_) => return try_again("the tenant has no L1 key linked in this region yet"),
         _ => {}

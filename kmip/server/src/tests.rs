@@ -7,6 +7,7 @@ mod digests;
 mod ec;
 mod export;
 mod header;
+mod import;
 mod oasis;
 mod objects;
 mod parts;

@@ -1,6 +1,7 @@
 //! Objects from creation to destruction, over restarts, stops and strangers.
 
 mod by_index;
+mod import;
 
 use std::collections::BTreeSet;
 

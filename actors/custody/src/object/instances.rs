@@ -60,6 +60,14 @@ impl<T> Instances<T> {
         }
     }
 
+    /// Puts a value under an index of the caller's choice, and answers the old one. The list grows up to there: the caller bounds it.
+    pub fn put(&mut self, index: usize, value: T) -> Option<T> {
+        if self.0.len() <= index {
+            self.0.resize_with(index + 1, || None);
+        }
+        self.0.get_mut(index)?.replace(value)
+    }
+
     /// Puts another value under an index that has one, and answers the old one. `None` where there is none.
     pub fn replace(&mut self, index: usize, value: T) -> Option<T> {
         self.0.get_mut(index)?.as_mut().map(|old| std::mem::replace(old, value))
@@ -106,6 +114,8 @@ mod tests {
         assert_eq!(list.push(4), 1, "the gap is filled");
         assert_eq!(list.push(5), 3);
         assert_eq!(list.replace(3, 6), Some(5));
+        assert_eq!((list.put(5, 7), list.put(5, 8)), (None, Some(7)));
+        assert_eq!((list.push(9), list.remove(5), list.remove(4)), (4, Some(8), Some(9)));
         assert_eq!(indexed(&list), [(0, 1), (1, 4), (2, 3), (3, 6)]);
     }
 

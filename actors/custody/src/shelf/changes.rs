@@ -47,6 +47,33 @@ impl Shelf {
         self.writer.write(move |transaction| write(transaction, &tenant, &ready)).await
     }
 
+    /// Stores an object that brings its id. One of its system that has it is replaced if `replaces` is given, and [`Error::Exists`] if
+    /// not; one of another system is [`Error::Taken`]. What is given lives until the answer is durable, whether anyone waits for it or
+    /// not.
+    pub async fn import_object<M: Send + 'static>(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        object: ObjectId,
+        row: Row,
+        replaces: Option<M>,
+    ) -> Result<Option<M>, Error> {
+        let (shelf, tenant) = (self.clone(), *tenant);
+        self.writer
+            .write(move |transaction| {
+                let old = shelf.stored(transaction, &tenant, object)?;
+                let row = match &old {
+                    Some(old) if old.system != row.system => return Err(Error::Taken(object)),
+                    Some(_) if replaces.is_none() => return Err(Error::Exists(object)),
+                    Some(old) => row.in_place_of(old),
+                    None => row,
+                };
+                let ready = Ready::of(&shelf.rows(), &tenant, object, row, old.map(|old| old.meta))?;
+                write(transaction, &tenant, std::slice::from_ref(&ready))?;
+                Ok(replaces)
+            })
+            .await
+    }
+
     /// Changes an object's attributes, one change at a time. Answers what `change` did, the attributes and their revision.
     pub async fn change_object<T: Send + 'static, E: From<Error> + Send + 'static>(
         self: &Arc<Self>,

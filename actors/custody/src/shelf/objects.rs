@@ -72,6 +72,11 @@ impl Row {
         Self { system, meta, wrapped, revision: 1, created_ms }
     }
 
+    /// This row in the place of another: among the others it stands where that one stood.
+    pub(super) fn in_place_of(self, old: &Self) -> Self {
+        Self { created_ms: old.created_ms, revision: old.revision + 1, ..self }
+    }
+
     /// Changes the attributes of `object`. On an error the row is of no use any more.
     pub(crate) fn change<T, E: From<Error>>(
         &mut self,

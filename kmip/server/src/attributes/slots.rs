@@ -3,16 +3,19 @@
 use custody::object::{Application, Custom, Instances, Link, NAMES_MAX, Name, ObjectMeta, Parameters};
 use kmip::{
     AttributeValue, ResultReason,
+    message::Failure,
     tables::{AttributeName, StandardAttribute},
 };
 
 use super::{INSTANCES_MAX, stored_parameters, wrong_type};
-use crate::refusal::{Outcome, fail, unsupported};
+use crate::refusal::{Outcome, fail, invalid_field, unsupported};
 
 /// The instances of one attribute of one object.
 pub(super) trait Slots {
     /// Adds an instance and answers its index. A value that is there already is refused for the reason `twice`.
     fn add(&mut self, value: &AttributeValue, twice: ResultReason) -> Outcome<usize>;
+    /// Adds an instance under an index that is free.
+    fn put(&mut self, index: usize, value: &AttributeValue) -> Outcome<()>;
     /// Gives the instance of this index another value.
     fn replace(&mut self, index: usize, value: &AttributeValue) -> Outcome<()>;
     fn remove(&mut self, index: usize);
@@ -80,21 +83,37 @@ impl<'m, T: PartialEq + 'm> List<'m, T> {
         }
         Ok(value)
     }
+
+    /// §11.2, §11.15: more instances than the server supports.
+    fn no_room(&self) -> Failure {
+        let message = format!(
+            "there is no room for another {}; an object has at most {NAMES_MAX} names, {INSTANCES_MAX} instances of another \
+             attribute, and {INSTANCES_MAX} custom attributes in all",
+            self.name
+        );
+        fail(ResultReason::IndexOutOfBounds, message)
+    }
 }
 
 impl<T: PartialEq> Slots for List<'_, T> {
     fn add(&mut self, value: &AttributeValue, twice: ResultReason) -> Outcome<usize> {
         let value = self.value(value, twice, None)?;
         if self.values.len() >= self.max {
-            // §11.2, §11.15: more instances than the server supports.
-            let message = format!(
-                "there is no room for another {}; an object has at most {NAMES_MAX} names, {INSTANCES_MAX} instances of another \
-                 attribute, and {INSTANCES_MAX} custom attributes in all",
-                self.name
-            );
-            return Err(fail(ResultReason::IndexOutOfBounds, message));
+            return Err(self.no_room());
         }
         Ok(self.values.push(value))
+    }
+
+    fn put(&mut self, index: usize, value: &AttributeValue) -> Outcome<()> {
+        let value = self.value(value, ResultReason::InvalidField, None)?;
+        if index >= self.max || self.values.len() >= self.max {
+            return Err(self.no_room());
+        }
+        if self.values.get(index).is_some() {
+            return Err(invalid_field(format!("{} has two instances of index {index}", self.name)));
+        }
+        self.values.put(index, value);
+        Ok(())
     }
 
     fn replace(&mut self, index: usize, value: &AttributeValue) -> Outcome<()> {

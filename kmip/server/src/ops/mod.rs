@@ -25,6 +25,7 @@ mod get_attributes;
 mod get_usage_allocation;
 mod halves;
 mod hash;
+mod import;
 mod issuer;
 mod join_split_key;
 mod locate;
@@ -268,6 +269,10 @@ pub(crate) async fn perform(turn: &mut Turn<'_, '_>, item: &RequestItem<'_>, epo
         Request::Register(request) => {
             let permitted = turn.system(Operation::Register)?;
             register::perform(turn, permitted, *request).await?;
+        }
+        Request::Import(request) => {
+            let permitted = turn.system(Operation::Import)?;
+            import::perform(turn, permitted, *request).await?;
         }
         Request::Locate(request) => {
             let permitted = turn.system(Operation::Locate)?;

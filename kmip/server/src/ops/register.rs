@@ -43,7 +43,8 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: regi
     Ok(())
 }
 
-fn object_of(request: register::Request<'_>) -> Outcome<ManagedObject> {
+/// The one object that is brought, of the type that is said.
+pub(super) fn object_of(request: register::Request<'_>) -> Outcome<ManagedObject> {
     use ObjectType as T;
     let object_type = request.object_type;
     if matches!(object_type, T::Template | T::PgpKey) {
@@ -52,7 +53,7 @@ fn object_of(request: register::Request<'_>) -> Outcome<ManagedObject> {
         )));
     }
     if request.objects() != 1 {
-        return Err(fail(ResultReason::InvalidMessage, "Register brings exactly one object"));
+        return Err(fail(ResultReason::InvalidMessage, "the request brings exactly one object"));
     }
     let object = match object_type {
         T::Certificate => request.certificate.map(ManagedObject::Certificate),
@@ -68,7 +69,7 @@ fn object_of(request: register::Request<'_>) -> Outcome<ManagedObject> {
 }
 
 /// Takes over what the Key Block says; where the attributes say it too, both must agree. Leaves in the Key Block what is stored.
-fn describe(meta: &mut ObjectMeta, object: &mut ManagedObject) -> Outcome<()> {
+pub(super) fn describe(meta: &mut ObjectMeta, object: &mut ManagedObject) -> Outcome<()> {
     if object.material().is_empty() {
         return Err(invalid_field(
             "the object has no bytes: Key Material, Certificate Value or Opaque Data Value is empty",
