@@ -18,6 +18,7 @@ mod rsa;
 mod split;
 mod undo;
 mod validate;
+mod versioned;
 mod wrap;
 
 use custody::key_table::Stop;

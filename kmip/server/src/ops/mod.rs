@@ -47,6 +47,7 @@ mod rsa;
 mod sign;
 mod store;
 mod validate;
+mod versioned;
 mod wrap;
 
 use custody::{

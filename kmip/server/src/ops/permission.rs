@@ -29,10 +29,13 @@ impl Turn<'_, '_> {
                 let why = "the request names no Unique Identifier, and nothing before it in the batch made or found one object";
                 refusal::fail(kmip::ResultReason::ItemNotFound, why)
             })?,
-            Some(text) => text.parse().map_err(|_| {
-                *self.key = Named::Other(text.to_owned());
-                refusal::not_found()
-            })?,
+            Some(text) => match text.parse() {
+                Ok(id) => id,
+                Err(_) => {
+                    *self.key = Named::Other(text.to_owned());
+                    self.versioned(operation, text)?
+                }
+            },
         };
         *self.key = Named::Object(id.text());
         self.allowed(operation, id)
