@@ -275,17 +275,7 @@ impl Keyring {
         object: ObjectId,
         change: impl FnOnce(&mut ObjectMeta) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
-        self.table.admit(tenant, Purpose::Process).map_err(Error::from)?;
-        if let Some(draft) = &self.draft {
-            return self.redraft(draft, system, object, Aim::Amend, change);
-        }
-        let (done, meta, revision) = self.shelf.change_object(tenant, system, object, Aim::Amend, change).await?;
-        if meta.is_archived() {
-            self.table.remove(tenant, &KeyId::Object(object));
-        } else {
-            self.table.amend(tenant, &KeyId::Object(object), Arc::new(meta), revision);
-        }
-        Ok(done)
+        self.change(tenant, system, object, Aim::Amend, change).await
     }
 
     /// As [`Keyring::update`], of an archived object too: `change` brings it back.
@@ -296,13 +286,7 @@ impl Keyring {
         object: ObjectId,
         change: impl FnOnce(&mut ObjectMeta) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
-        self.table.admit(tenant, Purpose::Process).map_err(Error::from)?;
-        if let Some(draft) = &self.draft {
-            return self.redraft(draft, system, object, Aim::Recover, change);
-        }
-        let (done, meta, revision) = self.shelf.change_object(tenant, system, object, Aim::Recover, change).await?;
-        self.table.amend(tenant, &KeyId::Object(object), Arc::new(meta), revision);
-        Ok(done)
+        self.change(tenant, system, object, Aim::Recover, change).await
     }
 
     /// As [`Keyring::update`], and wipes the wrapped bytes and the key in the table; attributes stay. `change` must set a destroyed
@@ -314,12 +298,27 @@ impl Keyring {
         object: ObjectId,
         change: impl FnOnce(&mut ObjectMeta) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
+        self.change(tenant, system, object, Aim::Destroy, change).await
+    }
+
+    async fn change<T: Send + 'static, E: From<Error> + Send + 'static>(
+        &self,
+        tenant: &TenantId,
+        system: &System,
+        object: ObjectId,
+        aim: Aim,
+        change: impl FnOnce(&mut ObjectMeta) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         self.table.admit(tenant, Purpose::Process).map_err(Error::from)?;
         if let Some(draft) = &self.draft {
-            return self.redraft(draft, system, object, Aim::Destroy, change);
+            return self.redraft(draft, system, object, aim, change);
         }
-        let (done, ..) = self.shelf.change_object(tenant, system, object, Aim::Destroy, change).await?;
-        self.table.remove(tenant, &KeyId::Object(object));
+        let (done, meta, revision) = self.shelf.change_object(tenant, system, object, aim, change).await?;
+        if aim == Aim::Destroy || meta.is_archived() {
+            self.table.remove(tenant, &KeyId::Object(object));
+        } else {
+            self.table.amend(tenant, &KeyId::Object(object), Arc::new(meta), revision);
+        }
         Ok(done)
     }
 

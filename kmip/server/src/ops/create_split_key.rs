@@ -142,15 +142,8 @@ fn drawn(turn: &Turn<'_, '_>, _: Permitted, meta: &mut ObjectMeta) -> Outcome<Ke
 /// A key that is here. "If the attributes supplied in the request do not match those of the key supplied, the attributes of the key take
 /// precedence."
 async fn of_object(turn: &Turn<'_, '_>, object: &Allowed, meta: &mut ObjectMeta) -> Outcome<Key> {
-    let (key, bytes) = turn
-        .with_key(object, Purpose::Protect, |borrow| {
-            let key = borrow.meta().ok_or_else(refusal::not_found)?;
-            may_be_split(key, turn.now_s)?;
-            let key = key.clone();
-            let bytes = borrow.export(SPLIT).map_err(|error| refusal::of_custody(&error))?;
-            Ok((key, borrow.finish(bytes).map_err(refusal::of_stop)?))
-        })
-        .await?;
+    let splits = |key: &ObjectMeta| may_be_split(key, turn.now_s).map(|()| key.clone());
+    let (key, bytes) = turn.exported(object, Purpose::Protect, SPLIT, splits).await?;
     (meta.algorithm, meta.length_bits, meta.usage_mask) = (key.algorithm, key.length_bits, key.usage_mask);
     (meta.rng, meta.secret_kind) = (key.rng, key.secret_kind);
     meta.dates.original_creation = key.dates.original_creation.or(Some(turn.now_s));

@@ -44,20 +44,16 @@ pub(super) async fn fetched(
     request: &get::Request<'_>,
 ) -> Outcome<ManagedObject> {
     request.key_wrapping_specification.as_ref().map_or(Ok(()), wrap::check)?;
-    let (mut found, fresh) = turn
-        .with_key(object, Purpose::Process, |borrow| {
-            let meta = borrow.meta().ok_or_else(refusal::not_found)?;
-            may_leave(meta, request)?;
-            let (mut form, fresh) =
-                (Form::of(meta, request.key_format_type, request.key_compression_type)?, meta.fresh);
-            if let Some(specification) = &request.key_wrapping_specification {
-                form.attributes = named(turn, object, meta, &specification.attribute_names);
-            }
-            let bytes = borrow.export(GET).map_err(|error| refusal::of_custody(&error))?;
-            let bytes = borrow.finish(bytes).map_err(refusal::of_stop)?;
-            Ok((form.object(bytes)?, fresh))
-        })
-        .await?;
+    let form = |meta: &ObjectMeta| {
+        may_leave(meta, request)?;
+        let mut form = Form::of(meta, request.key_format_type, request.key_compression_type)?;
+        if let Some(specification) = &request.key_wrapping_specification {
+            form.attributes = named(turn, object, meta, &specification.attribute_names);
+        }
+        Ok((form, meta.fresh))
+    };
+    let ((form, fresh), bytes) = turn.exported(object, Purpose::Process, GET, form).await?;
+    let mut found = form.object(bytes)?;
     if request.key_wrapping_specification.is_some() || request.key_wrap_type == Some(KeyWrapType::NotWrapped) {
         rewrap(turn, &mut found, request).await?;
     }

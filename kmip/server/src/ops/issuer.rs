@@ -101,17 +101,12 @@ pub(super) struct Key {
 
 impl Key {
     pub(super) async fn of(turn: &Turn<'_, '_>, object: &Allowed, asked: &Asked) -> Outcome<Self> {
-        let key = turn
-            .with_key(object, Purpose::Protect, |borrow| {
-                let meta = borrow.meta().ok_or_else(refusal::not_found)?;
-                may_be_certified(meta, turn.now_s)?;
-                let leaving = Leaving::of(meta, Some(KeyFormatType::X509), None)?;
-                let uses = lifecycle::usage(meta);
-                let bytes = borrow.export(CERTIFY).map_err(|error| refusal::of_custody(&error))?;
-                let info = leaving.material(borrow.finish(bytes).map_err(refusal::of_stop)?)?.expose().to_vec();
-                Ok(Self { info, uses })
-            })
-            .await?;
+        let certified = |meta: &ObjectMeta| {
+            may_be_certified(meta, turn.now_s)?;
+            Ok((Leaving::of(meta, Some(KeyFormatType::X509), None)?, lifecycle::usage(meta)))
+        };
+        let ((leaving, uses), bytes) = turn.exported(object, Purpose::Protect, CERTIFY, certified).await?;
+        let key = Self { info: leaving.material(bytes)?.expose().to_vec(), uses };
         match &asked.request {
             Some(request) if request.key != key.info => {
                 Err(invalid_field("the Certificate Request is of another key than the Public Key that is named"))

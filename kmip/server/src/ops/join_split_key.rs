@@ -81,17 +81,15 @@ fn ids_max() -> usize {
 }
 
 async fn part(turn: &Turn<'_, '_>, object: &Allowed) -> Outcome<Found> {
-    turn.with_key(object, Purpose::Protect, |borrow| {
-        let meta = borrow.meta().ok_or_else(refusal::not_found)?.clone();
-        unwrapped(&meta)?;
-        takes_part(&meta, turn.now_s)?;
-        let split = meta.split.as_deref().ok_or_else(|| invalid_field("only Split Keys are joined"))?.clone();
-        let bytes = borrow.export(JOIN).map_err(|error| refusal::of_custody(&error))?;
-        let bytes = borrow.finish(bytes).map_err(refusal::of_stop)?;
+    let joins = |meta: &ObjectMeta| {
+        unwrapped(meta)?;
+        takes_part(meta, turn.now_s)?;
+        let split = meta.split.as_deref().ok_or_else(|| invalid_field("only Split Keys are joined"))?;
         let number = u16::try_from(split.part).map_err(|_| invalid_field("Key Part Identifier is too large"))?;
-        Ok(Found { meta, split, part: (number, bytes) })
-    })
-    .await
+        Ok((meta.clone(), split.clone(), number))
+    };
+    let ((meta, split, number), bytes) = turn.exported(object, Purpose::Protect, JOIN, joins).await?;
+    Ok(Found { meta, split, part: (number, bytes) })
 }
 
 /// What the parts say of their key must be one, and they must be enough.

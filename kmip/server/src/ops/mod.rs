@@ -19,6 +19,7 @@ mod discover_versions;
 mod ec;
 mod encrypt;
 mod export;
+mod exported;
 mod get;
 mod get_attribute_list;
 mod get_attributes;

@@ -73,15 +73,14 @@ async fn brought(turn: &mut Turn<'_, '_>, request: &validate::Request<'_>) -> Ou
 }
 
 pub(super) async fn certificate(turn: &Turn<'_, '_>, object: &Allowed) -> Outcome<Vec<u8>> {
-    turn.with_key(object, Purpose::Process, |borrow| {
-        let meta = borrow.meta().ok_or_else(refusal::not_found)?;
-        if meta.object_type != ObjectType::Certificate.code() {
-            return Err(fail(ResultReason::IllegalOperation, "a certificate is needed, and the object is none"));
+    let is_one = |meta: &ObjectMeta| {
+        if meta.object_type == ObjectType::Certificate.code() {
+            return Ok(());
         }
-        let bytes = borrow.export(VALIDATE).map_err(|error| refusal::of_custody(&error))?;
-        borrow.finish(bytes).map(|bytes| bytes.to_vec()).map_err(refusal::of_stop)
-    })
-    .await
+        Err(fail(ResultReason::IllegalOperation, "a certificate is needed, and the object is none"))
+    };
+    let ((), bytes) = turn.exported(object, Purpose::Process, VALIDATE, is_one).await?;
+    Ok(bytes.to_vec())
 }
 
 /// Whether a certificate of the chain is revoked in the caller's system, and which objects are the anchors to which it may lead.
