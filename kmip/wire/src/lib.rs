@@ -32,7 +32,8 @@ pub use certificate::{
 pub use cryptographic_parameters::CryptographicParameters;
 pub use error::WireError;
 pub use object::{
-    KeyBlock, KeyMaterial, ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SplitKey, SymmetricKey,
+    Brought, KeyBlock, KeyMaterial, ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SplitKey,
+    SymmetricKey,
 };
 pub use tables::{Operation, ProtocolVersion, ResultReason, ResultStatus, State, Tag};
 pub use wrapping::{KeyInformation, KeyWrappingData, KeyWrappingSpecification};

@@ -30,7 +30,32 @@ macro_rules! place {
     };
 }
 
-pub(crate) use place;
+/// Takes the objects out of a record that has a field for each type: Register and Import bring one.
+macro_rules! brought {
+    ($record:expr) => {{
+        let mut objects: Vec<$crate::object::ManagedObject> = vec![];
+        objects.extend($record.certificate.map($crate::object::ManagedObject::Certificate));
+        objects.extend($record.symmetric_key.map($crate::object::ManagedObject::SymmetricKey));
+        objects.extend($record.private_key.map($crate::object::ManagedObject::PrivateKey));
+        objects.extend($record.public_key.map($crate::object::ManagedObject::PublicKey));
+        objects.extend($record.split_key.map($crate::object::ManagedObject::SplitKey));
+        objects.extend($record.secret_data.map($crate::object::ManagedObject::SecretData));
+        objects.extend($record.opaque_object.map($crate::object::ManagedObject::OpaqueObject));
+        let mut unread = vec![];
+        unread.extend($record.template.map(|_| $crate::tables::ObjectType::Template));
+        unread.extend($record.pgp_key.map(|_| $crate::tables::ObjectType::PgpKey));
+        $crate::object::Brought { objects, unread }
+    }};
+}
+
+pub(crate) use {brought, place};
+
+/// What a request brings; the specification wants one object.
+pub struct Brought {
+    pub objects: Vec<ManagedObject>,
+    /// The types of those that this crate does not read.
+    pub unread: Vec<ObjectType>,
+}
 
 /// The bytes of a key. Wiped when dropped; neither printable, comparable nor cloneable.
 pub struct KeyMaterial(Zeroizing<Vec<u8>>);

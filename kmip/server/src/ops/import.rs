@@ -12,8 +12,8 @@
 
 use custody::{Error, keyring::New, names::ObjectId};
 use kmip::{
-    Attribute, AttributeValue, ManagedObject, TemplateAttribute,
-    ops::{Answer, import, register as wire_register},
+    Attribute, AttributeValue, ManagedObject,
+    ops::{Answer, import},
     tables::{KeyWrapType, ObjectType, StandardAttribute},
 };
 use policy::{Operation, Permitted};
@@ -74,44 +74,26 @@ fn is_there(turn: &Turn<'_, '_>, id: ObjectId) -> Outcome<bool> {
 }
 
 /// The object and its attributes. Its type is what the attributes say, or else what it is.
-fn object_of(request: import::Request<'_>) -> Outcome<(ManagedObject, Vec<Attribute>)> {
-    let object_type = type_of(&request)?;
-    let import::Request { attributes, certificate, symmetric_key, private_key, public_key, .. } = request;
-    let import::Request { split_key, template, secret_data, opaque_object, pgp_key, .. } = request;
-    let brought = wire_register::Request {
-        object_type,
-        template_attribute: TemplateAttribute::default(),
-        certificate,
-        symmetric_key,
-        private_key,
-        public_key,
-        split_key,
-        template,
-        secret_data,
-        opaque_object,
-        pgp_key,
+fn object_of(mut request: import::Request<'_>) -> Outcome<(ManagedObject, Vec<Attribute>)> {
+    let attributes = std::mem::take(&mut request.attributes);
+    let brought = request.brought();
+    let object_type = match said(&attributes) {
+        Some(code) => {
+            ObjectType::from_code(code).ok_or_else(|| invalid_field(format!("Object Type {code:#x} is not defined")))?
+        }
+        None => {
+            let mut types =
+                brought.objects.iter().map(ManagedObject::object_type).chain(brought.unread.iter().copied());
+            types.next().ok_or_else(|| invalid_field("the request brings no object"))?
+        }
     };
-    Ok((register::object_of(brought)?, attributes))
+    Ok((register::object_of(object_type, brought)?, attributes))
 }
 
-fn type_of(request: &import::Request<'_>) -> Outcome<ObjectType> {
-    let name = StandardAttribute::ObjectType.into();
-    let said = request.attributes.iter().find(|one| one.name == name).map(|one| &one.value);
-    if let Some(AttributeValue::Enumeration(code)) = said {
-        return ObjectType::from_code(*code)
-            .ok_or_else(|| invalid_field(format!("Object Type {code:#x} is not defined")));
+fn said(attributes: &[Attribute]) -> Option<u32> {
+    let found = attributes.iter().find(|one| one.name == StandardAttribute::ObjectType.into())?;
+    match found.value {
+        AttributeValue::Enumeration(code) => Some(code),
+        _ => None,
     }
-    let present = [
-        (request.certificate.is_some(), ObjectType::Certificate),
-        (request.symmetric_key.is_some(), ObjectType::SymmetricKey),
-        (request.private_key.is_some(), ObjectType::PrivateKey),
-        (request.public_key.is_some(), ObjectType::PublicKey),
-        (request.split_key.is_some(), ObjectType::SplitKey),
-        (request.secret_data.is_some(), ObjectType::SecretData),
-        (request.opaque_object.is_some(), ObjectType::OpaqueObject),
-        (request.template.is_some(), ObjectType::Template),
-        (request.pgp_key.is_some(), ObjectType::PgpKey),
-    ];
-    let found = present.into_iter().find_map(|(there, object_type)| there.then_some(object_type));
-    found.ok_or_else(|| invalid_field("the request brings no object"))
 }

@@ -8,7 +8,7 @@ use custody::{
     object::{ObjectMeta, Split},
 };
 use kmip::{
-    KeyBlock, KeyWrappingData, ManagedObject, ResultReason, SplitKey,
+    Brought, KeyBlock, KeyWrappingData, ManagedObject, ResultReason, SplitKey,
     ops::{Answer, register},
     tables::{KeyFormatType, ObjectType, SplitKeyMethod},
 };
@@ -20,9 +20,9 @@ use crate::{
     refusal::{Outcome, fail, invalid_field, unsupported},
 };
 
-pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: register::Request<'_>) -> Outcome<()> {
-    let (object_type, mut template) = (request.object_type, request.template_attribute.clone());
-    let mut object = object_of(request)?;
+pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, mut request: register::Request<'_>) -> Outcome<()> {
+    let (object_type, mut template) = (request.object_type, std::mem::take(&mut request.template_attribute));
+    let mut object = object_of(object_type, request.brought())?;
     if let Some(block) = object.key_block_mut() {
         // §2.1.4: what stands inside the Key Value are attributes like the others.
         template.attributes.append(&mut block.attributes);
@@ -44,28 +44,21 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: regi
 }
 
 /// The one object that is brought, of the type that is said.
-pub(super) fn object_of(request: register::Request<'_>) -> Outcome<ManagedObject> {
-    use ObjectType as T;
-    let object_type = request.object_type;
-    if matches!(object_type, T::Template | T::PgpKey) {
+pub(super) fn object_of(object_type: ObjectType, brought: Brought) -> Outcome<ManagedObject> {
+    if matches!(object_type, ObjectType::Template | ObjectType::PgpKey) {
         return Err(unsupported(format!(
             "an object of type {object_type}; Certificate, Symmetric, Private, Public and Split Key, Secret Data and Opaque Object are"
         )));
     }
-    if request.objects() != 1 {
+    let Brought { mut objects, unread } = brought;
+    if objects.len() + unread.len() != 1 {
         return Err(fail(ResultReason::InvalidMessage, "the request brings exactly one object"));
     }
-    let object = match object_type {
-        T::Certificate => request.certificate.map(ManagedObject::Certificate),
-        T::SplitKey => request.split_key.map(ManagedObject::SplitKey),
-        T::SymmetricKey => request.symmetric_key.map(ManagedObject::SymmetricKey),
-        T::PrivateKey => request.private_key.map(ManagedObject::PrivateKey),
-        T::PublicKey => request.public_key.map(ManagedObject::PublicKey),
-        T::OpaqueObject => request.opaque_object.map(ManagedObject::OpaqueObject),
-        _ => request.secret_data.map(ManagedObject::SecretData),
-    };
     // §11.4: Object Type does not match type of cryptographic object provided.
-    object.ok_or_else(|| invalid_field(format!("Object Type is {object_type}, but another object is in the request")))
+    objects
+        .pop()
+        .filter(|object| object.object_type() == object_type)
+        .ok_or_else(|| invalid_field(format!("Object Type is {object_type}, but another object is in the request")))
 }
 
 /// Takes over what the Key Block says; where the attributes say it too, both must agree. Leaves in the Key Block what is stored.

@@ -3,7 +3,9 @@
 use crate::{
     attribute::Attribute,
     certificate::Certificate,
-    object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SplitKey, SymmetricKey, place},
+    object::{
+        Brought, ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SplitKey, SymmetricKey, brought, place,
+    },
     tables::KeyWrapType,
     ttlv::{Structure, record},
 };
@@ -49,6 +51,10 @@ impl<'a> Request<'a> {
         });
         place!(object => request);
         request
+    }
+
+    pub fn brought(self) -> Brought {
+        brought!(self)
     }
 }
 

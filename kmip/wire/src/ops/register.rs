@@ -3,7 +3,9 @@
 use crate::{
     attribute::TemplateAttribute,
     certificate::Certificate,
-    object::{ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SplitKey, SymmetricKey, place},
+    object::{
+        Brought, ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SplitKey, SymmetricKey, brought, place,
+    },
     tables::ObjectType,
     ttlv::{Structure, record},
 };
@@ -25,19 +27,8 @@ record! {
 }
 
 impl Request<'_> {
-    /// How many objects the request brings; the specification wants one.
-    pub fn objects(&self) -> usize {
-        let others = [self.template, self.pgp_key];
-        let read = [
-            self.certificate.is_some(),
-            self.symmetric_key.is_some(),
-            self.private_key.is_some(),
-            self.public_key.is_some(),
-            self.split_key.is_some(),
-            self.secret_data.is_some(),
-            self.opaque_object.is_some(),
-        ];
-        others.iter().flatten().count() + read.into_iter().map(usize::from).sum::<usize>()
+    pub fn brought(self) -> Brought {
+        brought!(self)
     }
 
     /// The request that brings `object`, as [`super::Request`] has it.
