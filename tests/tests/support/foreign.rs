@@ -17,7 +17,7 @@ use serde_json::Value;
 /// Until a cluster is up and founded. Two cores may run several at once.
 pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// Of one command; a stuck one is killed. Longer than [`WAIT`].
-const COMMAND_TIMEOUT_S: u64 = 90;
+const COMMAND_TIMEOUT_S: u32 = 90;
 /// How long a command waits for every region's answer.
 pub(crate) const WAIT: &str = "60s";
 /// Until a state that comes by itself, such as an L1 probe's, is there.
@@ -54,8 +54,13 @@ pub(crate) fn script(name: &str) -> PathBuf {
 
 /// A command that is killed when it takes too long; `timeout` answers 124 then.
 pub(crate) fn bounded(program: &Path) -> Command {
+    bounded_by(COMMAND_TIMEOUT_S, program)
+}
+
+/// The same, with a time of its own. What it started is killed with it.
+pub(crate) fn bounded_by(seconds: u32, program: &Path) -> Command {
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", &COMMAND_TIMEOUT_S.to_string()]).arg(program).stdin(Stdio::null());
+    command.args(["--kill-after=5", &seconds.to_string()]).arg(program).stdin(Stdio::null());
     command
 }
 
@@ -314,7 +319,7 @@ impl Drop for Demo {
 }
 
 /// Lines as they come; ends when the other side closes.
-fn reading(from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+pub(crate) fn reading(from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (send, lines) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
