@@ -19,11 +19,12 @@ use std::{
 
 use common::{
     Args, Fault, Res,
+    ask::Ask,
     child::{self, Child},
     load::Connection,
     paper,
     pki::Pki,
-    region::{self, Ask, Clocks, Region, Wanting, applied},
+    region::{self, Clocks, Region, Wanting, applied},
     stats,
 };
 use custody::{
@@ -156,7 +157,7 @@ fn bench(args: &Args) -> Res<()> {
     let clocks = Clocks { table: Arc::new(TableClock(notes.clone())), server: Arc::new(ServerClock(notes.clone())) };
     let (region, key, port) = main.block_on(async {
         let l1 = region::soft_l1(folder, &pki).await?;
-        let region = Region::start(Wanting { folder, pki: &pki, l1, slots: SLOTS, clocks }).await?;
+        let region = Region::start(Wanting { folder, pki: &pki, neighbour: None, l1, slots: SLOTS, clocks }).await?;
         let key = region.create().await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();

@@ -12,11 +12,11 @@ use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 use clap::Parser;
 use common::{
     Args, Res,
+    ask::Ask,
     child::{self, Child},
     load::Connection,
     paper,
     people::People,
-    region::Ask,
     stats,
 };
 use node::{

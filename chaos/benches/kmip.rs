@@ -1,225 +1,165 @@
 //! KMIP against the limit: Encrypt and Get over kept-open mutual TLS, and beside them a bare echo of as many bytes, in turn.
 //!
 //! Region and echo are processes of their own on one core, the load is on another. Each round asks the echo for half a second and the
-//! region for half a second; what is compared is the two windows of a round. CPU is the server process's own, all threads.
+//! region for half a second; what is compared is the two windows of a round. CPU is the server process's own, all threads. PyKMIP's
+//! server, where there is one, is asked the same in the same pass.
 
 mod common;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use common::{
     Args, Res,
-    child::{self, Child},
-    echo,
-    load::{self, Connection, Question, Window},
+    ask::Ask,
+    child,
+    load::Question,
     paper,
-    pki::Pki,
-    region::{self, Ask, Clocks, Region, Wanting},
-    stats,
+    pykmip::{self, PyKmip},
+    rounds::{Round, Row, head},
+    servers::{self, Bench, LOAD_CORE, SERVER_CORE, Server, Side, Started},
+    stats::Aim,
 };
-use node::telemetry::{self, Plane, Style};
-use orbital::names::NodeName;
-use tokio::{net::TcpListener, runtime::Runtime};
+use node::telemetry;
 
-const SERVER_CORE: usize = 0;
-const LOAD_CORE: usize = 1;
 const ROUNDS: usize = 10;
 const WINDOW: Duration = Duration::from_millis(500);
 const WARM_UP: Duration = Duration::from_millis(300);
 const CONNECTIONS: [usize; 3] = [1, 8, 64];
 const SLOTS: usize = 4096;
-/// As `kcm run` logs.
-const LOG_FILTER: &str = "info,ractor=warn,ractor_cluster=error,aws_config=warn,hyper=warn";
-const CPU_TARGET: f64 = 1.5;
-const THROUGHPUT_TARGET: f64 = 0.70;
+/// Requests in one write where more than one is in flight.
+const IN_FLIGHT: usize = 16;
+/// PyKMIP answers some hundreds a second.
+const PYKMIP_ROUNDS: usize = 4;
+const PYKMIP_WINDOW: Duration = Duration::from_millis(1_500);
+const PYKMIP_CONNECTIONS: usize = 8;
+const PYKMIP_ASKS: [Ask; 3] = [Ask::Get, Ask::EncryptGcm, Ask::EncryptCbc];
+
+/// What is asked of both servers, and what of the echo's figures is aimed at.
+struct Subject {
+    operation: &'static str,
+    ask: Ask,
+    in_flight: usize,
+    cpu: Aim,
+    throughput: Aim,
+    /// On how many connections the aims begin to hold.
+    from_connections: usize,
+}
+
+impl Subject {
+    const fn one(ask: Ask, cpu: f64) -> Self {
+        let (cpu, throughput) = (Aim::AtMost(cpu), Aim::None);
+        Self { operation: ask.name(), ask, in_flight: 1, cpu, throughput, from_connections: 8 }
+    }
+
+    const fn many(operation: &'static str, ask: Ask) -> Self {
+        Self { operation, in_flight: IN_FLIGHT, ..Self::one(ask, 0.5) }
+    }
+
+    fn row(&self, connections: usize) -> Row<'_> {
+        let aim = |aim| if connections < self.from_connections { Aim::None } else { aim };
+        Row { operation: self.operation, connections, cpu: aim(self.cpu), throughput: aim(self.throughput) }
+    }
+}
+
+const SUBJECTS: [Subject; 6] = [
+    Subject { throughput: Aim::AtLeast(0.8), ..Subject::one(Ask::EncryptGcm, 1.25) },
+    Subject::one(Ask::EncryptGcm16KiB, 1.4),
+    Subject { throughput: Aim::AtLeast(0.7), from_connections: 1, ..Subject::one(Ask::EncryptCbc, 1.5) },
+    Subject::one(Ask::Get, 1.3),
+    Subject::many("Encrypt 1 KiB, AES-256-GCM, 16 in flight", Ask::EncryptGcm),
+    Subject::many("Get, 16 in flight", Ask::Get),
+];
 
 fn main() -> Res<()> {
     let args = Args::read();
     telemetry::start_tls()?;
     match args.get("role") {
-        Some("region") => region_role(&args),
-        Some("echo") => echo_role(&args),
+        Some("region") => Started::serve(&args, SLOTS).and_then(|_region| child::answer(|_| String::new())),
+        Some("echo") => servers::serve_echo(&args),
         _ => bench(&args),
     }
-}
-
-fn runtime() -> Res<Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
-}
-
-fn region_role(args: &Args) -> Res<()> {
-    child::pin(SERVER_CORE);
-    let folder = Path::new(args.need("folder")?);
-    telemetry::start_log(&NodeName::new("bench-1")?, Plane::Execution, Style::Text, LOG_FILTER)?;
-    let _metrics = telemetry::start_metrics()?;
-    let runtime = runtime()?;
-    let (pki, l1) = (Pki::of(folder), args.need("l1")?.parse()?);
-    let (region, key, port) = runtime.block_on(async {
-        let region = Region::start(Wanting { folder, pki: &pki, l1, slots: SLOTS, clocks: Clocks::default() }).await?;
-        let key = region.create().await?;
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let port = listener.local_addr()?.port();
-        tokio::spawn(kmip_server::serve(listener, region.server.clone(), std::future::pending()));
-        Res::Ok((region, key, port))
-    })?;
-    child::say(&format!("{port} {key}"))?;
-    child::answer(|_| region.keyring.usage().slots_used.to_string())
-}
-
-/// One listener for each size of an answer.
-fn echo_role(args: &Args) -> Res<()> {
-    child::pin(SERVER_CORE);
-    let pki = Pki::of(Path::new(args.need("folder")?));
-    let runtime = runtime()?;
-    let mut ports = Vec::new();
-    for bytes in args.need("bytes")?.split(',') {
-        let (bytes, tls) = (bytes.parse()?, pki.mutual()?);
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
-        ports.push(listener.local_addr()?.port().to_string());
-        runtime.spawn(echo::serve(listener, tls, bytes));
-    }
-    child::say(&ports.join(" "))?;
-    child::answer(|_| String::new())
-}
-
-/// One kind of request, at both servers.
-struct Subject {
-    ask: Ask,
-    region: Question,
-    echo: Question,
-    echo_port: u16,
-}
-
-/// What one round measured.
-struct Round {
-    echo_cpu_us: f64,
-    echo: Window,
-    region_cpu_us: f64,
-    region: Window,
 }
 
 fn bench(args: &Args) -> Res<()> {
     let rounds = args.number("rounds", ROUNDS)?;
     // `--connections N` looks at one row of each operation, and writes nothing.
     let only = args.number("connections", 0)?;
-    child::pin(LOAD_CORE);
-    let folder = tempfile::tempdir()?;
-    let folder = folder.path();
-    let pki = Pki::create(folder)?;
-    // One thread, which `load::window` keeps awake.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let l1 = runtime.block_on(region::soft_l1(folder, &pki))?;
-    let place = folder.display().to_string();
-    let options = [("folder", place.clone()), ("l1", l1.to_string())];
-    let (mut server, ready) = Child::start("region", &options, &folder.join("region.log"))?;
-    let (port, key) = ready.split_once(' ').ok_or("the region said no port")?;
-    let port: u16 = port.parse()?;
-    let tls = pki.client()?;
-
-    let regions = Ask::ALL.into_iter().map(|ask| runtime.block_on(question(ask, key, port, &tls)));
-    let regions = regions.collect::<Res<Vec<_>>>()?;
-    let bytes: Vec<_> = regions.iter().map(|question| question.answer_bytes.to_string()).collect();
-    let options = [("folder", place), ("bytes", bytes.join(","))];
-    let (mut echo, ports) = Child::start("echo", &options, &folder.join("echo.log"))?;
+    let counts = if only == 0 { CONNECTIONS.to_vec() } else { vec![only] };
+    let bench = Bench::start()?;
+    let mut region = bench.region("region", &[])?;
+    let asked = SUBJECTS.iter().map(|subject| question(&bench, region.port, subject.ask, &region.keys));
+    let asked = asked.collect::<Res<Vec<_>>>()?;
+    let (mut echo, ports) = bench.echo(asked.iter().map(|question| question.answer_bytes))?;
     let mut lines = Vec::new();
-    for ((ask, region), echo_port) in Ask::ALL.into_iter().zip(regions).zip(ports.split(' ')) {
-        let echo_question = Question { status_at: None, ..region.clone() };
-        let subject = Subject { ask, region, echo: echo_question, echo_port: echo_port.parse()? };
-        let counts = if only == 0 { CONNECTIONS.to_vec() } else { vec![only] };
-        for connections in counts {
-            let at_region = runtime.block_on(load::open(connections, port, &tls))?;
-            let at_echo = runtime.block_on(load::open(connections, subject.echo_port, &tls))?;
-            let mut sides = Sides { runtime: &runtime, region: (&mut server, at_region), echo: (&mut echo, at_echo) };
-            let found = sides.rounds(&subject, rounds)?;
-            let line = line(&subject, connections, &found);
-            println!("{line}");
-            lines.push(line);
+    for ((subject, question), port) in SUBJECTS.iter().zip(asked).zip(ports) {
+        for &connections in &counts {
+            let at_echo = Side::open(&bench, &mut echo, port, connections, question.of_echo())?;
+            let question = question.in_flight(subject.in_flight);
+            let at_region = Side::open(&bench, &mut region.child, region.port, connections, question)?;
+            let found = alternate(&bench, at_echo, at_region, rounds, WINDOW)?;
+            lines.push(subject.row(connections).line(&found));
+            println!("{}", lines.last().map_or("", String::as_str));
         }
     }
-    if only == 0 { publish(&lines, rounds) } else { Ok(()) }
-}
-
-/// Asks once, reads the answer in full, and finds where its Result Status stands.
-async fn question(ask: Ask, key: &str, port: u16, tls: &Arc<rustls::ClientConfig>) -> Res<Question> {
-    let request: Arc<[u8]> = ask.frame(key).into();
-    let mut connection = Connection::open(port, tls.clone()).await?;
-    let answer = connection.ask(&request).await?;
-    ask.check(answer)?;
-    // Result Status: tag 42007F, type Enumeration (05), length 4.
-    let head = [0x42, 0x00, 0x7f, 0x05, 0, 0, 0, 4];
-    let at = answer.windows(head.len()).position(|window| window == head).ok_or("an answer without Result Status")?;
-    Ok(Question { request, answer_bytes: answer.len(), status_at: Some(at + head.len()) })
-}
-
-struct Sides<'a> {
-    runtime: &'a Runtime,
-    region: (&'a mut Child, Vec<Connection>),
-    echo: (&'a mut Child, Vec<Connection>),
-}
-
-impl Sides<'_> {
-    fn rounds(&mut self, subject: &Subject, rounds: usize) -> Res<Vec<Round>> {
-        measure(self.runtime, &mut self.echo, &subject.echo, WARM_UP)?;
-        measure(self.runtime, &mut self.region, &subject.region, WARM_UP)?;
-        let one = |_| {
-            let (echo_cpu_us, echo) = measure(self.runtime, &mut self.echo, &subject.echo, WINDOW)?;
-            let (region_cpu_us, region) = measure(self.runtime, &mut self.region, &subject.region, WINDOW)?;
-            Ok(Round { echo_cpu_us, echo, region_cpu_us, region })
-        };
-        (0..rounds).map(one).collect()
+    if only != 0 {
+        return Ok(());
     }
+    publish(&lines, rounds, &beside_pykmip(&bench, &mut region, rounds.min(PYKMIP_ROUNDS))?)
 }
 
-/// One window, and the server's CPU time for each request in it.
-fn measure(
-    runtime: &Runtime,
-    (server, connections): &mut (&mut Child, Vec<Connection>),
-    question: &Question,
-    duration: Duration,
-) -> Res<(f64, Window)> {
-    let before = server.cpu_ns()?;
-    let (back, window) = runtime.block_on(load::window(std::mem::take(connections), question, duration))?;
-    let spent = server.cpu_ns()? - before;
-    *connections = back;
-    Ok((spent as f64 / 1_000.0 / window.requests as f64, window))
+fn question(bench: &Bench, port: u16, ask: Ask, keys: &[String]) -> Res<Question> {
+    let key = keys.first().ok_or("a server without a key")?;
+    bench.runtime.block_on(Question::of(port, &bench.tls, ask.operation(), vec![ask.frame(key)]))
 }
 
-fn line(subject: &Subject, connections: usize, rounds: &[Round]) -> String {
-    let each = |of: &dyn Fn(&Round) -> f64| rounds.iter().map(of).collect::<Vec<_>>();
-    let middle = |of: &dyn Fn(&Round) -> f64| stats::median(&mut each(of));
-    let cpu = each(&|round| round.region_cpu_us / round.echo_cpu_us);
-    let throughput = each(&|round| round.region.per_second() / round.echo.per_second());
-    let verdict = |met: bool| if met { "met" } else { "missed" };
-    let (cpu_met, rate_met) =
-        (stats::median(&mut cpu.clone()) <= CPU_TARGET, stats::median(&mut throughput.clone()) >= THROUGHPUT_TARGET);
-    format!(
-        "| {} | {connections} | {:.1} | {:.1} | {} {} | {:.0} | {:.0} | {} {} | {:.0} / {:.0} | {:.0} / {:.0} |",
-        subject.ask.name(),
-        middle(&|round| round.echo_cpu_us),
-        middle(&|round| round.region_cpu_us),
-        stats::spread(&cpu, 2),
-        verdict(cpu_met),
-        middle(&|round| round.echo.per_second()),
-        middle(&|round| round.region.per_second()),
-        stats::spread(&throughput, 2),
-        verdict(rate_met),
-        middle(&|round| round.echo.tail_us()[0]),
-        middle(&|round| round.echo.tail_us()[1]),
-        middle(&|round| round.region.tail_us()[0]),
-        middle(&|round| round.region.tail_us()[1]),
-    )
+/// Windows in turn.
+fn alternate(bench: &Bench, mut other: Side, mut region: Side, rounds: usize, window: Duration) -> Res<Vec<Round>> {
+    other.window(bench, WARM_UP)?;
+    region.window(bench, WARM_UP)?;
+    let one = |_| Ok(Round { other: other.window(bench, window)?, region: region.window(bench, WINDOW)? });
+    (0..rounds).map(one).collect()
 }
 
-fn publish(lines: &[String], rounds: usize) -> Res<()> {
-    let text = format!(
-        "Kept-open mutual TLS 1.3 connections, one request in flight on each. The region is the product's own parts (policy, audit log on\n\
-         disk, metrics, log, locked memory), the echo is tokio-rustls alone with the same request and an answer of as many bytes. Server on\n\
-         core {SERVER_CORE}, load on core {LOAD_CORE}, which never sleeps: waking it would be charged to the server that answers. {rounds} rounds of alternating windows of {} ms; ratios are of the two windows of one round:\n\
-         median (lowest-highest). Targets: CPU at most {CPU_TARGET} of the echo's, throughput at least {THROUGHPUT_TARGET:.2} of it.\n\n\
-         | operation | connections | echo CPU us | KMIP CPU us | CPU, times the echo's | echo req/s | KMIP req/s | throughput, of the echo's | echo p50 / p99 us | KMIP p50 / p99 us |\n\
-         |---|---|---|---|---|---|---|---|---|---|\n{}",
+/// The rows with PyKMIP's server, or why there are none.
+fn beside_pykmip(bench: &Bench, region: &mut Server, rounds: usize) -> Res<String> {
+    let PyKmip { mut child, port, key } = match PyKmip::start(bench)? {
+        Ok(started) => started,
+        Err(why) => return Ok(format!("Without PyKMIP's server: {why}.")),
+    };
+    let keys = [key];
+    let row = |ask: Ask| {
+        let at_pykmip = question(bench, port, ask, &keys)?;
+        let at_region = question(bench, region.port, ask, &region.keys)?;
+        let at_pykmip = Side::open(bench, &mut child, port, PYKMIP_CONNECTIONS, at_pykmip)?;
+        let at_region = Side::open(bench, &mut region.child, region.port, PYKMIP_CONNECTIONS, at_region)?;
+        let found = alternate(bench, at_pykmip, at_region, rounds, PYKMIP_WINDOW)?;
+        let (cpu, throughput) = (Aim::None, Aim::None);
+        Ok(Row { operation: ask.name(), connections: PYKMIP_CONNECTIONS, cpu, throughput }.line(&found))
+    };
+    let lines = PYKMIP_ASKS.into_iter().map(row).collect::<Res<Vec<_>>>()?;
+    Ok(format!(
+        "In the same pass the server of {}, asked the same over {PYKMIP_CONNECTIONS} connections: TLS 1.2, which is all that it has, an SQLite store on the\n\
+         same disk, its log as it comes, on core {SERVER_CORE} with its two helper processes, whose CPU counts. {rounds} rounds of alternating windows, {} ms\n\
+         of PyKMIP and {} ms of the region.\n\n{}\n{}",
+        pykmip::NAME,
+        PYKMIP_WINDOW.as_millis(),
         WINDOW.as_millis(),
+        head("PyKMIP", "req"),
+        lines.join("\n")
+    ))
+}
+
+fn publish(lines: &[String], rounds: usize, pykmip: &str) -> Res<()> {
+    let text = format!(
+        "Kept-open mutual TLS 1.3 connections, one request in flight on each, or {IN_FLIGHT} that are written in one write and their answers\n\
+         read before the next {IN_FLIGHT}; latencies are then of all {IN_FLIGHT}. The region is the product's own parts (policy, audit log on\n\
+         disk, metrics, log, locked memory), the echo is tokio-rustls alone with the same request, one in flight, and an answer of as many bytes. Server on\n\
+         core {SERVER_CORE}, load on core {LOAD_CORE}, which never sleeps: waking it would be charged to the server that answers. {rounds} rounds of alternating windows of {} ms; ratios are of the two windows of one round:\n\
+         median (lowest-highest). A target stands where there is one, for 8 connections and more; those of AES-256-CBC are older ones, for any number.\n\n\
+         {}\n{}\n\n{pykmip}",
+        WINDOW.as_millis(),
+        head("echo", "req"),
         lines.join("\n")
     );
-    paper::publish("kmip", "KMIP against a bare mutual-TLS echo", &text)
+    paper::publish("kmip", "KMIP against a bare mutual-TLS echo, and PyKMIP", &text)
 }

@@ -7,36 +7,32 @@ mod common;
 
 use std::{
     fs,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use common::{
     Args, Res,
+    ask::Ask,
     child::{self, Child},
     load::Connection,
     paper,
-    pki::Pki,
-    region::{self, Ask, Clocks, Region, Wanting},
+    region::Region,
+    servers::{Bench, Server, Started},
     stats,
 };
-use custody::{keyring::Filter, names::ObjectId};
-use node::telemetry::{self, Plane, Style};
-use orbital::{
-    names::{NodeName, System},
-    testing::SYSTEM,
-};
-use tokio::{net::TcpListener, runtime::Runtime, task::JoinSet};
+use custody::keyring::Filter;
+use node::telemetry;
+use orbital::{names::System, testing::SYSTEM};
+use tokio::runtime::Runtime;
 
 /// Keys in all at each look.
 const STEPS: [usize; 4] = [0, 1_000, 10_000, 100_000];
 /// Fits the locked memory that an ordinary user has (8 MiB).
 const SLOTS: usize = 110_000;
-/// Creations in flight: they share commits.
-const IN_FLIGHT: usize = 512;
 const STARTS: usize = 10;
-const LOG_FILTER: &str = "info,ractor=warn,ractor_cluster=error,aws_config=warn,hyper=warn";
+/// The folder of every start.
+const REGION: &str = "region";
 
 fn main() -> Res<()> {
     let args = Args::read();
@@ -45,19 +41,7 @@ fn main() -> Res<()> {
 }
 
 fn region_role(args: &Args) -> Res<()> {
-    let folder = Path::new(args.need("folder")?);
-    telemetry::start_log(&NodeName::new("bench-1")?, Plane::Execution, Style::Text, LOG_FILTER)?;
-    let _metrics = telemetry::start_metrics()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let (pki, l1) = (Pki::of(folder), args.need("l1")?.parse()?);
-    let (region, port) = runtime.block_on(async {
-        let clocks = Clocks::default();
-        let region = Region::start(Wanting { folder, pki: &pki, l1, slots: SLOTS, clocks }).await?;
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let port = listener.local_addr()?.port();
-        tokio::spawn(kmip_server::serve(listener, region.server.clone(), std::future::pending()));
-        Res::Ok((Arc::new(region), port))
-    })?;
+    let Started { runtime, region, port } = Started::start(args, SLOTS)?;
     child::say(&port.to_string())?;
     child::answer(|ask| {
         let done = match ask.split_once(' ') {
@@ -82,26 +66,8 @@ fn look(region: &Region) -> Res<String> {
 }
 
 fn create(runtime: &Runtime, region: &Arc<Region>, count: &str) -> Res<String> {
-    let count: usize = count.parse()?;
     let began = Instant::now();
-    let first = runtime.block_on(async {
-        let mut first = None;
-        let mut running = JoinSet::new();
-        for _ in 0..count {
-            let region = region.clone();
-            running.spawn(async move { region.create().await.map_err(|why| why.to_string()) });
-            if running.len() >= IN_FLIGHT
-                && let Some(made) = running.join_next().await
-            {
-                first = Some(made??);
-            }
-        }
-        while let Some(made) = running.join_next().await {
-            first = Some(made??);
-        }
-        Res::Ok(first)
-    })?;
-    let key = first.map_or_else(String::new, |id: ObjectId| id.to_string());
+    let key = runtime.block_on(region.create_many(count.parse()?, None))?;
     Ok(format!("{} {key}", began.elapsed().as_millis()))
 }
 
@@ -138,43 +104,23 @@ fn ask_look(region: &mut Child) -> Res<Look> {
     Ok(Look { locked: locked.parse()?, used: used.parse()?, resident: resident.parse()?, mode: (*mode).to_owned() })
 }
 
-struct Bench<'a> {
-    folder: &'a Path,
-    options: [(&'static str, String); 2],
-    runtime: Runtime,
-    tls: Arc<rustls::ClientConfig>,
-}
-
-impl Bench<'_> {
-    fn start(&self) -> Res<(Child, u16)> {
-        let (region, port) = Child::start("region", &self.options, &self.folder.join("region.log"))?;
-        Ok((region, port.parse()?))
-    }
-
-    /// Milliseconds from the start of the process until it listens, and until it has answered a Get over mutual TLS.
-    fn first_answer(&self, key: &str) -> Res<(f64, f64)> {
-        let began = Instant::now();
-        let (_region, port) = self.start()?;
-        let listening = began.elapsed();
-        self.runtime.block_on(async {
-            let mut connection = Connection::open(port, self.tls.clone()).await?;
-            Ask::Get.check(connection.ask(&Ask::Get.frame(key)).await?)
-        })?;
-        let ms = |took: Duration| took.as_secs_f64() * 1_000.0;
-        Ok((ms(listening), ms(began.elapsed())))
-    }
+/// Milliseconds from the start of the process until it listens, and until it has answered a Get over mutual TLS.
+fn first_answer(bench: &Bench, key: &str) -> Res<(f64, f64)> {
+    let began = Instant::now();
+    let Server { child: _region, port, .. } = bench.region(REGION, &[])?;
+    let listening = began.elapsed();
+    bench.runtime.block_on(async {
+        let mut connection = Connection::open(port, bench.tls.clone()).await?;
+        Ask::Get.check(connection.ask(&Ask::Get.frame(key)).await?)
+    })?;
+    let ms = |took: Duration| took.as_secs_f64() * 1_000.0;
+    Ok((ms(listening), ms(began.elapsed())))
 }
 
 fn bench(args: &Args) -> Res<()> {
     let most = args.number("keys", 100_000)?;
-    let folder = tempfile::tempdir()?;
-    let folder = folder.path();
-    let pki = Pki::create(folder)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let l1 = runtime.block_on(region::soft_l1(folder, &pki))?;
-    let options = [("folder", folder.display().to_string()), ("l1", l1.to_string())];
-    let bench = Bench { folder, options, runtime, tls: pki.client()? };
-    let (mut region, _) = bench.start()?;
+    let bench = Bench::anywhere()?;
+    let mut region = bench.region(REGION, &[])?.child;
     let mut lines = Vec::new();
     let (mut have, mut key, mut empty) = (0, String::new(), None);
     for step in STEPS.into_iter().filter(|step| *step <= most) {
@@ -188,13 +134,13 @@ fn bench(args: &Args) -> Res<()> {
         lines.push(row(&format!("{step} made"), step, &look, empty));
     }
     drop(region);
-    let (mut region, _) = bench.start()?;
+    let mut region = bench.region(REGION, &[])?.child;
     let empty = ask_look(&mut region)?;
     lines.push(row(&format!("started again over {have}, none unsealed"), 0, &empty, empty.resident));
     let warmed = region.ask("warm")?;
     lines.push(row(&format!("all {have} unsealed again"), have, &ask_look(&mut region)?, empty.resident));
     drop(region);
-    let starts = (0..STARTS).map(|_| bench.first_answer(&key)).collect::<Res<Vec<_>>>()?;
+    let starts = (0..STARTS).map(|_| first_answer(&bench, &key)).collect::<Res<Vec<_>>>()?;
     publish(&lines, &warmed, &starts, &empty.mode, have)
 }
 

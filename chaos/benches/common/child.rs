@@ -14,7 +14,7 @@ use rustix::{
 
 use super::Res;
 
-/// A process of this binary in another role. Ends when it is dropped.
+/// A process, as a rule of this binary in another role. Ends when it is dropped.
 pub struct Child {
     process: std::process::Child,
     input: ChildStdin,
@@ -26,6 +26,11 @@ impl Child {
     pub fn start(role: &str, options: &[(&str, String)], log: &Path) -> Res<(Self, String)> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["--role", role]);
+        Self::run(command, options, log)
+    }
+
+    /// Starts a program that answers as a role does: a line to each of its lines, and `cpu` as [`answer`] says it.
+    pub fn run(mut command: Command, options: &[(&str, String)], log: &Path) -> Res<(Self, String)> {
         for (name, value) in options {
             command.arg(format!("--{name}")).arg(value);
         }
@@ -35,7 +40,7 @@ impl Child {
         let mut child = Self { process, input, output: BufReader::new(output) };
         let first = child.line().map_err(|why| {
             let log = std::fs::read_to_string(log).unwrap_or_default();
-            format!("{role} did not start: {why}\n{log}")
+            format!("{command:?} did not start: {why}\n{log}")
         })?;
         Ok((child, first))
     }

@@ -15,7 +15,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Res;
 
-const READ_BYTES: usize = 16 * 1024;
+/// Room for the largest request that a bench asks.
+const READ_BYTES: usize = 32 * 1024;
 
 /// Serves until its task ends: each frame is answered with `bytes` bytes.
 pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, bytes: usize) {
@@ -36,7 +37,8 @@ async fn one(stream: TcpStream, acceptor: TlsAcceptor, answer: &[u8]) -> Res<()>
     loop {
         let read = stream.read(bytes.get_mut(end..).unwrap_or_default()).await?;
         if read == 0 {
-            return Ok(());
+            // RFC 8446 §6.1: each side says that it ends.
+            return Ok(stream.shutdown().await?);
         }
         end += read;
         let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { continue };

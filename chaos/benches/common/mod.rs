@@ -2,14 +2,18 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each bench takes the part that it needs")]
 
+pub mod ask;
 pub mod child;
 pub mod echo;
 pub mod load;
 pub mod paper;
 pub mod people;
 pub mod pki;
+pub mod pykmip;
 pub mod region;
 pub mod rest;
+pub mod rounds;
+pub mod servers;
 pub mod stats;
 
 /// Whatever goes wrong ends a bench, with its reason.

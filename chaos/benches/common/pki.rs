@@ -11,7 +11,7 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
+    ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
@@ -85,8 +85,13 @@ impl Pki {
     }
 
     pub fn client(&self) -> Res<Arc<ClientConfig>> {
-        let (chain, key) = self.identity("client")?;
-        let config = ClientConfig::builder().with_root_certificates(self.roots()?).with_client_auth_cert(chain, key)?;
-        Ok(Arc::new(config))
+        self.client_of(self, rustls::DEFAULT_VERSIONS).map(Arc::new)
+    }
+
+    /// A client of another authority at this one's servers, which speaks these versions of TLS.
+    pub fn client_of(&self, other: &Self, versions: &[&'static SupportedProtocolVersion]) -> Res<ClientConfig> {
+        let (chain, key) = other.identity("client")?;
+        let config = ClientConfig::builder_with_protocol_versions(versions).with_root_certificates(self.roots()?);
+        Ok(config.with_client_auth_cert(chain, key)?)
     }
 }

@@ -18,18 +18,14 @@ use custody::{
     l1::{Development, L1, Soft, SoftOptions, soft_wire::Token},
     mac::NodeKey,
     names::ObjectId,
-    object::{ObjectMeta, State},
+    object::{Name, ObjectMeta, State},
     shelf::{Owner, Shelf},
     standing::Identity,
     steward::{self, Steward},
     unseal::Unsealer,
     vault::{self, Slab, Wanted},
 };
-use kmip::{
-    CryptographicParameters, ProtocolVersion,
-    ops::{Request, encrypt, get},
-    tables::{BlockCipherMode, CryptographicAlgorithm, KeyFormatType, ObjectType, PaddingMethod, UsageMask},
-};
+use kmip::tables::{CryptographicAlgorithm, KeyFormatType, NameType, ObjectType, UsageMask};
 use kmip_server::{Limits, Parts, Server, audit, caller, policies::Policies, tls::Tls};
 use node::soft_l1;
 use orbital::{
@@ -40,27 +36,37 @@ use orbital::{
     trust::{Anchor, CallerRule, TrustRoot},
 };
 use policy::{Bundle, DecisionCache, Evaluator};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{Res, pki::Pki};
 
 pub const REGION: &str = "eu-frankfurt";
-/// The tenant's key at the soft L1.
-pub const L1_KEY: &str = "soft:acme";
+/// The tenants' keys at the soft L1: of the bench's own, and of a neighbour.
+const L1_KEYS: [&str; 2] = ["soft:acme", "soft:beta"];
+/// Creations in flight: they share commits.
+const IN_FLIGHT: usize = 512;
 const TOKEN: &str = "bench-region";
-const VERSION: ProtocolVersion = ProtocolVersion::V1_4;
 /// As a node does where its topology says nothing else.
 const PROBE_EVERY_MS: u64 = 5_000;
 
-/// The bench's tenant: its callers are the clients of this authority. The same from every process.
-pub fn world(pki: &Pki) -> Res<World> {
+/// A tenant: its callers are the clients of this authority. The same from every process.
+fn world(name: &str, pki: &Pki, alter: impl FnOnce(&mut TrustRoot)) -> Res<World> {
     let certificate = pki.ca()?.to_vec();
     let system = System::new(SYSTEM)?;
     let policy = Bundle::default_bundle()?.digest();
-    Ok(World::founded("bench", "acme", |root| {
+    Ok(World::founded("bench", name, |root| {
         root.policy = policy;
         root.callers = BTreeSet::from([CallerRule { anchor: Anchor::Ca { certificate }, system, name: None }]);
+        alter(root);
     }))
+}
+
+/// The bench's tenants, its own first. A neighbour's trust root names the same region.
+fn worlds(pki: &Pki, neighbour: Option<&Pki>) -> Res<Vec<World>> {
+    let own = world("acme", pki, |_| ())?;
+    let regions = own.trust().regions.clone();
+    let beside = neighbour.map(|pki| world("beta", pki, |root| root.regions = regions)).transpose()?;
+    Ok([own].into_iter().chain(beside).collect())
 }
 
 /// Serves the customer's KMS on a task of this process.
@@ -74,7 +80,7 @@ pub async fn soft_l1(folder: &Path, pki: &Pki) -> Res<SocketAddr> {
         tls: pki.open()?,
         admin: Token::new("bench-admin"),
         principals: [("region".to_owned(), Token::new(TOKEN))].into(),
-        keys: vec![soft_l1::KeySpec { name: L1_KEY.to_owned(), allow: vec!["region".to_owned()] }],
+        keys: L1_KEYS.map(|name| soft_l1::KeySpec { name: name.to_owned(), allow: vec!["region".to_owned()] }).into(),
         connections_max: 32,
         development: Development::proven(true, "a bench")?,
     };
@@ -106,6 +112,8 @@ impl Default for Clocks {
 pub struct Wanting<'a> {
     pub folder: &'a Path,
     pub pki: &'a Pki,
+    /// The authority of another tenant's clients, if there is another one.
+    pub neighbour: Option<&'a Pki>,
     pub l1: SocketAddr,
     pub slots: usize,
     pub clocks: Clocks,
@@ -114,19 +122,23 @@ pub struct Wanting<'a> {
 /// A running region.
 pub struct Region {
     pub world: World,
+    neighbours: Vec<World>,
     pub server: Arc<Server>,
     pub steward: Arc<Steward>,
     pub keyring: Arc<Keyring>,
+    pub shelf: Arc<Shelf>,
     pub slab: Arc<Slab>,
     pub table: Arc<KeyTable>,
 }
 
 impl Region {
-    /// Starts it over its folder. A fresh one is provisioned and linked to the L1, by certified directives.
+    /// Starts it over its folder. In a fresh one the tenants are provisioned and linked to the L1, by certified directives.
     pub async fn start(wanting: Wanting<'_>) -> Res<Self> {
-        let Wanting { folder, pki, l1, slots, clocks } = wanting;
+        let Wanting { folder, pki, neighbour, l1, slots, clocks } = wanting;
         vault::harden_process()?;
-        let world = world(pki)?;
+        let mut worlds = worlds(pki, neighbour)?;
+        let pinned = worlds.iter().map(World::tenant).collect();
+        let (world, neighbours) = (worlds.remove(0), worlds);
         let slab = Slab::open(slots, Wanted::Best)?;
         let (store, name) = (folder.join("store"), RegionName::new(REGION)?);
         fs::create_dir_all(&store)?;
@@ -139,15 +151,21 @@ impl Region {
         let keeper = Arc::new(keeper);
         let unsealer = Arc::new(Unsealer::new(table.clone(), shelf.clone(), slab.clone()));
         let cache = cache(&table, &unsealer, &clocks, pki, l1).await?;
-        let keyring =
-            Arc::new(Keyring::new(table.clone(), shelf, slab.clone(), unsealer, cache.clone(), clocks.table.clone()));
+        let keyring = Arc::new(Keyring::new(
+            table.clone(),
+            shelf.clone(),
+            slab.clone(),
+            unsealer,
+            cache.clone(),
+            clocks.table.clone(),
+        ));
         let policies = Arc::new(Policies::default());
         let server = kmip_server(folder, pki, &keyring, &policies, &clocks)?;
         let options = steward::Options {
             me: identity(&world, name)?,
             node: NodeName::new("bench-1")?,
             report_key: testing::secret("bench/acme", REGION),
-            pinned: BTreeSet::from([world.tenant()]),
+            pinned,
             table: table.clone(),
             keeper,
             cache,
@@ -159,16 +177,18 @@ impl Region {
         let known = !table.tenants().is_empty();
         let steward = Steward::start(options).await?;
         tokio::spawn(ticks(steward.clone()));
-        let region = Self { world, server, steward, keyring, slab, table };
+        let region = Self { world, neighbours, server, steward, keyring, shelf, slab, table };
         if !known {
-            region.found().await?;
+            for (world, key) in region.worlds().zip(L1_KEYS) {
+                region.obey(&Directive::Provision { genesis: world.genesis(), links: Vec::new() }).await?;
+                region.obey(&Directive::Link(world.warrant(world.link(key)))).await?;
+            }
         }
         Ok(region)
     }
 
-    async fn found(&self) -> Res<()> {
-        self.obey(&Directive::Provision { genesis: self.world.genesis(), links: Vec::new() }).await?;
-        self.obey(&Directive::Link(self.world.warrant(self.world.link(L1_KEY)))).await.map(drop)
+    fn worlds(&self) -> impl Iterator<Item = &World> {
+        std::iter::once(&self.world).chain(&self.neighbours)
     }
 
     /// Gives the steward a directive that it must apply.
@@ -180,11 +200,43 @@ impl Region {
         self.world.tenant()
     }
 
+    /// A new AES-256 key of each tenant's system, the own tenant's first.
+    pub async fn create_each(&self) -> Res<Vec<ObjectId>> {
+        let mut made = Vec::new();
+        for world in self.worlds() {
+            made.push(self.create_for(world.tenant(), None).await?);
+        }
+        Ok(made)
+    }
+
     /// A new AES-256 key of the tenant's system, active, durable.
     pub async fn create(&self) -> Res<ObjectId> {
-        let (tenant, system) = (self.tenant(), System::new(SYSTEM)?);
+        self.create_for(self.tenant(), None).await
+    }
+
+    /// Makes as many keys, [`IN_FLIGHT`] at a time, named by their number if `name` is given. Answers one of them.
+    pub async fn create_many(self: &Arc<Self>, count: usize, name: Option<fn(usize) -> String>) -> Res<ObjectId> {
+        let mut made = None;
+        let mut running = JoinSet::new();
+        for number in 0..count {
+            let region = self.clone();
+            running.spawn(async move { region.create_for(region.tenant(), name.map(|name| name(number))).await });
+            if running.len() >= IN_FLIGHT
+                && let Some(done) = running.join_next().await
+            {
+                made = Some(done??);
+            }
+        }
+        while let Some(done) = running.join_next().await {
+            made = Some(done??);
+        }
+        made.ok_or_else(|| "no key was to be made".into())
+    }
+
+    async fn create_for(&self, tenant: TenantId, name: Option<String>) -> Res<ObjectId> {
+        let system = System::new(SYSTEM)?;
         let bits = UsageMask::ENCRYPT.with(UsageMask::DECRYPT);
-        let meta = ObjectMeta {
+        let mut meta = ObjectMeta {
             algorithm: Some(CryptographicAlgorithm::Aes.code()),
             length_bits: Some(256),
             usage_mask: u32::try_from(bits.0)?,
@@ -192,6 +244,9 @@ impl Region {
             extractable: true,
             ..ObjectMeta::new(ObjectType::SymmetricKey.code(), State::Active, true)
         };
+        if let Some(value) = name {
+            meta.names.push(Name { value, kind: NameType::UninterpretedTextString.code() });
+        }
         let fill = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|e| custody::Error::Random(e.to_string()));
         Ok(self.keyring.create_object(&tenant, &system, meta, 32, fill).await?)
     }
@@ -299,60 +354,5 @@ impl steward::Callers for Callers {
 
     fn close(&self, tenant: &TenantId) {
         self.server.close_tenant(tenant);
-    }
-}
-
-/// The requests that the benches ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
-    Get,
-    EncryptGcm,
-    EncryptCbc,
-}
-
-impl Ask {
-    pub const ALL: [Self; 3] = [Self::EncryptGcm, Self::EncryptCbc, Self::Get];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Get => "Get",
-            Self::EncryptGcm => "Encrypt 1 KiB, AES-256-GCM",
-            Self::EncryptCbc => "Encrypt 1 KiB, AES-256-CBC",
-        }
-    }
-
-    /// The frame of a request for this key.
-    pub fn frame(self, key: &str) -> Vec<u8> {
-        let data = [0x5a; 1024];
-        let parameters = match self {
-            Self::Get => return kmip::client::request(VERSION, &Request::Get(get::Request::of(key))),
-            Self::EncryptGcm => CryptographicParameters {
-                block_cipher_mode: Some(BlockCipherMode::Gcm),
-                ..CryptographicParameters::default()
-            },
-            Self::EncryptCbc => CryptographicParameters {
-                block_cipher_mode: Some(BlockCipherMode::Cbc),
-                padding_method: Some(PaddingMethod::Pkcs5),
-                ..CryptographicParameters::default()
-            },
-        };
-        let request = encrypt::Request {
-            unique_identifier: Some(key),
-            cryptographic_parameters: Some(parameters),
-            data: Some(&data),
-            iv_counter_nonce: None,
-            correlation_value: None,
-            init_indicator: None,
-            final_indicator: None,
-            additional_data: None,
-        };
-        kmip::client::request(VERSION, &Request::Encrypt(request))
-    }
-
-    /// Reads an answer in full: `Err` for any failure.
-    pub fn check(self, answer: &[u8]) -> Res<()> {
-        let operation = if self == Self::Get { kmip::Operation::Get } else { kmip::Operation::Encrypt };
-        let read = kmip::client::read_one(answer, VERSION, operation)?;
-        read.map(drop).map_err(|failure| format!("{}: {failure:?}", self.name()).into())
     }
 }

@@ -26,3 +26,26 @@ pub fn tail(values: &[f64]) -> [f64; 4] {
     let mut sorted = values.to_vec();
     [0.5, 0.99, 0.999, 1.0].map(|share| percentile(&mut sorted, share))
 }
+
+/// What a figure is held against.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Aim {
+    None,
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Aim {
+    /// `median (lowest-highest)` of ratios, and whether the median is what was aimed at.
+    pub fn judge(self, ratios: &[f64]) -> String {
+        let middle = median(&mut ratios.to_vec());
+        // A small ratio needs its digits too.
+        let digits = if middle < 0.1 { 4 } else { 2 };
+        let (words, met) = match self {
+            Self::None => return spread(ratios, digits),
+            Self::AtMost(most) => (format!("at most {most}"), middle <= most),
+            Self::AtLeast(least) => (format!("at least {least}"), middle >= least),
+        };
+        format!("{}, {words}: {}", spread(ratios, digits), if met { "met" } else { "missed" })
+    }
+}
