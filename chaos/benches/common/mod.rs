@@ -5,6 +5,7 @@
 pub mod ask;
 pub mod child;
 pub mod echo;
+pub mod hostile;
 pub mod load;
 pub mod paper;
 pub mod people;
