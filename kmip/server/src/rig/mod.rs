@@ -101,8 +101,14 @@ pub struct Rig {
 }
 
 impl Rig {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with_limits(Limits { idle_timeout: Duration::from_secs(60), ..Limits::default() }).await
+    }
+
+    /// Its sessions are never ended for being slow: whoever drives it may be stopped for a while.
+    pub async fn patient() -> Self {
+        let never = Duration::from_secs(24 * 3_600);
+        Self::with_limits(Limits { idle_timeout: never, transfer_timeout: never, ..Limits::default() }).await
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
