@@ -6,8 +6,10 @@ use kmip::{
     Attribute, AttributeValue, CryptographicParameters, ProtocolVersion, ResultReason, TemplateAttribute, client,
     message::Failure,
     ops::{self, Answer, Request},
-    tables::{BlockCipherMode, CryptographicAlgorithm, ObjectType, PaddingMethod, StandardAttribute, State},
-    ttlv::HEADER_BYTES,
+    tables::{
+        BlockCipherMode, CryptographicAlgorithm, ObjectType, PaddingMethod, QueryFunction, StandardAttribute, State,
+    },
+    ttlv::{HEADER_BYTES, Item, Structure, Value},
 };
 use rustls::pki_types::ServerName;
 use tokio::{
@@ -133,6 +135,16 @@ impl KmipClient {
         format!("{}, {suite}", version.replace('_', "."))
     }
 
+    /// Whom the server takes this client for: tenant and system. A server that is none of this project's does not say.
+    pub async fn known_as(&mut self) -> Result<Option<(String, String)>, KmipError> {
+        let functions = vec![QueryFunction::QueryServerInformation];
+        self.perform(&Request::Query(ops::query::Request { functions }), |answer| match answer {
+            Answer::Query(answer) => Some(answer.server_information.and_then(|information| whom(&information))),
+            _ => None,
+        })
+        .await
+    }
+
     /// The protocol versions that the server speaks, best first.
     pub async fn versions(&mut self) -> Result<Vec<ProtocolVersion>, KmipError> {
         let request = Request::DiscoverVersions(ops::discover_versions::Request { protocol_versions: vec![] });
@@ -236,6 +248,17 @@ impl KmipClient {
         })
         .await
     }
+}
+
+/// Tenant and system, as `ops/query.rs` of the server writes them.
+fn whom(information: &Structure<'_>) -> Option<(String, String)> {
+    let text = |item: Item<'_>| match Attribute::read(&item, ProtocolVersion::V1_4).ok()? {
+        Attribute { name, value: AttributeValue::Text(value), .. } => Some((name, value)),
+        _ => None,
+    };
+    let find = |wanted: &str| information.items().filter_map(text).find(|(name, _)| name.as_str() == wanted);
+    let ((_, tenant), (_, system)) = find(ops::query::TENANT).zip(find(ops::query::SYSTEM))?;
+    Some((tenant, system))
 }
 
 fn cbc(random_iv: Option<bool>) -> CryptographicParameters {

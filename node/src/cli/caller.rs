@@ -1,5 +1,7 @@
 //! `kcm caller` (and `kcm kmip client`): which client certificates belong to a tenant and use which system. A governed change.
 
+mod own;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -22,8 +24,11 @@ use super::{
 #[derive(Clone, Debug, Subcommand)]
 pub enum CallerCommand {
     /// Propose to let certificates use a system
-    #[command(after_help = "Example: kcm --as erin caller add --tenant acme --system mongo-1 --ca client-ca.pem")]
-    Add(Rule),
+    #[command(
+        after_help = "Example: kcm --as erin caller add --tenant acme --system mongo-1 --ca client-ca.pem\n         \
+                            kcm --as erin kmip client add --tenant acme --system mongo-1 --new mongo-1.pem"
+    )]
+    Add(Add),
     /// Propose to take such a rule away
     #[command(after_help = "Example: kcm --as erin caller remove --tenant acme --system mongo-1 --ca client-ca.pem")]
     Remove(Rule),
@@ -46,7 +51,7 @@ pub struct Rule {
     #[arg(long, value_name = "NAME")]
     pub system: System,
     /// The CA that signs the clients' certificates, PEM
-    #[arg(long, value_name = "FILE", required_unless_present = "fingerprint", conflicts_with = "fingerprint")]
+    #[arg(long, value_name = "FILE", conflicts_with = "fingerprint")]
     pub ca: Option<PathBuf>,
     /// One client certificate, PEM: that one alone
     #[arg(long, value_name = "FILE")]
@@ -59,12 +64,35 @@ pub struct Rule {
     pub reason: String,
 }
 
+/// A rule that is new, and perhaps its client, too.
+#[derive(Clone, Debug, Args)]
+pub struct Add {
+    #[command(flatten)]
+    pub rule: Rule,
+    /// Make the client's key and a certificate that no CA signs, in this new file, which only you may read, as mongod wants it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ca", "fingerprint"])]
+    pub new: Option<PathBuf>,
+}
+
 pub(crate) async fn perform(global: &Global, command: CallerCommand) -> Result<Report, Failure> {
     match command {
-        CallerCommand::Add(rule) => change(global, &rule, true).await,
+        CallerCommand::Add(Add { rule, new: None }) => change(global, &rule, true).await,
+        CallerCommand::Add(Add { rule, new: Some(path) }) => add_new(global, rule, path).await,
         CallerCommand::Remove(rule) => change(global, &rule, false).await,
         CallerCommand::List { tenant } => list(global, &tenant).await,
     }
+}
+
+/// The file is there before anything is proposed: a key that was lost in between would be worth nothing to those who approve.
+async fn add_new(global: &Global, mut rule: Rule, path: PathBuf) -> Result<Report, Failure> {
+    let name = rule.name.as_ref().unwrap_or(&rule.system);
+    own::make(&path, name.as_str(), compose::now())?;
+    let again = format!("the key is in {}: propose it again with --fingerprint instead of --new", path.display());
+    rule.fingerprint = Some(path);
+    change(global, &rule, true).await.map_err(|failure| {
+        let fix = format!("{}; {again}", failure.fix);
+        failure.fix(fix)
+    })
 }
 
 async fn change(global: &Global, given: &Rule, add: bool) -> Result<Report, Failure> {
@@ -72,7 +100,8 @@ async fn change(global: &Global, given: &Rule, add: bool) -> Result<Report, Fail
         (Some(path), _) => ca(path)?,
         (None, Some(path)) => leaf(path)?,
         (None, None) => {
-            return Err(Failure::usage("no certificate is named").fix("add --ca FILE or --fingerprint FILE"));
+            return Err(Failure::usage("no certificate is named")
+                .fix("add --ca FILE or --fingerprint FILE; `add` makes one with --new FILE"));
         }
     };
     let subject = Subject::of(global, &given.tenant).await?;

@@ -3,18 +3,20 @@
 
 mod conf;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use conf::Conf;
 pub(crate) use conf::conf;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 
 use super::{
     Global,
     caller::CallerCommand,
-    context::{ClientPlace, Context},
+    context::{ClientPlace, Context, Pins},
     exit::{Exit, Failure, Report},
+    plain,
     table::Table,
 };
 use crate::kmip_client::{KmipClient, KmipError, tls_config};
@@ -75,7 +77,7 @@ struct Step {
 /// Goes the way. A step that fails is the last, but for what an object says.
 pub(crate) async fn ping(global: &Global, ping: Ping) -> Result<Report, Failure> {
     let (address, client) = whereto(global, &ping.place)?;
-    let steps = walk(&address, &client, ping.id.as_deref()).await;
+    let steps = walk(&address, &client, ping.id.as_deref(), &Pins::read(global)?).await;
     let well = steps.iter().all(|step| step.seen.is_ok());
     let report = Report::new(json(&address, &steps), text(&address, &steps));
     Ok(report.ending(if well { Exit::Done } else { Exit::NotHealthy }))
@@ -110,7 +112,7 @@ fn whereto(global: &Global, place: &Place) -> Result<(String, ClientPlace), Fail
     Ok((kmip.address.clone(), client.clone()))
 }
 
-async fn walk(address: &str, client: &ClientPlace, id: Option<&str>) -> Vec<Step> {
+async fn walk(address: &str, client: &ClientPlace, id: Option<&str>, pins: &Pins) -> Vec<Step> {
     let mut steps = Vec::new();
     let connected = async {
         let tls = tls_config(&client.ca, &client.cert, &client.key)?;
@@ -124,15 +126,22 @@ async fn walk(address: &str, client: &ClientPlace, id: Option<&str>) -> Vec<Step
         }
     };
     steps.push(Step { name: "TLS", seen: Ok(connection.tls()) });
+    // With TLS 1.3 a client learns only now that its certificate was refused.
+    let known = match connection.known_as().await {
+        Ok(known) => known,
+        Err(why) => {
+            steps.push(Step { name: "identity", seen: Err(why) });
+            return steps;
+        }
+    };
+    steps.push(Step { name: "identity", seen: Ok(identity(&client.cert)) });
+    let tenant = known.map(|(tenant, system)| format!("{}, system {system}", named(pins, &tenant)));
+    steps.push(Step { name: "tenant", seen: tenant.ok_or(KmipError::Unexpected("Query")) });
     let versions = connection.versions().await.map(|versions| {
         let versions: Vec<_> = versions.iter().map(ToString::to_string).collect();
         format!("KMIP {}", versions.join(", "))
     });
-    // With TLS 1.3 a client learns only now that its certificate was refused.
-    steps.push(Step { name: "identity", seen: versions });
-    if steps.iter().any(|step| step.seen.is_err()) {
-        return steps;
-    }
+    steps.push(Step { name: "version", seen: versions });
     let located = connection.located().await.map(|objects| format!("{objects} objects of this client's system"));
     steps.push(Step { name: "Locate", seen: located });
     if let Some(id) = id {
@@ -142,6 +151,18 @@ async fn walk(address: &str, client: &ClientPlace, id: Option<&str>) -> Vec<Step
         steps.push(Step { name: "Get", seen: fetched });
     }
     steps
+}
+
+/// The certificate that was taken, as `kcm caller list` shows it.
+fn identity(cert: &Path) -> String {
+    let shown = CertificateDer::from_pem_file(cert).map(|der| plain::fingerprint(&der).to_string());
+    format!("certificate with sha-256 {}", shown.unwrap_or_default())
+}
+
+/// A tenant's id, and the name that it is pinned to here.
+fn named(pins: &Pins, id: &str) -> String {
+    let pinned = pins.all().iter().find(|(_, tenant)| tenant.to_string() == id);
+    pinned.map_or_else(|| id.to_owned(), |(name, _)| format!("{name} ({id})"))
 }
 
 fn text(address: &str, steps: &[Step]) -> String {
@@ -174,6 +195,7 @@ fn remedy(step: &str, why: &KmipError) -> &'static str {
         ("identity", _) => {
             "The region took no client of this certificate: `kcm caller list` shows which CAs its tenant names, and a tenant that is stopped lets nobody in"
         }
+        ("tenant", _) => "The server is no region of this system: `--address` leads elsewhere",
         (_, KmipError::Failed { .. }) => "The region's audit log has the same refusal, with the client's name",
         _ => "Try again; the region's log says what ended the connection",
     }

@@ -186,8 +186,10 @@ fn a_ping_says_where_it_ends(demo: &Demo, own: &str, foreign: &str) {
         done.json["steps"].as_array().unwrap().iter().map(said).collect()
     };
     let expected = |seen: &[(&str, bool)]| seen.iter().map(|(step, ok)| ((*step).to_owned(), *ok)).collect::<Vec<_>>();
-    let way = [("TLS", true), ("identity", true), ("Locate", true)];
+    let way = [("TLS", true), ("identity", true), ("tenant", true), ("version", true), ("Locate", true)];
     assert_eq!(steps(&of_context, 0), expected(&way));
+    let tenant = &demo.kcm(None, &of_context).json["steps"][2]["seen"];
+    assert_eq!(*tenant, format!("acme ({}), system orders", demo.tenant("acme")));
     let whole = [&way[..], &[("State", true), ("Get", true)]].concat();
     assert_eq!(steps(&[&of_context[..], &["--id", own]].concat(), 0), expected(&whole));
     let refused = [&way[..], &[("State", false), ("Get", false)]].concat();

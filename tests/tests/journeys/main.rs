@@ -16,6 +16,8 @@ mod rest;
 mod usurper;
 
 #[cfg(test)]
+mod journey_callers;
+#[cfg(test)]
 mod journey_doors;
 #[cfg(test)]
 mod journey_forged;

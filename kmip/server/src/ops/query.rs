@@ -1,19 +1,20 @@
 //! Query (KMIP 1.4 §4.25): what this server can do, as the asker's version can say it.
 
 use kmip::{
-    Operation, ProtocolVersion,
+    Attribute, AttributeValue, Operation, ProtocolVersion, Tag,
     ops::{
         self, Answer,
-        query::{self, CapabilityInformation, ProfileInformation},
+        query::{self, CapabilityInformation, ProfileInformation, SYSTEM, TENANT},
     },
-    tables::{ObjectType, ProfileName, QueryFunction},
-    ttlv::Enumeration,
+    tables::{AttributeName, ObjectType, ProfileName, QueryFunction},
+    ttlv::{Enumeration, Limits, Value, Writer, parse},
 };
 use policy::Permitted;
 
 use super::Turn;
 use crate::{
     attributes::generator,
+    caller::Caller,
     refusal::{self, Outcome},
 };
 
@@ -52,6 +53,7 @@ pub(super) fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: &query::Re
     if request.functions.is_empty() {
         return Err(refusal::fail(kmip::ResultReason::InvalidMessage, "Query names no Query Function"));
     }
+    let information = server_information(turn.caller);
     let mut answer = query::Answer::empty();
     for function in &request.functions {
         if !turn.version.knows(function.since()) {
@@ -59,6 +61,9 @@ pub(super) fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: &query::Re
             return Err(refusal::invalid_field(message));
         }
         fill(&mut answer, *function, turn);
+        if *function == QueryFunction::QueryServerInformation {
+            answer.server_information = parse(&information, &Limits::ANSWER).ok();
+        }
     }
     turn.success(&Answer::Query(answer));
     Ok(())
@@ -82,6 +87,18 @@ fn fill(answer: &mut query::Answer<'_>, function: QueryFunction, turn: &Turn<'_,
         | QueryFunction::QueryValidations
         | QueryFunction::QueryClientRegistrationMethods => {}
     }
+}
+
+/// §4.25: "vendor-specific fields and/or substructures". Here: whom this server takes the client for.
+fn server_information(caller: &Caller) -> Vec<u8> {
+    let mut out = vec![];
+    Writer::new(&mut out, ProtocolVersion::V1_4).structure(Tag::SERVER_INFORMATION, |writer| {
+        for (name, value) in [(TENANT, caller.tenant().to_string()), (SYSTEM, caller.system().to_string())] {
+            let name = AttributeName::Custom(name.to_owned());
+            Attribute { name, index: None, value: AttributeValue::Text(value) }.write(Tag::ATTRIBUTE, writer);
+        }
+    });
+    out
 }
 
 fn operations(version: ProtocolVersion) -> Vec<Operation> {
@@ -113,7 +130,28 @@ fn capabilities() -> CapabilityInformation {
 
 #[cfg(test)]
 mod tests {
+    use kmip::{ResultReason, ops::Request};
+
     use super::*;
+    use crate::{
+        caller::people::{caller_of, tenant},
+        rig::{Rig, V1_0},
+    };
+
+    #[tokio::test]
+    async fn a_client_learns_whom_it_is_taken_for() {
+        let rig = Rig::new().await;
+        let request = Request::Query(query::Request { functions: vec![QueryFunction::QueryServerInformation] });
+        for (number, system) in [(1, "orders"), (2, "ledger")] {
+            let got = rig.call(&caller_of(tenant(number), system), V1_0, &request).await.unwrap();
+            let Answer::Query(answer) = got.answer() else { panic!("{got:?}") };
+            let items = answer.server_information.unwrap().items();
+            let said: Vec<_> = items.map(|item| Attribute::read(&item, V1_0).unwrap().value).collect();
+            assert_eq!(said, [tenant(number).to_string(), system.to_owned()].map(AttributeValue::Text));
+        }
+        let nothing = Request::Query(query::Request { functions: vec![] });
+        assert_eq!(rig.reason(&nothing).await, Some(ResultReason::InvalidMessage));
+    }
 
     #[test]
     fn operations_of_later_versions_are_not_named_to_older_clients() {

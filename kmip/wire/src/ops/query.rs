@@ -6,6 +6,10 @@ use crate::{
     ttlv::{Enumeration, Structure, record},
 };
 
+/// What the Server Information of this project's server has of its client, as custom attributes: tenant and system.
+pub const TENANT: &str = "y-Tenant";
+pub const SYSTEM: &str = "y-System";
+
 record! {
     pub struct Request {
         many functions: QueryFunction = QUERY_FUNCTION V1_0,

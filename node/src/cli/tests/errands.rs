@@ -13,10 +13,14 @@ use orbital::{
     sign::{Kind, SecretKey, Signed},
     testing,
 };
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{super::exit::Exit, house::House};
+use super::{
+    super::{exit::Exit, plain},
+    house::House,
+};
 use crate::stop_listener::{Limits, StopSink, serve};
 
 #[test]
@@ -97,6 +101,18 @@ fn people_rules_systems_and_callers_are_composed_here() {
     let add = ["--as", "alice", "caller", "add", "--tenant", "acme", "--system", testing::SYSTEM, "--ca", &ca];
     let added = house.kcm(&add).unwrap();
     assert_eq!(added.json["kind"], "ChangeCallers");
+    // With a key of its own, which is there once and for one reader.
+    let file = house.named("mongo-1.pem");
+    let place = ["--as", "alice", "kmip", "client", "add", "--tenant", "acme", "--system", testing::SYSTEM];
+    let new = [&place[..], &["--new", &file]].concat();
+    let made = house.kcm(&new).unwrap();
+    let anchors = made.json["change"]["action"]["next"]["callers"].to_string();
+    let pem = std::fs::read(&file).unwrap();
+    let certificate = CertificateDer::from_pem_slice(&pem).unwrap();
+    assert!(anchors.contains(&plain::fingerprint(&certificate).to_string()), "{anchors}");
+    assert!(String::from_utf8(pem).unwrap().contains("PRIVATE KEY"));
+    assert!(house.kcm(&new).unwrap_err().why.contains("exists already"));
+    assert!(house.kcm(&place).unwrap_err().fix.contains("--new FILE"));
     // A rule that nobody could meet with one person gone never leaves this machine.
     let alone = ["--as", "erin", "quorum", "set", "LinkL1", "--need", "Audit=2", "--tenant", "acme"];
     assert_eq!(house.kcm(&alone).unwrap_err().exit, Exit::Usage);
