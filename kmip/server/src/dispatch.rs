@@ -13,8 +13,8 @@ use custody::{
     names::{Epoch, ObjectId, ObjectText},
 };
 use kmip::{
-    Operation, ProtocolVersion, ResultReason, WireError,
-    message::{AnswerWriter, Failure, ItemHead, RequestItem, RequestMessage},
+    Operation, ResultReason,
+    message::{AnswerWriter, Failure, ItemHead, Refused, RequestItem, RequestMessage},
     ops::{Answer, check as wire_check},
     tables::BatchErrorContinuation,
     ttlv::Limits,
@@ -63,36 +63,19 @@ pub(crate) async fn answer(
             batch.answer(began, out).await
         }
         Err(refused) => {
-            whole(server, caller, meters, refused.version, &refused.error, out).await;
+            refuse(server, caller, meters, &refused, out).await;
             Instant::now()
         }
     }
 }
 
-/// Answers bytes that are no frame. Where the next one begins is unknown, so the session ends after it.
-pub(crate) async fn refuse_frame(
-    server: &Server,
-    caller: &Caller,
-    meters: &Meters,
-    error: &WireError,
-    out: &mut Vec<u8>,
-) {
-    whole(server, caller, meters, ProtocolVersion::V1_0, error, out).await;
-}
-
-/// KMIP 1.4 §11.1: a header and one item without Operation.
-async fn whole(
-    server: &Server,
-    caller: &Caller,
-    meters: &Meters,
-    version: ProtocolVersion,
-    error: &WireError,
-    out: &mut Vec<u8>,
-) {
+/// Answers a message as a whole: a header and one item without Operation (KMIP 1.4 §11.1). After bytes that are no frame the session
+/// ends, since nobody knows where the next one begins.
+pub(crate) async fn refuse(server: &Server, caller: &Caller, meters: &Meters, refused: &Refused, out: &mut Vec<u8>) {
     let started = Instant::now();
     let time_ms = server.wall_ms();
-    let failure = refusal::of_wire(error);
-    let mut writer = AnswerWriter::begin(out, version, seconds(time_ms));
+    let failure = refusal::of_wire(&refused.error);
+    let mut writer = AnswerWriter::begin(out, refused.version, seconds(time_ms));
     writer.failure(ItemHead::default(), &failure);
     writer.finish();
     meters.count(None, Some(failure.reason), started.elapsed());

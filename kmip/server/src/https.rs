@@ -268,7 +268,10 @@ async fn ttlv(server: &Server, caller: &Caller, question: Result<&[u8], &WireErr
             make_room(&mut out, frame.len() + ANSWER_BYTES);
             dispatch::answer(server, caller, &meters, frame, &mut out).await;
         }
-        Err(error) => dispatch::refuse_frame(server, caller, &meters, error, &mut out).await,
+        Err(error) => {
+            let refused = kmip::message::Refused::early(&[], error.clone());
+            dispatch::refuse(server, caller, &meters, &refused, &mut out).await;
+        }
     }
     out
 }

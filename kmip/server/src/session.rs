@@ -13,7 +13,8 @@ use std::{
 };
 
 use kmip::{
-    Tag, WireError,
+    Tag,
+    message::Refused,
     ttlv::{HEADER_BYTES, Limits, frame_len, make_room},
 };
 use tokio::{
@@ -146,8 +147,8 @@ impl Session<'_> {
                     answered = Some(Instant::from_std(done));
                     self.input.done();
                 }
-                Frame::Bad(error) => {
-                    dispatch::refuse_frame(self.server, self.caller, &self.meters, &error, &mut self.output).await;
+                Frame::Bad(refused) => {
+                    dispatch::refuse(self.server, self.caller, &self.meters, &refused, &mut self.output).await;
                     self.write(stream, Instant::now(), watch).await?;
                     return Err(End::Gone);
                 }
@@ -220,7 +221,7 @@ async fn idle(watch: &mut Pin<&mut Sleep>, active: Instant, limit: Duration) {
 enum Frame<'a> {
     Part,
     Whole(&'a [u8]),
-    Bad(WireError),
+    Bad(Refused),
 }
 
 /// Bytes that have arrived, and how far they are used up.
@@ -268,7 +269,8 @@ impl Input {
         let waiting = self.bytes.get(self.start..self.end).unwrap_or_default();
         let Some(header) = waiting.first_chunk::<HEADER_BYTES>() else { return Frame::Part };
         match frame_len(header, Tag::REQUEST_MESSAGE, &Limits::REQUEST) {
-            Err(error) => Frame::Bad(error),
+            // The version that the client speaks, if its first bytes came together; else the oldest, which all understand.
+            Err(error) => Frame::Bad(Refused::early(waiting, error)),
             Ok(length) => {
                 self.frame = Some(length);
                 waiting.get(..length).map_or(Frame::Part, Frame::Whole)
@@ -442,7 +444,7 @@ mod tests {
     async fn a_frame_that_announces_too_much_makes_no_room() {
         let mut input = Input::new();
         feed(&mut input, &[0x42, 0x00, 0x78, 0x01, 0x7f, 0xff, 0xff, 0xf8]).await;
-        assert!(matches!(input.frame(), Frame::Bad(WireError::TooLarge { .. })));
+        assert!(matches!(input.frame(), Frame::Bad(Refused { error: kmip::WireError::TooLarge { .. }, .. })));
         assert_eq!(input.bytes.len(), READ_BYTES);
     }
 }

@@ -5,6 +5,7 @@ mod certify;
 mod derive_key;
 mod digests;
 mod ec;
+mod errors;
 mod export;
 mod header;
 mod import;
@@ -394,21 +395,6 @@ async fn a_group_has_one_default_member() {
 }
 
 #[tokio::test]
-async fn a_batch_stops_at_its_first_failure_unless_told_otherwise() {
-    let rig = Rig::new().await;
-    let missing = Some(ResultReason::ItemNotFound);
-    let requests = || [create(), get("1"), create()];
-    let header = |option| RequestHeader { batch_error_continuation: option, ..RequestHeader::of(V1_4) };
-    assert_eq!(rig.batch(header(None), &requests()).await, [None, missing]);
-    let stop = header(Some(BatchErrorContinuation::Stop));
-    assert_eq!(rig.batch(stop, &requests()).await, [None, missing]);
-    let go_on = header(Some(BatchErrorContinuation::Continue));
-    assert_eq!(rig.batch(go_on, &requests()).await, [None, missing, None]);
-    let alone = header(Some(BatchErrorContinuation::Undo));
-    assert_eq!(rig.batch(alone, &[create()]).await, [None], "nothing stands before it that could be undone");
-}
-
-#[tokio::test]
 async fn an_id_stands_for_what_the_batch_made() {
     let rig = Rig::new().await;
     let header = || RequestHeader { batch_order: Some(true), ..RequestHeader::of(V1_4) };
@@ -421,32 +407,6 @@ async fn an_id_stands_for_what_the_batch_made() {
     let message = AnswerMessage::read(&frame, V1_4, &ttlv::Limits::ANSWER).unwrap();
     let ids: Vec<_> = message.items.iter().map(|item| item.unique_batch_item_id).collect();
     assert_eq!(ids, [Some(&[0, 0, 0, 1][..]), Some(&[0, 0, 0, 2][..])]);
-}
-
-#[tokio::test]
-async fn an_answer_is_never_larger_than_the_client_takes() {
-    let rig = Rig::new().await;
-    let id = active_key(&rig).await;
-    let data = vec![1; 9_000];
-    let too_large = encrypt(&id, gcm(), &data);
-    let frame = rig
-        .ask(
-            &rig.caller,
-            &client::batch(
-                RequestHeader { maximum_response_size: Some(8192), ..RequestHeader::of(V1_4) },
-                &[too_large],
-            ),
-        )
-        .await;
-    assert!(frame.len() <= 8192);
-    let failure = client::read_one(&frame, V1_4, kmip::Operation::Encrypt).unwrap().err().unwrap();
-    assert_eq!(failure.reason, ResultReason::ResponseTooLarge);
-    let message = AnswerMessage::read(&frame, V1_4, &ttlv::Limits::ANSWER).unwrap();
-    assert_eq!(
-        message.items[0].operation.map(|code| code.0),
-        Some(kmip::Operation::Encrypt.code()),
-        "it keeps its operation"
-    );
 }
 
 #[tokio::test]
@@ -631,43 +591,6 @@ async fn what_the_server_can_do_is_told_in_the_asker_s_version() {
     let failed = rig.call(&rig.caller, V1_2, &query(&[QueryFunction::QueryProfiles])).await.unwrap_err();
     assert_eq!(failed.reason, ResultReason::InvalidField);
     assert_eq!(rig.reason(&query(&[])).await, Some(ResultReason::InvalidMessage));
-}
-
-#[tokio::test]
-async fn bad_messages_are_answered_in_their_version() {
-    let rig = Rig::new().await;
-    let good = client::request(V1_2, &get("1"));
-    let patched = |at: usize, byte: u8| {
-        let mut frame = good.clone();
-        frame[at] = byte;
-        frame
-    };
-    let alien = client::request(ProtocolVersion { major: 9, minor: 9 }, &get("1"));
-    let major_at = 8 + 8 + 8 + 8 + 3;
-    let operation_at = good.len() - (8 + 8 + 8 + 8) + 3;
-    let cases: Vec<(&str, Vec<u8>, ProtocolVersion, ResultReason, bool)> = vec![
-        ("version 9.9", alien, ProtocolVersion { major: 9, minor: 9 }, ResultReason::InvalidMessage, false),
-        (
-            "version 2.2",
-            patched(major_at, 2),
-            ProtocolVersion { major: 2, minor: 2 },
-            ResultReason::InvalidMessage,
-            false,
-        ),
-        ("truncated", good[..good.len() - 8].to_vec(), V1_2, ResultReason::InvalidMessage, false),
-        ("batch count 2", patched(8 + 8 + 40 + 8 + 3, 2), V1_2, ResultReason::InvalidMessage, false),
-        ("unknown operation", patched(operation_at, 0x99), V1_2, ResultReason::OperationNotSupported, true),
-        ("noise", b"GET / HTTP/1.1".to_vec(), V1_0, ResultReason::InvalidMessage, false),
-    ];
-    for (what, frame, version, reason, has_operation) in cases {
-        let answer = rig.ask(&rig.caller, &frame).await;
-        let message = AnswerMessage::read(&answer, version, &ttlv::Limits::ANSWER).unwrap();
-        assert_eq!(message.header.version, version, "{what}");
-        let [item] = message.items.as_slice() else { panic!("{what}: one item") };
-        assert_eq!(item.operation.is_some(), has_operation, "{what}");
-        assert_eq!(item.result_reason.map(|code| code.0), Some(reason.code()), "{what}");
-        assert!(item.result_message.is_some_and(|text| !text.is_empty()), "{what}");
-    }
 }
 
 #[tokio::test]

@@ -320,6 +320,29 @@ fn faults_of_the_frame_fail_the_message_in_its_own_version() {
 }
 
 #[test]
+fn a_fault_around_the_payload_fails_its_item_alone() {
+    let mut frame = vec![];
+    Writer::new(&mut frame, V1_4).structure(Tag::REQUEST_MESSAGE, |w| {
+        kmip::ttlv::Value::write(&RequestHeader { batch_count: 2, ..RequestHeader::of(V1_4) }, Tag::REQUEST_HEADER, w);
+        w.structure(Tag::BATCH_ITEM, |w| {
+            w.bytes(Tag::UNIQUE_BATCH_ITEM_ID, b"1");
+            w.enumeration(Tag::OPERATION, Operation::Get.code());
+            w.text(Tag::OPERATION, "Get");
+        });
+        w.structure(Tag::BATCH_ITEM, |w| {
+            w.enumeration(Tag::OPERATION, Operation::Get.code());
+            w.bytes(Tag::UNIQUE_BATCH_ITEM_ID, b"2");
+            w.structure(Tag::REQUEST_PAYLOAD, |w| w.text(Tag::UNIQUE_IDENTIFIER, "1"));
+        });
+    });
+    let message = RequestMessage::read(&frame, &Limits::REQUEST).unwrap();
+    let [first, second] = message.items.as_slice() else { panic!("two items") };
+    assert_eq!((first.operation, first.unique_batch_item_id), (Some(Operation::Get.code()), Some(&b"1"[..])));
+    assert_eq!(first.request(V1_4).err().map(|error| error.reason()), Some(ResultReason::InvalidMessage));
+    assert!(second.request(V1_4).is_ok());
+}
+
+#[test]
 fn operations_belong_to_versions() {
     let frame = client::request(V1_2, &encrypt(b"x"));
     let message = RequestMessage::read(&frame, &Limits::REQUEST).unwrap();

@@ -56,7 +56,14 @@ pub struct Refused {
     pub error: WireError,
 }
 
-/// One item of a batch. Its payload is read when its turn comes, so that a fault in it fails this item alone.
+impl Refused {
+    /// A message of which no more than `begun` is read.
+    pub fn early(begun: &[u8], error: WireError) -> Self {
+        Self { version: glimpse(begun).unwrap_or(ProtocolVersion::V1_0), error }
+    }
+}
+
+/// One item of a batch. Its payload is read when its turn comes: a fault in it, or in what stands around it, fails this item alone.
 pub struct RequestItem<'a> {
     /// The operation's code, known or not: the answer echoes it.
     pub operation: Option<u32>,
@@ -101,8 +108,7 @@ record! {
 impl<'a> RequestMessage<'a> {
     /// Reads a whole frame.
     pub fn read(frame: &'a [u8], limits: &Limits) -> Result<Self, Refused> {
-        let root = parse(frame, limits)
-            .map_err(|error| Refused { version: glimpse(frame).unwrap_or(ProtocolVersion::V1_0), error })?;
+        let root = parse(frame, limits).map_err(|error| Refused::early(frame, error))?;
         let version = version_of(root).map_err(|error| Refused { version: ProtocolVersion::V1_0, error })?;
         Self::read_versioned(root, version).map_err(|error| Refused { version, error })
     }
@@ -147,12 +153,17 @@ impl<'a> RequestMessage<'a> {
     }
 }
 
-/// Reads an item's head. Faults of the head itself fail the message, faults of the payload wait in it.
+/// Reads an item. What is wrong with it waits in its payload and fails the item alone (§11.1).
 fn read_item<'a>(item: &Item<'a>, version: ProtocolVersion) -> Result<RequestItem<'a>, WireError> {
-    let item = Head::read(item, version)?;
     // §6.16: a critical extension that is not understood rejects the entire message, another one is as if it were absent.
+    let critical = WireError::Unsupported { what: "a critical Message Extension" };
+    let item = match Head::read(item, version) {
+        Ok(item) => item,
+        Err(_) if fields(item).any(|field| is_critical(&field)) => return Err(critical),
+        Err(error) => return Ok(faulty(item, error)),
+    };
     if item.message_extension.is_some_and(|extension| extension.criticality_indicator) {
-        return Err(WireError::Unsupported { what: "a critical Message Extension" });
+        return Err(critical);
     }
     let missing = WireError::Missing { structure: Tag::BATCH_ITEM, field: Tag::REQUEST_PAYLOAD };
     let payload = item.request_payload.ok_or(missing).and_then(|payload| payload.structure());
@@ -161,6 +172,27 @@ fn read_item<'a>(item: &Item<'a>, version: ProtocolVersion) -> Result<RequestIte
         unique_batch_item_id: item.unique_batch_item_id,
         payload,
     })
+}
+
+/// An item that cannot be read: with what its answer echoes, where that can be found.
+fn faulty<'a>(item: &Item<'a>, error: WireError) -> RequestItem<'a> {
+    let mut operations = fields(item).filter(|field| field.tag == Tag::OPERATION);
+    let mut ids = fields(item).filter(|field| field.tag == Tag::UNIQUE_BATCH_ITEM_ID);
+    RequestItem {
+        operation: operations.find_map(|field| field.enumeration().ok()),
+        unique_batch_item_id: ids.find_map(|field| field.bytes().ok()),
+        payload: Err(error),
+    }
+}
+
+/// The fields of a structure; of anything else, none.
+fn fields<'a>(item: &Item<'a>) -> impl Iterator<Item = Item<'a>> + use<'a> {
+    item.structure().into_iter().flat_map(|structure| structure.items())
+}
+
+fn is_critical(field: &Item<'_>) -> bool {
+    let says_so = |item: Item<'_>| item.tag == Tag::CRITICALITY_INDICATOR && item.boolean() == Ok(true);
+    field.tag == Tag::MESSAGE_EXTENSION && fields(field).any(says_so)
 }
 
 /// §7.2: with more than one item each needs an ID, and answers can only be told apart if the IDs differ.
