@@ -2,6 +2,7 @@
 
 mod archive;
 mod certify;
+mod crash;
 mod derive_key;
 mod digests;
 mod ec;

@@ -13,7 +13,7 @@
 mod kms;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -97,7 +97,7 @@ pub struct Rig {
     pub(crate) caller: Caller,
     log: PathBuf,
     pub(crate) kms: kms::Kms,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Rig {
@@ -113,9 +113,15 @@ impl Rig {
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let rig = Self::at(folder.path(), limits).await;
+        Self { _folder: Some(folder), ..rig }
+    }
+
+    /// A rig that finds in `folder` what one before it left there.
+    pub(crate) async fn at(folder: &Path, limits: Limits) -> Self {
         let clock = Arc::new(HandClock(AtomicU64::new(u64::try_from(START_S).unwrap() * 1_000)));
         let table = Arc::new(KeyTable::new(clock.clone()));
-        let (keyring, kms) = keyring(&folder, &table, &clock).await;
+        let (keyring, kms) = keyring(folder, &table, &clock).await;
         let policies = Arc::new(Policies::default());
         let evaluator = Arc::new(Evaluator::new(Bundle::default_bundle().unwrap()));
         for number in [1, 2] {
@@ -124,7 +130,7 @@ impl Rig {
         let server_ca = Authority::new("server CA");
         let (certificate, key) = server_ca.issue_server();
         let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let (log, anchors) = (folder.path().join("audit.jsonl"), Arc::new(AnchorTable::default()));
+        let (log, anchors) = (folder.join("audit.jsonl"), Arc::new(AnchorTable::default()));
         let server = Arc::new(Server::new(Parts {
             keyring,
             policies: policies.clone(),
@@ -135,7 +141,7 @@ impl Rig {
             limits,
         }));
         let caller = caller_of(tenant(1), "orders");
-        Self { server, table, clock, anchors, policies, server_ca, caller, log, kms, _folder: folder }
+        Self { server, table, clock, anchors, policies, server_ca, caller, log, kms, _folder: None }
     }
 
     /// What the server answers to a frame of `caller`.
@@ -221,15 +227,11 @@ impl Got {
     }
 }
 
-async fn keyring(
-    folder: &tempfile::TempDir,
-    table: &Arc<KeyTable>,
-    clock: &Arc<HandClock>,
-) -> (Arc<Keyring>, kms::Kms) {
-    let (l1, kms) = kms::start(folder.path()).await;
-    let key = Arc::new(NodeKey::load_or_create(&folder.path().join("node.key")).unwrap());
+async fn keyring(folder: &Path, table: &Arc<KeyTable>, clock: &Arc<HandClock>) -> (Arc<Keyring>, kms::Kms) {
+    let (l1, kms) = kms::start(folder).await;
+    let key = Arc::new(NodeKey::load_or_create(&folder.join("node.key")).unwrap());
     let owner = Owner { deployment: Deployment::new("test").unwrap(), region: Region::new("eu").unwrap() };
-    let shelf = Arc::new(Shelf::open(&folder.path().join("store"), owner, key).unwrap());
+    let shelf = Arc::new(Shelf::open(&folder.join("store"), owner, key).unwrap());
     let slab = Slab::open(SLOTS, Wanted::Best).unwrap();
     let unsealer = Arc::new(Unsealer::new(table.clone(), shelf.clone(), slab.clone()));
     let parts = CacheParts {
