@@ -2,7 +2,7 @@
 //!
 //! All attributes given must match. One date matches that date, two of the same kind the range between them; a date that an object
 //! does not have is later than all others. A usage mask matches if every bit asked for is allowed, usage limits if there is as much
-//! of them, and of a structure the fields that are given. The default member of an object group is its newest Active one. Objects that
+//! of them, and a structure if it has the fields that are given, whichever those are. The default member of an object group is its newest Active one. Objects that
 //! are destroyed are not on-line any more: they are found only if State or Destroy Date is asked for.
 //!
 //! Custody finds objects of one id, name, link, alternative name, application, custom attribute or group by an index ([`Key`]); with
@@ -10,11 +10,11 @@
 
 use custody::{
     names::ObjectId,
-    object::{Application, Custom, ObjectMeta, State},
+    object::{Application, Custom, Name, ObjectMeta, State},
     shelf::{By, Term},
 };
 use kmip::{
-    Attribute, AttributeValue,
+    Attribute, AttributeValue, Fields, Sought, Tag,
     ops::locate,
     tables::{AttributeKind, AttributeName, ObjectGroupMember, StandardAttribute, UsageMask},
 };
@@ -30,7 +30,7 @@ const ARCHIVED: i32 = 2;
 
 /// What is looked for.
 pub(crate) struct Wanted {
-    attributes: Vec<Attribute>,
+    attributes: Vec<Asked>,
     ranges: Vec<(AttributeName, i64, i64)>,
     key: Option<Key>,
     with_destroyed: bool,
@@ -38,6 +38,31 @@ pub(crate) struct Wanted {
     default: bool,
     /// The Storage Status Mask.
     storage: i32,
+}
+
+/// What is asked of one attribute.
+struct Asked {
+    name: AttributeName,
+    value: Value,
+}
+
+/// What an object's value must be.
+enum Value {
+    This(AttributeValue),
+    /// A structure with these fields.
+    With(Fields),
+}
+
+impl Asked {
+    fn of(sought: &Sought) -> Self {
+        match sought {
+            Sought::Whole(Attribute { name, value, .. }) => {
+                let fields = Fields::of(value).map(Value::With);
+                Self { name: name.clone(), value: fields.unwrap_or_else(|| Value::This(value.clone())) }
+            }
+            Sought::Part { name, fields } => Self { name: name.clone(), value: Value::With(fields.clone()) },
+        }
+    }
 }
 
 /// What custody has an index of. The first is the most selective: of several that are given the first is used.
@@ -54,21 +79,28 @@ enum Key {
 }
 
 impl Key {
-    fn of(attribute: &Attribute) -> Option<Self> {
+    fn of(asked: &Asked) -> Option<Self> {
         use AttributeValue as V;
-        Some(match (&attribute.name, &attribute.value) {
-            (AttributeName::Standard(StandardAttribute::UniqueIdentifier), V::Text(id)) => {
-                Self::Object(id.parse().ok())
+        use StandardAttribute as A;
+        let standard = match (&asked.name, &asked.value) {
+            (AttributeName::Standard(standard), _) => standard,
+            (AttributeName::Custom(name), Value::This(value)) => {
+                return Some(Self::Custom(name.clone(), attributes::stored_custom(value)?));
             }
-            (AttributeName::Standard(StandardAttribute::ObjectGroup), V::Text(group)) => Self::Group(group.clone()),
-            (AttributeName::Standard(_), V::Name(name)) => Self::Name(name.value.clone()),
-            (AttributeName::Standard(_), V::Link(link)) => Self::Linked(link.linked_object_identifier.clone()),
-            (AttributeName::Standard(_), V::AlternativeName(name)) => Self::AlternativeName(name.value.clone()),
-            (AttributeName::Standard(_), V::ApplicationSpecificInformation(information)) => {
-                let (namespace, value) = (information.namespace.clone(), information.value.clone()?);
-                Self::Application(Application { namespace, value })
+            (AttributeName::Custom(_), Value::With(_)) => return None,
+        };
+        Some(match (standard, &asked.value) {
+            (A::UniqueIdentifier, Value::This(V::Text(id))) => Self::Object(id.parse().ok()),
+            (A::ObjectGroup, Value::This(V::Text(group))) => Self::Group(group.clone()),
+            (A::Name, Value::With(fields)) => Self::Name(fields.text(Tag::NAME_VALUE)?.to_owned()),
+            (A::Link, Value::With(fields)) => Self::Linked(fields.text(Tag::LINKED_OBJECT_IDENTIFIER)?.to_owned()),
+            (A::AlternativeName, Value::With(fields)) => {
+                Self::AlternativeName(fields.text(Tag::ALTERNATIVE_NAME_VALUE)?.to_owned())
             }
-            (AttributeName::Custom(name), value) => Self::Custom(name.clone(), attributes::stored_custom(value)?),
+            (A::ApplicationSpecificInformation, Value::With(fields)) => Self::Application(Application {
+                namespace: fields.text(Tag::APPLICATION_NAMESPACE)?.to_owned(),
+                value: fields.text(Tag::APPLICATION_DATA)?.to_owned(),
+            }),
             _ => return None,
         })
     }
@@ -100,7 +132,8 @@ impl Wanted {
             // §11.10: templates that do not exist.
             return Err(refusal::invalid_field("no template of this name exists; name the attributes"));
         }
-        let given = request.attributes.iter().chain(wrapped.into_iter().flat_map(|template| &template.attributes));
+        let within = wrapped.into_iter().flat_map(|template| &template.attributes);
+        let given = request.attributes.iter().map(Asked::of);
         let mut wanted = Self {
             attributes: vec![],
             ranges: vec![],
@@ -110,8 +143,8 @@ impl Wanted {
             default: request.object_group_member == Some(ObjectGroupMember::GroupMemberDefault),
             storage: request.storage_status_mask.unwrap_or(ON_LINE),
         };
-        for attribute in given {
-            wanted.add(attribute)?;
+        for asked in given.chain(within.map(|attribute| Asked::of(&Sought::Whole(attribute.clone())))) {
+            wanted.add(asked)?;
         }
         wanted.key = wanted.attributes.iter().filter_map(Key::of).min_by_key(Key::rank);
         // §4.9: the flag is about the members of a group that is named.
@@ -119,25 +152,24 @@ impl Wanted {
         Ok(wanted)
     }
 
-    fn add(&mut self, attribute: &Attribute) -> Outcome<()> {
-        let standard = match &attribute.name {
+    fn add(&mut self, asked: Asked) -> Outcome<()> {
+        let standard = match &asked.name {
             AttributeName::Standard(name) => Some(*name),
             AttributeName::Custom(_) => None,
         };
         self.with_destroyed |= matches!(standard, Some(StandardAttribute::State | StandardAttribute::DestroyDate));
         let is_date = standard.is_some_and(|name| name.rule().kind == AttributeKind::DateTime);
-        let AttributeValue::DateTime(date) = attribute.value else {
-            self.attributes.push(attribute.clone());
-            return Ok(());
+        let date = match asked.value {
+            Value::This(AttributeValue::DateTime(date)) if is_date => date,
+            _ => {
+                self.attributes.push(asked);
+                return Ok(());
+            }
         };
-        if !is_date {
-            self.attributes.push(attribute.clone());
-            return Ok(());
-        }
-        match self.ranges.iter_mut().find(|(name, ..)| *name == attribute.name) {
-            None => self.ranges.push((attribute.name.clone(), date, date)),
+        match self.ranges.iter_mut().find(|(name, ..)| *name == asked.name) {
+            None => self.ranges.push((asked.name, date, date)),
             Some((_, from, to)) if from == to => (*from, *to) = ((*from).min(date), (*to).max(date)),
-            Some(_) => return Err(refusal::invalid_field(format!("{} is given more than twice", attribute.name))),
+            Some(_) => return Err(refusal::invalid_field(format!("{} is given more than twice", asked.name))),
         }
         Ok(())
     }
@@ -172,7 +204,7 @@ impl Wanted {
         if self.default && lifecycle::state_at(meta, now_s) != State::Active {
             return false;
         }
-        self.attributes.iter().all(|attribute| matches(attribute, id, meta, now_s))
+        self.attributes.iter().all(|asked| matches(asked, id, meta, now_s))
             && (self.ranges.is_empty() || self.in_ranges(id, meta, now_s))
     }
 
@@ -190,13 +222,20 @@ impl Wanted {
 }
 
 /// The attributes that clients ask for are compared in place; for the rest the whole list is made.
-fn matches(wanted: &Attribute, id: ObjectId, meta: &ObjectMeta, now_s: i64) -> bool {
+fn matches(asked: &Asked, id: ObjectId, meta: &ObjectMeta, now_s: i64) -> bool {
     use AttributeValue as V;
     use StandardAttribute as A;
-    match (&wanted.name, &wanted.value) {
-        (AttributeName::Standard(A::Name), value) => {
-            meta.names.iter().any(|name| attributes::name_value(name) == *value)
+    let (name, value) = match (&asked.name, &asked.value) {
+        (AttributeName::Standard(A::Name), Value::With(fields)) => {
+            return meta.names.iter().any(|name| is_named(name, fields));
         }
+        (name, Value::With(fields)) => {
+            let mut all = attributes::all_of(id, meta, now_s).into_iter();
+            return all.any(|one| one.name == *name && has(&one.value, fields));
+        }
+        (name, Value::This(value)) => (name, value),
+    };
+    match (name, value) {
         (AttributeName::Standard(A::ObjectType), V::Enumeration(code)) => meta.object_type == *code,
         (AttributeName::Standard(A::CryptographicAlgorithm), V::Enumeration(code)) => meta.algorithm == Some(*code),
         (AttributeName::Standard(A::CryptographicLength), V::Integer(bits)) => {
@@ -212,38 +251,26 @@ fn matches(wanted: &Attribute, id: ObjectId, meta: &ObjectMeta, now_s: i64) -> b
         (AttributeName::Custom(name), value) => {
             meta.custom.get(name).is_some_and(|values| values.iter().any(|one| attributes::custom_value(one) == *value))
         }
-        (name, value) => {
-            attributes::all_of(id, meta, now_s).iter().any(|one| one.name == *name && covers(&one.value, value))
-        }
+        (name, value) => attributes::all_of(id, meta, now_s).iter().any(|one| one.name == *name && one.value == *value),
     }
 }
 
-/// Whether a value has what is asked for of it.
-fn covers(found: &AttributeValue, asked: &AttributeValue) -> bool {
-    use AttributeValue as V;
-    match (found, asked) {
-        // "matching candidate objects SHALL have a Usage Limits Count and Usage Limits Total equal to or larger than the values
-        // specified in the request".
-        (V::UsageLimits(found), V::UsageLimits(asked)) => {
-            found.unit == asked.unit
-                && found.total >= asked.total
-                && asked.count.is_none_or(|count| found.count >= Some(count))
-        }
-        // "all of the structure fields are not REQUIRED to be specified".
-        (V::CryptographicParameters(found), V::CryptographicParameters(asked)) => asked.is_within(found),
-        (V::ApplicationSpecificInformation(found), V::ApplicationSpecificInformation(asked)) => {
-            found.namespace == asked.namespace && (asked.value.is_none() || found.value == asked.value)
-        }
-        (V::Digest(found), V::Digest(asked)) => {
-            found.algorithm == asked.algorithm
-                && (asked.value.is_none() || found.value == asked.value)
-                && (asked.key_format_type.is_none() || found.key_format_type == asked.key_format_type)
-        }
-        (V::RevocationReason(found), V::RevocationReason(asked)) => {
-            found.code == asked.code && (asked.message.is_none() || found.message == asked.message)
-        }
-        (found, asked) => found == asked,
-    }
+fn is_named(name: &Name, asked: &Fields) -> bool {
+    asked.text(Tag::NAME_VALUE).is_none_or(|text| text == name.value)
+        && asked.enumeration(Tag::NAME_TYPE).is_none_or(|kind| kind == name.kind)
+}
+
+/// Whether a structure has the fields that are asked for: "all of the structure fields are not REQUIRED to be specified".
+fn has(found: &AttributeValue, asked: &Fields) -> bool {
+    let AttributeValue::UsageLimits(limits) = found else {
+        return Fields::of(found).is_some_and(|found| asked.are_within(&found));
+    };
+    // "matching candidate objects SHALL have a Usage Limits Count and Usage Limits Total equal to or larger than the values
+    // specified in the request".
+    let count = asked.long_integer(Tag::USAGE_LIMITS_COUNT);
+    asked.long_integer(Tag::USAGE_LIMITS_TOTAL).is_none_or(|total| limits.total.0 >= total)
+        && count.is_none_or(|count| limits.count.is_some_and(|found| found.0 >= count))
+        && asked.enumeration(Tag::USAGE_LIMITS_UNIT).is_none_or(|unit| limits.unit.0 == unit)
 }
 
 #[cfg(test)]

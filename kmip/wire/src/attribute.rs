@@ -192,7 +192,7 @@ impl AttributeValue {
         })
     }
 
-    fn write(&self, tag: Tag, writer: &mut Writer<'_>) {
+    pub(crate) fn write(&self, tag: Tag, writer: &mut Writer<'_>) {
         match self {
             Self::Integer(value) => value.write(tag, writer),
             Self::LongInteger(value) => LongInteger(*value).write(tag, writer),
@@ -239,18 +239,26 @@ impl Attribute {
 }
 
 record! {
-    struct Named<'a> {
+    /// An attribute of which name and value are not read yet.
+    pub(crate) struct Named<'a> {
         need name: &'a str = ATTRIBUTE_NAME V1_0,
         opt index: i32 = ATTRIBUTE_INDEX V1_0,
         need value: Item<'a> = ATTRIBUTE_VALUE V1_0,
     }
 }
 
+impl Named<'_> {
+    /// Which attribute it is.
+    pub(crate) fn known(&self, version: ProtocolVersion) -> Result<AttributeName, WireError> {
+        AttributeName::parse(self.name, version)
+            .ok_or_else(|| WireError::UnknownAttribute { name: self.name.chars().take(64).collect(), version })
+    }
+}
+
 impl<'a> Value<'a> for Attribute {
     fn read(item: &Item<'a>, version: ProtocolVersion) -> Result<Self, WireError> {
         let named = Named::read(item, version)?;
-        let name = AttributeName::parse(named.name, version)
-            .ok_or_else(|| WireError::UnknownAttribute { name: named.name.chars().take(64).collect(), version })?;
+        let name = named.known(version)?;
         if let Some(found) = named.index.filter(|&index| index < 0) {
             return Err(WireError::OutOfRange { field: Tag::ATTRIBUTE_INDEX, found: i64::from(found) });
         }

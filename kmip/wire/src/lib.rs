@@ -19,6 +19,7 @@ mod certificate;
 mod cryptographic_parameters;
 mod error;
 mod object;
+mod sought;
 mod wrapping;
 
 pub use attribute::{
@@ -35,5 +36,6 @@ pub use object::{
     Brought, KeyBlock, KeyMaterial, ManagedObject, OpaqueObject, PrivateKey, PublicKey, SecretData, SplitKey,
     SymmetricKey,
 };
+pub use sought::{Fields, Sought};
 pub use tables::{Operation, ProtocolVersion, ResultReason, ResultStatus, State, Tag};
 pub use wrapping::{KeyInformation, KeyWrappingData, KeyWrappingSpecification};

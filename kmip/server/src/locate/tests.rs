@@ -1,6 +1,7 @@
 //! Which objects fit, and by what they are looked up.
 
 use custody::object::Name;
+use kmip::ttlv::Writer;
 use kmip::{
     AlternativeName, ApplicationSpecificInformation, CryptographicParameters, Link,
     tables::{AlternativeNameType, LinkType},
@@ -145,6 +146,89 @@ fn of_limits_there_must_be_as_much_and_of_structures_what_is_given() {
     assert!(!finds(&meta, &asked(B::Ecb, None)) && !finds(&meta, &asked(B::Cbc, Some(P::None))));
 }
 
+/// Whether `meta` is found by an attribute of which these fields are given.
+fn finds_part(meta: &ObjectMeta, name: StandardAttribute, fields: impl FnOnce(&mut Writer<'_>)) -> bool {
+    wanted_part(name, fields).fits(id(), meta, 1_000)
+}
+
+fn wanted_part(name: StandardAttribute, fields: impl FnOnce(&mut Writer<'_>)) -> Wanted {
+    let part = Sought::Part { name: name.into(), fields: Fields::written(fields) };
+    Wanted::of(&locate::Request { attributes: vec![part], ..locate::Request::of(vec![]) }).unwrap()
+}
+
+#[test]
+fn of_each_structure_any_fields_are_asked_for() {
+    use StandardAttribute as A;
+    let mut meta = key();
+    meta.links.push(custody::object::Link { kind: LinkType::PublicKeyLink.code(), to: "other".to_owned() });
+    meta.alternative_names.push(Name { value: "uri:a".to_owned(), kind: AlternativeNameType::Uri.code() });
+    meta.applications.push(Application { namespace: "ns".to_owned(), value: "data".to_owned() });
+    meta.usage_limits = Some(custody::object::UsageLimits { total: 10, count: 4, unit: 1 });
+    meta.digest = Some(orbital::names::Digest([7; 32]));
+    meta.key_format = Some(1);
+    meta.revocation = Some(custody::object::Revocation { reason: 2, message: Some("lost".to_owned()) });
+    meta.certificate = Some(Box::new(custody::object::Certificate {
+        subject: vec![1],
+        subject_alternatives: vec![vec![2], vec![3]],
+        issuer: vec![4],
+        serial: vec![5],
+        ..Default::default()
+    }));
+    type Part = fn(&mut Writer<'_>);
+    let cases: [(A, Part, bool); 32] = [
+        (A::Name, |w| w.text(Tag::NAME_VALUE, "one"), true),
+        (A::Name, |w| w.text(Tag::NAME_VALUE, "two"), false),
+        (A::Name, |w| w.enumeration(Tag::NAME_TYPE, 1), true),
+        (A::Name, |w| w.enumeration(Tag::NAME_TYPE, 2), false),
+        (A::Name, |_| {}, true),
+        (A::Link, |w| w.text(Tag::LINKED_OBJECT_IDENTIFIER, "other"), true),
+        (A::Link, |w| w.text(Tag::LINKED_OBJECT_IDENTIFIER, "another"), false),
+        (A::Link, |w| w.enumeration(Tag::LINK_TYPE, LinkType::PublicKeyLink.code()), true),
+        (A::Link, |w| w.enumeration(Tag::LINK_TYPE, LinkType::PrivateKeyLink.code()), false),
+        (A::AlternativeName, |w| w.text(Tag::ALTERNATIVE_NAME_VALUE, "uri:a"), true),
+        (A::AlternativeName, |w| w.text(Tag::ALTERNATIVE_NAME_VALUE, "uri:b"), false),
+        (A::AlternativeName, |w| w.enumeration(Tag::ALTERNATIVE_NAME_TYPE, 1), false),
+        (A::ApplicationSpecificInformation, |w| w.text(Tag::APPLICATION_NAMESPACE, "ns"), true),
+        (A::ApplicationSpecificInformation, |w| w.text(Tag::APPLICATION_DATA, "data"), true),
+        (A::ApplicationSpecificInformation, |w| w.text(Tag::APPLICATION_DATA, "ns"), false),
+        (A::UsageLimits, |w| w.long_integer(Tag::USAGE_LIMITS_TOTAL, 10), true),
+        (A::UsageLimits, |w| w.long_integer(Tag::USAGE_LIMITS_TOTAL, 11), false),
+        (A::UsageLimits, |w| w.long_integer(Tag::USAGE_LIMITS_COUNT, 4), true),
+        (A::UsageLimits, |w| w.long_integer(Tag::USAGE_LIMITS_COUNT, 5), false),
+        (A::UsageLimits, |w| w.enumeration(Tag::USAGE_LIMITS_UNIT, 1), true),
+        (A::UsageLimits, |w| w.enumeration(Tag::USAGE_LIMITS_UNIT, 2), false),
+        (A::Digest, |w| w.bytes(Tag::DIGEST_VALUE, &[7; 32]), true),
+        (A::Digest, |w| w.bytes(Tag::DIGEST_VALUE, &[8; 32]), false),
+        (A::Digest, |w| w.enumeration(Tag::KEY_FORMAT_TYPE, 1), true),
+        (A::RevocationReason, |w| w.text(Tag::REVOCATION_MESSAGE, "lost"), true),
+        (A::RevocationReason, |w| w.enumeration(Tag::REVOCATION_REASON_CODE, 1), false),
+        (A::X509CertificateSubject, |w| w.bytes(Tag::SUBJECT_DISTINGUISHED_NAME, &[1]), true),
+        (A::X509CertificateSubject, |w| w.bytes(Tag::SUBJECT_ALTERNATIVE_NAME, &[3]), true),
+        (A::X509CertificateSubject, |w| w.bytes(Tag::SUBJECT_ALTERNATIVE_NAME, &[1]), false),
+        (A::X509CertificateIdentifier, |w| w.bytes(Tag::CERTIFICATE_SERIAL_NUMBER, &[5]), true),
+        (A::X509CertificateIdentifier, |w| w.bytes(Tag::CERTIFICATE_SERIAL_NUMBER, &[4]), false),
+        (A::X509CertificateIssuer, |w| w.bytes(Tag::ISSUER_DISTINGUISHED_NAME, &[4]), true),
+    ];
+    for (number, (name, fields, found)) in cases.into_iter().enumerate() {
+        assert_eq!(finds_part(&meta, name, fields), found, "case {number}: {name:?}");
+    }
+    let nameless = ObjectMeta::new(2, State::Active, true);
+    assert!(!finds_part(&nameless, A::Name, |_| {}), "it has no Name at all");
+    let subject = kmip::X509CertificateSubject { name: vec![1], alternatives: vec![vec![3]] };
+    assert!(finds(&meta, &[(A::X509CertificateSubject, AttributeValue::X509CertificateSubject(subject))]));
+}
+
+#[test]
+fn a_part_that_names_what_is_indexed_is_looked_up() {
+    use StandardAttribute as A;
+    let by_name = wanted_part(A::Name, |w| w.text(Tag::NAME_VALUE, "one"));
+    assert_eq!(by_name.key, Some(Key::Name("one".to_owned())));
+    let by_link = wanted_part(A::Link, |w| w.text(Tag::LINKED_OBJECT_IDENTIFIER, "other"));
+    assert_eq!(by_link.key, Some(Key::Linked("other".to_owned())));
+    assert_eq!(wanted_part(A::Link, |w| w.enumeration(Tag::LINK_TYPE, 1)).key, None);
+    assert_eq!(wanted_part(A::ApplicationSpecificInformation, |w| w.text(Tag::APPLICATION_DATA, "data")).key, None);
+}
+
 #[test]
 fn the_default_member_of_a_group_is_active() {
     let group = Attribute::new(StandardAttribute::ObjectGroup, AttributeValue::Text(String::new()));
@@ -207,25 +291,52 @@ fn give(meta: &mut ObjectMeta, which: usize) -> Attribute {
     }
 }
 
+/// Of a structure the first or the second field alone, or all.
+fn parted(whole: Attribute, part: usize) -> Sought {
+    use AttributeValue as V;
+    let of = |first: (Tag, &str), second: &dyn Fn(&mut Writer<'_>)| {
+        Fields::written(|w| if part == 0 { w.text(first.0, first.1) } else { second(w) })
+    };
+    let fields = match &whole.value {
+        _ if part > 1 => return Sought::Whole(whole),
+        V::Name(name) => of((Tag::NAME_VALUE, &name.value), &|w| w.enumeration(Tag::NAME_TYPE, name.kind.code())),
+        V::Link(link) => of((Tag::LINKED_OBJECT_IDENTIFIER, &link.linked_object_identifier), &|w| {
+            w.enumeration(Tag::LINK_TYPE, link.kind.code());
+        }),
+        V::AlternativeName(name) => of((Tag::ALTERNATIVE_NAME_VALUE, &name.value), &|w| {
+            w.enumeration(Tag::ALTERNATIVE_NAME_TYPE, name.kind.code());
+        }),
+        V::ApplicationSpecificInformation(application) => {
+            of((Tag::APPLICATION_NAMESPACE, &application.namespace), &|w| {
+                w.text(Tag::APPLICATION_DATA, application.value.as_deref().unwrap_or("a"));
+            })
+        }
+        _ => return Sought::Whole(whole),
+    };
+    Sought::Part { name: whole.name, fields }
+}
+
 proptest! {
     /// With `custody`'s own property of its indexes: a Locate answers what a look at every object would.
     #[test]
     fn what_fits_is_where_it_is_looked_for(
         has in proptest::collection::vec(0usize..26, 0..6),
         asked in proptest::collection::vec(0usize..26, 0..3),
+        part in 0usize..3,
     ) {
         let mut meta = ObjectMeta::new(2, State::Active, true);
-        let mut request: Vec<Attribute> = vec![];
+        let mut request: Vec<Sought> = vec![];
         let mut names: Vec<usize> = has.iter().copied().take(2).chain(asked).collect();
         names.dedup();
         for which in names {
             // Of what an object has some is asked for; of what is asked for besides it may have none.
-            request.push(give(&mut ObjectMeta::new(2, State::Active, true), which));
+            let whole = give(&mut ObjectMeta::new(2, State::Active, true), which);
+            request.push(parted(whole, part));
         }
         for which in has {
             give(&mut meta, which);
         }
-        let wanted = Wanted::of(&locate::Request::of(request)).unwrap();
+        let wanted = Wanted::of(&locate::Request { attributes: request, ..locate::Request::of(vec![]) }).unwrap();
         let fits = wanted.fits(id(), &meta, 1_000);
         let there = match wanted.place() {
             Where::Everywhere => true,

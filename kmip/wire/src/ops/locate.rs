@@ -2,6 +2,7 @@
 
 use crate::{
     attribute::{Attribute, TemplateAttribute},
+    sought::Sought,
     tables::ObjectGroupMember,
     ttlv::record,
 };
@@ -12,7 +13,7 @@ record! {
         opt offset_items: i32 = OFFSET_ITEMS V1_3,
         opt storage_status_mask: i32 = STORAGE_STATUS_MASK V1_0,
         opt object_group_member: ObjectGroupMember = OBJECT_GROUP_MEMBER V1_1,
-        many attributes: Attribute = ATTRIBUTE V1_0,
+        many attributes: Sought = ATTRIBUTE V1_0,
         /// Not in the specification: FortiOS wraps the attributes in one.
         opt template_attribute: TemplateAttribute = TEMPLATE_ATTRIBUTE V1_0,
     }
@@ -26,7 +27,7 @@ impl Request {
             offset_items: None,
             storage_status_mask: None,
             object_group_member: None,
-            attributes,
+            attributes: attributes.into_iter().map(Sought::Whole).collect(),
             template_attribute: None,
         }
     }

@@ -170,7 +170,7 @@ impl<'a> Structure<'a> {
 
     /// The fields, in the order in which they came.
     pub fn items(&self) -> Items<'a> {
-        Items { rest: self.bytes }
+        Items::over(self.bytes)
     }
 
     /// Fills the place of a field that may come once.
@@ -199,6 +199,13 @@ impl<'a> Structure<'a> {
 #[derive(Clone)]
 pub struct Items<'a> {
     rest: &'a [u8],
+}
+
+impl<'a> Items<'a> {
+    /// Over encoded fields that were checked with their frame, or written here.
+    pub(crate) fn over(fields: &'a [u8]) -> Self {
+        Self { rest: fields }
+    }
 }
 
 impl<'a> Iterator for Items<'a> {
