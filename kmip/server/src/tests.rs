@@ -1,6 +1,7 @@
 //! Operations on the wire, against a real store: what clients send, what they must get.
 
 mod archive;
+mod certified;
 mod certify;
 mod crash;
 mod derive_key;

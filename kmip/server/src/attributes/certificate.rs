@@ -249,6 +249,15 @@ mod tests {
     }
 
     #[test]
+    fn general_names_are_a_sequence_and_nothing_behind_it() {
+        let names = [0x30, 5, 0x82, 1, b'a', 0x82, 0];
+        assert_eq!(general_names(&names), Some(vec![vec![0x82, 1, b'a'], vec![0x82, 0]]));
+        assert_eq!(general_names(&[&names[..], &[0]].concat()), None);
+        assert_eq!(general_names(&names[..6]), None);
+        assert_eq!(general_names(&[0x30, 2, 0x82, 5]), None, "a name that is cut off");
+    }
+
+    #[test]
     fn what_is_said_of_a_certificate_must_be_true() {
         let (x509, der) = (CertificateType::X509, der());
         let said = |bytes, signature_algorithm| ObjectMeta {

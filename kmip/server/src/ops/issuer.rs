@@ -205,7 +205,6 @@ async fn find(turn: &Turn<'_, '_>, operation: Operation, named: Option<&str>) ->
         ));
     };
     let key = turn.allowed(Operation::Sign, id)?;
-    lifecycle::may_protect(&meta, UsageMask::CERTIFICATE_SIGN, turn.now_s)?;
     let certificate = turn.allowed(operation, certificate)?;
     let authority = Authority::of(validate::certificate(turn, &certificate).await?, turn.now_s)?;
     Ok(Issuer { key, certificate, authority, scheme: scheme(&meta)? })

@@ -42,5 +42,5 @@ fn key_of<'t>(caller: &Caller, text: &'t str) -> Option<&'t str> {
     let tenant = caller.tenant().to_string();
     let names = [tenant.as_str(), caller.label()];
     let key = names.iter().find_map(|name| text.strip_prefix(name)?.strip_prefix(':'))?;
-    key.strip_suffix(VERSION)?.strip_suffix(':').filter(|key| !key.is_empty())
+    key.strip_suffix(VERSION)?.strip_suffix(':')
 }

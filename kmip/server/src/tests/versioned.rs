@@ -42,4 +42,11 @@ async fn an_identifier_of_krypton_names_the_caller_s_own_object() {
     }
     rig.does(&destroy(&id)).await.unwrap();
     assert_eq!(rig.call(&rig.caller, V1_2, &get(&named)).await.unwrap_err(), absent);
+    let got = rig.does(&create_with(&[(StandardAttribute::Name, AttributeValue::name("mongo:master"))])).await.unwrap();
+    let again = rig.call(&rig.caller, V1_2, &get(&named)).await.unwrap();
+    let Answer::Get(answer) = again.answer() else { panic!("another answer") };
+    assert_eq!(answer.unique_identifier, got.id(), "a name is that of the object that lives");
+    let uri = kmip::Name { value: "mongo:master".to_owned(), kind: kmip::tables::NameType::Uri };
+    rig.does(&create_with(&[(StandardAttribute::Name, AttributeValue::Name(uri))])).await.unwrap();
+    assert_eq!(rig.call(&rig.caller, V1_2, &get(&named)).await.unwrap_err(), absent, "which of the two is meant?");
 }

@@ -349,7 +349,7 @@ async fn what_a_key_wraps_counts_and_policy_is_asked_about_it() {
 }
 
 /// A key of 256 bits that another server has wrapped.
-fn wrapped() -> KeyBlock {
+pub(super) fn wrapped() -> KeyBlock {
     let data = kmip::KeyWrappingData {
         wrapping_method: WrappingMethod::Encrypt,
         encryption_key_information: named("elsewhere", None),
