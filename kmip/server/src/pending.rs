@@ -36,7 +36,23 @@ pub(crate) fn can_wait(operation: Operation) -> bool {
     use Operation as O;
     matches!(
         operation,
-        O::Create | O::Get | O::Export | O::Encrypt | O::Decrypt | O::Sign | O::SignatureVerify | O::Mac | O::MacVerify
+        O::Create
+            | O::CreateKeyPair
+            | O::ReKey
+            | O::ReKeyKeyPair
+            | O::DeriveKey
+            | O::CreateSplitKey
+            | O::JoinSplitKey
+            | O::Certify
+            | O::ReCertify
+            | O::Get
+            | O::Export
+            | O::Encrypt
+            | O::Decrypt
+            | O::Sign
+            | O::SignatureVerify
+            | O::Mac
+            | O::MacVerify
     )
 }
 

@@ -26,6 +26,7 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: crea
     meta.dates.original_creation = Some(turn.now_s);
     generator::check(meta.rng)?;
     meta.rng = Some(generator::OURS);
+    turn.put_off_if_cold()?;
     let id = turn.store(meta, bytes, draw).await?;
     let unique_identifier = &turn.made(id);
     let object_type = request.object_type;

@@ -32,6 +32,7 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: crea
     let mut public = half(ObjectType::PublicKey, request.public_key.clone())?;
     let wanted = Wanted::of(&private, &public)?;
     wanted.describe([&mut private, &mut public])?;
+    turn.put_off_if_cold()?;
     let pair = made(turn, wanted).await?;
     let (private_id, public_id) = (new_id()?, new_id()?);
     private.links.push(Link { kind: LinkType::PublicKeyLink.code(), to: public_id.to_string() });

@@ -131,6 +131,7 @@ fn drawn(turn: &Turn<'_, '_>, _: Permitted, meta: &mut ObjectMeta) -> Outcome<Ke
     generator::check(meta.rng)?;
     meta.rng = Some(generator::OURS);
     let (length, draw) = create::drawn(meta)?;
+    turn.put_off_if_cold()?;
     let mut bytes = Zeroizing::new(vec![0; length]);
     draw(&mut bytes).map_err(|error| refusal::of_custody(&error))?;
     meta.key_format = Some(KeyFormatType::Raw.code());

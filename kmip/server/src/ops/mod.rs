@@ -158,6 +158,12 @@ impl Turn<'_, '_> {
         if self.later.ask() { Err(refusal::try_again("the tenant's keys are not open yet")) } else { Ok(()) }
     }
 
+    /// Puts an operation that will store a new key off, if the keys of the caller's system are not open now, and it may be put off.
+    fn put_off_if_cold(&self) -> Outcome<()> {
+        let is_cold = self.later.is_open() && self.keyring.is_cold(self.caller.tenant(), self.caller.system());
+        if is_cold { self.put_off() } else { Ok(()) }
+    }
+
     /// Protects data with a key that may, for these uses. `job` answers what it found out besides what it gives.
     async fn protect<F, T>(
         &self,

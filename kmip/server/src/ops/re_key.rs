@@ -34,6 +34,7 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, object: &Allowed, request: 
     let mut meta = replacement(&old, &wish, turn.now_s)?;
     meta.key_format = Some(KeyFormatType::Raw.code());
     let (bytes, draw) = create::drawn(&meta)?;
+    turn.put_off_if_cold()?;
     let (object_id, secret) = (new_id()?, turn.hold(bytes, draw)?);
     let new = New { object: object_id, meta, secret };
     turn.replace(vec![Replaced::by(object, &old, wish, new)], vec![], |_, _| Ok(())).await?;

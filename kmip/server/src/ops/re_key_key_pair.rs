@@ -36,6 +36,7 @@ pub(super) async fn perform(
     let mut public_meta = replacement(&old_public, &public_wish, turn.now_s)?;
     let wanted = Wanted::of(&private_meta, &public_meta)?;
     wanted.describe([&mut private_meta, &mut public_meta])?;
+    turn.put_off_if_cold()?;
     let pair = create_key_pair::made(turn, wanted).await?;
     let (private_id, public_id) = (new_id()?, new_id()?);
     let private = New { object: private_id, meta: private_meta, secret: turn.hold_copy(&pair.private)? };

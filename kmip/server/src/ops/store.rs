@@ -61,9 +61,6 @@ impl Turn<'_, '_> {
         meta.state = lifecycle::state_at(&meta, self.now_s);
         meta.lease_time_s = Some(LEASE_TIME_S);
         let (keyring, tenant, system) = (self.keyring, self.caller.tenant(), self.caller.system());
-        if self.later.is_open() && keyring.is_cold(tenant, system) {
-            self.put_off()?;
-        }
         let _naming = self.reserve(&[(&meta, None)]).await?;
         let made = keyring.create_object(tenant, system, meta, key_bytes, fill).await;
         made.map_err(|error| refusal::of_custody(&error))

@@ -53,12 +53,12 @@ async fn secret(rig: &Rig, bytes: &[u8], attributes: &[(A, AttributeValue)]) -> 
     rig.does(&Request::Register(request)).await.unwrap().id()
 }
 
-async fn password(rig: &Rig, bytes: &[u8]) -> String {
+pub(super) async fn password(rig: &Rig, bytes: &[u8]) -> String {
     secret(rig, bytes, &[PAST, mask(UsageMask::DERIVE_KEY)]).await
 }
 
 /// Asks for secret data of so many bytes.
-fn ask<'a>(ids: &[&'a str], method: D, parameters: DerivationParameters<'a>, bytes: i32) -> Request<'a> {
+pub(super) fn ask<'a>(ids: &[&'a str], method: D, parameters: DerivationParameters<'a>, bytes: i32) -> Request<'a> {
     Request::DeriveKey(ops::derive_key::Request {
         object_type: ObjectType::SecretData,
         unique_identifiers: ids.to_vec(),
@@ -72,7 +72,7 @@ fn data(data: &[u8]) -> DerivationParameters<'_> {
     DerivationParameters { derivation_data: Some(data), ..DerivationParameters::default() }
 }
 
-fn pbkdf2(salt: &[u8], iterations: i32) -> DerivationParameters<'_> {
+pub(super) fn pbkdf2(salt: &[u8], iterations: i32) -> DerivationParameters<'_> {
     DerivationParameters { salt: Some(salt), iteration_count: Some(iterations), ..DerivationParameters::default() }
 }
 

@@ -5,9 +5,12 @@ use std::{
     task::{Context, Waker},
 };
 
-use kmip::tables::{CancellationResult, ResultStatus};
+use kmip::tables::{CancellationResult, DerivationMethod, ResultStatus, SplitKeyMethod};
 
-use super::*;
+use super::{
+    certify::{ca, certified, certify, public_key, subject},
+    *,
+};
 use crate::pending::PENDING_S;
 
 /// A header that takes asynchronous answers.
@@ -107,6 +110,42 @@ async fn an_operation_is_pending_while_the_kms_is_slow() {
     let gets: Vec<_> = log.lines().filter(|line| line.contains(r#""op":"Get""#) && line.contains(&id)).collect();
     let outcomes = gets.iter().map(|line| line.contains("Operation Pending")).collect::<Vec<_>>();
     assert_eq!(outcomes, [true, false, false], "{gets:?}");
+}
+
+#[tokio::test]
+async fn what_makes_a_new_key_of_what_is_here_is_pending_too() {
+    let rig = Rig::new().await;
+    ca(&rig).await;
+    let bits = (StandardAttribute::CryptographicLength, AttributeValue::Integer(256));
+    let pair = || ec::pair_of(CryptographicAlgorithm::Ecdsa, std::slice::from_ref(&bits));
+    let [private, _] = ec::pair(&rig, &pair()).await;
+    let (key, whole) = (active_key(&rig).await, active_key(&rig).await);
+    let base = derive_key::password(&rig, b"password").await;
+    let public = public_key(&rig, &rig.caller, &certify::pair(), &[]).await;
+    let old = certified(&rig, &certify(&public, &subject("old"))).await;
+    let parts_of = |id| split::split(id, 2, 2, SplitKeyMethod::Xor);
+    let parts = split::parts(&rig, parts_of(None)).await;
+    let requests = [
+        pair(),
+        re_key::re_key(&key),
+        re_key::re_key_pair(&private, None),
+        derive_key::ask(&[&base], DerivationMethod::Pbkdf2, derive_key::pbkdf2(b"salt", 1), 32),
+        Request::CreateSplitKey(parts_of(None)),
+        Request::CreateSplitKey(parts_of(Some(&whole))),
+        split::join(&split::refs(&parts), &[]),
+        certify(&public, &subject("new")),
+        re_certify::renew(&old),
+    ];
+    cool(&rig);
+    let mut names = vec![];
+    for request in &requests {
+        names.push((request.operation().code(), begin(&rig, request).await));
+    }
+    rig.kms.hold(false);
+    for (operation, name) in names {
+        let told = polled(&rig, &name).await.0;
+        assert_eq!((told.operation, told.status, told.reason), (operation, ResultStatus::Success, None));
+    }
 }
 
 #[tokio::test]

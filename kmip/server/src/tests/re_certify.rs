@@ -27,7 +27,7 @@ fn re_certify<'a>(
     }
 }
 
-fn renew(id: &str) -> Request<'_> {
+pub(super) fn renew(id: &str) -> Request<'_> {
     Request::ReCertify(re_certify(id, None, &[]))
 }
 

@@ -15,7 +15,7 @@ use kmip::{
 use super::{active_key, archive::archive, create_with, destroy, ec, encrypt, gcm, get, revoke, rsa, template, wrap};
 use crate::rig::{Got, Rig, START_S};
 
-fn re_key(id: &str) -> Request<'_> {
+pub(super) fn re_key(id: &str) -> Request<'_> {
     re_key_with(id, None, None)
 }
 
@@ -31,7 +31,7 @@ fn new_id(got: &Got) -> String {
     }
 }
 
-fn re_key_pair(id: &str, common: Option<TemplateAttribute>) -> Request<'_> {
+pub(super) fn re_key_pair(id: &str, common: Option<TemplateAttribute>) -> Request<'_> {
     Request::ReKeyKeyPair(ops::re_key_key_pair::Request {
         private_key_unique_identifier: Some(id),
         offset: None,
