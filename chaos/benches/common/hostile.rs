@@ -53,7 +53,7 @@ impl Kind {
         }
     }
 
-    /// Whether they take all the CPU that they can get, rather than places.
+    /// Whether they take all CPU that they can get, rather than places.
     pub fn is_busy(self) -> bool {
         matches!(self, Self::Handshakes | Self::Hellos | Self::Flood)
     }
@@ -97,16 +97,17 @@ pub fn role(args: &Args) -> Res<()> {
     child::pin(LOAD_CORE);
     let kind = args.need("kind")?;
     let kind = Kind::ALL.into_iter().find(|one| format!("{one:?}") == kind).ok_or("no such kind")?;
-    if kind.is_busy() {
+    let idle = args.need("idle")? == "true";
+    if idle {
         // Whoever is measured shares this core, and must not wait for it.
-        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-        set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle)
+        let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy)
             .map_err(|why| format!("{why:?}"))?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let means = means(args, &runtime)?;
     // The core is as busy without them as with them.
-    let _awake = kind.is_busy().then(|| {
+    let _awake = idle.then(|| {
         let _guard = runtime.enter();
         Awake::new()
     });

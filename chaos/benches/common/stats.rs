@@ -39,13 +39,18 @@ impl Aim {
     /// `median (lowest-highest)` of ratios, and whether the median is what was aimed at.
     pub fn judge(self, ratios: &[f64]) -> String {
         let middle = median(&mut ratios.to_vec());
-        // A small ratio needs its digits too.
-        let digits = if middle < 0.1 { 4 } else { 2 };
-        let (words, met) = match self {
-            Self::None => return spread(ratios, digits),
-            Self::AtMost(most) => (format!("at most {most}"), middle <= most),
-            Self::AtLeast(least) => (format!("at least {least}"), middle >= least),
+        let (words, aim, met) = match self {
+            Self::None => ("", f64::INFINITY, true),
+            Self::AtMost(most) => ("at most", most, middle <= most),
+            Self::AtLeast(least) => ("at least", least, middle >= least),
         };
-        format!("{}, {words}: {}", spread(ratios, digits), if met { "met" } else { "missed" })
+        // A small ratio needs its digits, and so does one that is nearly what was aimed at.
+        let digits = if middle < 0.1 { 4 } else { 2 + usize::from((middle - aim).abs() < 0.005) };
+        let spread = spread(ratios, digits);
+        if words.is_empty() {
+            spread
+        } else {
+            format!("{spread}, {words} {aim}: {}", if met { "met" } else { "missed" })
+        }
     }
 }
