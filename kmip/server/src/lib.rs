@@ -24,6 +24,7 @@ mod ops;
 mod pending;
 mod refusal;
 mod session;
+mod socket;
 mod streams;
 mod telemetry;
 

@@ -21,7 +21,9 @@ use crate::{
     connections::{Entered, TooMany},
     https,
     server::Server,
-    session, telemetry,
+    session,
+    socket::Socket,
+    telemetry,
 };
 
 /// How long a listener that cannot accept, for want of descriptors, leaves the system alone.
@@ -173,6 +175,8 @@ async fn connection(
                 tracing::debug_span!(parent: &span, "session", tenant = %caller.tenant(), client = caller.label());
             session.in_scope(|| tracing::debug!("a KMIP client is connected"));
             match speech {
+                // One more layer around each poll, for nothing.
+                Speech::Ttlv if session.is_disabled() => session::run(stream, server, &caller, &entered).await,
                 Speech::Ttlv => session::run(stream, server, &caller, &entered).instrument(session).await,
                 Speech::Https => https::run(stream, server, &caller, &entered).instrument(session).await,
             }
@@ -184,13 +188,13 @@ async fn connection(
     }
 }
 
-async fn handshake(stream: TcpStream, server: &Arc<Server>) -> Result<(TlsStream<TcpStream>, Caller, Entered), Turned> {
+async fn handshake(stream: TcpStream, server: &Arc<Server>) -> Result<(TlsStream<Socket>, Caller, Entered), Turned> {
     // Without it an answer of two segments waits 40 ms for the client's delayed acknowledgement.
     stream.set_nodelay(true)?;
     let limit = server.limits().handshake_timeout;
     let anchors = server.anchors().current();
     let (config, verifier) = server.tls().for_connection(anchors.clone())?;
-    let work = TlsAcceptor::from(config).accept(stream);
+    let work = TlsAcceptor::from(config).accept(Socket(stream));
     let stream = timeout(limit, work).await.map_err(|_| Turned::TimedOut(limit))??;
     let caller = caller_of(&stream, server, &verifier)?;
     let entered = server.connections().enter(*caller.tenant())?;
@@ -203,14 +207,14 @@ async fn handshake(stream: TcpStream, server: &Arc<Server>) -> Result<(TlsStream
 }
 
 /// What the verifier found in a full handshake; a resumed session is identified anew, under the anchors of the moment.
-fn caller_of(stream: &TlsStream<TcpStream>, server: &Server, verifier: &Verifier) -> Result<Caller, NotACaller> {
+fn caller_of(stream: &TlsStream<Socket>, server: &Server, verifier: &Verifier) -> Result<Caller, NotACaller> {
     match verifier.found() {
         Some(found) => found.clone(),
         None => identify(stream, server),
     }
 }
 
-fn identify(stream: &TlsStream<TcpStream>, server: &Server) -> Result<Caller, NotACaller> {
+fn identify(stream: &TlsStream<Socket>, server: &Server) -> Result<Caller, NotACaller> {
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     server.anchors().current().identify(chain, UnixTime::now())
 }

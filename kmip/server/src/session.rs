@@ -1,7 +1,11 @@
 //! One connection: reads requests, has them answered, writes the answers.
 //!
-//! Requests that have arrived together are answered together, in one write. Both buffers are wiped after each round: they hold
-//! plaintext and key material. The session holds no other state; nothing survives from one request to the next.
+//! Requests that have arrived together are answered together, in one write. Both buffers are wiped after each round, since they hold
+//! plaintext and key material, and given back to the thread ([`buffers`]). The session holds no other state; nothing survives from one
+//! request to the next.
+
+mod buffers;
+mod input;
 
 use std::{
     convert::Infallible,
@@ -12,22 +16,16 @@ use std::{
     time::Duration,
 };
 
-use kmip::{
-    Tag,
-    message::Refused,
-    ttlv::{HEADER_BYTES, Limits, frame_len, make_room},
-};
+use kmip::ttlv::make_room;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     sync::OwnedSemaphorePermit,
     time::{Instant, Sleep, sleep_until},
 };
-use zeroize::Zeroize;
 
 use crate::{caller::Caller, connections::Entered, dispatch, server::Server, telemetry::Meters};
+use input::{Frame, Input};
 
-/// What a session's read buffer has room for without growing.
-const READ_BYTES: usize = 16 * 1024;
 /// Answers are written once they pass this, even if more requests wait.
 const WRITE_BYTES: usize = 256 * 1024;
 
@@ -56,13 +54,13 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         caller,
         entered,
         meters: server.meters(caller.tenant()),
-        input: Input::new(),
+        input: Input::default(),
         output: vec![],
         large: None,
     };
     let Err(end) = session.rounds(&mut stream).await;
     tracing::debug!(?end, "a KMIP connection ended");
-    session.output.zeroize();
+    buffers::done_writing(std::mem::take(&mut session.output));
     // The client may be gone, or not read: a polite end is worth one second.
     let _ = tokio::time::timeout(Duration::from_secs(1), stream.shutdown()).await;
 }
@@ -74,7 +72,7 @@ struct Session<'s> {
     meters: Arc<Meters>,
     input: Input,
     output: Vec<u8>,
-    /// The place that a request larger than [`READ_BYTES`] takes.
+    /// The place that a large request takes.
     large: Option<OwnedSemaphorePermit>,
 }
 
@@ -128,7 +126,7 @@ impl Session<'_> {
         } else if self.large.is_none() {
             self.large = self.entered.large().clone().acquire_owned().await.ok();
         }
-        self.input.fill(stream).await
+        poll_fn(|cx| self.input.poll_fill(cx, stream)).await
     }
 
     /// Answers every whole request in the buffer. When the last one was done, if there was one.
@@ -142,6 +140,9 @@ impl Session<'_> {
             match self.input.frame() {
                 Frame::Part => break,
                 Frame::Whole(frame) => {
+                    if self.output.capacity() == 0 {
+                        self.output = buffers::for_writing();
+                    }
                     make_room(&mut self.output, frame.len() + ANSWER_BYTES);
                     let done = dispatch::answer(self.server, self.caller, &self.meters, frame, &mut self.output).await;
                     answered = Some(Instant::from_std(done));
@@ -162,7 +163,7 @@ impl Session<'_> {
                 self.write(stream, answered, watch).await?;
             }
         }
-        self.input.wipe();
+        self.input.rest();
         if let Some(answered) = answered {
             self.write(stream, answered, watch).await?;
         }
@@ -193,11 +194,7 @@ impl Session<'_> {
                 },
             }
         };
-        self.output.fill(0);
-        self.output.clear();
-        if self.output.capacity() > 2 * WRITE_BYTES {
-            self.output = vec![];
-        }
+        buffers::done_writing(std::mem::take(&mut self.output));
         sent
     }
 }
@@ -217,118 +214,19 @@ async fn idle(watch: &mut Pin<&mut Sleep>, active: Instant, limit: Duration) {
     }
 }
 
-/// A frame at the front of the input.
-enum Frame<'a> {
-    Part,
-    Whole(&'a [u8]),
-    Bad(Refused),
-}
-
-/// Bytes that have arrived, and how far they are used up.
-struct Input {
-    bytes: Vec<u8>,
-    start: usize,
-    end: usize,
-    /// Length of the frame at the front, once its header has been read.
-    frame: Option<usize>,
-    /// Since when a part of a frame waits for its rest.
-    began: Option<Instant>,
-}
-
-impl Input {
-    fn new() -> Self {
-        Self { bytes: vec![0; READ_BYTES], start: 0, end: 0, frame: None, began: None }
-    }
-
-    /// Reads more. Room beyond [`READ_BYTES`] is made only for a frame whose announced length passed the limit.
-    async fn fill<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> std::io::Result<usize> {
-        if self.end == self.bytes.len() || self.start > 0 {
-            self.bytes.copy_within(self.start..self.end, 0);
-            let kept = self.end - self.start;
-            if let Some(moved) = self.bytes.get_mut(kept..self.end) {
-                moved.fill(0);
-            }
-            (self.start, self.end) = (0, kept);
-        }
-        let wanted = self.frame.unwrap_or(0).max(READ_BYTES);
-        if self.bytes.len() < wanted {
-            // Not `resize`: it would leave the old bytes behind, unwiped.
-            let mut larger = vec![0; wanted];
-            if let (Some(to), Some(from)) = (larger.get_mut(..self.end), self.bytes.get(..self.end)) {
-                to.copy_from_slice(from);
-            }
-            self.bytes.zeroize();
-            self.bytes = larger;
-        }
-        let read = stream.read(self.bytes.get_mut(self.end..).unwrap_or_default()).await?;
-        self.end += read;
-        Ok(read)
-    }
-
-    fn frame(&mut self) -> Frame<'_> {
-        let waiting = self.bytes.get(self.start..self.end).unwrap_or_default();
-        let Some(header) = waiting.first_chunk::<HEADER_BYTES>() else { return Frame::Part };
-        match frame_len(header, Tag::REQUEST_MESSAGE, &Limits::REQUEST) {
-            // The version that the client speaks, if its first bytes came together; else the oldest, which all understand.
-            Err(error) => Frame::Bad(Refused::early(waiting, error)),
-            Ok(length) => {
-                self.frame = Some(length);
-                waiting.get(..length).map_or(Frame::Part, Frame::Whole)
-            }
-        }
-    }
-
-    /// The frame at the front has been answered.
-    fn done(&mut self) {
-        let length = self.frame.take().unwrap_or(0);
-        if let Some(used) = self.bytes.get_mut(self.start..self.start + length) {
-            used.fill(0);
-        }
-        self.start = (self.start + length).min(self.end);
-        self.began = None;
-    }
-
-    /// Whether the frame at the front needs more room than every session has.
-    fn is_large(&self) -> bool {
-        self.frame.is_some_and(|length| length > READ_BYTES)
-    }
-
-    /// All whole frames are answered: what is left, if anything, was begun.
-    fn begun(&mut self) {
-        self.began = if self.start == self.end { None } else { self.began.or_else(|| Some(Instant::now())) };
-    }
-
-    /// Gives back room that a large frame took, once nothing waits in it.
-    fn wipe(&mut self) {
-        if self.start == self.end && self.bytes.len() > READ_BYTES {
-            self.bytes.zeroize();
-            *self = Self::new();
-        }
-    }
-}
-
-impl Drop for Input {
-    fn drop(&mut self) {
-        self.bytes.zeroize();
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use kmip::ttlv::HEADER_BYTES;
+    use tokio::io::AsyncReadExt;
+
+    use super::{buffers::READ_BYTES, *};
     use crate::rig::Rig;
 
-    fn frame(body: usize) -> Vec<u8> {
+    pub(super) fn frame(body: usize) -> Vec<u8> {
         let mut frame = vec![0x42, 0x00, 0x78, 0x01];
         frame.extend_from_slice(&u32::try_from(body).unwrap().to_be_bytes());
         frame.resize(HEADER_BYTES + body, 0xAA);
         frame
-    }
-
-    async fn feed(input: &mut Input, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            input.fill(&mut bytes).await.unwrap();
-        }
     }
 
     const SOON: Duration = Duration::from_millis(200);
@@ -408,43 +306,5 @@ mod tests {
         serve_some(&mut client).await;
         assert_eq!(rig.server.close_tenant(rig.caller.tenant()), 1);
         tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap().unwrap();
-    }
-
-    #[tokio::test]
-    async fn what_was_answered_is_wiped() {
-        let mut input = Input::new();
-        feed(&mut input, &[frame(64), frame(128)].concat()).await;
-        for length in [72, 136] {
-            assert!(matches!(input.frame(), Frame::Whole(frame) if frame.len() == length));
-            input.done();
-        }
-        assert!(matches!(input.frame(), Frame::Part));
-        assert!(input.bytes.iter().all(|&byte| byte == 0));
-        feed(&mut input, &frame(64)).await;
-        assert!(matches!(input.frame(), Frame::Whole(_)));
-    }
-
-    #[tokio::test]
-    async fn room_grows_only_for_an_announced_frame_and_is_given_back() {
-        let mut input = Input::new();
-        let large = frame(512 * 1024);
-        let mut rest = large.as_slice();
-        while !rest.is_empty() {
-            input.fill(&mut rest).await.unwrap();
-            let whole = matches!(input.frame(), Frame::Whole(_));
-            assert_eq!(whole, rest.is_empty());
-        }
-        assert_eq!(input.bytes.len(), large.len());
-        input.done();
-        input.wipe();
-        assert_eq!(input.bytes.len(), READ_BYTES);
-    }
-
-    #[tokio::test]
-    async fn a_frame_that_announces_too_much_makes_no_room() {
-        let mut input = Input::new();
-        feed(&mut input, &[0x42, 0x00, 0x78, 0x01, 0x7f, 0xff, 0xff, 0xf8]).await;
-        assert!(matches!(input.frame(), Frame::Bad(Refused { error: kmip::WireError::TooLarge { .. }, .. })));
-        assert_eq!(input.bytes.len(), READ_BYTES);
     }
 }

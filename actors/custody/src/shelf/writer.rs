@@ -15,10 +15,13 @@ use std::{
 };
 
 use parking_lot::RwLock;
-use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{Builder, Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Error;
+
+/// Memory for pages that were read or written. Without a bound every page that was ever read stays.
+const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 /// Jobs that one commit may hold.
 const BATCH_JOBS_MAX: usize = 512;
@@ -29,6 +32,13 @@ const QUEUE_JOBS_MAX: usize = 4096;
 fn make(path: &Path) -> Result<(), Error> {
     let made = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
     made.map(drop).map_err(|why| failed("open")(redb::Error::Io(why)))
+}
+
+/// The inner pages of the trees over a million objects fit, with most of the leaves that are in use.
+fn builder() -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
 }
 
 /// The database, or nothing while it could not be opened again.
@@ -44,7 +54,7 @@ pub(super) struct Base {
 impl Base {
     pub(super) fn open(path: PathBuf) -> Result<Arc<Self>, Error> {
         make(&path)?;
-        let database = Database::create(&path).map_err(failed("open"))?;
+        let database = builder().create(&path).map_err(failed("open"))?;
         Ok(Arc::new(Self {
             path,
             database: RwLock::new(Some(database)),
@@ -91,7 +101,8 @@ impl Base {
         if self.ended.load(Ordering::SeqCst) {
             return;
         }
-        *database = Database::open(&self.path)
+        *database = builder()
+            .open(&self.path)
             .inspect_err(|why| tracing::error!(path = %self.path.display(), %why, "the store cannot be opened again"))
             .ok();
     }

@@ -37,8 +37,10 @@ impl Turn<'_, '_> {
                 }
             },
         };
-        *self.key = Named::Object(id.text());
-        self.allowed(operation, id)
+        // As we write it, not as the client did: policy and audit see one name for one object.
+        let text = id.text();
+        *self.key = Named::Object(text);
+        self.may(operation, id, text)
     }
 
     /// Asks policy about an object besides the one that the request is about, which the audit goes on naming.
@@ -47,8 +49,10 @@ impl Turn<'_, '_> {
     }
 
     pub(super) fn allowed(&self, operation: Operation, id: ObjectId) -> Outcome<Allowed> {
-        // As we write it, not as the client did: policy and audit see one name for one object.
-        let text = id.text();
+        self.may(operation, id, id.text())
+    }
+
+    fn may(&self, operation: Operation, id: ObjectId, text: ObjectText) -> Outcome<Allowed> {
         let permitted = self.permit(operation, Target::Object { id: &text, owner: self.caller.system() })?;
         Ok(Allowed { id, text, _permitted: permitted })
     }
