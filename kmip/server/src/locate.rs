@@ -5,8 +5,8 @@
 //! of them, and a structure if it has the fields that are given, whichever those are. The default member of an object group is its newest Active one. Objects that
 //! are destroyed are not on-line any more: they are found only if State or Destroy Date is asked for.
 //!
-//! Custody finds objects of one id, name, link, alternative name, application, custom attribute or group by an index ([`Key`]); with
-//! none of these it looks at every object of the system.
+//! Custody finds objects of one id, name, link, alternative name, application, custom attribute, certificate's subject or group by an
+//! index ([`Key`]); with none of these it looks at every object of the system.
 
 use custody::{
     names::ObjectId,
@@ -75,6 +75,8 @@ enum Key {
     AlternativeName(String),
     Application(Application),
     Custom(String, Custom),
+    /// DER.
+    Subject(Vec<u8>),
     Group(String),
 }
 
@@ -97,6 +99,9 @@ impl Key {
             (A::AlternativeName, Value::With(fields)) => {
                 Self::AlternativeName(fields.text(Tag::ALTERNATIVE_NAME_VALUE)?.to_owned())
             }
+            (A::X509CertificateSubject, Value::With(fields)) => {
+                Self::Subject(fields.bytes(Tag::SUBJECT_DISTINGUISHED_NAME)?.to_vec())
+            }
             (A::ApplicationSpecificInformation, Value::With(fields)) => Self::Application(Application {
                 namespace: fields.text(Tag::APPLICATION_NAMESPACE)?.to_owned(),
                 value: fields.text(Tag::APPLICATION_DATA)?.to_owned(),
@@ -113,7 +118,8 @@ impl Key {
             Self::AlternativeName(_) => 3,
             Self::Application(_) => 4,
             Self::Custom(..) => 5,
-            Self::Group(_) => 6,
+            Self::Subject(_) => 6,
+            Self::Group(_) => 7,
         }
     }
 }
@@ -184,6 +190,7 @@ impl Wanted {
             Some(Key::AlternativeName(name)) => By::Term(Term::AlternativeName(name)),
             Some(Key::Application(application)) => By::Term(Term::Application(application)),
             Some(Key::Custom(name, value)) => By::Term(Term::Custom(name, value)),
+            Some(Key::Subject(name)) => By::Term(Term::Subject(name)),
             Some(Key::Group(group)) => By::Term(Term::Group(group)),
         })
     }

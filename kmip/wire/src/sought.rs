@@ -78,6 +78,10 @@ impl Fields {
         self.find(tag, Item::text)
     }
 
+    pub fn bytes(&self, tag: Tag) -> Option<&[u8]> {
+        self.find(tag, Item::bytes)
+    }
+
     pub fn enumeration(&self, tag: Tag) -> Option<u32> {
         self.find(tag, Item::enumeration)
     }

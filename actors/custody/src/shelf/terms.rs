@@ -25,6 +25,11 @@ use crate::{
 
 /// The key of the record that says that every object has its entries.
 const INDEXED: &[u8] = b"by_term";
+/// What the record holds: of which terms. A store that has entries of fewer gets the others when it is opened.
+const TERMS: &[u8] = b"2";
+
+/// Certificate Sign of a Cryptographic Usage Mask (KMIP 1.4 §9.1.3.3.1).
+const CERTIFICATE_SIGN: u32 = 0x1000;
 
 /// A value by which objects are found.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +44,10 @@ pub enum Term<'a> {
     AlternativeName(&'a str),
     /// §3.39: the name of the attribute and one of its values.
     Custom(&'a str, &'a Custom),
+    /// §3.11: whom a certificate is of, DER of a Name.
+    Subject(&'a [u8]),
+    /// §3.19: the mask has Certificate Sign.
+    SignsCertificates,
 }
 
 impl Term<'_> {
@@ -50,6 +59,8 @@ impl Term<'_> {
             Self::Application(application) => meta.applications.contains(application),
             Self::AlternativeName(name) => meta.alternative_names.iter().any(|one| one.value == name),
             Self::Custom(name, value) => meta.custom.get(name).is_some_and(|values| values.contains(value)),
+            Self::Subject(name) => meta.certificate.as_ref().is_some_and(|one| one.subject == name),
+            Self::SignsCertificates => meta.usage_mask & CERTIFICATE_SIGN != 0,
         }
     }
 
@@ -60,6 +71,8 @@ impl Term<'_> {
             Self::Application(one) => (b"3", one.namespace.as_str(), one.value.as_bytes().to_vec()),
             Self::AlternativeName(name) => (b"4", "", name.as_bytes().to_vec()),
             Self::Custom(name, value) => (b"5", name, serde_json::to_vec(value).unwrap_or_default()),
+            Self::Subject(name) => (b"6", "", name.to_vec()),
+            Self::SignsCertificates => (b"7", "", vec![]),
         };
         // With the length of each part before the last, no two terms are the same bytes.
         let lengths = [system.as_str().len(), name.len()].map(|length| u32::try_from(length).unwrap_or(u32::MAX));
@@ -73,7 +86,10 @@ fn each_term(meta: &ObjectMeta) -> impl Iterator<Item = Term<'_>> {
     let groups = meta.groups.iter().map(|group| Term::Group(group));
     let links = meta.links.iter().map(|link| Term::Linked(&link.to));
     let names = meta.alternative_names.iter().map(|name| Term::AlternativeName(&name.value));
-    groups.chain(links).chain(meta.applications.iter().map(Term::Application)).chain(names).chain(custom)
+    let subject = meta.certificate.iter().map(|one| Term::Subject(&one.subject));
+    let signs = Some(Term::SignsCertificates).filter(|term| term.fits(meta));
+    let texts = groups.chain(links).chain(meta.applications.iter().map(Term::Application)).chain(names).chain(custom);
+    texts.chain(subject).chain(signs)
 }
 
 /// How the entries of the objects with this value begin.
@@ -116,7 +132,9 @@ pub(super) fn index(
 pub(super) fn prepare(transaction: &WriteTransaction, rows: &Rows<'_>) -> Result<(), Error> {
     transaction.open_table(BY_TERM).map_err(failed("open"))?;
     let mut meta = transaction.open_table(META).map_err(failed("open"))?;
-    if meta.get(INDEXED).map_err(failed("read"))?.is_some() {
+    if let Some(record) = meta.get(INDEXED).map_err(failed("read"))?
+        && rows.read(Table::Meta, INDEXED, record.value())?.1 == TERMS
+    {
         return Ok(());
     }
     let objects = transaction.open_table(OBJECTS).map_err(failed("open"))?;
@@ -131,7 +149,7 @@ pub(super) fn prepare(transaction: &WriteTransaction, rows: &Rows<'_>) -> Result
             Err(why) => tracing::warn!(%object, %why, "an object cannot be indexed"),
         }
     }
-    let done = rows.write(Table::Meta, INDEXED, 1, b"");
+    let done = rows.write(Table::Meta, INDEXED, 1, TERMS);
     meta.insert(INDEXED, done.as_slice()).map_err(failed("write"))?;
     Ok(())
 }

@@ -164,14 +164,20 @@ async fn a_store_from_before_the_index_gets_it_when_it_is_opened() {
     let rows = (0..20u8).map(|n| (ObjectId::from_random([n; 16]), object(&["a"], State::Active)));
     shelf.put_objects(&TENANT, rows).await.unwrap();
     let mut shelf = Some(shelf);
-    for (marked, expected) in [(true, 0), (false, 20)] {
+    // That it is whole, that it is of the first terms alone, or nothing is said of it.
+    for (mark, expected) in [(Some(&b"2"[..]), 0), (Some(b""), 20), (None, 20)] {
         shelf.take().unwrap().close().await;
         let database = redb::Database::open(world.path("store").join("custody.redb")).unwrap();
         let transaction = database.begin_write().unwrap();
         assert!(transaction.delete_table(BY_TERM).unwrap());
-        if !marked {
-            transaction.open_table(META).unwrap().remove(b"by_term".as_slice()).unwrap().unwrap();
+        let mut meta = transaction.open_table(META).unwrap();
+        assert!(meta.remove(b"by_term".as_slice()).unwrap().is_some());
+        if let Some(mark) = mark {
+            let key = world.key();
+            let rows = Rows { key: &key, region: "eu" };
+            meta.insert(b"by_term".as_slice(), rows.write(Table::Meta, b"by_term", 1, mark).as_slice()).unwrap();
         }
+        drop(meta);
         transaction.commit().unwrap();
         drop(database);
         let again = world.shelf();

@@ -225,6 +225,8 @@ fn a_part_that_names_what_is_indexed_is_looked_up() {
     assert_eq!(by_name.key, Some(Key::Name("one".to_owned())));
     let by_link = wanted_part(A::Link, |w| w.text(Tag::LINKED_OBJECT_IDENTIFIER, "other"));
     assert_eq!(by_link.key, Some(Key::Linked("other".to_owned())));
+    let by_subject = wanted_part(A::X509CertificateSubject, |w| w.bytes(Tag::SUBJECT_DISTINGUISHED_NAME, b"a"));
+    assert_eq!(by_subject.key, Some(Key::Subject(b"a".to_vec())));
     assert_eq!(wanted_part(A::Link, |w| w.enumeration(Tag::LINK_TYPE, 1)).key, None);
     assert_eq!(wanted_part(A::ApplicationSpecificInformation, |w| w.text(Tag::APPLICATION_DATA, "data")).key, None);
 }
@@ -284,6 +286,13 @@ fn give(meta: &mut ObjectMeta, which: usize) -> Attribute {
         9 => custom(meta, [Custom::Bytes(vec![1]), Custom::Bytes(vec![])][which % 2].clone()),
         10 => custom(meta, [Custom::Boolean(true), Custom::Enumeration(1)][which % 2].clone()),
         11 => Attribute::new(A::UniqueIdentifier, V::Text([id().to_string(), "1".to_owned()][which % 2].clone())),
+        12 => {
+            let subject = text.clone().into_bytes();
+            let certificate = custody::object::Certificate { subject: subject.clone(), ..Default::default() };
+            meta.certificate = Some(Box::new(certificate));
+            let subject = kmip::X509CertificateSubject { name: subject, alternatives: vec![] };
+            Attribute::new(A::X509CertificateSubject, V::X509CertificateSubject(subject))
+        }
         _ => {
             meta.contact = Some(text.clone());
             Attribute::new(A::ContactInformation, V::Text(text))
@@ -320,8 +329,8 @@ proptest! {
     /// With `custody`'s own property of its indexes: a Locate answers what a look at every object would.
     #[test]
     fn what_fits_is_where_it_is_looked_for(
-        has in proptest::collection::vec(0usize..26, 0..6),
-        asked in proptest::collection::vec(0usize..26, 0..3),
+        has in proptest::collection::vec(0usize..28, 0..6),
+        asked in proptest::collection::vec(0usize..28, 0..3),
         part in 0usize..3,
     ) {
         let mut meta = ObjectMeta::new(2, State::Active, true);

@@ -10,6 +10,7 @@ use custody::{
     keyring::Filter,
     names::ObjectId,
     object::{Link, ObjectMeta, State},
+    shelf::{By, Term},
     signature::{Scheme, Signed},
     vault::Expose,
 };
@@ -222,7 +223,8 @@ fn signing(turn: &Turn<'_, '_>) -> Outcome<Vec<(ObjectId, ObjectMeta)>> {
         }
         false
     };
-    let located = turn.keyring.locate(turn.caller.tenant(), turn.caller.system(), Filter::default(), keep);
+    let filter = Filter { by: Some(By::Term(Term::SignsCertificates)), ..Filter::default() };
+    let located = turn.keyring.locate(turn.caller.tenant(), turn.caller.system(), filter, keep);
     located.map_err(|error| refusal::of_custody(&error))?;
     Ok(found)
 }

@@ -5,11 +5,14 @@
 //! signatures, dates and constraints as RFC 5280 has them; Unknown if it leads to none, or is of a kind that is not looked into (an
 //! algorithm, a critical extension, a CA at its end); Invalid otherwise, and where a certificate of it is revoked here.
 
+use std::collections::BTreeSet;
+
 use custody::{
     key_table::Purpose,
     keyring::Filter,
     names::ObjectId,
     object::{ObjectMeta, State, digest_of},
+    shelf::{By, Term},
     vault::Expose,
 };
 use kmip::{
@@ -85,17 +88,19 @@ pub(super) async fn certificate(turn: &Turn<'_, '_>, object: &Allowed) -> Outcom
 
 /// Whether a certificate of the chain is revoked in the caller's system, and which objects are the anchors to which it may lead.
 fn known(turn: &Turn<'_, '_>, chain: &Chain) -> Outcome<(bool, Vec<ObjectId>)> {
-    let (mut revoked, now_s) = (false, turn.now_s);
-    let filter = Filter { max: Some(ANCHORS_MAX), ..Filter::default() };
-    let keep = |_, meta: &ObjectMeta| {
+    let (mut revoked, mut anchors, now_s) = (false, vec![], turn.now_s);
+    let mut keep = |_: ObjectId, meta: &ObjectMeta| {
         let Some(found) = meta.certificate.as_ref() else { return false };
         let state = lifecycle::state_at(meta, now_s);
         let ended = !matches!(state, State::PreActive | State::Active);
         revoked |= ended && meta.digest.is_some_and(|digest| chain.digests.contains(&digest));
         state == State::Active && found.issuer == found.subject && chain.issuers.contains(&found.subject)
     };
-    let located = turn.keyring.locate(turn.caller.tenant(), turn.caller.system(), filter, keep);
-    let anchors = located.map_err(|error| refusal::of_custody(&error))?.ids;
+    for name in chain.names() {
+        let filter = Filter { by: Some(By::Term(Term::Subject(name))), max: Some(ANCHORS_MAX), ..Filter::default() };
+        let located = turn.keyring.locate(turn.caller.tenant(), turn.caller.system(), filter, &mut keep);
+        anchors.extend(located.map_err(|error| refusal::of_custody(&error))?.ids);
+    }
     Ok((revoked, anchors))
 }
 
@@ -106,6 +111,7 @@ struct Chain {
     /// Of each.
     digests: Vec<Digest>,
     /// DER.
+    subjects: Vec<Vec<u8>>,
     issuers: Vec<Vec<u8>>,
 }
 
@@ -134,8 +140,14 @@ impl Chain {
             end: all.get(end).map(owned).unwrap_or_else(|| CertificateDer::from(vec![])),
             others,
             digests: all.iter().filter_map(|der| digest_of(&meta, der)).collect(),
+            subjects: names.iter().map(|(subject, _)| subject.clone()).collect(),
             issuers: names.into_iter().map(|(_, issuer)| issuer).collect(),
         })
+    }
+
+    /// Whom certificates are of that matter here: those of the chain, and whoever issued one of them.
+    fn names(&self) -> BTreeSet<&[u8]> {
+        self.subjects.iter().chain(&self.issuers).map(Vec::as_slice).collect()
     }
 
     /// Under these anchors, at `at` (seconds since 1970).

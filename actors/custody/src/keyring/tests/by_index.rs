@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    object::{Application, Custom, Link},
+    object::{Application, Certificate, Custom, Link},
     shelf::Term,
 };
 
@@ -46,6 +46,9 @@ impl Values {
         for (_, (name, value)) in self.custom.iter().enumerate().filter(|(at, _)| has(10 + at)) {
             meta.custom.entry((*name).to_owned()).or_default().push(value.clone());
         }
+        let certificate = || Box::new(Certificate { subject: b"a".to_vec(), ..Certificate::default() });
+        meta.certificate = has(14).then(certificate);
+        meta.usage_mask = if has(15) { 0x1000 } else { 12 };
     }
 
     /// All that can be looked for.
@@ -58,8 +61,14 @@ impl Values {
         });
         let applications = self.applications.iter().map(|one| By::Term(Term::Application(one)));
         let custom = self.custom.iter().map(|(name, value)| By::Term(Term::Custom(name, value)));
+        let certificates = [Term::Subject(b"a"), Term::Subject(b"b"), Term::SignsCertificates].map(By::Term);
         let absent = [ObjectId::from_random([0; 16])].map(By::Object);
-        texts.chain(applications).chain(custom).chain(objects.iter().map(|id| By::Object(*id))).chain(absent)
+        texts
+            .chain(applications)
+            .chain(custom)
+            .chain(certificates)
+            .chain(objects.iter().map(|id| By::Object(*id)))
+            .chain(absent)
     }
 
     fn check(&self, keyring: &Keyring, objects: &[ObjectId]) {
