@@ -73,6 +73,8 @@ pub enum Error {
     Absent { tenant: TenantId, system: System, object: ObjectId },
     #[error("object {0} has been destroyed: only its attributes are left")]
     Destroyed(ObjectId),
+    #[error("the key of object {0} is not here: only its attributes were registered")]
+    KeyElsewhere(ObjectId),
     #[error("object {0} is archived: recover it first")]
     Archived(ObjectId),
     #[error("object {0} was changed by another request meanwhile: nothing was written. Send it again")]
@@ -133,6 +135,7 @@ impl Error {
             Self::Refused(_)
             | Self::Absent { .. }
             | Self::Destroyed(_)
+            | Self::KeyElsewhere(_)
             | Self::Archived(_)
             | Self::Exists(_)
             | Self::Taken(_)

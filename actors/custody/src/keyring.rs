@@ -182,6 +182,24 @@ impl Keyring {
         Ok(object)
     }
 
+    /// Creates an object whose key is elsewhere: its attributes alone. Durable before it returns; nothing is unsealed for it.
+    pub async fn create_keyless(
+        &self,
+        tenant: &TenantId,
+        system: &System,
+        meta: ObjectMeta,
+    ) -> Result<ObjectId, Error> {
+        self.table.admit(tenant, Purpose::Protect)?;
+        let object = ObjectId::random()?;
+        let meta = ObjectMeta { key_elsewhere: true, ..meta };
+        let row = ObjectRow::new(system.clone(), meta, vec![], self.clock.now().wall_ms);
+        match &self.draft {
+            None => self.shelf.put_objects(tenant, [(object, row)]).await?,
+            Some(draft) => draft.make(object, row),
+        }
+        Ok(object)
+    }
+
     /// Puts `key_bytes` bytes of a key into locked memory, where `fill` writes them in place, for an object that is to be created.
     pub fn hold<E: From<Error>>(
         &self,

@@ -223,6 +223,12 @@ pub struct ObjectMeta {
     /// The stored bytes are not the key: they are as it came, wrapped, and nothing is done with them but to hand them out again.
     #[serde(default)]
     pub wrapping: Option<Box<Wrapping>>,
+    /// The key was never brought here (KMIP 1.4 §3.41): the object is its attributes.
+    #[serde(default)]
+    pub key_elsewhere: bool,
+    /// KMIP 1.4 §3.42: where it is, each with its kind (1 text, 2 URI).
+    #[serde(default)]
+    pub key_locations: Instances<Name>,
     /// KMIP 1.4 §9.1.3.2.9, for secret data: 1 password, 2 seed.
     #[serde(default)]
     pub secret_kind: Option<u32>,
@@ -249,6 +255,9 @@ pub struct ObjectMeta {
     pub applications: Instances<Application>,
     #[serde(default)]
     pub alternative_names: Instances<Name>,
+    /// KMIP 1.4 §3.45.
+    #[serde(default)]
+    pub friendly_name: Option<String>,
     #[serde(default)]
     pub contact: Option<String>,
     #[serde(default)]
@@ -297,6 +306,8 @@ impl ObjectMeta {
             usage_mask: 0,
             key_format: None,
             wrapping: None,
+            key_elsewhere: false,
+            key_locations: Instances::default(),
             secret_kind: None,
             opaque_kind: None,
             certificate: None,
@@ -309,6 +320,7 @@ impl ObjectMeta {
             links: Instances::default(),
             applications: Instances::default(),
             alternative_names: Instances::default(),
+            friendly_name: None,
             contact: None,
             description: None,
             comment: None,
@@ -348,9 +360,10 @@ impl ObjectMeta {
         }
     }
 
-    /// What no update may change: type, whether it may be exported, and that what is destroyed stays so.
+    /// What no update may change: type, whether its key is here, whether it may be exported, and that what is destroyed stays so.
     pub(crate) fn keeps(&self, before: &Self) -> bool {
         self.object_type == before.object_type
+            && self.key_elsewhere == before.key_elsewhere
             && self.exportable == before.exportable
             && self.state.is_destroyed() == before.state.is_destroyed()
     }

@@ -121,8 +121,8 @@ impl Unsealer {
         let (began, seen) = (self.generation(tenant)?, self.replacing.look());
         let absent = || Error::Absent { tenant: *tenant, system: system.clone(), object };
         let row = self.shelf.object(tenant, system, object)?.ok_or_else(absent)?;
-        if row.wrapped.is_empty() {
-            return Err(Some(Error::Destroyed(object)));
+        if let Some(why) = row.keyless(object) {
+            return Err(Some(why));
         }
         if row.meta.is_archived() {
             return Err(Some(Error::Archived(object)));

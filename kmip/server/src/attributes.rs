@@ -15,12 +15,12 @@ use custody::{
 };
 use kmip::{
     AlternativeName, ApplicationSpecificInformation, Attribute, AttributeValue, CryptographicDomainParameters,
-    CryptographicParameters, ProtocolVersion, ResultReason, RevocationReason, TemplateAttribute,
+    CryptographicParameters, KeyValueLocation, ProtocolVersion, ResultReason, RevocationReason, TemplateAttribute,
     message::Failure,
     tables::{
         AlternativeNameType, AttributeName, BlockCipherMode, CryptographicAlgorithm, DigitalSignatureAlgorithm,
-        HashingAlgorithm, KeyFormatType, KeyRoleType, LinkType, MaskGenerator, NameType, ObjectType, PaddingMethod,
-        RecommendedCurve, RevocationReasonCode, SetBy, StandardAttribute, UsageMask,
+        HashingAlgorithm, KeyFormatType, KeyRoleType, KeyValueLocationType, LinkType, MaskGenerator, NameType,
+        ObjectType, PaddingMethod, RecommendedCurve, RevocationReasonCode, SetBy, StandardAttribute, UsageMask,
     },
 };
 
@@ -35,7 +35,20 @@ pub(crate) const INSTANCES_MAX: usize = 64;
 
 /// What a new object of this type is, from the attributes that its creator gave. Its state is Pre-Active.
 pub(crate) fn meta_of(object_type: ObjectType, template: &TemplateAttribute, now_s: i64) -> Outcome<ObjectMeta> {
-    let mut meta = ObjectMeta::new(object_type.code(), State::PreActive, true);
+    made(ObjectMeta::new(object_type.code(), State::PreActive, true), template, now_s)
+}
+
+/// The same of an object whose Key Value is left out.
+pub(crate) fn meta_of_keyless(
+    object_type: ObjectType,
+    template: &TemplateAttribute,
+    now_s: i64,
+) -> Outcome<ObjectMeta> {
+    let meta = ObjectMeta::new(object_type.code(), State::PreActive, true);
+    made(ObjectMeta { key_elsewhere: true, ..meta }, template, now_s)
+}
+
+fn made(mut meta: ObjectMeta, template: &TemplateAttribute, now_s: i64) -> Outcome<ObjectMeta> {
     meta.dates.initial = Some(now_s);
     meta.dates.last_change = Some(now_s);
     give_all(&mut meta, template, give)?;
@@ -140,6 +153,7 @@ fn set(meta: &mut ObjectMeta, name: StandardAttribute, value: &AttributeValue) -
         (A::ProtectStopDate, V::DateTime(date)) => meta.dates.protect_stop = Some(*date),
         (A::DeactivationDate, V::DateTime(date)) => meta.dates.deactivation = Some(*date),
         (A::OriginalCreationDate, V::DateTime(date)) => meta.dates.original_creation = Some(*date),
+        (A::Pkcs12FriendlyName, V::Text(text)) => meta.friendly_name = Some(text.clone()),
         (A::ContactInformation, V::Text(text)) => meta.contact = Some(text.clone()),
         (A::Description, V::Text(text)) => meta.description = Some(text.clone()),
         (A::Comment, V::Text(text)) => meta.comment = Some(text.clone()),
@@ -266,8 +280,11 @@ pub(crate) fn attributes_of(id: &str, meta: &ObjectMeta, version: ProtocolVersio
     list.add(A::ContactInformation, text(&meta.contact));
     list.add(A::LastChangeDate, date(dates.last_change));
     list.repeated(A::AlternativeName, meta.alternative_names.indexed(), alternative_value);
+    list.add(A::KeyValuePresent, meta.key_elsewhere.then_some(V::Boolean(false)));
+    list.repeated(A::KeyValueLocation, meta.key_locations.indexed(), location_value);
     list.add(A::OriginalCreationDate, date(dates.original_creation));
     list.add(A::RandomNumberGenerator, meta.rng.map(|rng| V::RandomNumberGenerator(generator::shown(&rng))));
+    list.add(A::Pkcs12FriendlyName, text(&meta.friendly_name));
     list.add(A::Description, text(&meta.description));
     list.add(A::Comment, text(&meta.comment));
     list.add(A::Sensitive, [V::Boolean(meta.sensitive)]);
@@ -341,6 +358,11 @@ fn application_value(application: &Application) -> Option<AttributeValue> {
 fn alternative_value(name: &Name) -> Option<AttributeValue> {
     let kind = AlternativeNameType::from_code(name.kind)?;
     Some(AttributeValue::AlternativeName(AlternativeName { value: name.value.clone(), kind }))
+}
+
+fn location_value(location: &Name) -> Option<AttributeValue> {
+    let kind = KeyValueLocationType::from_code(location.kind)?;
+    Some(AttributeValue::KeyValueLocation(KeyValueLocation { value: location.value.clone(), kind }))
 }
 
 /// What custody keeps of a custom attribute; `None` for a value of a type that none can have.

@@ -81,6 +81,12 @@ pub(crate) fn of_custody(error: &Error) -> Failure {
         Error::TooLarge { .. } | Error::SecretLength { .. } => return invalid_field(error.to_string()),
         Error::Cipher { .. } => return fail(ResultReason::CryptographicFailure, error.to_string()),
         Error::L1Stopped { .. } => return of_stop(Refused { why: Stop::L1Stop }),
+        Error::KeyElsewhere(_) => {
+            return fail(
+                ResultReason::KeyValueNotPresent,
+                "the object was registered without its Key Value: its Key Value Location may say where it is",
+            );
+        }
         Error::Archived(_) => {
             return fail(ResultReason::ObjectArchived, "the object is archived; recover it first");
         }

@@ -11,6 +11,7 @@ mod errors;
 mod export;
 mod header;
 mod import;
+mod keyless;
 mod oasis;
 mod objects;
 mod parts;

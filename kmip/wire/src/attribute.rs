@@ -9,7 +9,8 @@ use crate::{
     error::WireError,
     tables::{
         AlternativeNameType, AttributeKind, AttributeName, CryptographicAlgorithm, HashingAlgorithm, KeyFormatType,
-        LinkType, NameType, ProtocolVersion, RecommendedCurve, RevocationReasonCode, StandardAttribute, Tag,
+        KeyValueLocationType, LinkType, NameType, ProtocolVersion, RecommendedCurve, RevocationReasonCode,
+        StandardAttribute, Tag,
     },
     ttlv::{DateTime, Enumeration, Interval, Item, Kind, LongInteger, Value, Writer, record},
 };
@@ -90,6 +91,15 @@ record! {
 }
 
 record! {
+    /// Where a key is whose Key Value was left out (§3.42).
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct KeyValueLocation {
+        need value: String = KEY_VALUE_LOCATION_VALUE V1_2,
+        need kind: KeyValueLocationType = KEY_VALUE_LOCATION_TYPE V1_2,
+    }
+}
+
+record! {
     /// The random number generator that made the object (§2.1.18).
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct RngParameters {
@@ -132,6 +142,7 @@ pub enum AttributeValue {
     Link(Link),
     ApplicationSpecificInformation(ApplicationSpecificInformation),
     AlternativeName(AlternativeName),
+    KeyValueLocation(KeyValueLocation),
     RandomNumberGenerator(RngParameters),
 }
 
@@ -171,6 +182,7 @@ impl AttributeValue {
                 Self::ApplicationSpecificInformation(Value::read(item, version)?)
             }
             AttributeKind::AlternativeName => Self::AlternativeName(Value::read(item, version)?),
+            AttributeKind::KeyValueLocation => Self::KeyValueLocation(Value::read(item, version)?),
             AttributeKind::RandomNumberGenerator => Self::RandomNumberGenerator(Value::read(item, version)?),
         })
     }
@@ -217,6 +229,7 @@ impl AttributeValue {
             Self::Link(value) => value.write(tag, writer),
             Self::ApplicationSpecificInformation(value) => value.write(tag, writer),
             Self::AlternativeName(value) => value.write(tag, writer),
+            Self::KeyValueLocation(value) => value.write(tag, writer),
             Self::RandomNumberGenerator(value) => value.write(tag, writer),
         }
     }

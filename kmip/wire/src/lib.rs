@@ -24,7 +24,7 @@ mod wrapping;
 
 pub use attribute::{
     AlternativeName, ApplicationSpecificInformation, Attribute, AttributeValue, CryptographicDomainParameters, Digest,
-    Link, Name, RevocationReason, RngParameters, TemplateAttribute, UsageLimits,
+    KeyValueLocation, Link, Name, RevocationReason, RngParameters, TemplateAttribute, UsageLimits,
 };
 pub use certificate::{
     Certificate, CertificateIdentifier, CertificateIssuer, CertificateSubject, X509CertificateIdentifier,

@@ -57,32 +57,44 @@ pub struct Brought {
     pub unread: Vec<ObjectType>,
 }
 
-/// The bytes of a key. Wiped when dropped; neither printable, comparable nor cloneable.
-pub struct KeyMaterial(Zeroizing<Vec<u8>>);
+/// The bytes of a key, or that they are elsewhere. Wiped when dropped; neither printable, comparable nor cloneable.
+pub struct KeyMaterial {
+    bytes: Zeroizing<Vec<u8>>,
+    is_absent: bool,
+}
 
 impl KeyMaterial {
     pub fn new(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self::from(Zeroizing::new(bytes))
+    }
+
+    /// Of a Key Block without a Key Value (§3.41).
+    pub fn absent() -> Self {
+        Self { bytes: Zeroizing::default(), is_absent: true }
+    }
+
+    pub fn is_absent(&self) -> bool {
+        self.is_absent
     }
 
     /// The secret bytes. Each caller of this name reads a key.
     pub fn expose(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.bytes.is_empty()
     }
 
     /// Bytes.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.bytes.len()
     }
 }
 
 impl From<Zeroizing<Vec<u8>>> for KeyMaterial {
     fn from(bytes: Zeroizing<Vec<u8>>) -> Self {
-        Self(bytes)
+        Self { bytes, is_absent: false }
     }
 }
 
@@ -319,10 +331,12 @@ fn plain(
 impl<'a> Value<'a> for KeyBlock {
     fn read(item: &Item<'a>, version: ProtocolVersion) -> Result<Self, WireError> {
         let block = Block::read(item, version)?;
-        let value = block.key_value.ok_or(WireError::Missing { structure: Tag::KEY_BLOCK, field: Tag::KEY_VALUE })?;
-        let (material, attributes) = match block.key_wrapping_data {
-            Some(_) => (value.bytes()?.into(), vec![]),
-            None => plain(block.key_format_type, value.structure()?, version)?,
+        let (material, attributes) = match (&block.key_value, &block.key_wrapping_data) {
+            (Some(value), Some(_)) => (value.bytes()?.into(), vec![]),
+            (Some(value), None) => plain(block.key_format_type, value.structure()?, version)?,
+            // 1.2 lets a client leave it out.
+            (None, None) if version.knows(ProtocolVersion::V1_2) => (KeyMaterial::absent(), vec![]),
+            (None, _) => return Err(WireError::Missing { structure: Tag::KEY_BLOCK, field: Tag::KEY_VALUE }),
         };
         Ok(Self {
             key_format_type: block.key_format_type,
@@ -342,6 +356,7 @@ impl<'a> Value<'a> for KeyBlock {
                 compression.write(Tag::KEY_COMPRESSION_TYPE, writer);
             }
             match self.key_wrapping_data {
+                _ if self.material.is_absent() => {}
                 Some(_) => writer.bytes(Tag::KEY_VALUE, self.material.expose()),
                 None => self.write_value(writer),
             }

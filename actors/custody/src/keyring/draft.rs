@@ -38,10 +38,7 @@ impl Draft {
     /// Why the draft has no key of the object to give, if it has none.
     pub(super) fn keyless(&self, object: ObjectId) -> Option<Error> {
         let row = self.row(object)?;
-        if row.wrapped.is_empty() {
-            return Some(Error::Destroyed(object));
-        }
-        row.meta.is_archived().then_some(Error::Archived(object))
+        row.keyless(object).or_else(|| row.meta.is_archived().then_some(Error::Archived(object)))
     }
 
     /// Takes in a new object.

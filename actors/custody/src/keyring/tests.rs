@@ -172,6 +172,32 @@ async fn a_foreign_object_equals_an_absent_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_object_whose_key_is_elsewhere_is_its_attributes() {
+    let world = World::new();
+    let node = world.start().await;
+    let mut named_k = meta();
+    named_k.names.push(Name { value: "k".to_owned(), kind: 1 });
+    let object = node.keyring.create_keyless(&TENANT, &system("orders"), named_k).await.unwrap();
+    let here = |meta: &mut ObjectMeta| -> Result<(), Error> {
+        meta.key_elsewhere = false;
+        Ok(())
+    };
+    let kept = node.keyring.update(&TENANT, &system("orders"), object, here).await;
+    assert!(matches!(kept, Err(Error::Cipher { .. })), "{kept:?}");
+    assert!(matches!(export(&node, object).await, Err(Error::KeyElsewhere(id)) if id == object));
+    node.stop().await;
+    let node = world.start().await;
+    assert!(matches!(export(&node, object).await, Err(Error::KeyElsewhere(_))));
+    let found = node.keyring.object(&TENANT, &system("orders"), object).unwrap();
+    assert_eq!((found.meta.key_elsewhere, found.key_bytes), (true, 0));
+    assert_eq!(named(&node, "k"), [object]);
+    node.keyring.destroy(&TENANT, &system("orders"), object, destroyed).await.unwrap();
+    assert!(matches!(export(&node, object).await, Err(Error::Destroyed(_))));
+    node.table.kill(&TENANT, Stop::Killed).unwrap();
+    assert!(node.keyring.create_keyless(&TENANT, &system("orders"), meta()).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_destroyed_object_keeps_its_attributes_only() {
     let world = World::new();
     let node = world.start().await;

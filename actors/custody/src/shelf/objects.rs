@@ -72,6 +72,15 @@ impl Row {
         Self { system, meta, wrapped, revision: 1, created_ms }
     }
 
+    /// Why there is no key in it, if there is none.
+    pub(crate) fn keyless(&self, object: ObjectId) -> Option<Error> {
+        match self.meta.state.is_destroyed() {
+            _ if !self.wrapped.is_empty() => None,
+            false if self.meta.key_elsewhere => Some(Error::KeyElsewhere(object)),
+            _ => Some(Error::Destroyed(object)),
+        }
+    }
+
     /// This row in the place of another: among the others it stands where that one stood.
     pub(super) fn in_place_of(self, old: &Self) -> Self {
         Self { created_ms: old.created_ms, revision: old.revision + 1, ..self }
@@ -90,7 +99,7 @@ impl Row {
         let before = self.meta.clone();
         let done = change(&mut self.meta)?;
         if aim != Aim::Destroy && !self.meta.keeps(&before) {
-            let why = "type, exportable and destruction are fixed";
+            let why = "type, exportable, destruction and whether the key is here are fixed";
             return Err(Error::Cipher { cipher: "attribute", why }.into());
         }
         if aim == Aim::Destroy {

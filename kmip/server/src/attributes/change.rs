@@ -87,6 +87,7 @@ pub(crate) fn delete(
     let gone = instance(meta, name, index, now_s).ok_or_else(|| not_there(name))?;
     match single(name) {
         None => slots(meta, name)?.remove(index),
+        Some(StandardAttribute::Pkcs12FriendlyName) => meta.friendly_name = None,
         Some(StandardAttribute::ContactInformation) => meta.contact = None,
         Some(StandardAttribute::Description) => meta.description = None,
         Some(StandardAttribute::Comment) => meta.comment = None,

@@ -46,6 +46,12 @@ pub(super) fn slots<'m>(meta: &'m mut ObjectMeta, name: &'m AttributeName) -> Ou
         A::Link => List::of(&mut meta.links, name, INSTANCES_MAX, read_link),
         A::ApplicationSpecificInformation => List::of(&mut meta.applications, name, INSTANCES_MAX, read_application),
         A::AlternativeName => List::of(&mut meta.alternative_names, name, INSTANCES_MAX, read_alternative),
+        A::KeyValueLocation if meta.key_elsewhere => {
+            List::of(&mut meta.key_locations, name, INSTANCES_MAX, read_location)
+        }
+        A::KeyValueLocation => {
+            return Err(invalid_field("the object has its Key Value here: it has no Key Value Location"));
+        }
         _ => return Err(unsupported(format!("the attribute {name}"))),
     })
 }
@@ -139,6 +145,11 @@ fn read_name(value: &AttributeValue) -> Outcome<Option<Name>> {
 fn read_alternative(value: &AttributeValue) -> Outcome<Option<Name>> {
     let AttributeValue::AlternativeName(name) = value else { return Ok(None) };
     Ok(Some(Name { value: name.value.clone(), kind: name.kind.code() }))
+}
+
+fn read_location(value: &AttributeValue) -> Outcome<Option<Name>> {
+    let AttributeValue::KeyValueLocation(location) = value else { return Ok(None) };
+    Ok(Some(Name { value: location.value.clone(), kind: location.kind.code() }))
 }
 
 fn read_parameters(value: &AttributeValue) -> Outcome<Option<Parameters>> {

@@ -38,6 +38,15 @@ pub(super) fn cipher(meta: &ObjectMeta, asked: Option<&CryptographicParameters>)
     if parameters.cryptographic_algorithm.is_some_and(|algorithm| algorithm != CryptographicAlgorithm::Aes) {
         return Err(invalid_field("Cryptographic Parameters name another algorithm than AES, which the key is of"));
     }
+    let counted = [
+        parameters.fixed_field_length,
+        parameters.invocation_field_length,
+        parameters.counter_length,
+        parameters.initial_counter_value,
+    ];
+    if counted.iter().any(Option::is_some) {
+        return Err(unsupported("a nonce made of fields and a counter; send it whole, or ask for a Random IV"));
+    }
     // A request that names no mode (but asks for a Random IV, say) means the key's.
     let from = if parameters.block_cipher_mode.is_some() { parameters } else { own.as_ref().unwrap_or(parameters) };
     let mode = mode(from.block_cipher_mode, from.padding_method)?;
@@ -136,6 +145,8 @@ mod tests {
         {
             assert_eq!(reason(ask(mode, padding)), Some(ResultReason::FeatureNotSupported), "{mode} {padding:?}");
         }
+        let counted = CryptographicParameters { counter_length: Some(32), ..parameters(B::Ctr, None) };
+        assert_eq!(reason(cipher(&key(), Some(&counted))), Some(ResultReason::FeatureNotSupported));
         let tag = |bytes| CryptographicParameters { tag_length: Some(bytes), ..parameters(B::Gcm, None) };
         for bytes in 12..=16 {
             let bytes_there = usize::try_from(bytes).unwrap();

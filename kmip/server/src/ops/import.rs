@@ -32,6 +32,9 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: impo
     }
     let not_wrapped = request.key_wrap_type == Some(KeyWrapType::NotWrapped);
     let (mut object, mut given) = object_of(request)?;
+    if object.material().is_absent() {
+        return Err(invalid_field("a key whose value is elsewhere cannot be imported"));
+    }
     if let Some(block) = object.key_block_mut() {
         if not_wrapped {
             let beside = std::mem::take(&mut block.attributes);

@@ -51,6 +51,10 @@ impl Turn<'_, '_> {
     /// The attributes of what is to be replaced.
     pub(super) fn to_replace(&self, object: &Allowed, object_type: ObjectType) -> Outcome<ObjectMeta> {
         let meta = self.meta(object.id)?;
+        if meta.key_elsewhere {
+            // §11.5, §11.6.
+            return Err(refusal::of_custody(&Error::KeyElsewhere(object.id)));
+        }
         if meta.object_type != object_type.code() {
             return Err(denied(format!(
                 "the object is no {object_type}; only such a one is replaced by this operation"

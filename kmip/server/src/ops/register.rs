@@ -5,10 +5,11 @@
 
 use custody::{
     Error,
+    names::ObjectId,
     object::{ObjectMeta, Split},
 };
 use kmip::{
-    Brought, KeyBlock, KeyWrappingData, ManagedObject, ResultReason, SplitKey,
+    Brought, KeyBlock, ManagedObject, ResultReason, SplitKey,
     ops::{Answer, register},
     tables::{KeyFormatType, ObjectType, SplitKeyMethod},
 };
@@ -27,6 +28,9 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, mut request: 
         // §2.1.4: what stands inside the Key Value are attributes like the others.
         template.attributes.append(&mut block.attributes);
     }
+    if object.material().is_absent() {
+        return perform_keyless(turn, attributes::meta_of_keyless(object_type, &template, turn.now_s)?, object).await;
+    }
     let mut meta = attributes::meta_of(object_type, &template, turn.now_s)?;
     describe(&mut meta, &mut object)?;
     let material = object.material();
@@ -38,6 +42,17 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, mut request: 
         Ok(())
     };
     let id = turn.store(meta, material.len(), fill).await?;
+    answer(turn, id)
+}
+
+/// §3.41: the Key Value is left out, and what the key is must be said.
+async fn perform_keyless(turn: &mut Turn<'_, '_>, mut meta: ObjectMeta, mut object: ManagedObject) -> Outcome<()> {
+    describe(&mut meta, &mut object)?;
+    let id = turn.store_keyless(meta).await?;
+    answer(turn, id)
+}
+
+fn answer(turn: &mut Turn<'_, '_>, id: ObjectId) -> Outcome<()> {
     let unique_identifier = &turn.made(id);
     turn.success(&Answer::Register(register::Answer { unique_identifier, template_attribute: None }));
     Ok(())
@@ -63,7 +78,7 @@ pub(super) fn object_of(object_type: ObjectType, brought: Brought) -> Outcome<Ma
 
 /// Takes over what the Key Block says; where the attributes say it too, both must agree. Leaves in the Key Block what is stored.
 pub(super) fn describe(meta: &mut ObjectMeta, object: &mut ManagedObject) -> Outcome<()> {
-    if object.material().is_empty() {
+    if object.material().is_empty() && !object.material().is_absent() {
         return Err(invalid_field(
             "the object has no bytes: Key Material, Certificate Value or Opaque Data Value is empty",
         ));
@@ -85,8 +100,17 @@ pub(super) fn describe(meta: &mut ObjectMeta, object: &mut ManagedObject) -> Out
     let length = length.map_err(|_| invalid_field("Cryptographic Length is negative"))?;
     agree("Cryptographic Length", &mut meta.length_bits, length)?;
     meta.key_format = Some(block.key_format_type.code());
+    if block.material.is_absent() {
+        return match object_type {
+            // §3.41, §3.42: "does not apply to Templates, Certificates, Public Keys or Opaque Objects".
+            ObjectType::PublicKey => Err(invalid_field("the Key Value of a Public Key is not left out")),
+            _ => is_told(meta, object_type, "a key without a Key Value"),
+        };
+    }
     if let Some(data) = &block.key_wrapping_data {
-        return describe_wrapped(meta, object_type, data);
+        is_told(meta, object_type, "a wrapped key")?;
+        meta.wrapping = Some(Box::new(attributes::wrapping::stored(data)?));
+        return Ok(());
     }
     match object_type {
         ObjectType::PrivateKey | ObjectType::PublicKey => return halves::take(meta, block),
@@ -138,14 +162,13 @@ fn check_part(meta: &ObjectMeta, block: &KeyBlock) -> Outcome<()> {
     }
 }
 
-/// A wrapped key is stored as it came: nobody looks into it, so what it is must be said. The wrapping key may be any, and elsewhere.
-fn describe_wrapped(meta: &mut ObjectMeta, object_type: ObjectType, data: &KeyWrappingData) -> Outcome<()> {
+/// Nobody looks into a key that is wrapped (by any key, which may be elsewhere) or not here: what it is must be said.
+fn is_told(meta: &ObjectMeta, object_type: ObjectType, what: &str) -> Outcome<()> {
     if object_type != ObjectType::SecretData && (meta.algorithm.is_none() || meta.length_bits.is_none()) {
-        return Err(invalid_field(
-            "a wrapped key needs Cryptographic Algorithm and Cryptographic Length, in its attributes or its Key Block",
-        ));
+        return Err(invalid_field(format!(
+            "{what} needs Cryptographic Algorithm and Cryptographic Length, in its attributes or its Key Block"
+        )));
     }
-    meta.wrapping = Some(Box::new(attributes::wrapping::stored(data)?));
     Ok(())
 }
 

@@ -66,6 +66,15 @@ impl Turn<'_, '_> {
         made.map_err(|error| refusal::of_custody(&error))
     }
 
+    /// As [`Turn::store`], of an object whose key is elsewhere: nothing is unsealed for it.
+    pub(super) async fn store_keyless(&self, mut meta: ObjectMeta) -> Outcome<ObjectId> {
+        meta.state = lifecycle::state_at(&meta, self.now_s);
+        meta.lease_time_s = Some(LEASE_TIME_S);
+        let _naming = self.reserve(&[(&meta, None)]).await?;
+        let made = self.keyring.create_keyless(self.caller.tenant(), self.caller.system(), meta).await;
+        made.map_err(|error| refusal::of_custody(&error))
+    }
+
     /// The attributes of an object, under the caller's own system.
     pub(super) fn meta(&self, object: ObjectId) -> Outcome<ObjectMeta> {
         let found = self.keyring.object(self.caller.tenant(), self.caller.system(), object);

@@ -28,6 +28,7 @@ pub enum AttributeKind {
     Link,
     ApplicationSpecificInformation,
     AlternativeName,
+    KeyValueLocation,
     RandomNumberGenerator,
 }
 
@@ -196,8 +197,10 @@ attributes! {
     LastChangeDate "Last Change Date" DateTime V1_0 Server one Never keep All;
     AlternativeName "Alternative Name" AlternativeName V1_2 Client many Always delete All;
     KeyValuePresent "Key Value Present" Boolean V1_2 Server one Never keep KeyValues;
+    KeyValueLocation "Key Value Location" KeyValueLocation V1_2 Client many Always delete KeyValues;
     OriginalCreationDate "Original Creation Date" DateTime V1_2 Client one Never keep All;
     RandomNumberGenerator "Random Number Generator" RandomNumberGenerator V1_3 Client one Never keep Cryptographic;
+    Pkcs12FriendlyName "PKCS#12 Friendly Name" Text V1_4 Client one Always delete Cryptographic;
     Description "Description" Text V1_4 Client one Always delete All;
     Comment "Comment" Text V1_4 Client one Always delete All;
     Sensitive "Sensitive" Boolean V1_4 Client one Always keep All;

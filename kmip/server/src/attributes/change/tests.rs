@@ -1,8 +1,8 @@
 //! Each row of the specification's tables, and each error of §11.15 to §11.17, on one object; then what clients see of it.
 
 use kmip::{
-    AlternativeName, ApplicationSpecificInformation, CryptographicParameters, Link, UsageLimits,
-    tables::{AlternativeNameType, BlockCipherMode, LinkType},
+    AlternativeName, ApplicationSpecificInformation, CryptographicParameters, KeyValueLocation, Link, UsageLimits,
+    tables::{AlternativeNameType, BlockCipherMode, KeyValueLocationType, LinkType},
     ttlv::{Enumeration, LongInteger},
 };
 use proptest::prelude::*;
@@ -62,6 +62,10 @@ fn value(name: StandardAttribute, other: bool) -> AttributeValue {
         A::AlternativeName => V::AlternativeName(AlternativeName {
             value: text.to_owned(),
             kind: AlternativeNameType::UninterpretedTextString,
+        }),
+        A::KeyValueLocation => V::KeyValueLocation(KeyValueLocation {
+            value: text.to_owned(),
+            kind: KeyValueLocationType::UninterpretedTextString,
         }),
         A::UsageLimits => {
             V::UsageLimits(UsageLimits { total: LongInteger(100 + more), count: None, unit: Enumeration(1) })
@@ -146,8 +150,10 @@ Digital Signature Algorithm: denied denied denied denied\n\
     Last Change Date: denied denied denied denied\n\
     Alternative Name: ok ok ok ok\n\
     Key Value Present: denied denied denied denied\n\
+    Key Value Location: invalid invalid invalid absent\n\
     Original Creation Date: ok illegal denied denied\n\
     Random Number Generator: ok illegal denied denied\n\
+    PKCS#12 Friendly Name: ok illegal ok ok\n\
     Description: ok illegal ok ok\n\
     Comment: ok illegal ok ok\n\
     Sensitive: illegal illegal ok denied\n\
