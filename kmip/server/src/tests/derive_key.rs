@@ -157,7 +157,8 @@ async fn others_are_served_while_a_password_is_stretched() {
         done = rig.does(&long) => assert!(done.is_ok()),
         () = other => {}
     }
-    assert!(turns.load(std::sync::atomic::Ordering::SeqCst) >= 100);
+    // A hundred steps have 99 turns between them; how many there are while the disk is waited for, the disk says.
+    assert!(turns.load(std::sync::atomic::Ordering::SeqCst) >= 99);
 }
 
 /// NIST CAVP, counter mode with HMAC-SHA-256, count 0.
