@@ -9,10 +9,11 @@ use kmip::{
     tables::QueryFunction,
     ttlv,
 };
+use rcgen::{ExtendedKeyUsagePurpose, KeyPair};
 use rustls::{
     ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion,
     crypto::aws_lc_rs,
-    pki_types::{PrivateKeyDer, ServerName},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
     version::{TLS12, TLS13},
 };
 use tokio::{
@@ -68,6 +69,14 @@ impl Site {
     }
 
     fn config(&self, versions: &[&'static SupportedProtocolVersion], client: Option<&Authority>) -> Arc<ClientConfig> {
+        self.config_with(versions, client.map(|authority| (authority, authority.issue(|_| {}))))
+    }
+
+    fn config_with(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        client: Option<(&Authority, (CertificateDer<'static>, KeyPair))>,
+    ) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.rig.server_ca.der()).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -76,8 +85,7 @@ impl Site {
             .with_root_certificates(roots);
         Arc::new(match client {
             None => config.with_no_client_auth(),
-            Some(authority) => {
-                let (certificate, key) = authority.issue(|_| {});
+            Some((authority, (certificate, key))) => {
                 let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
                 config.with_client_auth_cert(vec![certificate, authority.der()], key).unwrap()
             }
@@ -170,6 +178,36 @@ async fn whoever_is_no_tenant_s_client_is_refused_in_the_handshake() {
         }
     }
     assert_eq!(site.rig.server.connections().of(&tenant(1)), 0);
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_purpose_is_refused_in_the_handshake() {
+    let site = Site::usual().await;
+    for (purpose, served) in [(ExtendedKeyUsagePurpose::ServerAuth, false), (ExtendedKeyUsagePurpose::ClientAuth, true)]
+    {
+        let issued = site.ca.issue(|parameters| parameters.extended_key_usages = vec![purpose]);
+        let outcome = match site.connect(&site.config_with(&[&TLS13], Some((&site.ca, issued)))).await {
+            Err(error) => Err(error),
+            Ok(mut client) => client.query().await,
+        };
+        assert_eq!(outcome.is_ok(), served, "{outcome:?}");
+        assert!(outcome.err().is_none_or(|refused| refused.to_string().contains("alert")));
+    }
+}
+
+#[tokio::test]
+async fn plain_text_gets_no_answer() {
+    let site = Site::usual().await;
+    for text in [&query()[..], b"GET / HTTP/1.1\r\n\r\n"] {
+        let mut tcp = TcpStream::connect(site.address).await.unwrap();
+        tcp.write_all(text).await.unwrap();
+        let mut rest = vec![];
+        // An orderly close and a broken one are both an end.
+        let _ = tcp.read_to_end(&mut rest).await;
+        let alert = 21;
+        assert!(rest.first().is_none_or(|kind| *kind == alert), "{rest:?}");
+    }
+    site.client().await.query().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! What a Certify leaves behind, and when it leaves nothing.
 
+use std::sync::Arc;
+
 use kmip::{
     UsageLimits,
     tables::LinkType,
     ttlv::{Enumeration, LongInteger},
 };
+use policy::{Bundle, DecisionCache, Evaluator};
 
 use super::{
     certify::{ca, ca_of, ca_params, certified, certify, link, links, mask, meta, pair, public_key, subject},
@@ -82,6 +85,23 @@ async fn a_ca_with_two_certificates_does_not_choose() {
     assert!(failure.message.contains("several Active certificates"), "{failure:?}");
     rig.does(&revoke(&second.certificate, RevocationReasonCode::Superseded)).await.unwrap();
     assert_eq!(rig.reason(&certify(&key, &subject("db"))).await, None);
+}
+
+#[tokio::test]
+async fn policy_is_asked_about_the_certificate_of_the_ca() {
+    let rig = Rig::new().await;
+    let ca = ca(&rig).await;
+    let key = public_key(&rig, &rig.caller, &pair(), &[]).await;
+    let default = Bundle::default_bundle().unwrap();
+    let forbid = format!(
+        r#"@id("not-this-ca") forbid (principal is Client, action == Action::"certify", resource == KeyObject::"{}");"#,
+        ca.certificate
+    );
+    let policies = format!("{}\n{forbid}", default.policies_text());
+    let bundle = Bundle::parse_strict(default.schema_text(), &policies, default.entities_text()).unwrap();
+    rig.policies.set(tenant(1), Arc::new(DecisionCache::new(2, Arc::new(Evaluator::new(bundle)))));
+    assert_eq!(rig.reason(&certify(&key, &subject("db"))).await, Some(ResultReason::PermissionDenied));
+    assert_eq!(certificates(&rig).await, 1);
 }
 
 #[tokio::test]

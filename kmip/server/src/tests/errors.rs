@@ -4,10 +4,9 @@
 //! Status and Result Reason, and whether Operation and Unique Batch Item ID come back; and of the session that it goes on, or ends.
 //! `messages.rs` has what is wrong with a message, `batches.rs` what a header and a batch may ask, `objects.rs` the operations.
 //!
-//! Rows of the connection stand where there is one: no client certificate, one of another CA, and plain text in TLS in
-//! `listener/tests.rs`; one without the purpose of a client in `caller/tests.rs` (`dates_and_purpose_count`); a message that never comes
-//! to its end in `session.rs` (`a_request_that_was_begun_must_come_to_its_end`); the same with the real binary in
-//! `tests/tests/bad_wire.rs` and `bad_certificates.rs`. All the errors of Get with a wrapping key are rows of `wrap.rs`, those of an
+//! Rows of the connection stand where there is one: no client certificate, one of another CA or for another purpose, and plain text in
+//! `listener/tests.rs`; a message that never comes to its end in `session.rs` (`a_request_that_was_begun_must_come_to_its_end`); the
+//! same with the real binary in `tests/tests/bad_wire.rs` and `bad_certificates.rs`. All the errors of Get with a wrapping key are rows of `wrap.rs`, those of an
 //! archived object of `archive.rs`, those of Add, Modify and Delete Attribute of `attributes/change/tests.rs`.
 
 mod batches;

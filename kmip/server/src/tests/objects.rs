@@ -1,7 +1,7 @@
 //! Certificates and parts of keys on the wire: brought, told of, found, handed out.
 
 use kmip::{
-    Certificate, SplitKey,
+    Certificate, Fields, Sought, SplitKey, Tag,
     tables::{CertificateType, SplitKeyMethod},
 };
 use rcgen::{CertificateParams, DnType, KeyPair};
@@ -58,6 +58,13 @@ async fn a_certificate_is_told_of_found_and_handed_out() {
     let told = attributes(&rig, V1_4, &id).await;
     let subject = told.iter().find(|one| one.name == StandardAttribute::X509CertificateSubject.into()).unwrap();
     assert_eq!(found(&rig, subject.clone()).await, std::slice::from_ref(&id));
+    let name =
+        Fields::written(|w| w.bytes(Tag::SUBJECT_ALTERNATIVE_NAME, &[&[0x82, 15], &b"one.example.org"[..]].concat()));
+    let part = Sought::Part { name: StandardAttribute::X509CertificateSubject.into(), fields: name };
+    let by_part = ops::locate::Request { attributes: vec![part], ..ops::locate::Request::of(vec![]) };
+    let got = rig.does(&Request::Locate(by_part)).await.unwrap();
+    let Answer::Locate(located) = got.answer() else { panic!("another answer") };
+    assert_eq!(located.unique_identifiers, [id.as_str()], "one of its names is enough");
     let kind = Attribute::new(StandardAttribute::CertificateType, AttributeValue::Enumeration(1));
     assert_eq!(found(&rig, kind).await.len(), 2);
     assert!(told.iter().any(|one| matches!(one.value, AttributeValue::Digest(_))));
