@@ -114,9 +114,10 @@ pub(super) fn method_of(method: SplitKeyMethod) -> Outcome<Method> {
         SplitKeyMethod::Xor => Ok(Method::Xor),
         SplitKeyMethod::PolynomialSharingGf2To8 => Ok(Method::Gf2To8),
         SplitKeyMethod::PolynomialSharingGf2To16 => Ok(Method::Gf2To16),
-        other @ SplitKeyMethod::PolynomialSharingPrimeField => {
-            Err(unsupported(format!("{other}; XOR and Polynomial Sharing GF (2^8) and GF (2^16) are")))
-        }
+        // §11.39, §11.40.
+        other @ SplitKeyMethod::PolynomialSharingPrimeField => Err(invalid_field(format!(
+            "the Split Key Method {other} is not supported; XOR and Polynomial Sharing GF (2^8) and GF (2^16) are"
+        ))),
     }
 }
 

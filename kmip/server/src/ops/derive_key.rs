@@ -94,8 +94,9 @@ fn may_derive(meta: &ObjectMeta, now_s: i64) -> Outcome<()> {
     if !matches!(ObjectType::from_code(meta.object_type), Some(ObjectType::SymmetricKey | ObjectType::SecretData)) {
         return Err(invalid_field("only from a Symmetric Key or Secret Data something is derived"));
     }
-    unwrapped(meta)?;
-    lifecycle::may_protect(meta, UsageMask::DERIVE_KEY, now_s)
+    // §11.7: what is not able to be used to derive a key is an Invalid Field.
+    let may = unwrapped(meta).and_then(|()| lifecycle::may_protect(meta, UsageMask::DERIVE_KEY, now_s));
+    may.map_err(|failure| invalid_field(failure.message))
 }
 
 /// What the new object is.

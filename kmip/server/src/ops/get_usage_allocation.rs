@@ -22,11 +22,11 @@ pub(super) async fn perform(
         return Err(invalid_field("Usage Limits Count is negative"));
     }
     turn.update(object, move |meta| {
+        // §11.19.
         if meta.usage_limits.is_none() {
-            // §11.19.
             return Err(fail(ResultReason::IllegalOperation, "the object has no Usage Limits: its use is not counted"));
         }
-        lifecycle::protects(meta, now_s)?;
+        lifecycle::protects(meta, now_s).map_err(|failure| fail(ResultReason::IllegalOperation, failure.message))?;
         limits::take(meta, units)?;
         meta.dates.last_change = Some(now_s);
         Ok(())

@@ -11,6 +11,7 @@ use custody::{
     vault::Expose,
 };
 use kmip::{
+    ResultReason,
     ops::{Answer, join_split_key},
     tables::{KeyFormatType, ObjectType, SecretDataType, SplitKeyMethod},
 };
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     attributes,
-    refusal::{self, Outcome, denied, invalid_field, unsupported},
+    refusal::{self, Outcome, denied, fail, invalid_field, unsupported},
 };
 
 const JOIN: Expose = Expose::because("parts of a key make the key");
@@ -106,7 +107,9 @@ fn one_key(found: &[Found]) -> Outcome<&Found> {
     }
     let needed = usize::try_from(first.split.threshold).unwrap_or(usize::MAX);
     if found.len() < needed {
-        return Err(invalid_field(format!("{needed} parts make the key, and {} are named", found.len())));
+        // §11.40.
+        let message = format!("{needed} parts make the key, and {} are named", found.len());
+        return Err(fail(ResultReason::CryptographicFailure, message));
     }
     Ok(first)
 }

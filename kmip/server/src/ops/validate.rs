@@ -17,6 +17,7 @@ use custody::{
 };
 use kmip::{
     ResultReason,
+    message::Failure,
     ops::{Answer, validate},
     tables::{CertificateType, ObjectType, ValidityIndicator},
 };
@@ -59,7 +60,7 @@ pub(super) async fn perform(turn: &mut Turn<'_, '_>, _: Permitted, request: &val
 async fn brought(turn: &mut Turn<'_, '_>, request: &validate::Request<'_>) -> Outcome<Vec<Vec<u8>>> {
     let count = request.certificates.len() + request.unique_identifiers.len();
     if !(1..=CHAIN_MAX).contains(&count) {
-        return Err(invalid_field(format!("a chain to validate has 1 to {CHAIN_MAX} certificates, not {count}")));
+        return Err(no_list(format!("a chain to validate has 1 to {CHAIN_MAX} certificates, not {count}")));
     }
     let mut all = vec![];
     for certificate in &request.certificates {
@@ -75,12 +76,17 @@ async fn brought(turn: &mut Turn<'_, '_>, request: &validate::Request<'_>) -> Ou
     Ok(all)
 }
 
+/// §11.25.
+fn no_list(message: impl Into<String>) -> Failure {
+    fail(ResultReason::InvalidMessage, message)
+}
+
 pub(super) async fn certificate(turn: &Turn<'_, '_>, object: &Allowed) -> Outcome<Vec<u8>> {
     let is_one = |meta: &ObjectMeta| {
         if meta.object_type == ObjectType::Certificate.code() {
             return Ok(());
         }
-        Err(fail(ResultReason::IllegalOperation, "a certificate is needed, and the object is none"))
+        Err(no_list("a certificate is needed, and the object is none"))
     };
     let ((), bytes) = turn.exported(object, Purpose::Process, VALIDATE, is_one).await?;
     Ok(bytes.to_vec())
@@ -131,7 +137,7 @@ impl Chain {
         };
         let mut ends = (0..all.len()).filter(|&at| !issued(at));
         let (Some(end), None) = (ends.next(), ends.next()) else {
-            return Err(invalid_field("the certificates are no single chain: exactly one of them has issued no other"));
+            return Err(no_list("the certificates are no single chain: exactly one of them has issued no other"));
         };
         let owned = |der: &Vec<u8>| CertificateDer::from(der.clone());
         let others = all.iter().enumerate().filter(|(at, _)| *at != end).map(|(_, der)| owned(der)).collect();

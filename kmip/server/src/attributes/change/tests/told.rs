@@ -199,7 +199,7 @@ async fn limits_are_given_and_allocated_as_the_specification_says() {
     let id = rig.does(&create(vec![counted()])).await.unwrap().id();
     let Some(AttributeValue::UsageLimits(given)) = value(&rig, &id, "Usage Limits").await else { panic!("none") };
     assert_eq!(given.count, Some(LongInteger(5)), "a new object's count is ignored");
-    assert_eq!(rig.reason(&allocate(&id, 1)).await, Some(ResultReason::PermissionDenied), "it is not active yet");
+    assert_eq!(rig.reason(&allocate(&id, 1)).await, illegal, "it is not active yet");
     assert_eq!(rig.reason(&allocate(&id, -1)).await, invalid);
     assert_eq!(named(&rig, &delete(&id, "Usage Limits", None)).await.map(|_| ()), Ok(()));
     assert_eq!(value(&rig, &id, "Usage Limits").await, None);
