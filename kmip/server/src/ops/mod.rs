@@ -69,6 +69,7 @@ use policy::Operation;
 pub(crate) use named::{Course, Named};
 pub(crate) use permission::Allowed;
 pub(crate) use validate::AnyUsage;
+use wrap::unwrapped;
 
 use crate::{
     caller::Caller,
@@ -225,14 +226,6 @@ impl Turn<'_, '_> {
             keyring.warm(tenant, system, object.id).await.map_err(|error| refusal::of_custody(&error))?;
         }
         Err(refusal::of_custody(&Error::Unavailable))
-    }
-}
-
-/// Refuses a key whose bytes are not its own.
-fn unwrapped(meta: &ObjectMeta) -> Outcome<()> {
-    match meta.wrapping {
-        None => Ok(()),
-        Some(_) => Err(refusal::denied("the key is stored as it came, wrapped; only an unwrapped key is used")),
     }
 }
 

@@ -356,3 +356,11 @@ fn matching(meta: &ObjectMeta, asked: Option<&CryptographicParameters>) -> Outco
 fn given_or_own(meta: &ObjectMeta, given: Option<&CryptographicParameters>) -> Outcome<CryptographicParameters> {
     given.map_or_else(|| matching(meta, None), |given| Ok(given.clone()))
 }
+
+/// Refuses a key whose bytes are not its own.
+pub(super) fn unwrapped(meta: &ObjectMeta) -> Outcome<()> {
+    match meta.wrapping {
+        None => Ok(()),
+        Some(_) => Err(refusal::denied("the key is stored as it came, wrapped; only an unwrapped key is used")),
+    }
+}
