@@ -32,8 +32,9 @@ impl<'o> Writer<'o> {
         self.out.len()
     }
 
-    /// Takes back everything after `position`.
+    /// Takes back everything after `position`, and wipes it: who wipes the buffer later wipes up to its length alone.
     pub fn rewind(&mut self, position: usize) {
+        self.out.get_mut(position..).unwrap_or_default().zeroize();
         self.out.truncate(position);
     }
 
@@ -177,6 +178,24 @@ mod tests {
         let larger = grown(&mut old, 10_000);
         assert_eq!(larger, b"an answer with a key");
         assert!(larger.capacity() >= 10_020 && old.iter().all(|byte| *byte == 0));
+    }
+
+    /// What the memory has behind the length is asked of the system: nothing safe in the language reads it.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_taken_back_is_wiped() {
+        use std::os::unix::fs::FileExt;
+        let mut out = Vec::with_capacity(256);
+        let mut writer = Writer::new(&mut out, ProtocolVersion::V1_4);
+        writer.integer(Tag::BATCH_COUNT, 1);
+        let mark = writer.position();
+        writer.bytes(Tag::KEY_MATERIAL, &[0xA5; 40]);
+        writer.rewind(mark);
+        assert_eq!(out.len(), 16);
+        let mut behind = [1; 48];
+        let at = u64::try_from(out.as_ptr().addr() + out.len()).unwrap();
+        std::fs::File::open("/proc/self/mem").unwrap().read_exact_at(&mut behind, at).unwrap();
+        assert_eq!(behind, [0; 48]);
     }
 
     /// No append of the writer's is left to `Vec`, which would move the bytes and leave the old ones as they are.
