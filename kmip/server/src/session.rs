@@ -60,7 +60,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let Err(end) = session.rounds(&mut stream).await;
     tracing::debug!(?end, "a KMIP connection ended");
-    buffers::done_writing(std::mem::take(&mut session.output));
+    drop(session);
     // The client may be gone, or not read: a polite end is worth one second.
     let _ = tokio::time::timeout(Duration::from_secs(1), stream.shutdown()).await;
 }
@@ -74,6 +74,13 @@ struct Session<'s> {
     output: Vec<u8>,
     /// The place that a large request takes.
     large: Option<OwnedSemaphorePermit>,
+}
+
+/// However it ends, by a panic or with its task, too: an answer that did not leave is wiped.
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        buffers::done_writing(std::mem::take(&mut self.output));
+    }
 }
 
 impl Session<'_> {
@@ -277,6 +284,18 @@ mod tests {
         client.read_exact(&mut [0; 1]).await.unwrap();
         assert_eq!(rig.server.close_tenant(rig.caller.tenant()), 1);
         tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_did_not_leave_is_wiped_when_its_task_is_ended() {
+        let (_rig, _entered, mut client, ended) = session(64, crate::Limits::default()).await;
+        client.write_all(&frame(64)).await.unwrap();
+        client.read_exact(&mut [0; 1]).await.unwrap();
+        assert_eq!(buffers::kept_for_writing(), [[0; 0]; 0]);
+        ended.abort();
+        assert!(ended.await.unwrap_err().is_cancelled());
+        let [answer] = &*buffers::kept_for_writing() else { panic!("it was given back to nobody") };
+        assert!(answer.len() > 64 && answer.iter().all(|&byte| byte == 0));
     }
 
     /// Some requests, each answered before the next.

@@ -62,6 +62,12 @@ fn let_go(mut bytes: Vec<u8>) {
     bytes.zeroize();
 }
 
+/// What this thread keeps for answers.
+#[cfg(test)]
+pub(super) fn kept_for_writing() -> Vec<Vec<u8>> {
+    WRITING.with_borrow(Clone::clone)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
