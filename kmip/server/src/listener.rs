@@ -1,7 +1,10 @@
 //! Takes connections: limits, handshake, and who it is; then a session.
 //!
 //! Whoever has not shown a certificate yet sits in one of [`Limits::handshakes`] seats, and the oldest of the largest network gives way when
-//! all are taken; what a tenant's clients have is bounded by tenant, and a stranger takes none of it. A handshake waits for no turn.
+//! all are taken; what a tenant's clients have is bounded by tenant, and a stranger takes none of it. A handshake
+//! waits for no place, but each of its steps takes a turn ([`turns`]).
+
+mod turns;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -15,6 +18,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::Instrument;
+
+use turns::Turns;
 
 use crate::{
     caller::{Caller, NotACaller, Verifier},
@@ -117,9 +122,15 @@ pub async fn serve_https(listener: TcpListener, server: Arc<Server>, shutdown: i
     accept(listener, server, Speech::Https, shutdown).await;
 }
 
+/// What a listener's connections share.
+struct Shared {
+    connections: Semaphore,
+    turns: Turns,
+}
+
 async fn accept(listener: TcpListener, server: Arc<Server>, speech: Speech, shutdown: impl Future<Output = ()>) {
     let limits = *server.limits();
-    let connections = Arc::new(Semaphore::new(limits.connections));
+    let shared = Arc::new(Shared { connections: Semaphore::new(limits.connections), turns: Turns::new() });
     let seats = Seats::patient(limits.handshakes, limits.handshakes_per_source, limits.handshake_grace);
     let mut sessions = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -147,8 +158,8 @@ async fn accept(listener: TcpListener, server: Arc<Server>, speech: Speech, shut
                 continue;
             }
         };
-        let (server, connections) = (server.clone(), connections.clone());
-        sessions.spawn(async move { connection(stream, peer, seat, speech, &server, &connections).await });
+        let (server, shared) = (server.clone(), shared.clone());
+        sessions.spawn(async move { connection(stream, peer, seat, speech, &server, &shared).await });
     }
     sessions.shutdown().await;
 }
@@ -159,12 +170,12 @@ async fn connection(
     seat: Seat,
     speech: Speech,
     server: &Arc<Server>,
-    connections: &Semaphore,
+    shared: &Shared,
 ) {
     let span = tracing::info_span!("kmip", %peer);
-    let greeted = seat.hold(handshake(stream, server)).instrument(span.clone()).await;
+    let greeted = seat.hold(handshake(stream, server, &shared.turns)).instrument(span.clone()).await;
     let greeted = greeted.unwrap_or(Err(Turned::GaveWay)).and_then(|greeted| {
-        let permit = connections.try_acquire().map_err(|_| Turned::Full(server.limits().connections))?;
+        let permit = shared.connections.try_acquire().map_err(|_| Turned::Full(server.limits().connections))?;
         Ok((greeted, permit))
     });
     drop(seat);
@@ -188,14 +199,18 @@ async fn connection(
     }
 }
 
-async fn handshake(stream: TcpStream, server: &Arc<Server>) -> Result<(TlsStream<Socket>, Caller, Entered), Turned> {
+async fn handshake(
+    stream: TcpStream,
+    server: &Arc<Server>,
+    turns: &Turns,
+) -> Result<(TlsStream<Socket>, Caller, Entered), Turned> {
     // Without it an answer of two segments waits 40 ms for the client's delayed acknowledgement.
     stream.set_nodelay(true)?;
     let limit = server.limits().handshake_timeout;
     let anchors = server.anchors().current();
     let (config, verifier) = server.tls().for_connection(anchors.clone())?;
     let work = TlsAcceptor::from(config).accept(Socket(stream));
-    let stream = timeout(limit, work).await.map_err(|_| Turned::TimedOut(limit))??;
+    let stream = timeout(limit, turns.take(work)).await.map_err(|_| Turned::TimedOut(limit))??;
     let caller = caller_of(&stream, server, &verifier)?;
     let entered = server.connections().enter(*caller.tenant())?;
     // Who changes the anchors closes the tenant's connections afterwards, and finds this one from here on. A change that came

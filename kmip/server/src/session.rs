@@ -26,6 +26,10 @@ use tokio::{
 use crate::{caller::Caller, connections::Entered, dispatch, server::Server, telemetry::Meters};
 use input::{Frame, Input};
 
+/// So many requests of one connection are answered before others have their turn: a client that sends many at once, over many
+/// connections, would else make each client of other tenants wait for all of them.
+const REQUESTS_A_TURN: usize = 2;
+
 /// Answers are written once they pass this, even if more requests wait.
 const WRITE_BYTES: usize = 256 * 1024;
 
@@ -143,7 +147,7 @@ impl Session<'_> {
         watch: &mut Pin<&mut Sleep>,
     ) -> Result<Option<Instant>, End> {
         let mut answered = None;
-        loop {
+        for requests in 1.. {
             match self.input.frame() {
                 Frame::Part => break,
                 Frame::Whole(frame) => {
@@ -168,6 +172,9 @@ impl Session<'_> {
             }
             if self.output.len() > WRITE_BYTES {
                 self.write(stream, answered, watch).await?;
+            }
+            if requests % REQUESTS_A_TURN == 0 && self.input.has_more() {
+                tokio::task::yield_now().await;
             }
         }
         self.input.rest();
@@ -298,17 +305,52 @@ mod tests {
         assert!(answer.len() > 64 && answer.iter().all(|&byte| byte == 0));
     }
 
+    fn discover() -> Vec<u8> {
+        let none = kmip::ops::discover_versions::Request { protocol_versions: vec![] };
+        kmip::client::request(kmip::ProtocolVersion::V1_4, &kmip::ops::Request::DiscoverVersions(none))
+    }
+
+    async fn read_answer(client: &mut tokio::io::DuplexStream) {
+        let mut header = [0; HEADER_BYTES];
+        client.read_exact(&mut header).await.unwrap();
+        let whole = kmip::client::answer_len(&header).unwrap();
+        client.read_exact(&mut vec![0; whole - HEADER_BYTES]).await.unwrap();
+    }
+
     /// Some requests, each answered before the next.
     async fn serve_some(client: &mut tokio::io::DuplexStream) {
-        let none = kmip::ops::discover_versions::Request { protocol_versions: vec![] };
-        let request = kmip::client::request(kmip::ProtocolVersion::V1_4, &kmip::ops::Request::DiscoverVersions(none));
         for _ in 0..3 {
-            client.write_all(&request).await.unwrap();
-            let mut header = [0; HEADER_BYTES];
-            client.read_exact(&mut header).await.unwrap();
-            let whole = kmip::client::answer_len(&header).unwrap();
-            client.read_exact(&mut vec![0; whole - HEADER_BYTES]).await.unwrap();
+            client.write_all(&discover()).await.unwrap();
+            read_answer(client).await;
         }
+    }
+
+    /// Counts how often another task of this thread has its turn.
+    fn bystander() -> Arc<std::sync::atomic::AtomicUsize> {
+        let turns = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = turns.clone();
+        tokio::spawn(async move {
+            loop {
+                counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        turns
+    }
+
+    #[tokio::test]
+    async fn others_have_turns_between_requests_that_came_together() {
+        const TOGETHER: usize = 40;
+        let (_rig, _entered, mut client, _ended) = session(READ_BYTES, crate::Limits::default()).await;
+        let turns = bystander();
+        serve_some(&mut client).await;
+        let request = discover();
+        // One write, so that the session finds all of them at once.
+        client.write_all(&request.repeat(TOGETHER)).await.unwrap();
+        let before = turns.load(std::sync::atomic::Ordering::Relaxed);
+        read_answer(&mut client).await;
+        let between = turns.load(std::sync::atomic::Ordering::Relaxed) - before;
+        assert!(between >= TOGETHER / REQUESTS_A_TURN - 1, "{between} turns");
     }
 
     #[tokio::test]

@@ -7,8 +7,8 @@ use std::{cell::RefCell, thread::LocalKey};
 
 use zeroize::Zeroize;
 
-/// What a session reads into without making room.
-pub(super) const READ_BYTES: usize = 16 * 1024;
+/// What a session reads into without making room: sixteen requests that encrypt 1 KiB each, or one of 16 KiB with what stands around it.
+pub(super) const READ_BYTES: usize = 32 * 1024;
 /// Largest room for answers that is kept.
 const WRITE_BYTES_MAX: usize = 64 * 1024;
 /// Most of each kind that a thread keeps: one is in use as a rule, more where operations wait for something.

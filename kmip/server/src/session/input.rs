@@ -101,6 +101,11 @@ impl Input {
         self.began = None;
     }
 
+    /// Whether anything waits after the frames that are answered.
+    pub(super) fn has_more(&self) -> bool {
+        self.start < self.end
+    }
+
     /// Whether the frame at the front needs more room than every session has.
     pub(super) fn is_large(&self) -> bool {
         self.frame.is_some_and(|length| length > READ_BYTES)
