@@ -8,6 +8,8 @@
 //! Custody finds objects of one id, name, link, alternative name, application, custom attribute, certificate's subject or group by an
 //! index ([`Key`]); with none of these it looks at every object of the system.
 
+use std::cell::LazyCell;
+
 use custody::{
     names::ObjectId,
     object::{Application, Custom, Name, ObjectMeta, State},
@@ -23,6 +25,10 @@ use crate::{
     attributes, lifecycle,
     refusal::{self, Outcome},
 };
+
+/// Most attributes, each with the fields of its structure, that a Locate asks for: more than any object is found by, and what one costs
+/// each of a system's objects is bounded.
+const ASKED_MAX: usize = 128;
 
 /// §9.1.3.3.2. Without a mask, what is on-line is meant (§4.9).
 const ON_LINE: i32 = 1;
@@ -61,6 +67,14 @@ impl Asked {
                 Self { name: name.clone(), value: fields.unwrap_or_else(|| Value::This(value.clone())) }
             }
             Sought::Part { name, fields } => Self { name: name.clone(), value: Value::With(fields.clone()) },
+        }
+    }
+
+    /// How much of [`ASKED_MAX`] it is.
+    fn weight(&self) -> usize {
+        match &self.value {
+            Value::This(_) => 1,
+            Value::With(fields) => 1 + fields.count(),
         }
     }
 }
@@ -152,6 +166,10 @@ impl Wanted {
         for asked in given.chain(within.map(|attribute| Asked::of(&Sought::Whole(attribute.clone())))) {
             wanted.add(asked)?;
         }
+        if wanted.attributes.iter().map(Asked::weight).sum::<usize>() > ASKED_MAX {
+            let why = format!("a Locate asks for at most {ASKED_MAX} attributes and fields of them; ask for fewer");
+            return Err(refusal::invalid_field(why));
+        }
         wanted.key = wanted.attributes.iter().filter_map(Key::of).min_by_key(Key::rank);
         // §4.9: the flag is about the members of a group that is named.
         wanted.default &= wanted.attributes.iter().any(|one| one.name == StandardAttribute::ObjectGroup.into());
@@ -211,13 +229,13 @@ impl Wanted {
         if self.default && lifecycle::state_at(meta, now_s) != State::Active {
             return false;
         }
-        self.attributes.iter().all(|asked| matches(asked, id, meta, now_s))
-            && (self.ranges.is_empty() || self.in_ranges(id, meta, now_s))
+        let all = LazyCell::new(|| attributes::all_of(id, meta, now_s));
+        self.attributes.iter().all(|asked| matches(asked, meta, now_s, &all))
+            && (self.ranges.is_empty() || self.in_ranges(&all))
     }
 
     /// §4.9: "If a Date attribute is set to its largest possible value, then it is equivalent to an undefined attribute."
-    fn in_ranges(&self, id: ObjectId, meta: &ObjectMeta, now_s: i64) -> bool {
-        let all = attributes::all_of(id, meta, now_s);
+    fn in_ranges(&self, all: &[Attribute]) -> bool {
         self.ranges.iter().all(|(name, from, to)| {
             let date = all.iter().find_map(|attribute| match attribute.value {
                 AttributeValue::DateTime(date) if attribute.name == *name => Some(date),
@@ -228,8 +246,11 @@ impl Wanted {
     }
 }
 
-/// The attributes that clients ask for are compared in place; for the rest the whole list is made.
-fn matches(asked: &Asked, id: ObjectId, meta: &ObjectMeta, now_s: i64) -> bool {
+/// The attributes that clients ask for are compared in place; for the rest the whole list is made, once.
+fn matches<F>(asked: &Asked, meta: &ObjectMeta, now_s: i64, all: &LazyCell<Vec<Attribute>, F>) -> bool
+where
+    F: FnOnce() -> Vec<Attribute>,
+{
     use AttributeValue as V;
     use StandardAttribute as A;
     let (name, value) = match (&asked.name, &asked.value) {
@@ -237,8 +258,7 @@ fn matches(asked: &Asked, id: ObjectId, meta: &ObjectMeta, now_s: i64) -> bool {
             return meta.names.iter().any(|name| is_named(name, fields));
         }
         (name, Value::With(fields)) => {
-            let mut all = attributes::all_of(id, meta, now_s).into_iter();
-            return all.any(|one| one.name == *name && has(&one.value, fields));
+            return all.iter().any(|one| one.name == *name && has(&one.value, fields));
         }
         (name, Value::This(value)) => (name, value),
     };
@@ -258,7 +278,7 @@ fn matches(asked: &Asked, id: ObjectId, meta: &ObjectMeta, now_s: i64) -> bool {
         (AttributeName::Custom(name), value) => {
             meta.custom.get(name).is_some_and(|values| values.iter().any(|one| attributes::custom_value(one) == *value))
         }
-        (name, value) => attributes::all_of(id, meta, now_s).iter().any(|one| one.name == *name && one.value == *value),
+        (name, value) => all.iter().any(|one| one.name == *name && one.value == *value),
     }
 }
 

@@ -65,8 +65,15 @@ impl Fields {
 
     /// Whether `whole` has each of these.
     pub fn are_within(&self, whole: &Self) -> bool {
-        let parts = |item: Item<'_>| (item.tag, item.kind, item.raw_bytes().to_vec());
-        self.items().all(|asked| whole.items().any(|found| parts(found) == parts(asked)))
+        fn parts<'f>(item: &Item<'f>) -> (Tag, Kind, &'f [u8]) {
+            (item.tag, item.kind, item.raw_bytes())
+        }
+        self.items().all(|asked| whole.items().any(|found| parts(&found) == parts(&asked)))
+    }
+
+    /// How many they are.
+    pub fn count(&self) -> usize {
+        self.items().count()
     }
 
     fn find<'f, T>(&'f self, tag: Tag, read: impl Fn(&Item<'f>) -> Result<T, WireError>) -> Option<T> {

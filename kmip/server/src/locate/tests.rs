@@ -68,6 +68,19 @@ fn what_is_destroyed_is_found_only_if_asked_for() {
 }
 
 #[test]
+fn no_more_is_asked_of_each_object_than_some() {
+    let reason = |parts: usize, fields: usize| {
+        let fields = Fields::written(|w| (0..fields).for_each(|_| w.bytes(Tag::SUBJECT_ALTERNATIVE_NAME, b"a")));
+        let name = AttributeName::from(StandardAttribute::X509CertificateSubject);
+        let part = Sought::Part { name, fields };
+        let request = locate::Request { attributes: vec![part; parts], ..locate::Request::of(vec![]) };
+        Wanted::of(&request).err().map(|failure| failure.reason)
+    };
+    assert_eq!([reason(ASKED_MAX, 0), reason(1, ASKED_MAX - 1)], [None; 2]);
+    assert_eq!([reason(ASKED_MAX + 1, 0), reason(1, ASKED_MAX)], [Some(kmip::ResultReason::InvalidField); 2]);
+}
+
+#[test]
 fn a_template_attribute_around_the_attributes_is_read_too() {
     let attributes = vec![Attribute::new(StandardAttribute::Name, AttributeValue::name("two"))];
     let template_attribute = Some(kmip::TemplateAttribute { template_names: vec![], attributes });
