@@ -127,16 +127,12 @@ async fn walk(address: &str, client: &ClientPlace, id: Option<&str>, pins: &Pins
     };
     steps.push(Step { name: "TLS", seen: Ok(connection.tls()) });
     // With TLS 1.3 a client learns only now that its certificate was refused.
-    let known = match connection.known_as().await {
-        Ok(known) => known,
-        Err(why) => {
-            steps.push(Step { name: "identity", seen: Err(why) });
-            return steps;
-        }
-    };
-    steps.push(Step { name: "identity", seen: Ok(identity(&client.cert)) });
-    let tenant = known.map(|(tenant, system)| format!("{}, system {system}", named(pins, &tenant)));
-    steps.push(Step { name: "tenant", seen: tenant.ok_or(KmipError::Unexpected("Query")) });
+    let known = connection.known_as().await;
+    let tenant = known.map(|it| it.map(|(tenant, system)| format!("{}, system {system}", named(pins, &tenant))));
+    steps.extend(introduced(tenant, identity(&client.cert)));
+    if steps.iter().any(|step| step.seen.as_ref().is_err_and(|why| !matches!(why, KmipError::Unexpected(_)))) {
+        return steps;
+    }
     let versions = connection.versions().await.map(|versions| {
         let versions: Vec<_> = versions.iter().map(ToString::to_string).collect();
         format!("KMIP {}", versions.join(", "))
@@ -151,6 +147,17 @@ async fn walk(address: &str, client: &ClientPlace, id: Option<&str>, pins: &Pins
         steps.push(Step { name: "Get", seen: fetched });
     }
     steps
+}
+
+/// What the first answer says of the client: whether its certificate was taken, and whose it is. A refusal, too, goes to a client that
+/// was taken: its tenant may be stopped, or its policy forbid the question.
+fn introduced(tenant: Result<Option<String>, KmipError>, identity: String) -> Vec<Step> {
+    let tenant = match tenant {
+        Err(why) if why.reason().is_none() => return vec![Step { name: "identity", seen: Err(why) }],
+        Err(why) => Err(why),
+        Ok(tenant) => tenant.ok_or(KmipError::Unexpected("Query")),
+    };
+    vec![Step { name: "identity", seen: Ok(identity) }, Step { name: "tenant", seen: tenant }]
 }
 
 /// The certificate that was taken, as `kcm caller list` shows it.
@@ -195,8 +202,30 @@ fn remedy(step: &str, why: &KmipError) -> &'static str {
         ("identity", _) => {
             "The region took no client of this certificate: `kcm caller list` shows which CAs its tenant names, and a tenant that is stopped lets nobody in"
         }
-        ("tenant", _) => "The server is no region of this system: `--address` leads elsewhere",
+        ("tenant", KmipError::Unexpected(_)) => "The server is no region of this system: `--address` leads elsewhere",
         (_, KmipError::Failed { .. }) => "The region's audit log has the same refusal, with the client's name",
         _ => "Try again; the region's log says what ended the connection",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kmip::ResultReason;
+
+    use super::*;
+
+    fn told(tenant: Result<Option<String>, KmipError>) -> String {
+        text("here", &introduced(tenant, "certificate".to_owned()))
+    }
+
+    #[test]
+    fn a_client_that_was_taken_and_is_refused_hears_why() {
+        let message = "the customer's own KMS refuses the tenant's key".to_owned();
+        let refused = told(Err(KmipError::Failed { reason: ResultReason::PermissionDenied, message }));
+        assert!(refused.contains("identity  ok"), "{refused}");
+        assert!(refused.contains("refuses the tenant's key. The region's audit log"), "{refused}");
+        let ended = told(Err(KmipError::Ended(std::io::ErrorKind::ConnectionReset.into())));
+        assert!(ended.contains("identity  FAILED") && !ended.contains("tenant  "), "{ended}");
+        assert!(told(Ok(None)).contains("no region of this system"));
     }
 }
