@@ -333,11 +333,8 @@ fn unrecorded() -> Failure {
 /// What a suspended tenant may no longer do is what protects new data or makes new keys (DESIGN §2.11).
 fn purpose(operation: Operation) -> Purpose {
     match operation {
-        Operation::Create | Operation::CreateKeyPair | Operation::Register | Operation::Import => Purpose::Protect,
-        Operation::Activate => Purpose::Protect,
-        Operation::ReKey | Operation::ReKeyKeyPair | Operation::DeriveKey => Purpose::Protect,
-        Operation::CreateSplitKey | Operation::JoinSplitKey => Purpose::Protect,
-        Operation::Certify | Operation::ReCertify => Purpose::Protect,
+        made if makes(made) => Purpose::Protect,
+        Operation::Register | Operation::Import | Operation::Activate => Purpose::Protect,
         Operation::Encrypt | Operation::Sign | Operation::Mac => Purpose::Protect,
         // What is allocated is protected elsewhere.
         Operation::GetUsageAllocation => Purpose::Protect,
@@ -350,18 +347,9 @@ fn purpose(operation: Operation) -> Purpose {
 /// Whether the operation leaves something behind besides its answer and its audit record.
 fn changes(operation: Operation) -> bool {
     use Operation as O;
-    matches!(
+    let other = matches!(
         operation,
-        O::Create
-            | O::CreateKeyPair
-            | O::ReKey
-            | O::ReKeyKeyPair
-            | O::DeriveKey
-            | O::CreateSplitKey
-            | O::JoinSplitKey
-            | O::Certify
-            | O::ReCertify
-            | O::Register
+        O::Register
             | O::Import
             | O::AddAttribute
             | O::ModifyAttribute
@@ -374,5 +362,23 @@ fn changes(operation: Operation) -> bool {
             | O::Recover
             // What it performs may.
             | O::Poll
+    );
+    other || makes(operation)
+}
+
+/// Whether the operation makes an object of what this server has: its request brings no key.
+pub(crate) fn makes(operation: Operation) -> bool {
+    use Operation as O;
+    matches!(
+        operation,
+        O::Create
+            | O::CreateKeyPair
+            | O::ReKey
+            | O::ReKeyKeyPair
+            | O::DeriveKey
+            | O::CreateSplitKey
+            | O::JoinSplitKey
+            | O::Certify
+            | O::ReCertify
     )
 }

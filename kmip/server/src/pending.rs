@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 use crate::{
     caller::Caller,
     correlation::{Correlation, draw},
+    dispatch,
 };
 
 /// Most operations of a tenant that are pending, or were and are remembered. One more is performed while its client waits.
@@ -34,26 +35,11 @@ pub(crate) const PENDING_S: i64 = 300;
 /// Whether an operation may be put off until its keys are open: it needs keys, and its request holds none.
 pub(crate) fn can_wait(operation: Operation) -> bool {
     use Operation as O;
-    matches!(
+    let uses = matches!(
         operation,
-        O::Create
-            | O::CreateKeyPair
-            | O::ReKey
-            | O::ReKeyKeyPair
-            | O::DeriveKey
-            | O::CreateSplitKey
-            | O::JoinSplitKey
-            | O::Certify
-            | O::ReCertify
-            | O::Get
-            | O::Export
-            | O::Encrypt
-            | O::Decrypt
-            | O::Sign
-            | O::SignatureVerify
-            | O::Mac
-            | O::MacVerify
-    )
+        O::Get | O::Export | O::Encrypt | O::Decrypt | O::Sign | O::SignatureVerify | O::Mac | O::MacVerify
+    );
+    uses || dispatch::makes(operation)
 }
 
 /// Whether an operation may be put off, and has come to keys that are not open.
