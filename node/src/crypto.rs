@@ -214,6 +214,7 @@ fn kmip(place: &Place<'_>, keys: &Keys, policies: Arc<Policies>) -> Result<Arc<S
     let (chain, key) = crate::cluster::tls::identity(&kmip.tls.cert, &kmip.tls.key)?;
     let log = audit::Log::open(&place.node.store.join("audit.jsonl")).map_err(|e| RunError::Audit(e.to_string()))?;
     Ok(Arc::new(Server::new(Parts {
+        region: place.region.clone(),
         keyring: keys.keyring.clone(),
         policies,
         anchors: Arc::new(caller::AnchorTable::default()),

@@ -276,6 +276,20 @@ impl Keyring {
         Ok(Object { key_bytes: seal::secret_bytes(&row.wrapped), system: row.system, meta: row.meta })
     }
 
+    /// The attributes of a system's object, on line or archived; none where there is no such object.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] while the tenant is stopped; the shelf's.
+    pub fn attributes(
+        &self,
+        tenant: &TenantId,
+        system: &System,
+        object: ObjectId,
+    ) -> Result<Option<ObjectMeta>, Error> {
+        self.table.admit(tenant, Purpose::Process)?;
+        Ok(self.row(tenant, system, object)?.map(|row| row.meta))
+    }
+
     fn row(&self, tenant: &TenantId, system: &System, object: ObjectId) -> Result<Option<ObjectRow>, Error> {
         match self.draft.as_ref().and_then(|draft| draft.row(object)) {
             Some(row) => Ok((row.system == *system).then_some(row)),

@@ -4,7 +4,7 @@
 //! only: no character that looks like another, runs backwards or can't be seen. All findings come at once. A bundle must also be able
 //! to pose every question of the product (its schema may add words, not drop them), or an approved bundle could lock everyone out.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use cedar_policy::{
     Entities, PolicyId, PolicySet, Schema, ValidationMode, Validator, ffi::DetailedError,
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    circumstances::{Circumstances, ObjectNow, ObjectState},
     finding::{Finding, Part, PolicyError},
     pose::{MADE_HERE, Vocabulary, Wish, sentence},
     question::{Actor, CHANGE_KINDS, Operation, Question, Realm, Target},
@@ -252,10 +253,16 @@ fn contract_findings(vocabulary: &Vocabulary, schema: &Schema) -> Vec<Finding> {
     let questions = on_object
         .map(|&operation| (operation, Target::Object { id: "probe", owner: &system }))
         .chain(on_system.map(|&operation| (operation, Target::OwnSystem)));
-    let callers = questions.filter_map(|(operation, target)| {
+    let now = |state| ObjectNow { state, usage_mask: u32::MAX };
+    // Which states there are, one operation tells for all: they are of one type.
+    let get = (Operation::Get, Target::Object { id: "probe", owner: &system });
+    let in_each_state = ObjectState::ALL.map(|state| (get, now(state)));
+    let callers = questions.map(|asked| (asked, now(ObjectState::None))).chain(in_each_state);
+    let callers = callers.filter_map(|((operation, target), object)| {
         let question = Question { tenant, system: &system, caller: "probe", operation, target };
-        vocabulary.region(schema, &base, &question).err()
+        vocabulary.region(schema, &base, &question, &Circumstances { object, ..Circumstances::UNSEEN }).err()
     });
     let help = "keep the vocabulary of the default schema; words may be added";
-    people.chain(callers).map(|message| Finding::new(Part::Schema, message, help)).collect()
+    let messages: BTreeSet<String> = people.chain(callers).collect();
+    messages.into_iter().map(|message| Finding::new(Part::Schema, message, help)).collect()
 }

@@ -4,8 +4,8 @@
 //! of the old evaluator has no way into the new table, however late it comes. A slot is written once and read without a lock. The
 //! table is bounded; a question that finds its places taken is evaluated each time: slower, never wrong.
 //!
-//! A key holds all that the decision can depend on: tenant, both systems, operation, and caller or object where the bundle's policies
-//! look at them (see `reach`). Keys are compared in full; the hash only finds the place. It is quick and not keyed: names that collide
+//! A key holds all that the decision can depend on: tenant, both systems, operation, and caller, object, region or what the object is at
+//! the moment where the bundle's policies look at them (see `reach`). What depends on the lease is evaluated each time. Keys are compared in full; the hash only finds the place. It is quick and not keyed: names that collide
 //! share a place of [`WAYS`] slots, which makes their own tenant's questions slower and nothing else.
 
 use std::{
@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use orbital::names::TenantId;
 
 use crate::{
+    circumstances::{Circumstances, ObjectNow},
     evaluate::{Decision, Evaluator},
     finding::PolicyError,
     question::{Operation, Question, Target},
@@ -84,21 +85,29 @@ impl DecisionCache {
         }
     }
 
-    /// Whether the caller may do the operation, from the table or by asking Cedar once.
+    /// Whether the caller may do the operation, from the table or by asking Cedar once; `Err` of the inner result is the decision that
+    /// refuses: `Deny` or `Error`. The circumstances are found out if a policy looks at them.
     ///
     /// # Errors
-    /// The decision that refuses: `Deny` or `Error`.
-    pub fn permit(&self, question: &Question<'_>) -> Result<Permitted, Decision> {
+    /// What stands in the way of finding out the circumstances.
+    pub fn permit<'a, E>(
+        &self,
+        question: &Question<'a>,
+        circumstances: impl FnOnce() -> Result<Circumstances<'a>, E>,
+    ) -> Result<Result<Permitted, Decision>, E> {
         let term = self.current.load();
-        let key = Key::of(question, term.evaluator.bundle.reach);
-        let place = term.place(&key);
+        let reach = term.evaluator.bundle.reach;
+        let seen = if reach.context() { circumstances()? } else { Circumstances::UNSEEN };
+        let key = Key::of(question, &seen, reach);
+        // No place: found nowhere, and kept nowhere.
+        let place = if reach.lease { &[] } else { term.place(&key) };
         let known = term.find(place, &key).map(|known| match known {
             Decision::Allow { .. } => Ok(()),
             refusal => Err(refusal.clone()),
         });
-        known
-            .unwrap_or_else(|| term.evaluate(place, &key, question))
-            .map(|()| Permitted { operation: question.operation, epoch: term.epoch })
+        Ok(known
+            .unwrap_or_else(|| term.evaluate(place, &key, (question, &seen)))
+            .map(|()| Permitted { operation: question.operation, epoch: term.epoch }))
     }
 
     /// How many decisions the current epoch's table holds.
@@ -138,8 +147,13 @@ impl Term {
     }
 
     #[cold]
-    fn evaluate(&self, place: &[OnceLock<Box<Known>>], key: &Key<'_>, question: &Question<'_>) -> Result<(), Decision> {
-        let decision = self.evaluator.may_operate(question);
+    fn evaluate(
+        &self,
+        place: &[OnceLock<Box<Known>>],
+        key: &Key<'_>,
+        (question, seen): (&Question<'_>, &Circumstances<'_>),
+    ) -> Result<(), Decision> {
+        let decision = self.evaluator.may_operate(question, seen);
         let mut known = Box::new(Known::new(key, decision.clone()));
         for slot in place {
             match slot.set(known) {
@@ -162,10 +176,12 @@ struct Key<'a> {
     owner: Option<&'a str>,
     caller: Option<&'a str>,
     object: Option<&'a str>,
+    region: Option<&'a str>,
+    now: Option<ObjectNow>,
 }
 
 impl<'a> Key<'a> {
-    fn of(question: &Question<'a>, reach: Reach) -> Self {
+    fn of(question: &Question<'a>, seen: &Circumstances<'a>, reach: Reach) -> Self {
         let (owner, object) = match question.target {
             Target::OwnSystem => (None, None),
             Target::Object { id, owner } => (Some(owner.as_str()), reach.object.then_some(id)),
@@ -177,6 +193,8 @@ impl<'a> Key<'a> {
             owner,
             caller: reach.caller.then_some(question.caller),
             object,
+            region: reach.region.then_some(seen.region),
+            now: reach.now.then_some(seen.object),
         }
     }
 }
@@ -189,6 +207,10 @@ impl Hash for Key<'_> {
         state.write(self.system.as_bytes());
         for part in [self.owner, self.caller, self.object].into_iter().flatten() {
             state.write(part.as_bytes());
+        }
+        if let Some(now) = self.now {
+            state.write(&now.usage_mask.to_le_bytes());
+            state.write_u8(now.state as u8);
         }
     }
 }
@@ -220,6 +242,8 @@ struct Known {
     owner: Option<Box<str>>,
     caller: Option<Box<str>>,
     object: Option<Box<str>>,
+    region: Option<Box<str>>,
+    now: Option<ObjectNow>,
     decision: Decision,
 }
 
@@ -232,6 +256,8 @@ impl Known {
             owner: key.owner.map(Into::into),
             caller: key.caller.map(Into::into),
             object: key.object.map(Into::into),
+            region: key.region.map(Into::into),
+            now: key.now,
             decision,
         }
     }
@@ -244,6 +270,8 @@ impl Known {
             owner: self.owner.as_deref(),
             caller: self.caller.as_deref(),
             object: self.object.as_deref(),
+            region: self.region.as_deref(),
+            now: self.now,
         }
     }
 }

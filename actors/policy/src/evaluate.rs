@@ -9,6 +9,7 @@ use cedar_policy::{Authorizer, Response};
 
 use crate::{
     bundle::Bundle,
+    circumstances::Circumstances,
     pose::{Posed, Wish},
     question::{Actor, Question, Realm},
 };
@@ -48,7 +49,7 @@ impl fmt::Display for Decision {
     }
 }
 
-/// One bundle, ready to answer. Answers depend on bundle and question alone.
+/// One bundle, ready to answer. Answers depend on bundle, question and circumstances alone.
 #[derive(Debug)]
 pub struct Evaluator {
     pub(crate) bundle: Bundle,
@@ -80,9 +81,9 @@ impl Evaluator {
     }
 
     /// Whether the caller may do the operation. Costs microseconds; the hot path asks [`crate::DecisionCache`].
-    pub fn may_operate(&self, question: &Question<'_>) -> Decision {
+    pub fn may_operate(&self, question: &Question<'_>, circumstances: &Circumstances<'_>) -> Decision {
         let Bundle { schema, entities, vocabulary, .. } = &self.bundle;
-        self.ask(vocabulary.region(schema, entities, question))
+        self.ask(vocabulary.region(schema, entities, question, circumstances))
     }
 
     fn governance(&self, actor: &Actor<'_>, wish: Wish<'_>, realm: Realm) -> Decision {

@@ -4,7 +4,7 @@
 //!
 //! 1. [`Bundle`]: policies, schema and entities that passed strict validation. There is no other way to make one, so what can be
 //!    proposed, stored or evaluated is validated (PROTOCOL §3). Its digest stands in the trust root.
-//! 2. [`Question`] and [`Actor`]: what can be asked, in the product's words; `pose` turns them into Cedar's.
+//! 2. [`Question`] and [`Actor`]: what can be asked, in the product's words, with the [`Circumstances`]; `pose` turns them into Cedar's.
 //! 3. [`Evaluator`]: asks Cedar. Cedar skips a policy that errs, a `forbid` too; here any error refuses.
 //! 4. [`DecisionCache`]: the region's answers of one policy epoch, read without a lock; a positive one is a [`Permitted`].
 //!
@@ -13,6 +13,7 @@
 
 mod bundle;
 mod cache;
+mod circumstances;
 mod evaluate;
 mod finding;
 mod pose;
@@ -22,6 +23,7 @@ mod text;
 
 pub use bundle::{ACTIONS_MAX, Bundle, ENTITIES_MAX, POLICIES_MAX};
 pub use cache::{DECISIONS_MAX, DecisionCache, Permitted};
+pub use circumstances::{Circumstances, LEASE_S_MAX, ObjectNow, ObjectState, USES};
 pub use evaluate::{Decision, Evaluator};
 pub use finding::{FINDINGS_MAX, Finding, Part, Place, PolicyError};
 pub use question::{Actor, CHANGE_KINDS, Operation, Question, Realm, Target};

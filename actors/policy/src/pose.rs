@@ -10,6 +10,7 @@ use cedar_policy::{
 };
 
 use crate::{
+    circumstances::{Circumstances, LEASE_S_MAX},
     finding::PolicyError,
     question::{Actor, Question, Realm, Target},
 };
@@ -50,8 +51,10 @@ pub(crate) struct Vocabulary {
     group: EntityTypeName,
     object: EntityTypeName,
     person: EntityTypeName,
+    state: EntityTypeName,
     system: EntityTypeName,
     tenant: EntityTypeName,
+    usage: EntityTypeName,
 }
 
 impl Vocabulary {
@@ -66,8 +69,10 @@ impl Vocabulary {
             group: name("Group")?,
             object: name("KeyObject")?,
             person: name("Person")?,
+            state: name("State")?,
             system: name("System")?,
             tenant: name("Tenant")?,
+            usage: name("Usage")?,
         })
     }
 
@@ -87,11 +92,17 @@ impl Vocabulary {
         let attributes = record([("home", RestrictedExpression::new_entity_uid(home)), ("groups", named)]);
         let person = entity(principal.clone(), attributes, groups)?;
         let resource = uid(&self.tenant, &realm.to_string());
-        self.posed(schema, base, (principal, &wish.action(), resource), vec![person])
+        self.posed(schema, base, (principal, &wish.action(), resource), (Context::empty(), vec![person]))
     }
 
     /// A KMIP operation. An operation on an object that is asked without one, or the reverse, does not fit the schema.
-    pub(crate) fn region(&self, schema: &Schema, base: &Entities, question: &Question<'_>) -> Result<Posed, String> {
+    pub(crate) fn region(
+        &self,
+        schema: &Schema,
+        base: &Entities,
+        question: &Question<'_>,
+        circumstances: &Circumstances<'_>,
+    ) -> Result<Posed, String> {
         let tenant = uid(&self.tenant, &question.tenant.to_string());
         let system = uid(&self.system, question.system.as_str());
         let principal = uid(&self.client, question.caller);
@@ -105,7 +116,22 @@ impl Vocabulary {
                 object
             }
         };
-        self.posed(schema, base, (principal, question.operation.action(), resource), made)
+        let asked = (principal, question.operation.action(), resource);
+        self.posed(schema, base, asked, (self.context(circumstances)?, made))
+    }
+
+    fn context(&self, circumstances: &Circumstances<'_>) -> Result<Context, String> {
+        let Circumstances { region, object, lease_left_s } = *circumstances;
+        let left = i64::try_from(lease_left_s.min(LEASE_S_MAX)).map_err(|error| sentence(&error))?;
+        let uses = object.uses().map(|name| RestrictedExpression::new_entity_uid(uid(&self.usage, name)));
+        let state = RestrictedExpression::new_entity_uid(uid(&self.state, object.state.name()));
+        let pairs = [
+            ("lease_left_s", RestrictedExpression::new_long(left)),
+            ("region", RestrictedExpression::new_string(region.to_owned())),
+            ("state", state),
+            ("usage_mask", RestrictedExpression::new_set(uses)),
+        ];
+        Context::from_pairs(record(pairs)).map_err(|error| sentence(&error))
     }
 
     fn belonging(
@@ -123,11 +149,10 @@ impl Vocabulary {
         schema: &Schema,
         base: &Entities,
         (principal, action, resource): (EntityUid, &str, EntityUid),
-        made: Vec<Entity>,
+        (context, made): (Context, Vec<Entity>),
     ) -> Result<Posed, String> {
         let action = uid(&self.action, action);
-        let request =
-            Request::new(principal, action, resource, Context::empty(), Some(schema)).map_err(|e| e.to_string())?;
+        let request = Request::new(principal, action, resource, context, Some(schema)).map_err(|e| e.to_string())?;
         let entities = base.clone().add_entities(made, Some(schema)).map_err(|e| sentence(&e))?;
         Ok(Posed { request, entities })
     }

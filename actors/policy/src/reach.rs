@@ -3,7 +3,7 @@
 //! Most bundles decide by tenant, systems and operation alone, and one cached decision serves every object of a system. A bundle may
 //! also single out one object or one caller; then these are part of the key. The analysis errs to one side only: what it does not
 //! recognise as harmless counts as looking. A variable is harmless where its attributes are read that the key holds anyway, and in a
-//! scope that admits all, or a type alone.
+//! scope that admits all, or a type alone. What the context says is found out only for a bundle that reads it.
 
 use cedar_policy::{Policy, PolicySet};
 use serde_json::Value;
@@ -15,16 +15,30 @@ pub(crate) struct Reach {
     pub(crate) caller: bool,
     /// The identity of the object.
     pub(crate) object: bool,
+    /// In which region it is asked.
+    pub(crate) region: bool,
+    /// What the object is at the moment: its state, its usage mask.
+    pub(crate) now: bool,
+    /// What is left of the tenant's lease. No decision that depends on it is kept.
+    pub(crate) lease: bool,
 }
 
-const EVERYTHING: Reach = Reach { caller: true, object: true };
+const EVERYTHING: Reach = Reach { caller: true, object: true, region: true, now: true, lease: true };
 
 impl Reach {
     pub(crate) fn of(policies: &PolicySet) -> Self {
         policies.policies().map(reach).fold(Self::default(), |all, one| Self {
             caller: all.caller || one.caller,
             object: all.object || one.object,
+            region: all.region || one.region,
+            now: all.now || one.now,
+            lease: all.lease || one.lease,
         })
+    }
+
+    /// Whether anything of the context is read.
+    pub(crate) fn context(self) -> bool {
+        self.region || self.now || self.lease
     }
 }
 
@@ -44,6 +58,9 @@ fn reach(policy: &Policy) -> Reach {
         caller: names_one(principal) || looks_at(conditions, "principal", &["tenant", "system"]),
         object: !excludes(resource, "KeyObject")
             && (names_one(resource) || looks_at(conditions, "resource", &["tenant", "owner"])),
+        region: looks_at(conditions, "context", &["state", "usage_mask", "lease_left_s"]),
+        now: looks_at(conditions, "context", &["region", "lease_left_s"]),
+        lease: looks_at(conditions, "context", &["region", "state", "usage_mask"]),
     }
 }
 
@@ -108,8 +125,8 @@ mod tests {
 
     #[test]
     fn every_other_use_counts_as_looking() {
-        let object = Reach { caller: false, object: true };
-        let caller = Reach { caller: true, object: false };
+        let object = Reach { object: true, ..Reach::default() };
+        let caller = Reach { caller: true, ..Reach::default() };
         assert_eq!(of(r#"permit(principal, action, resource == KeyObject::"7");"#), object);
         assert_eq!(of(r#"permit(principal, action, resource) when { resource == KeyObject::"7" };"#), object);
         assert_eq!(
@@ -125,12 +142,35 @@ mod tests {
         assert_eq!(of(r#"permit(principal is Client in Client::"a", action, resource);"#), caller);
         assert_eq!(of(r#"permit(principal, action, resource) when { [Client::"a"].contains(principal) };"#), caller);
         assert_eq!(of(r#"permit(principal, action, resource) when { principal like "x" };"#), caller);
-        assert_eq!(of(r#"forbid(principal, action, resource) when { principal == resource };"#), EVERYTHING);
+        let both = Reach { caller: true, object: true, ..Reach::default() };
+        assert_eq!(of(r#"forbid(principal, action, resource) when { principal == resource };"#), both);
+    }
+
+    #[test]
+    fn of_the_context_only_what_is_read_counts() {
+        let when = |condition: &str| of(&format!("permit(principal, action, resource) when {{ {condition} }};"));
+        let (region, now, lease) = (
+            Reach { region: true, ..Reach::default() },
+            Reach { now: true, ..Reach::default() },
+            Reach { lease: true, ..Reach::default() },
+        );
+        assert_eq!(when(r#"context.region == "eu""#), region);
+        assert_eq!(when(r#"context.state == State::"Active""#), now);
+        assert_eq!(when(r#"context.usage_mask.contains(Usage::"Encrypt")"#), now);
+        assert_eq!(when("context.lease_left_s > 60"), lease);
+        assert_eq!(when(r#"context.region == "eu" && context.lease_left_s > 60"#), Reach { region: true, ..lease });
+        let all = Reach { region: true, now: true, lease: true, ..Reach::default() };
+        for detour in ["context has state", r#"{a: context}.a.state == State::"Active""#, "context == {}"] {
+            assert_eq!(when(detour), all, "{detour}");
+        }
+        assert_eq!(of(r"permit(principal is Person, action, resource) when { context == {} };"), Reach::default());
     }
 
     #[test]
     fn one_policy_that_looks_is_enough() {
         let both = r#"permit(principal, action, resource); forbid(principal, action, resource == KeyObject::"7");"#;
         assert!(of(both).object);
+        let both = r"permit(principal, action, resource); forbid(principal, action, resource) when { context == {} };";
+        assert!(of(both).context());
     }
 }

@@ -290,6 +290,7 @@ fn kmip_server(
 ) -> Res<Arc<Server>> {
     let (chain, key) = pki.identity("server")?;
     Ok(Arc::new(Server::new(Parts {
+        region: RegionName::new(REGION)?,
         keyring: keyring.clone(),
         policies: policies.clone(),
         anchors: Arc::new(caller::AnchorTable::default()),

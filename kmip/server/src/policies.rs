@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use orbital::names::TenantId;
-use policy::{Decision, DecisionCache, Permitted, Question};
+use policy::{Circumstances, Decision, DecisionCache, Permitted, Question};
 
 /// One decision cache a tenant, set by the region when a certified head brings a bundle.
 #[derive(Debug, Default)]
@@ -35,10 +35,15 @@ impl Policies {
         self.0.load().get(tenant).cloned()
     }
 
-    pub(crate) fn permit(&self, question: &Question<'_>) -> Result<Permitted, Decision> {
+    /// See [`DecisionCache::permit`].
+    pub(crate) fn permit<'a, E>(
+        &self,
+        question: &Question<'a>,
+        circumstances: impl FnOnce() -> Result<Circumstances<'a>, E>,
+    ) -> Result<Result<Permitted, Decision>, E> {
         match self.0.load().get(&question.tenant) {
-            Some(cache) => cache.permit(question),
-            None => Err(Decision::Error { reasons: vec!["the tenant has no policy in force here".to_owned()] }),
+            Some(cache) => cache.permit(question, circumstances),
+            None => Ok(Err(Decision::Error { reasons: vec!["the tenant has no policy in force here".to_owned()] })),
         }
     }
 }

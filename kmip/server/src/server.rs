@@ -10,7 +10,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use custody::{clock::Clock, keyring::Keyring};
-use orbital::names::{System, TenantId};
+use orbital::names::{Region, System, TenantId};
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
 use crate::{
@@ -28,6 +28,8 @@ use crate::{
 
 /// What a server is made of.
 pub struct Parts {
+    /// Where the server stands: a policy may ask.
+    pub region: Region,
     pub keyring: Arc<Keyring>,
     pub policies: Arc<Policies>,
     pub anchors: Arc<AnchorTable>,
@@ -94,6 +96,10 @@ impl Server {
     /// Whether Query may say that XML and JSON are understood.
     pub(crate) fn is_offering_https(&self) -> bool {
         self.https.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn region(&self) -> &Region {
+        &self.parts.region
     }
 
     pub(crate) fn keyring(&self) -> &Arc<Keyring> {

@@ -3,6 +3,7 @@
 mod archive;
 mod certified;
 mod certify;
+mod circumstances;
 mod crash;
 mod derive_key;
 mod digests;

@@ -5,7 +5,7 @@ use policy::{
     FINDINGS_MAX, Operation, POLICIES_MAX, Part, Place, PolicyError,
 };
 
-use super::{REGION, SCHEMA, findings, question, system, tenant};
+use super::{NOW, REGION, SCHEMA, findings, question, system, tenant};
 
 fn bundle(schema: &str, policies: &str, entities: &str) -> Bundle {
     Bundle::parse_strict(schema, policies, entities).unwrap_or_else(|error| panic!("{error}"))
@@ -31,6 +31,16 @@ fn all_findings_come_at_once_with_their_place() {
         found.iter().any(|f| f.message.contains("exprot")) && found.iter().any(|f| f.message.contains("ownr")),
         "{found:#?}"
     );
+}
+
+#[test]
+fn a_state_or_use_that_kmip_does_not_know_is_a_finding() {
+    for condition in ["context.state == State::\"Activ\"", "context.usage_mask.contains(Usage::\"Wrap_Key\")"] {
+        let policy =
+            format!("@id(\"x\") forbid (principal is Client, action, resource is KeyObject) when {{ {condition} }};");
+        let found = findings(SCHEMA, &format!("{REGION}\n{policy}"), "[]");
+        assert!(found.iter().any(|f| f.part == Part::Policies), "{found:?}");
+    }
 }
 
 #[test]
@@ -113,7 +123,7 @@ fn the_deepest_allowed_policy_fits_a_worker_stack() {
         let evaluators =
             conditions.filter_map(|it| Bundle::parse_strict(SCHEMA, &text(&it), "[]").ok()).map(Evaluator::new);
         let answers: Vec<_> =
-            evaluators.map(|it| it.may_operate(&question(tenant(1), &own, Operation::Get, &own))).collect();
+            evaluators.map(|it| it.may_operate(&question(tenant(1), &own, Operation::Get, &own), &NOW)).collect();
         assert!(answers.len() > CLAUSE_OPERATORS_MAX, "{}", answers.len());
         assert!(!answers.iter().any(|answer| matches!(answer, Decision::Error { .. })));
         for condition in deep(9_000) {
@@ -170,6 +180,15 @@ fn a_schema_may_add_words_but_not_drop_any() {
         .replace("  tenant: Tenant,\n  system: System,\n", "  tenant: Tenant,\n  system: System,\n  floor: Long,\n");
     assert!(findings(&demanding, REGION, "[]").iter().any(|f| f.message.contains("floor")));
     bundle(&format!("{SCHEMA}\nentity Building;"), REGION, "[]");
+    for (word, dropped) in [
+        ("Compromised", SCHEMA.replace("\"Compromised\", ", "")),
+        ("Translate Unwrap", SCHEMA.replace(", \"Translate Unwrap\"", "")),
+        ("lease_left_s", SCHEMA.replace("  lease_left_s: Long,\n", "")),
+        ("region", SCHEMA.replace("  region: String,\n", "  region: Long,\n")),
+    ] {
+        let found = findings(&dropped, REGION, "[]");
+        assert!(found.iter().any(|f| f.part == Part::Schema && f.message.contains(word)), "{word}: {found:?}");
+    }
 }
 
 #[test]
@@ -197,7 +216,7 @@ fn the_default_bundles_canonical_bytes_are_plain_json_and_its_digest_is_pinned()
     let names: Vec<_> = value.as_object().expect("an object").keys().map(String::as_str).collect();
     assert_eq!(names, ["entities", "format", "language", "policies", "schema"]);
     assert_eq!(serde_json::to_vec(&value).expect("JSON"), bundle.canonical());
-    assert_eq!(bundle.digest().to_string(), "LqeB-7NepSUDVBXlDk5LX585AeQV-8AmlhfIRNVbRDg");
+    assert_eq!(bundle.digest().to_string(), "5DCLDnNkwNR4WkU57-JRLwGb4ryB0vZdWwTh8BOO4_o");
 }
 
 #[test]

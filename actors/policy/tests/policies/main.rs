@@ -7,10 +7,19 @@ mod cache;
 mod matrix;
 
 use orbital::names::{Digest, Group, Person, System, TenantId};
-use policy::{Bundle, Evaluator, Finding, Operation, PolicyError, Question, Target};
+use policy::{
+    Bundle, Circumstances, Evaluator, Finding, ObjectNow, ObjectState, Operation, PolicyError, Question, Target,
+};
 
 const SCHEMA: &str = include_str!("../../bundle/kcm.cedarschema");
 const REGION: &str = include_str!("../../bundle/region.cedar");
+
+/// An active key for encryption and decryption in the region `eu`, an hour before the lease ends.
+const NOW: Circumstances<'static> = Circumstances {
+    region: "eu",
+    object: ObjectNow { state: ObjectState::Active, usage_mask: 0b1100 },
+    lease_left_s: 3_600,
+};
 
 fn tenant(seed: u8) -> TenantId {
     TenantId(Digest([seed; 32]))

@@ -2,7 +2,7 @@
 
 use policy::{Actor, Bundle, CHANGE_KINDS, Decision, Evaluator, Operation, Question, Realm, Target};
 
-use super::{REGION, SCHEMA, default_evaluator, evaluator, groups, person, question, system, tenant};
+use super::{NOW, REGION, SCHEMA, default_evaluator, evaluator, groups, person, question, system, tenant};
 
 #[test]
 fn a_system_does_everything_on_its_own_and_nothing_on_others() {
@@ -13,7 +13,7 @@ fn a_system_does_everything_on_its_own_and_nothing_on_others() {
             .iter()
             .flat_map(|own| systems.iter().flat_map(move |owner| Operation::ALL.iter().map(move |op| (own, owner, op))))
         {
-            let decision = evaluator.may_operate(&question(tenant(seed), own, operation, owner));
+            let decision = evaluator.may_operate(&question(tenant(seed), own, operation, owner), &NOW);
             let expected = match (operation.on_object(), own == owner) {
                 (false, _) => Decision::Allow { policies: vec!["own-system".into()] },
                 (true, true) => Decision::Allow { policies: vec!["own-objects".into()] },
@@ -30,7 +30,7 @@ fn an_operation_with_the_wrong_target_is_an_error() {
     for &operation in Operation::ALL.iter().filter(|operation| operation.on_object() != operation.on_system()) {
         let target = if operation.on_object() { Target::OwnSystem } else { Target::Object { id: "1", owner: &own } };
         let asked = Question { tenant: tenant(1), system: &own, caller: "c", operation, target };
-        assert!(matches!(evaluator.may_operate(&asked), Decision::Error { .. }), "{operation}");
+        assert!(matches!(evaluator.may_operate(&asked, &NOW), Decision::Error { .. }), "{operation}");
     }
 }
 
@@ -40,7 +40,7 @@ fn exporting_can_be_forbidden_alone() {
         format!("{REGION}\n@id(\"no-export\") forbid (principal is Client, action in Action::\"hand_out\", resource);");
     let (evaluator, own) = (evaluator(&no_export), system("orders"));
     for &operation in Operation::ALL {
-        let decision = evaluator.may_operate(&question(tenant(1), &own, operation, &own));
+        let decision = evaluator.may_operate(&question(tenant(1), &own, operation, &own), &NOW);
         if matches!(operation, Operation::Get | Operation::Export) {
             assert_eq!(decision, Decision::Deny { policies: vec!["no-export".into()] });
         } else {
@@ -55,9 +55,9 @@ fn labels_of_any_text_are_only_labels() {
     for caller in ["", "CN=orders, O=\"x\"", "spiffe://kcm/orders", "\u{202e}\0\\", "Client::\"billing\""] {
         let mut asked = question(tenant(1), &own, Operation::Get, &own);
         asked.caller = caller;
-        assert!(evaluator.may_operate(&asked).is_allowed());
+        assert!(evaluator.may_operate(&asked, &NOW).is_allowed());
         asked.target = Target::Object { id: caller, owner: &other };
-        assert_eq!(evaluator.may_operate(&asked), Decision::Deny { policies: vec![] });
+        assert_eq!(evaluator.may_operate(&asked, &NOW), Decision::Deny { policies: vec![] });
     }
 }
 
@@ -116,7 +116,7 @@ fn an_erring_forbid_refuses() {
         Evaluator::new(Bundle::parse_strict(&schema, &policies, entities).unwrap_or_else(|error| panic!("{error}")));
     let ask = |name: &str| {
         let own = system(name);
-        evaluator.may_operate(&question(tenant(1), &own, Operation::Encrypt, &own))
+        evaluator.may_operate(&question(tenant(1), &own, Operation::Encrypt, &own), &NOW)
     };
     assert!(ask("orders").is_allowed());
     assert_eq!(ask("archive"), Decision::Deny { policies: vec!["closed".into()] });
@@ -130,8 +130,11 @@ fn an_erring_permit_refuses_though_another_permits() {
         "{REGION}\n@id(\"sum\") permit (principal is Client, action == Action::\"get\", resource) when {{ 9223372036854775807 + 1 > 0 }};"
     );
     let (evaluator, own) = (evaluator(&policies), system("orders"));
-    assert!(matches!(evaluator.may_operate(&question(tenant(1), &own, Operation::Get, &own)), Decision::Error { .. }));
-    assert!(evaluator.may_operate(&question(tenant(1), &own, Operation::Encrypt, &own)).is_allowed());
+    assert!(matches!(
+        evaluator.may_operate(&question(tenant(1), &own, Operation::Get, &own), &NOW),
+        Decision::Error { .. }
+    ));
+    assert!(evaluator.may_operate(&question(tenant(1), &own, Operation::Encrypt, &own), &NOW).is_allowed());
 }
 
 #[test]
@@ -139,7 +142,7 @@ fn a_bundle_without_policies_denies_all() {
     let (evaluator, own) = (evaluator(""), system("orders"));
     for &operation in Operation::ALL {
         assert_eq!(
-            evaluator.may_operate(&question(tenant(1), &own, operation, &own)),
+            evaluator.may_operate(&question(tenant(1), &own, operation, &own), &NOW),
             Decision::Deny { policies: vec![] }
         );
     }

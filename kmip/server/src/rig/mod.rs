@@ -132,6 +132,7 @@ impl Rig {
         let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let (log, anchors) = (folder.join("audit.jsonl"), Arc::new(AnchorTable::default()));
         let server = Arc::new(Server::new(Parts {
+            region: Region::new("eu").unwrap(),
             keyring,
             policies: policies.clone(),
             anchors: anchors.clone(),
@@ -142,6 +143,14 @@ impl Rig {
         }));
         let caller = caller_of(tenant(1), "orders");
         Self { server, table, clock, anchors, policies, server_ca, caller, log, kms, _folder: None }
+    }
+
+    /// Puts the default policies and `more` in force for the first tenant.
+    pub(crate) fn decree(&self, more: &str) {
+        let default = Bundle::default_bundle().unwrap();
+        let policies = format!("{}\n{more}", default.policies_text());
+        let bundle = Bundle::parse_strict(default.schema_text(), &policies, default.entities_text()).unwrap();
+        self.policies.set(tenant(1), Arc::new(DecisionCache::new(2, Arc::new(Evaluator::new(bundle)))));
     }
 
     /// What the server answers to a frame of `caller`.

@@ -1,13 +1,10 @@
 //! What a Certify leaves behind, and when it leaves nothing.
 
-use std::sync::Arc;
-
 use kmip::{
     UsageLimits,
     tables::LinkType,
     ttlv::{Enumeration, LongInteger},
 };
-use policy::{Bundle, DecisionCache, Evaluator};
 
 use super::{
     certify::{ca, ca_of, ca_params, certified, certify, link, links, mask, meta, pair, public_key, subject},
@@ -92,14 +89,11 @@ async fn policy_is_asked_about_the_certificate_of_the_ca() {
     let rig = Rig::new().await;
     let ca = ca(&rig).await;
     let key = public_key(&rig, &rig.caller, &pair(), &[]).await;
-    let default = Bundle::default_bundle().unwrap();
     let forbid = format!(
         r#"@id("not-this-ca") forbid (principal is Client, action == Action::"certify", resource == KeyObject::"{}");"#,
         ca.certificate
     );
-    let policies = format!("{}\n{forbid}", default.policies_text());
-    let bundle = Bundle::parse_strict(default.schema_text(), &policies, default.entities_text()).unwrap();
-    rig.policies.set(tenant(1), Arc::new(DecisionCache::new(2, Arc::new(Evaluator::new(bundle)))));
+    rig.decree(&forbid);
     assert_eq!(rig.reason(&certify(&key, &subject("db"))).await, Some(ResultReason::PermissionDenied));
     assert_eq!(certificates(&rig).await, 1);
 }

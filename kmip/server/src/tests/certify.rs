@@ -1,13 +1,10 @@
 //! Certify on the wire: who signs, whom for, and what is refused.
 
-use std::sync::Arc;
-
 use kmip::{
     Link, PrivateKey, PublicKey, UsageLimits, X509CertificateSubject,
     tables::{CertificateRequestType, LinkType, UsageMask, ValidityIndicator},
     ttlv::{Enumeration, LongInteger},
 };
-use policy::{Bundle, DecisionCache, Evaluator};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType, GeneralSubtree, IsCa, KeyPair,
     NameConstraints, PublicKeyData, SanType, date_time_ymd,
@@ -403,11 +400,8 @@ async fn what_a_ca_signs_counts_and_policy_is_asked_about_its_key() {
     rig.does(&revoke(&limited.key, RevocationReasonCode::Superseded)).await.unwrap();
     ca(&rig).await;
     assert_eq!(rig.reason(&certify(&key, &subject("db"))).await, None);
-    let default = Bundle::default_bundle().unwrap();
     let forbid =
         r#"@id("no-signatures") forbid (principal is Client, action == Action::"sign", resource is KeyObject);"#;
-    let policies = format!("{}\n{forbid}", default.policies_text());
-    let bundle = Bundle::parse_strict(default.schema_text(), &policies, default.entities_text()).unwrap();
-    rig.policies.set(tenant(1), Arc::new(DecisionCache::new(2, Arc::new(Evaluator::new(bundle)))));
+    rig.decree(forbid);
     assert_eq!(rig.reason(&certify(&key, &subject("db"))).await, Some(ResultReason::PermissionDenied));
 }

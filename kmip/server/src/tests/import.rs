@@ -1,12 +1,9 @@
 //! Import on the wire: what was exported comes back as it was, and nothing of others gives way.
 
-use std::sync::Arc;
-
 use kmip::{
     KeyInformation, KeyWrappingSpecification,
     tables::{KeyWrapType, WrappingMethod},
 };
-use policy::{Bundle, DecisionCache, Evaluator};
 
 use super::*;
 
@@ -147,14 +144,6 @@ async fn what_is_another_system_s_neither_gives_way_nor_is_told_of() {
     assert_eq!(export(&rig, &id).await.object.symmetric_key.unwrap().key_block.material.expose(), [3; 32]);
 }
 
-/// The default policy, and more of it.
-fn ask(rig: &Rig, more: &str) {
-    let default = Bundle::default_bundle().unwrap();
-    let policies = format!("{}\n{more}", default.policies_text());
-    let bundle = Bundle::parse_strict(default.schema_text(), &policies, default.entities_text()).unwrap();
-    rig.policies.set(tenant(1), Arc::new(DecisionCache::new(2, Arc::new(Evaluator::new(bundle)))));
-}
-
 #[tokio::test]
 async fn a_replacement_is_another_key_and_asks_as_a_destroy_does() {
     let rig = Rig::new().await;
@@ -169,13 +158,13 @@ async fn a_replacement_is_another_key_and_asks_as_a_destroy_does() {
     };
     let forbid =
         r#"@id("no-destroy") forbid (principal is Client, action == Action::"destroy", resource is KeyObject);"#;
-    ask(&rig, forbid);
+    rig.decree(forbid);
     assert_eq!(rig.reason(&replacement()).await, Some(ResultReason::PermissionDenied));
     assert_eq!(state(&rig, &id).await, kmip::State::Active);
     let mut first = key(FREE, 1, vec![]);
     first.replace_existing = Some(true);
     assert_eq!(rig.reason(&Request::Import(first)).await, None, "nothing is destroyed");
-    ask(&rig, "");
+    rig.decree("");
     rig.does(&replacement()).await.unwrap();
     assert_eq!(
         export(&rig, &id).await.object.symmetric_key.unwrap().key_block.material.expose(),

@@ -1,13 +1,10 @@
 //! Key wrapping on the wire: what leaves wrapped, what comes wrapped, and what is refused.
 
-use std::sync::Arc;
-
 use kmip::{
     KeyInformation, KeyWrappingSpecification, PublicKey, UsageLimits,
     tables::{EncodingOption, HashingAlgorithm, KeyWrapType, UsageMask, WrappingMethod},
     ttlv::{Enumeration, LongInteger},
 };
-use policy::{Bundle, DecisionCache, Evaluator};
 
 use super::*;
 
@@ -332,12 +329,9 @@ async fn what_a_key_wraps_counts_and_policy_is_asked_about_it() {
     }
     let other = key(&rig, &[1; 32], attributes(UsageMask::WRAP_KEY, &nist, &[])).await;
     assert_eq!(rig.reason(&get_as(&data, bare(&other))).await, None);
-    let default = Bundle::default_bundle().unwrap();
     let forbid =
         r#"@id("no-encryption") forbid (principal is Client, action == Action::"encrypt", resource is KeyObject);"#;
-    let policies = format!("{}\n{forbid}", default.policies_text());
-    let bundle = Bundle::parse_strict(default.schema_text(), &policies, default.entities_text()).unwrap();
-    rig.policies.set(tenant(1), Arc::new(DecisionCache::new(2, Arc::new(Evaluator::new(bundle)))));
+    rig.decree(forbid);
     assert_eq!(rig.reason(&get(&data)).await, None);
     assert_eq!(rig.reason(&get_as(&data, bare(&other))).await, Some(ResultReason::PermissionDenied));
     let (_, lines) = rig.audit().await;

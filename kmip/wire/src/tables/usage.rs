@@ -50,6 +50,11 @@ impl UsageMask {
         self.0 & uses.0 == uses.0
     }
 
+    /// The printed name of each use, in the order of the bits.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::NAMES.iter().map(|(_, name)| *name)
+    }
+
     pub const fn with(self, uses: Self) -> Self {
         Self(self.0 | uses.0)
     }
