@@ -190,7 +190,7 @@ pub struct Application {
     pub value: String,
 }
 
-/// One value of a custom attribute (KMIP 1.4 §3.39), of any simple type.
+/// One value of a custom attribute (KMIP 1.4 §3.39).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Custom {
     Text(String),
@@ -202,6 +202,8 @@ pub enum Custom {
     Bytes(Vec<u8>),
     DateTime(i64),
     Interval(u32),
+    /// The encoded fields.
+    Structure(Vec<u8>),
 }
 
 /// The attributes of one managed object.

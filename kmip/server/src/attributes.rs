@@ -377,9 +377,11 @@ pub(crate) fn custom_value(custom: &Custom) -> AttributeValue {
         Custom::LongInteger(value) => AttributeValue::LongInteger(*value),
         Custom::Enumeration(value) => AttributeValue::Enumeration(*value),
         Custom::Boolean(value) => AttributeValue::Boolean(*value),
-        Custom::BigInteger(value) | Custom::Bytes(value) => AttributeValue::Bytes(value.clone()),
+        Custom::BigInteger(value) => AttributeValue::BigInteger(value.clone()),
+        Custom::Bytes(value) => AttributeValue::Bytes(value.clone()),
         Custom::DateTime(value) => AttributeValue::DateTime(*value),
         Custom::Interval(value) => AttributeValue::Interval(*value),
+        Custom::Structure(fields) => AttributeValue::Structure(fields.clone()),
     }
 }
 

@@ -119,6 +119,8 @@ record! {
 pub enum AttributeValue {
     Integer(i32),
     LongInteger(i64),
+    /// Two's complement, big-endian, in as few times eight bytes as hold it.
+    BigInteger(Vec<u8>),
     Enumeration(u32),
     Boolean(bool),
     Text(String),
@@ -144,6 +146,8 @@ pub enum AttributeValue {
     AlternativeName(AlternativeName),
     KeyValueLocation(KeyValueLocation),
     RandomNumberGenerator(RngParameters),
+    /// A structure of a custom attribute: its encoded fields, none of them a structure.
+    Structure(Vec<u8>),
 }
 
 impl AttributeValue {
@@ -187,19 +191,24 @@ impl AttributeValue {
         })
     }
 
-    /// A custom attribute has any type; of structures we hold none (§3.39 lets a server restrict them).
+    /// §3.39: a custom attribute is of any type, and a structure has no structures.
     fn read_custom(item: &Item<'_>) -> Result<Self, WireError> {
         Ok(match item.kind {
             Kind::Integer => Self::Integer(item.integer()?),
             Kind::LongInteger => Self::LongInteger(item.long_integer()?),
+            Kind::BigInteger => Self::BigInteger(shortest(item.big_integer()?).to_vec()),
             Kind::Enumeration => Self::Enumeration(item.enumeration()?),
             Kind::Boolean => Self::Boolean(item.boolean()?),
             Kind::TextString => Self::Text(item.text()?.to_owned()),
             Kind::ByteString => Self::Bytes(item.bytes()?.to_vec()),
             Kind::DateTime => Self::DateTime(item.date_time()?),
             Kind::Interval => Self::Interval(item.interval()?),
-            Kind::Structure | Kind::BigInteger => {
-                return Err(WireError::Unsupported { what: "a custom attribute of type Structure or Big Integer" });
+            Kind::Structure => {
+                let structure = item.structure()?;
+                match structure.items().find(|field| field.kind == Kind::Structure) {
+                    Some(field) => return Err(WireError::Nested { field: field.tag }),
+                    None => Self::Structure(structure.bytes().to_vec()),
+                }
             }
         })
     }
@@ -208,6 +217,7 @@ impl AttributeValue {
         match self {
             Self::Integer(value) => value.write(tag, writer),
             Self::LongInteger(value) => LongInteger(*value).write(tag, writer),
+            Self::BigInteger(value) => writer.raw(tag, Kind::BigInteger, value),
             Self::Enumeration(value) => Enumeration(*value).write(tag, writer),
             Self::Boolean(value) => value.write(tag, writer),
             Self::Text(value) => value.write(tag, writer),
@@ -231,8 +241,23 @@ impl AttributeValue {
             Self::AlternativeName(value) => value.write(tag, writer),
             Self::KeyValueLocation(value) => value.write(tag, writer),
             Self::RandomNumberGenerator(value) => value.write(tag, writer),
+            Self::Structure(fields) => writer.raw(tag, Kind::Structure, fields),
         }
     }
+}
+
+/// Without leading words that say no more than the sign.
+fn shortest(number: &[u8]) -> &[u8] {
+    let mut rest = number;
+    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
+        let negative = behind.first().is_some_and(|first| first & 0x80 != 0);
+        let sign = if negative { [0xFF; 8] } else { [0; 8] };
+        if behind.is_empty() || *word != sign {
+            break;
+        }
+        rest = behind;
+    }
+    rest
 }
 
 /// One instance of an attribute.
@@ -299,5 +324,64 @@ record! {
     pub struct TemplateAttribute {
         many template_names: Name = NAME V1_0,
         many attributes: Attribute = ATTRIBUTE V1_0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        tables::ResultReason,
+        ttlv::{Limits, parse},
+    };
+
+    const V1_4: ProtocolVersion = ProtocolVersion::V1_4;
+
+    /// What is read of a custom attribute that is written so.
+    fn custom(value: impl FnOnce(&mut Writer<'_>)) -> Result<Attribute, WireError> {
+        let mut bytes = vec![];
+        Writer::new(&mut bytes, V1_4).structure(Tag::REQUEST_PAYLOAD, |writer| {
+            writer.structure(Tag::ATTRIBUTE, |writer| {
+                writer.text(Tag::ATTRIBUTE_NAME, "x-any");
+                value(writer);
+            });
+        });
+        let payload = parse(&bytes, &Limits::REQUEST)?;
+        Attribute::read(&payload.items().next().unwrap(), V1_4)
+    }
+
+    #[test]
+    fn a_custom_attribute_may_be_a_number_of_any_length() {
+        let read = |number: &[u8]| custom(|writer| writer.raw(Tag::ATTRIBUTE_VALUE, Kind::BigInteger, number));
+        let word = |last: u8| [0, 0, 0, 0, 0, 0, 0, last];
+        for (sent, kept) in [
+            (word(7).to_vec(), word(7).to_vec()),
+            ([[0; 8], word(7)].concat(), word(7).to_vec()),
+            (vec![0; 24], vec![0; 8]),
+            (vec![0xFF; 16], vec![0xFF; 8]),
+            // The word before it tells the sign.
+            ([[0; 8], [0xFF; 8]].concat(), [[0; 8], [0xFF; 8]].concat()),
+            ([[0xFF; 8], word(7)].concat(), [[0xFF; 8], word(7)].concat()),
+        ] {
+            assert_eq!(read(&sent).unwrap().value, AttributeValue::BigInteger(kept), "{sent:x?}");
+        }
+    }
+
+    #[test]
+    fn a_custom_attribute_may_be_a_flat_structure() {
+        let flat = |writer: &mut Writer<'_>| {
+            writer.text(Tag(0x54_0001), "a");
+            writer.integer(Tag(0x54_0002), 5);
+        };
+        let read = custom(|writer| writer.structure(Tag::ATTRIBUTE_VALUE, flat)).unwrap();
+        let mut fields = vec![];
+        flat(&mut Writer::new(&mut fields, V1_4));
+        assert_eq!(read.value, AttributeValue::Structure(fields));
+        let nested = |writer: &mut Writer<'_>| {
+            writer.structure(Tag::ATTRIBUTE_VALUE, |writer| writer.structure(Tag(0x54_0003), flat));
+        };
+        let refused = custom(nested).unwrap_err();
+        assert_eq!(refused.reason(), ResultReason::InvalidField);
+        assert!(refused.to_string().contains("540003"), "{refused}");
     }
 }

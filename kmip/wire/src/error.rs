@@ -45,6 +45,10 @@ pub enum WireError {
     UnknownValue { field: Tag, found: u32 },
     #[error("{field} is {found}, which is out of range")]
     OutOfRange { field: Tag, found: i64 },
+    #[error(
+        "the structure of a custom attribute holds {field}, which is a structure again; only flat ones are allowed"
+    )]
+    Nested { field: Tag },
     #[error("attribute `{name}` is not known in KMIP {version}")]
     UnknownAttribute { name: String, version: ProtocolVersion },
     #[error("protocol version {found} is not served; 1.0 to 1.4 are")]
@@ -77,6 +81,7 @@ impl WireError {
             Self::UnknownField { .. }
             | Self::UnknownValue { .. }
             | Self::OutOfRange { .. }
+            | Self::Nested { .. }
             | Self::UnknownAttribute { .. } => ResultReason::InvalidField,
             Self::UnknownOperation { .. } => ResultReason::OperationNotSupported,
             Self::Unsupported { .. } => ResultReason::FeatureNotSupported,

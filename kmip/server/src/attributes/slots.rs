@@ -187,6 +187,8 @@ pub(super) fn read_custom(value: &AttributeValue) -> Outcome<Option<Custom>> {
         AttributeValue::Bytes(value) => Custom::Bytes(value.clone()),
         AttributeValue::DateTime(value) => Custom::DateTime(*value),
         AttributeValue::Interval(value) => Custom::Interval(*value),
+        AttributeValue::BigInteger(value) => Custom::BigInteger(value.clone()),
+        AttributeValue::Structure(fields) => Custom::Structure(fields.clone()),
         _ => return Err(unsupported("a custom attribute of this type")),
     }))
 }

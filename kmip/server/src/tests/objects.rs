@@ -2,7 +2,7 @@
 
 use kmip::{
     Certificate, Fields, Sought, SplitKey, Tag,
-    tables::{CertificateType, SplitKeyMethod},
+    tables::{AttributeName, CertificateType, SplitKeyMethod},
 };
 use rcgen::{CertificateParams, DnType, KeyPair};
 
@@ -111,5 +111,36 @@ async fn a_part_of_a_key_comes_and_leaves_as_what_it_is() {
     ];
     for wrong in wrong {
         assert_eq!(rig.reason(&wrong).await, Some(ResultReason::InvalidField));
+    }
+}
+
+#[tokio::test]
+async fn a_custom_attribute_of_any_type_is_kept_as_it_came_and_found() {
+    let rig = Rig::new().await;
+    let mut fields = vec![];
+    let mut writer = ttlv::Writer::new(&mut fields, V1_4);
+    writer.text(Tag(0x54_0001), "rack");
+    writer.integer(Tag(0x54_0002), 7);
+    let values = [
+        AttributeValue::BigInteger(vec![0xFF; 8]),
+        AttributeValue::Structure(fields),
+        AttributeValue::Bytes(vec![0xFF; 8]),
+        AttributeValue::Interval(7),
+        AttributeValue::DateTime(7),
+        AttributeValue::Boolean(true),
+    ];
+    for value in values {
+        let id = rig.does(&create()).await.unwrap().id();
+        let attribute = Attribute { name: AttributeName::Custom("x-place".to_owned()), index: None, value };
+        let add = ops::add_attribute::Request { unique_identifier: Some(&id), attribute: attribute.clone() };
+        rig.does(&Request::AddAttribute(add)).await.unwrap();
+        let asked = ops::get_attributes::Request { unique_identifier: Some(&id), attribute_names: vec!["x-place"] };
+        let got = rig.does(&Request::GetAttributes(asked)).await.unwrap();
+        let Answer::GetAttributes(answer) = got.answer() else { panic!("another answer") };
+        assert_eq!(answer.attributes, [attribute.clone()]);
+        let locate = Request::Locate(ops::locate::Request::of(vec![attribute.clone()]));
+        let got = rig.does(&locate).await.unwrap();
+        let Answer::Locate(found) = got.answer() else { panic!("another answer") };
+        assert_eq!(found.unique_identifiers, [id.as_str()], "{attribute:?}");
     }
 }
