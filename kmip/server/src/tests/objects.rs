@@ -137,7 +137,7 @@ async fn a_custom_attribute_of_any_type_is_kept_as_it_came_and_found() {
         let asked = ops::get_attributes::Request { unique_identifier: Some(&id), attribute_names: vec!["x-place"] };
         let got = rig.does(&Request::GetAttributes(asked)).await.unwrap();
         let Answer::GetAttributes(answer) = got.answer() else { panic!("another answer") };
-        assert_eq!(answer.attributes, [attribute.clone()]);
+        assert_eq!(answer.attributes, std::slice::from_ref(&attribute));
         let locate = Request::Locate(ops::locate::Request::of(vec![attribute.clone()]));
         let got = rig.does(&locate).await.unwrap();
         let Answer::Locate(found) = got.answer() else { panic!("another answer") };
