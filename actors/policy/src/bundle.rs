@@ -139,6 +139,18 @@ impl Bundle {
         self.digest
     }
 
+    /// The names of the policies, sorted.
+    pub fn policy_ids(&self) -> Vec<String> {
+        let mut ids: Vec<_> = self.policies.policies().map(|policy| policy.id().to_string()).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// The text of one policy, under the name that decisions give it.
+    pub fn policy_text(&self, id: &str) -> Option<String> {
+        self.policies.policy(&PolicyId::new(id)).map(ToString::to_string)
+    }
+
     pub fn schema_text(&self) -> &str {
         &self.source.schema
     }

@@ -63,7 +63,7 @@ pub enum ObjectState {
 }
 
 impl ObjectState {
-    pub(crate) const ALL: [Self; 7] = [
+    pub const ALL: [Self; 7] = [
         Self::None,
         Self::PreActive,
         Self::Active,

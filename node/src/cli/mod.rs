@@ -17,6 +17,7 @@ mod http;
 mod key;
 mod kmip;
 mod plain;
+mod policy;
 mod proposal;
 mod quorum;
 mod random;
@@ -121,6 +122,9 @@ pub enum Command {
     /// Show and change who must sign what
     #[command(subcommand)]
     Quorum(quorum::QuorumCommand),
+    /// Check, test and ask Cedar policies
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Read, approve, reject and watch proposals
     #[command(subcommand)]
     Proposal(proposal::ProposalCommand),
@@ -241,6 +245,7 @@ fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
         Command::Kmip(kmip::KmipCommand::Conf(conf)) => kmip::conf(global, conf),
         Command::Actor(command) => block_on(actor::perform(global, command)),
         Command::Quorum(command) => block_on(quorum::perform(global, command)),
+        Command::Policy(command) => policy::perform(global, command),
         Command::Proposal(command) => block_on(proposal::perform(global, command)),
         Command::Revoke(command) => block_on(revoke::perform(global, command)),
         Command::Audit(command) => block_on(audit::perform(global, command)),

@@ -19,7 +19,7 @@ use super::super::{
 };
 
 /// The node's own commands are others' to test.
-pub(super) const START: Start =
+pub(in crate::cli) const START: Start =
     Start { demo: |_, _| Err(elsewhere()), run: |_, _| Err(elsewhere()), topology: |_, _| Err(elsewhere()) };
 
 fn elsewhere() -> Failure {

@@ -1,5 +1,5 @@
 //! The command line as people meet it: its help, its errors, and whole errands against a real portal.
 
 mod errands;
-mod house;
+pub(super) mod house;
 mod words;

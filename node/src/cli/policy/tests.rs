@@ -1,0 +1,153 @@
+//! The commands as people run them, on folders of their own.
+
+use std::{fs, path::Path};
+
+use clap::Parser;
+
+use crate::cli::{
+    Cli,
+    exit::{Exit, Failure, Report},
+    perform,
+    tests::house,
+};
+
+fn run(words: &[&str]) -> Result<Report, Failure> {
+    perform(Cli::try_parse_from(["kcm", "policy"].iter().chain(words)).unwrap(), house::START)
+}
+
+/// The default policies in a folder.
+fn folder() -> (tempfile::TempDir, String) {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("acme").display().to_string();
+    run(&["new", &path]).unwrap();
+    (home, path)
+}
+
+fn add(folder: &str, name: &str, text: &str) {
+    fs::write(Path::new(folder).join(name), text).unwrap();
+}
+
+const NO_GET: &str = r#"// Reads of keys that are not in use.
+
+@id("only-active-keys-leave")
+forbid (principal is Client, action in Action::"hand_out", resource is KeyObject)
+unless { context.state == State::"Active" };
+"#;
+
+#[test]
+fn a_new_folder_is_the_default_bundle_and_passes_its_tests() {
+    let (_home, path) = folder();
+    let checked = run(&["check", &path]).unwrap();
+    let digest = policy::Bundle::default_bundle().unwrap().digest();
+    assert_eq!((checked.exit, &checked.json["digest"]), (Exit::Done, &serde_json::json!(digest)));
+    let tested = run(&["test", &path]).unwrap();
+    assert_eq!((tested.exit, tested.text.as_str()), (Exit::Done, "6 tests, all as expected"));
+    assert_eq!(run(&["new", &path]).unwrap_err().exit, Exit::Usage, "nothing is written over");
+}
+
+#[test]
+fn a_finding_names_file_line_and_column() {
+    let (_home, path) = folder();
+    add(&path, "zz.cedar", &NO_GET.replace("Active", "Activ"));
+    let checked = run(&["check", &path]).unwrap();
+    assert_eq!(checked.exit, Exit::Usage);
+    assert!(checked.text.starts_with(&format!("{path}/zz.cedar:5:27: ")), "{}", checked.text);
+    let refused = run(&["test", &path]).unwrap_err();
+    assert!(refused.why.contains("zz.cedar:5:27"), "{refused}");
+}
+
+#[test]
+fn a_checked_bundle_is_written_as_a_trust_root_names_it() {
+    let (home, path) = folder();
+    add(&path, "zz.cedar", NO_GET);
+    let out = home.path().join("acme.bundle").display().to_string();
+    let checked = run(&["check", &path, "--out", &out]).unwrap();
+    let bundle = policy::Bundle::parse_canonical(&fs::read(&out).unwrap()).unwrap();
+    assert_eq!(checked.json["digest"], serde_json::json!(bundle.digest()));
+    assert!(checked.text.starts_with("7 policies"), "{}", checked.text);
+}
+
+#[test]
+fn a_test_that_fails_says_what_decided() {
+    let (_home, path) = folder();
+    add(&path, "zz.cedar", NO_GET);
+    let test = |state: &str, by: &str| {
+        format!(
+            "[[caller]]\nname = \"reads\"\nsystem = \"orders\"\noperation = \"get\"\nowner = \"orders\"\nstate = \"{state}\"\nexpect = \"allow\"\n{by}"
+        )
+    };
+    add(&path, "tests.toml", &test("Active", "by = [\"own-objects\"]"));
+    assert_eq!(run(&["test", &path]).unwrap().exit, Exit::Done);
+    add(&path, "tests.toml", &test("Compromised", ""));
+    let failed = run(&["test", &path]).unwrap();
+    assert_eq!(failed.exit, Exit::NotHealthy);
+    let found = "reads: May orders get an object of orders in the state Compromised?\n  expected  allow\n  found     denied by \
+        only-active-keys-leave\n1 of 1 tests are not as expected";
+    assert_eq!(failed.text, found);
+    add(&path, "tests.toml", &test("Active", "by = [\"another\"]"));
+    let failed = run(&["test", &path]).unwrap();
+    assert!(failed.text.contains("allow by another"), "{}", failed.text);
+}
+
+#[test]
+fn a_test_that_does_not_read_is_refused_with_its_line() {
+    let (_home, path) = folder();
+    for (line, why) in [
+        ("operation = \"fetch\"", "no operation"),
+        ("operation = \"get\"\nstate = \"Aktiv\"", "no state"),
+        ("operation = \"get\"\nuses = [\"Wrap_Key\"]", "no use"),
+        ("operation = \"get\"\nlease_left = \"5\"", "no duration"),
+        ("operation = \"get\"\nowners = \"x\"", "unknown field"),
+    ] {
+        let head = "[[caller]]\nname = \"x\"\nsystem = \"orders\"\nexpect = \"deny\"\n";
+        add(&path, "tests.toml", &format!("{head}{line}\n"));
+        let refused = run(&["test", &path]).unwrap_err();
+        assert!(refused.why.contains(why) && refused.why.contains("line"), "{refused}");
+    }
+    add(&path, "tests.toml", "");
+    assert!(run(&["test", &path]).unwrap_err().why.contains("no test"), "nothing was tested");
+    let both =
+        "[[person]]\nname = \"x\"\nperson = \"a\"\npropose = \"LinkL1\"\napprove = \"LinkL1\"\nexpect = \"deny\"\n";
+    add(&path, "tests.toml", both);
+    assert!(run(&["test", &path]).unwrap_err().why.contains("both"));
+}
+
+#[test]
+fn a_what_if_shows_the_policy_that_decides() {
+    let (_home, path) = folder();
+    add(&path, "zz.cedar", NO_GET);
+    let get = |state: &str| {
+        let words =
+            ["what-if", &path, "--system", "orders", "--operation", "get", "--owner", "orders", "--state", state];
+        run(&words).unwrap()
+    };
+    let (allowed, denied) = (get("Active"), get("Deactivated"));
+    assert_eq!((allowed.exit, denied.exit), (Exit::Done, Exit::Denied));
+    assert_eq!(allowed.json["policies"], serde_json::json!(["own-objects"]));
+    assert!(denied.text.contains("denied by only-active-keys-leave"), "{}", denied.text);
+    assert!(denied.text.contains("unless { context.state == State::\"Active\" }"), "{}", denied.text);
+    let person = |words: &[&str]| {
+        let words = [&["kcm", "--as", "alice", "policy", "what-if", &path], words].concat();
+        perform(Cli::try_parse_from(words).unwrap(), house::START).unwrap().exit
+    };
+    assert_eq!(person(&["--group", "Audit", "--propose", "LinkL1"]), Exit::Done);
+    assert_eq!(person(&["--group", "Audit", "--propose", "LinkL1", "--home", "other"]), Exit::Denied);
+    assert_eq!(person(&["--home", "site", "--group", "Audit"]), Exit::Done);
+    assert_eq!(run(&["what-if", &path]).unwrap_err().exit, Exit::Usage);
+    let caller = |words: &[&str]| run(&[&["what-if", &path, "--system", "orders", "--operation"], words].concat());
+    assert!(caller(&["get"]).unwrap_err().fix.contains("--owner"));
+    assert!(caller(&["create", "--owner", "orders"]).unwrap_err().fix.contains("leave --owner out"));
+}
+
+#[test]
+fn what_is_no_folder_of_policies_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().display().to_string();
+    let refused = run(&["check", &path]).unwrap_err();
+    assert!(refused.why.contains(".cedarschema") && refused.place == path, "{refused}");
+    assert_eq!(run(&["check", &format!("{path}/absent")]).unwrap_err().exit, Exit::Usage);
+    for name in ["a.cedarschema", "b.cedarschema"] {
+        add(&path, name, "");
+    }
+    assert!(run(&["check", &path]).unwrap_err().why.contains("several"));
+}
