@@ -17,10 +17,12 @@ Govern       tenant       genesis, sign, provision, list, show, trust, pin
              actor        keygen, list, add, remove, join, leave
              quorum       show, set
              policy       new, check, test, what-if
-             proposal     list, show, approve, reject, confirm, withdraw, watch
+             proposal     list, show, approve, reject, confirm, withdraw, watch, certificate
 Emergency    revoke       simulate, propose, watch, sign, deliver
 Databases    kmip         client, ping, conf
 Evidence     audit        list, verify
+             trust        verify
+             certificate  verify
 Run          region       list
              status       whether everything is in order
 

@@ -9,6 +9,7 @@ mod caller;
 mod compose;
 pub mod context;
 mod duration;
+mod evidence;
 pub mod exit;
 mod files;
 pub mod genesis;
@@ -137,6 +138,12 @@ pub enum Command {
     /// Read the audit chain and verify it
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Verify a tenant's trust chain, offline
+    #[command(subcommand)]
+    Trust(evidence::TrustCommand),
+    /// Verify a decision, offline
+    #[command(subcommand)]
+    Certificate(evidence::CertificateCommand),
     /// Show regions, their lanes and load
     #[command(subcommand)]
     Region(region::RegionCommand),
@@ -249,6 +256,8 @@ fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
         Command::Proposal(command) => block_on(proposal::perform(global, command)),
         Command::Revoke(command) => block_on(revoke::perform(global, command)),
         Command::Audit(command) => block_on(audit::perform(global, command)),
+        Command::Trust(command) => evidence::trust(global, command),
+        Command::Certificate(command) => evidence::certificate(global, command),
         Command::Region(command) => block_on(region::perform(global, command)),
         Command::Status => block_on(status::perform(global)),
     }

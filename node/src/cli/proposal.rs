@@ -1,13 +1,16 @@
 //! `kcm proposal`: read what is asked, sign an answer, watch what becomes of it.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use orbital::vote::Role;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Global,
     compose::{self, Subject},
     context::{Context, Pins},
+    evidence,
     exit::{Failure, Report},
     http::Portal,
     plain,
@@ -65,6 +68,15 @@ pub enum ProposalCommand {
         /// The proposal
         id: String,
     },
+    /// Write the decision with its proof to a file, for `kcm certificate verify`
+    #[command(after_help = "Example: kcm proposal certificate 0F3K --out 0F3K.json")]
+    Certificate {
+        /// The proposal
+        id: String,
+        /// Where it goes
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
 }
 
 pub(crate) async fn perform(global: &Global, command: ProposalCommand) -> Result<Report, Failure> {
@@ -77,6 +89,10 @@ pub(crate) async fn perform(global: &Global, command: ProposalCommand) -> Result
         // Taking back is a rejection by the proposer, who alone may send it to this address.
         ProposalCommand::Withdraw { id } => compose::answer(global, &id, Role::Reject, "withdraw").await,
         ProposalCommand::Watch { id } => follow(global, &id).await,
+        ProposalCommand::Certificate { id, out } => {
+            let (body, _, subject) = subject(global, &id).await?;
+            evidence::write(&subject, body.get("certificate").unwrap_or(&Value::Null), &out)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Takes a tenant's trust chain from whoever has it, and believes none of it before it is verified from the pinned genesis on.
 
 use orbital::{
-    certificate::Certificate,
+    certificate::{Certificate, Certified},
     chain::{Chain, Genesis},
     names::TenantId,
 };
@@ -20,6 +20,15 @@ pub struct TrustFile {
 impl TrustFile {
     /// Verifies the whole chain. With `pinned`, its genesis must be that tenant's.
     pub fn verify(&self, pinned: Option<TenantId>) -> Result<Chain, Failure> {
+        self.follow(pinned.unwrap_or(self.tenant), |_, _| {})
+    }
+
+    /// Verifies the whole chain, and shows each version: the genesis, then each next one with what certified it.
+    pub(crate) fn follow(
+        &self,
+        tenant: TenantId,
+        mut seen: impl FnMut(&Chain, Option<&Certified>),
+    ) -> Result<Chain, Failure> {
         let broken = |at: String, why: &dyn std::fmt::Display| {
             Failure::denied("the tenant's trust chain does not hold")
                 .at(at)
@@ -27,14 +36,16 @@ impl TrustFile {
                 .fix("do not sign anything; compare the chain with another member of the tenant and ask the operator")
         };
         let mut chain = self.genesis.found().map_err(|e| broken("genesis".into(), &e))?;
-        let expected = pinned.unwrap_or(self.tenant);
-        if chain.tenant() != expected || self.tenant != expected {
-            let why = format!("this genesis founds tenant {}, but {expected} was asked for", chain.tenant());
+        if chain.tenant() != tenant || self.tenant != tenant {
+            let why = format!("this genesis founds tenant {}, but {tenant} was asked for", chain.tenant());
             return Err(broken("genesis".into(), &why));
         }
+        seen(&chain, None);
         for link in &self.links {
             let next = chain.version().saturating_add(1);
-            chain = chain.extend(link).map_err(|e| broken(format!("version {next}"), &e))?.0;
+            let (longer, certified) = chain.extend(link).map_err(|e| broken(format!("version {next}"), &e))?;
+            seen(&longer, Some(&certified));
+            chain = longer;
         }
         Ok(chain)
     }

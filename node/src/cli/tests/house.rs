@@ -26,9 +26,9 @@ fn elsewhere() -> Failure {
     Failure::usage("not part of these tests")
 }
 
-pub(super) struct House {
-    pub(super) world: World,
-    pub(super) folder: tempfile::TempDir,
+pub(in crate::cli) struct House {
+    pub(in crate::cli) world: World,
+    pub(in crate::cli) folder: tempfile::TempDir,
     // Governance and portal run in it until the house is dropped.
     _runtime: Runtime,
     _governance: Governance,
@@ -42,7 +42,7 @@ fn issue(issuer: &Issuer<'static, KeyPair>, cn: &str) -> (String, String) {
 }
 
 impl House {
-    pub(super) fn new() -> Self {
+    pub(in crate::cli) fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let bundle = policy::Bundle::default_bundle().unwrap();
         let world = World::founded("test", "acme", |root| root.policy = bundle.digest());
@@ -97,7 +97,7 @@ impl House {
     }
 
     /// A house whose tenant was provisioned by the command itself.
-    pub(super) fn furnished() -> Self {
+    pub(in crate::cli) fn furnished() -> Self {
         let house = Self::new();
         let genesis = serde_json::to_string(&house.world.genesis()).unwrap();
         std::fs::write(house.path("genesis.json"), genesis).unwrap();
@@ -106,15 +106,15 @@ impl House {
         house
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(in crate::cli) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
-    pub(super) fn named(&self, name: &str) -> String {
+    pub(in crate::cli) fn named(&self, name: &str) -> String {
         self.path(name).display().to_string()
     }
 
     /// Runs a command line in this house.
-    pub(super) fn kcm(&self, words: &[&str]) -> Result<Report, Failure> {
+    pub(in crate::cli) fn kcm(&self, words: &[&str]) -> Result<Report, Failure> {
         let context = self.named("demo.json");
         let all = ["kcm", "--yes", "--context", &context].into_iter().chain(words.iter().copied());
         perform(Cli::try_parse_from(all).unwrap(), START)
