@@ -153,11 +153,14 @@ fn bench(args: &Args) -> Res<()> {
     let folder = folder.path();
     let pki = Pki::create(folder)?;
     let (main, kmip, critical) = (threads::ordinary()?, threads::ordinary()?, threads::critical()?);
+    let back = threads::back()?;
     let notes = Arc::new(Notes::default());
     let clocks = Clocks { table: Arc::new(TableClock(notes.clone())), server: Arc::new(ServerClock(notes.clone())) };
     let (region, key, port) = main.block_on(async {
         let l1 = region::soft_l1(folder, &pki).await?;
-        let region = Region::start(Wanting { folder, pki: &pki, neighbour: None, l1, slots: SLOTS, clocks }).await?;
+        let back = back.handle().clone();
+        let wanting = Wanting { folder, pki: &pki, neighbour: None, l1, slots: SLOTS, clocks, back };
+        let region = Region::start(wanting).await?;
         let key = region.create().await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();

@@ -45,7 +45,7 @@ fn main() -> Res<()> {
 }
 
 fn region_role(args: &Args) -> Res<()> {
-    let Started { runtime, region, port } = Started::start(args, SLOTS)?;
+    let Started { runtime, back: _back, region, port } = Started::start(args, SLOTS)?;
     child::say(&port.to_string())?;
     child::answer(|ask| {
         let done = match ask.split_once(' ') {

@@ -56,7 +56,7 @@ fn name(number: usize) -> String {
 
 /// A region that can be filled, with a bare store beside its own.
 fn region_role(args: &Args) -> Res<()> {
-    let Started { runtime, region, .. } = Started::serve(args, SLOTS)?;
+    let Started { runtime, back: _back, region, .. } = Started::serve(args, SLOTS)?;
     let folder = Path::new(args.need("folder")?).join("bare");
     std::fs::create_dir_all(&folder)?;
     let key = Arc::new(NodeKey::load_or_create(&folder.join("node.key"))?);

@@ -72,22 +72,29 @@ struct Keys {
     clock: Arc<dyn Clock>,
 }
 
+/// The runtimes of a region besides the one that it runs on.
+pub struct Handles {
+    pub critical: Handle,
+    pub back: Handle,
+}
+
 /// Runs a region's node until it is asked to end.
 pub async fn run(
     model: &Model,
     place: Place<'_>,
-    critical: Handle,
+    handles: Handles,
     metrics: PrometheusHandle,
     ending: Ending,
 ) -> Result<(), RunError> {
     vault::harden_process()?;
+    let Handles { critical, back } = handles;
     let identity = identity(model, &place)?;
     let report_key = keyfiles::read_ed25519(&place.node.report_key)?;
     check_key(report_key.public(), identity.report_key, &place.node.report_key, "report_public")?;
     let supervisor = Supervisor::start().await.map_err(|e| RunError::Actor(e.to_string()))?;
     let keys = keys(model, &place, &supervisor).await?;
     let policies = Arc::new(Policies::default());
-    let server = kmip(&place, &keys, policies.clone())?;
+    let server = kmip(&place, &keys, policies.clone(), back)?;
     let callers = Arc::new(Callers::new(server.clone(), policies)?);
     let receivers = Arc::new(OnceLock::<ActorRef<receiver::Msg>>::new());
     let steward = steward(model, &place, &keys, identity, report_key, callers, receivers.clone()).await?;
@@ -204,7 +211,7 @@ async fn keys(model: &Model, place: &Place<'_>, supervisor: &Supervisor) -> Resu
     Ok(Keys { table, slab, keeper: Arc::new(keeper), keyring, cache, watch, clock })
 }
 
-fn kmip(place: &Place<'_>, keys: &Keys, policies: Arc<Policies>) -> Result<Arc<Server>, RunError> {
+fn kmip(place: &Place<'_>, keys: &Keys, policies: Arc<Policies>, back: Handle) -> Result<Arc<Server>, RunError> {
     let kmip = place.node.kmip.as_ref().ok_or_else(|| {
         RunError::Other(format!(
             "node {} has no `kmip`: a node for edges alone is not part of this version",
@@ -222,6 +229,7 @@ fn kmip(place: &Place<'_>, keys: &Keys, policies: Arc<Policies>) -> Result<Arc<S
         audit: log,
         clock: keys.clock.clone(),
         limits: Limits::default(),
+        back,
     })))
 }
 

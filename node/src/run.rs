@@ -59,14 +59,15 @@ pub fn run(path: &Path, name: &NodeName, metrics: PrometheusHandle) -> Result<()
     model.node(name)?;
     let critical = threads::critical().map_err(RunError::Runtime)?;
     let main = threads::ordinary().map_err(RunError::Runtime)?;
-    let lane = critical.handle().clone();
+    let back = threads::back().map_err(RunError::Runtime)?;
+    let handles = crypto::Handles { critical: critical.handle().clone(), back: back.handle().clone() };
     let ended = main.block_on(async {
         let ending = ending()?;
         match model.node(name)? {
-            NodeRole::Governance(part) => governance::run(&model, part, lane, metrics, ending).await,
+            NodeRole::Governance(part) => governance::run(&model, part, handles.critical, metrics, ending).await,
             NodeRole::Crypto { region, part, node } => {
                 let place = crypto::Place { name: name.clone(), region, part, node };
-                crypto::run(&model, place, lane, metrics, ending).await
+                crypto::run(&model, place, handles, metrics, ending).await
             }
             NodeRole::SoftL1 { name, l1: _, listen, store } => {
                 let development = model.development;
@@ -79,6 +80,7 @@ pub fn run(path: &Path, name: &NodeName, metrics: PrometheusHandle) -> Result<()
         }
     });
     critical.shutdown_background();
+    back.shutdown_background();
     ended
 }
 

@@ -36,7 +36,7 @@ use orbital::{
     trust::{Anchor, CallerRule, TrustRoot},
 };
 use policy::{Bundle, DecisionCache, Evaluator};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, runtime::Handle, task::JoinSet};
 
 use super::{Res, pki::Pki};
 
@@ -117,6 +117,8 @@ pub struct Wanting<'a> {
     pub l1: SocketAddr,
     pub slots: usize,
     pub clocks: Clocks,
+    /// Where handshakes are done.
+    pub back: Handle,
 }
 
 /// A running region.
@@ -134,7 +136,7 @@ pub struct Region {
 impl Region {
     /// Starts it over its folder. In a fresh one the tenants are provisioned and linked to the L1, by certified directives.
     pub async fn start(wanting: Wanting<'_>) -> Res<Self> {
-        let Wanting { folder, pki, neighbour, l1, slots, clocks } = wanting;
+        let Wanting { folder, pki, neighbour, l1, slots, clocks, back } = wanting;
         vault::harden_process()?;
         let mut worlds = worlds(pki, neighbour)?;
         let pinned = worlds.iter().map(World::tenant).collect();
@@ -160,7 +162,7 @@ impl Region {
             clocks.table.clone(),
         ));
         let policies = Arc::new(Policies::default());
-        let server = kmip_server(folder, pki, &keyring, &policies, &clocks)?;
+        let server = kmip_server(folder, pki, &keyring, &policies, &clocks, back)?;
         let options = steward::Options {
             me: identity(&world, name)?,
             node: NodeName::new("bench-1")?,
@@ -287,6 +289,7 @@ fn kmip_server(
     keyring: &Arc<Keyring>,
     policies: &Arc<Policies>,
     clocks: &Clocks,
+    back: Handle,
 ) -> Res<Arc<Server>> {
     let (chain, key) = pki.identity("server")?;
     Ok(Arc::new(Server::new(Parts {
@@ -298,6 +301,7 @@ fn kmip_server(
         audit: audit::Log::open(&folder.join("audit.jsonl"))?,
         clock: clocks.server.clone(),
         limits: Limits::default(),
+        back,
     })))
 }
 

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use node::telemetry::{self, Plane, Style};
+use node::{
+    telemetry::{self, Plane, Style},
+    threads,
+};
 use orbital::names::NodeName;
 use rustls::ClientConfig;
 use tempfile::TempDir;
@@ -32,6 +35,8 @@ const LOG_FILTER: &str = "info,ractor=warn,ractor_cluster=error,aws_config=warn,
 /// A region that this process is.
 pub struct Started {
     pub runtime: Runtime,
+    /// Where its handshakes are done, for as long as it lives.
+    pub back: Runtime,
     pub region: Arc<Region>,
     pub port: u16,
 }
@@ -43,18 +48,20 @@ impl Started {
         std::fs::create_dir_all(folder)?;
         telemetry::start_log(&NodeName::new("bench-1")?, Plane::Execution, Style::Text, LOG_FILTER)?;
         let _metrics = telemetry::start_metrics()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        // As a node has them.
+        let (runtime, back) = (threads::ordinary()?, threads::back()?);
         let (pki, l1) = (Pki::of(Path::new(args.need("pki")?)), args.need("l1")?.parse()?);
         let neighbour = args.get("neighbour").map(|folder| Pki::of(Path::new(folder)));
         let (region, port) = runtime.block_on(async {
             let (clocks, neighbour) = (Clocks::default(), neighbour.as_ref());
-            let region = Region::start(Wanting { folder, pki: &pki, neighbour, l1, slots, clocks }).await?;
+            let wanting = Wanting { folder, pki: &pki, neighbour, l1, slots, clocks, back: back.handle().clone() };
+            let region = Region::start(wanting).await?;
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             let port = listener.local_addr()?.port();
             tokio::spawn(kmip_server::serve(listener, region.server.clone(), std::future::pending()));
             Res::Ok((Arc::new(region), port))
         })?;
-        Ok(Self { runtime, region, port })
+        Ok(Self { runtime, back, region, port })
     }
 
     /// On the server's core, with a key of each tenant; says the port and the keys.

@@ -1,10 +1,13 @@
 //! Takes connections: limits, handshake, and who it is; then a session.
 //!
 //! Whoever has not shown a certificate yet sits in one of [`Limits::handshakes`] seats, and the oldest of the largest network gives way when
-//! all are taken; what a tenant's clients have is bounded by tenant, and a stranger takes none of it. A handshake
-//! waits for no place, but each of its steps takes a turn ([`turns`]).
-
-mod turns;
+//! all are taken; what a tenant's clients have is bounded by tenant, and a stranger takes none of it.
+//!
+//! A handshake is as much work as fifty requests, and whoever comes may ask for it. It is done behind: on the threads of
+//! [`crate::Parts::back`], which the kernel takes off a core as soon as a thread that answers requests has something to do. The connection
+//! stays with the runtime that accepted it, and its session goes on there. What a handshake shares with requests is locked for moments
+//! only: the table of sessions that can be resumed, and the reactor's own lists. A thread behind that loses its core while it holds one of
+//! them makes others wait until it has it again; no lock of a tenant's keys, of the audit or of the registry is ever taken there.
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,14 +15,13 @@ use rustls::pki_types::UnixTime;
 use seats::{Seat, Seats};
 use tokio::{
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::Semaphore,
     task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::Instrument;
-
-use turns::Turns;
 
 use crate::{
     caller::{Caller, NotACaller, Verifier},
@@ -122,15 +124,9 @@ pub async fn serve_https(listener: TcpListener, server: Arc<Server>, shutdown: i
     accept(listener, server, Speech::Https, shutdown).await;
 }
 
-/// What a listener's connections share.
-struct Shared {
-    connections: Semaphore,
-    turns: Turns,
-}
-
 async fn accept(listener: TcpListener, server: Arc<Server>, speech: Speech, shutdown: impl Future<Output = ()>) {
     let limits = *server.limits();
-    let shared = Arc::new(Shared { connections: Semaphore::new(limits.connections), turns: Turns::new() });
+    let places = Arc::new(Semaphore::new(limits.connections));
     let seats = Seats::patient(limits.handshakes, limits.handshakes_per_source, limits.handshake_grace);
     let mut sessions = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -158,8 +154,8 @@ async fn accept(listener: TcpListener, server: Arc<Server>, speech: Speech, shut
                 continue;
             }
         };
-        let (server, shared) = (server.clone(), shared.clone());
-        sessions.spawn(async move { connection(stream, peer, seat, speech, &server, &shared).await });
+        let (server, places) = (server.clone(), places.clone());
+        sessions.spawn(async move { connection(stream, peer, seat, speech, &server, &places).await });
     }
     sessions.shutdown().await;
 }
@@ -170,12 +166,12 @@ async fn connection(
     seat: Seat,
     speech: Speech,
     server: &Arc<Server>,
-    shared: &Shared,
+    places: &Semaphore,
 ) {
     let span = tracing::info_span!("kmip", %peer);
-    let greeted = seat.hold(handshake(stream, server, &shared.turns)).instrument(span.clone()).await;
+    let greeted = seat.hold(handshake(stream, server)).instrument(span.clone()).await;
     let greeted = greeted.unwrap_or(Err(Turned::GaveWay)).and_then(|greeted| {
-        let permit = shared.connections.try_acquire().map_err(|_| Turned::Full(server.limits().connections))?;
+        let permit = places.try_acquire().map_err(|_| Turned::Full(server.limits().connections))?;
         Ok((greeted, permit))
     });
     drop(seat);
@@ -199,18 +195,14 @@ async fn connection(
     }
 }
 
-async fn handshake(
-    stream: TcpStream,
-    server: &Arc<Server>,
-    turns: &Turns,
-) -> Result<(TlsStream<Socket>, Caller, Entered), Turned> {
+async fn handshake(stream: TcpStream, server: &Server) -> Result<(TlsStream<Socket>, Caller, Entered), Turned> {
     // Without it an answer of two segments waits 40 ms for the client's delayed acknowledgement.
     stream.set_nodelay(true)?;
     let limit = server.limits().handshake_timeout;
     let anchors = server.anchors().current();
     let (config, verifier) = server.tls().for_connection(anchors.clone())?;
     let work = TlsAcceptor::from(config).accept(Socket(stream));
-    let stream = timeout(limit, turns.take(work)).await.map_err(|_| Turned::TimedOut(limit))??;
+    let stream = timeout(limit, behind(server.back(), work)).await.map_err(|_| Turned::TimedOut(limit))??;
     let caller = caller_of(&stream, server, &verifier)?;
     let entered = server.connections().enter(*caller.tenant())?;
     // Who changes the anchors closes the tenant's connections afterwards, and finds this one from here on. A change that came
@@ -219,6 +211,17 @@ async fn handshake(
         return Err(NotACaller::UnknownIssuer.into());
     }
     Ok((stream, caller, entered))
+}
+
+/// Has `work` done on other threads. Whoever does not wait for it any more ends it.
+async fn behind<T: Send + 'static>(
+    back: &Handle,
+    work: impl Future<Output = io::Result<T>> + Send + 'static,
+) -> io::Result<T> {
+    let mut alone = JoinSet::new();
+    alone.spawn_on(work, back);
+    let done = alone.join_next().await.unwrap_or_else(|| Ok(Err(io::ErrorKind::Interrupted.into())));
+    done.unwrap_or_else(|fallen| Err(io::Error::other(fallen)))
 }
 
 /// What the verifier found in a full handshake; a resumed session is identified anew, under the anchors of the moment.

@@ -11,7 +11,10 @@ use std::{
 use arc_swap::ArcSwap;
 use custody::{clock::Clock, keyring::Keyring};
 use orbital::names::{Region, System, TenantId};
-use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, MutexGuard, OwnedMutexGuard},
+};
 
 use crate::{
     audit::Log,
@@ -37,6 +40,8 @@ pub struct Parts {
     pub audit: Log,
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
+    /// Where handshakes are done: threads that give way to those of [`crate::serve`], or they hold requests up.
+    pub back: Handle,
 }
 
 /// One KMIP server. [`crate::serve`] runs it on a listener.
@@ -132,6 +137,11 @@ impl Server {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.parts.limits
+    }
+
+    /// Threads that give way to all others.
+    pub(crate) fn back(&self) -> &Handle {
+        &self.parts.back
     }
 
     /// Wall clock, milliseconds since 1970.

@@ -46,7 +46,10 @@ impl Site {
     }
 
     pub(crate) async fn speaking(speech: Speech, limits: Limits) -> Self {
-        let rig = Rig::with_limits(limits).await;
+        Self::of(Rig::with_limits(limits).await, speech).await
+    }
+
+    async fn of(rig: Rig, speech: Speech) -> Self {
         let ca = Authority::new("tenant 1");
         assert!(rig.server.change_callers(tenant(1), vec![ca.rule("orders")]).is_empty());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -343,6 +346,38 @@ async fn silent_strangers_keep_no_client_out() {
         silent.push(silent_from(last, site.address).await);
     }
     client.query().await.unwrap();
+}
+
+/// Waits until so many tasks are on the threads of `back`.
+async fn until_behind(back: &Handle, tasks: usize) {
+    let there = async {
+        while back.metrics().num_alive_tasks() != tasks {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(60), there).await.unwrap();
+}
+
+#[test]
+fn handshakes_are_done_behind_and_sessions_are_not() {
+    let back = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let front = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let limits = Limits { handshakes: 1, handshake_grace: Duration::ZERO, ..Limits::default() };
+    front.block_on(async {
+        let mut site = Site::of(Rig::before(back.handle(), limits).await, Speech::Ttlv).await;
+        let mut client = site.client().await;
+        client.query().await.unwrap();
+        until_behind(back.handle(), 0).await;
+        let mut first = silent_from(1, site.address).await;
+        until_behind(back.handle(), 1).await;
+        let _second = silent_from(1, site.address).await;
+        assert!(matches!(first.read(&mut [0; 1]).await, Ok(0) | Err(_)), "it gives way");
+        until_behind(back.handle(), 1).await;
+        client.query().await.unwrap();
+        drop(site.stop.take());
+        (&mut site.task).await.unwrap();
+        until_behind(back.handle(), 0).await;
+    });
 }
 
 /// Under limits that leave room for one client: the next one is turned away, and the first is served on.

@@ -40,7 +40,7 @@ use kmip::{
 };
 use orbital::names::{Deployment, KeyRef, Region, System, TenantId};
 use policy::{Bundle, DecisionCache, Evaluator};
-use tokio::{io::DuplexStream, task::JoinHandle};
+use tokio::{io::DuplexStream, runtime::Handle, task::JoinHandle};
 
 use crate::{
     Limits, Parts, Server,
@@ -112,13 +112,22 @@ impl Rig {
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
+        Self::before(&Handle::current(), limits).await
+    }
+
+    /// A rig that has its handshakes done on the threads of `back`.
+    pub(crate) async fn before(back: &Handle, limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let rig = Self::at(folder.path(), limits).await;
+        let rig = Self::made(folder.path(), back, limits).await;
         Self { _folder: Some(folder), ..rig }
     }
 
     /// A rig that finds in `folder` what one before it left there.
     pub(crate) async fn at(folder: &Path, limits: Limits) -> Self {
+        Self::made(folder, &Handle::current(), limits).await
+    }
+
+    async fn made(folder: &Path, back: &Handle, limits: Limits) -> Self {
         let clock = Arc::new(HandClock(AtomicU64::new(u64::try_from(START_S).unwrap() * 1_000)));
         let table = Arc::new(KeyTable::new(clock.clone()));
         let (keyring, kms) = keyring(folder, &table, &clock).await;
@@ -140,6 +149,7 @@ impl Rig {
             audit: Log::open(&log).unwrap(),
             clock: clock.clone(),
             limits,
+            back: back.clone(),
         }));
         let caller = caller_of(tenant(1), "orders");
         Self { server, table, clock, anchors, policies, server_ca, caller, log, kms, _folder: None }
