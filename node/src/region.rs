@@ -11,6 +11,7 @@ use custody::{
     key_cache,
     key_table::Stop,
     receiver::{self, Loads},
+    standing::Standing,
     steward::{self, Steward},
     vault::Slab,
 };
@@ -44,6 +45,22 @@ impl Callers {
         let default = bundle.digest();
         Ok(Self { server, policies, evaluator: Arc::new(Evaluator::new(bundle)), default })
     }
+
+    /// The default bundle, the one that is in force already, or the one that a change of the tenant's trust chain brought.
+    fn evaluator(&self, standing: &Standing) -> Result<Arc<Evaluator>, String> {
+        let named = standing.trust().policy;
+        if named == self.default {
+            return Ok(self.evaluator.clone());
+        }
+        let known = self.policies.of(&standing.tenant()).map(|cache| cache.evaluator());
+        if let Some(known) = known.filter(|known| known.bundle().digest() == named) {
+            return Ok(known);
+        }
+        let bytes = standing.bundle().ok_or(
+            "no change of the tenant's trust chain brought the bundle; the default one of another version may be meant: run that version",
+        )?;
+        Bundle::parse_canonical(&bytes).map(|bundle| Arc::new(Evaluator::new(bundle))).map_err(|why| why.to_string())
+    }
 }
 
 /// An anchor as the listener has it.
@@ -58,21 +75,27 @@ impl steward::Callers for Callers {
     fn anchors(&self, trust: &TrustRoot) -> BTreeSet<Digest> {
         trust.callers.iter().map(|rule| anchor(&rule.anchor).id()).collect()
     }
-    fn changed(&self, tenant: &TenantId, trust: &TrustRoot, claims: &BTreeMap<Digest, u64>) {
+    fn changed(&self, standing: &Standing, claims: &BTreeMap<Digest, u64>) {
+        let (tenant, trust) = (standing.tenant(), standing.trust());
         let rule = |rule: &orbital::trust::CallerRule| {
             let anchor = anchor(&rule.anchor);
             let turn = claims.get(&anchor.id()).copied().unwrap_or(caller::NOT_YET);
             caller::CallerRule { anchor, system: rule.system.clone(), name: rule.name.clone(), turn }
         };
-        // The region evaluates exactly the bundle that the trust root names; this version has one. Another: nobody is permitted.
-        if trust.policy == self.default {
-            self.policies.set(*tenant, Arc::new(DecisionCache::new(trust.version, self.evaluator.clone())));
-        } else {
-            tracing::error!(%tenant, policy = %trust.policy, "this node does not have the policy bundle that the trust root names: every operation is refused");
-            self.policies.remove(tenant);
-        }
-        for fault in self.server.change_callers(*tenant, trust.callers.iter().map(rule).collect()) {
+        self.policy(standing);
+        for fault in self.server.change_callers(tenant, trust.callers.iter().map(rule).collect()) {
             tracing::error!(%tenant, "a caller rule is not in force: {fault}");
+        }
+    }
+    fn policy(&self, standing: &Standing) {
+        let (tenant, trust) = (standing.tenant(), standing.trust());
+        // The region evaluates exactly the bundle that the trust root names. Without it nobody is permitted anything.
+        match self.evaluator(standing) {
+            Ok(evaluator) => self.policies.set(tenant, Arc::new(DecisionCache::new(trust.version, evaluator))),
+            Err(why) => {
+                tracing::error!(%tenant, policy = %trust.policy, "the tenant's policies cannot be evaluated, and every operation is refused: {why}");
+                self.policies.remove(&tenant);
+            }
         }
     }
     fn close(&self, tenant: &TenantId) {

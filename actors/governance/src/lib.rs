@@ -10,6 +10,7 @@ mod desk;
 mod error;
 mod events;
 mod fleet;
+mod policies;
 mod proposal;
 mod roster;
 mod scribe;

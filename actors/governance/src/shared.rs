@@ -10,7 +10,6 @@ use orbital::{
     names::{Deployment, NodeName},
     sign::SecretKey,
 };
-use policy::Evaluator;
 use ractor::ActorRef;
 
 use crate::{
@@ -19,6 +18,7 @@ use crate::{
     desk,
     events::Events,
     fleet::{Board, Ports},
+    policies::Policies,
     proposal::State,
     roster::Roster,
     scribe::Scribe,
@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     pub(crate) frame_key: SecretKey,
     pub(crate) lease_key: SecretKey,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) evaluator: Evaluator,
+    pub(crate) policies: Policies,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) scribe: Scribe,
     pub(crate) roster: Roster,

@@ -120,20 +120,21 @@ impl Visitor {
     /// Whether this visitor may see a tenant, its proposals and its entries.
     pub(crate) fn sees(&self, shared: &Shared, tenant: TenantId) -> bool {
         let Self::Named(name) = self else { return true };
-        let operator = shared.site.operator(name).is_some_and(|o| shared.evaluator.may_read(&o, tenant).is_allowed());
+        let operator =
+            shared.site.operator(name).is_some_and(|o| shared.policies.of(tenant).may_read(&o, tenant).is_allowed());
         operator || shared.people.member(name, tenant).is_some_and(|member| member.may_read(shared, tenant))
     }
 
     /// Whether this visitor may see what is no tenant's: the site's own entries and events.
     pub(crate) fn sees_site(&self, shared: &Shared) -> bool {
         let Self::Named(name) = self else { return true };
-        shared.site.operator(name).is_some_and(|o| shared.evaluator.may_read(&o, Realm::Site).is_allowed())
+        shared.site.operator(name).is_some_and(|o| shared.policies.site().may_read(&o, Realm::Site).is_allowed())
     }
 
     /// Who may found a tenant: the operators whom the topology lists, as far as the site's policies let them.
     pub(crate) fn check_founds(&self, shared: &Shared) -> Result<(), Refusal> {
         let Self::Named(name) = self else { return Ok(()) };
-        let may = |o: policy::Actor<'_>| shared.evaluator.may_propose(&o, PROVISION, Realm::Site).is_allowed();
+        let may = |o: policy::Actor<'_>| shared.policies.site().may_propose(&o, PROVISION, Realm::Site).is_allowed();
         if shared.site.operator(name).is_some_and(may) { Ok(()) } else { Err(Refusal::NotAnOperator(name.to_string())) }
     }
 
@@ -150,6 +151,6 @@ impl Visitor {
 impl Member {
     fn may_read(&self, shared: &Shared, tenant: TenantId) -> bool {
         let actor = policy::Actor { person: &self.person, home: tenant.into(), groups: &self.groups };
-        shared.evaluator.may_read(&actor, tenant).is_allowed()
+        shared.policies.of(tenant).may_read(&actor, tenant).is_allowed()
     }
 }

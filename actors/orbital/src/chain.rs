@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     canon::Malformed,
     certificate::{Certificate, Certified, Uncertified, certify},
-    change::{Action, Change},
+    change::{Action, BUNDLE_BYTES_MAX, Change},
     names::{Digest, Person, TenantId},
     sign::{BadSignature, Kind, Signature},
     trust::{Algorithm, BadTrust, TrustRoot},
@@ -149,6 +149,15 @@ impl Chain {
                 same.recovery = now.recovery.clone();
             }
             Action::ChangeQuorum { .. } => same.rules = now.rules.clone(),
+            Action::ChangePolicy { bundle, .. } => {
+                if bundle.len() > BUNDLE_BYTES_MAX {
+                    return refuse("its policy bundle is larger than a change may carry");
+                }
+                if next.policy != Kind::Policy.digest(bundle) {
+                    return refuse("it names another policy bundle than it carries");
+                }
+                same.policy = now.policy;
+            }
             Action::LinkL1 { .. } | Action::RevokeL1 {} | Action::RestoreL1 { .. } => {}
         }
         if same == *now { Ok(()) } else { refuse("it alters more than its kind of change may") }

@@ -8,10 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     canon::{self, Malformed, Text},
+    certificate::Certificate,
     names::{Deployment, Digest, KeyRef, Region, System, TenantId},
     sign::Kind,
     trust::TrustRoot,
 };
+
+/// Longest policy bundle of a ChangePolicy, in bytes: with the largest trust root beside it, the change is still a statement.
+pub const BUNDLE_BYTES_MAX: usize = 64 * 1024;
 
 /// Every kind of change that a rule may speak of (DESIGN §4). A trust root holds one rule for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -128,6 +132,13 @@ pub enum Action {
     ChangeActors { next: Box<TrustRoot> },
     /// The rules that say who must sign what.
     ChangeQuorum { next: Box<TrustRoot> },
+    /// The Cedar policies: `bundle` is what the next version names by its digest. It travels with the decision, so that whoever follows the
+    /// chain has it, and people sign what they read.
+    ChangePolicy {
+        next: Box<TrustRoot>,
+        #[serde(with = "canon::bytes")]
+        bundle: Vec<u8>,
+    },
     /// Ties the tenant's L2 to a key at the customer's KMS.
     LinkL1 { l1: L1Ref },
     /// The kill switch: nothing at all works afterwards.
@@ -143,6 +154,7 @@ impl Action {
             Self::ChangeCallers { .. } => ChangeKind::ChangeCallers,
             Self::ChangeActors { .. } => ChangeKind::ChangeActors,
             Self::ChangeQuorum { .. } => ChangeKind::ChangeQuorum,
+            Self::ChangePolicy { .. } => ChangeKind::ChangePolicy,
             Self::LinkL1 { .. } => ChangeKind::LinkL1,
             Self::RevokeL1 {} => ChangeKind::RevokeL1,
             Self::RestoreL1 { .. } => ChangeKind::RestoreL1,
@@ -155,10 +167,19 @@ impl Action {
             Self::RegisterSystem { next, .. }
             | Self::ChangeCallers { next }
             | Self::ChangeActors { next }
-            | Self::ChangeQuorum { next } => Some(next),
+            | Self::ChangeQuorum { next }
+            | Self::ChangePolicy { next, .. } => Some(next),
             Self::LinkL1 { .. } | Self::RevokeL1 {} | Self::RestoreL1 { .. } => None,
         }
     }
+}
+
+/// The policy bundle with this digest, where one of these links brought it.
+pub fn bundle_in(links: &[Certificate], policy: Digest) -> Option<Vec<u8>> {
+    links.iter().rev().find_map(|link| match Change::from_bytes(&link.change).ok()?.action {
+        Action::ChangePolicy { bundle, .. } if Kind::Policy.digest(&bundle) == policy => Some(bundle),
+        _ => None,
+    })
 }
 
 /// A change, complete: where, to whom, under which trust, in which order.

@@ -20,7 +20,7 @@ use custody::{
     names::ObjectId,
     object::{Name, ObjectMeta, State},
     shelf::{Owner, Shelf},
-    standing::Identity,
+    standing::{Identity, Standing},
     steward::{self, Steward},
     unseal::Unsealer,
     vault::{self, Slab, Wanted},
@@ -341,7 +341,7 @@ impl steward::Callers for Callers {
         BTreeSet::new()
     }
 
-    fn changed(&self, tenant: &TenantId, trust: &TrustRoot, _: &BTreeMap<Digest, u64>) {
+    fn changed(&self, standing: &Standing, _: &BTreeMap<Digest, u64>) {
         let rule = |rule: &CallerRule| caller::CallerRule {
             anchor: match &rule.anchor {
                 Anchor::Ca { certificate } => caller::Anchor::Ca(certificate.clone()),
@@ -351,10 +351,16 @@ impl steward::Callers for Callers {
             name: rule.name.clone(),
             turn: caller::NOT_YET,
         };
-        self.policies.set(*tenant, Arc::new(DecisionCache::new(trust.version, self.evaluator.clone())));
-        for fault in self.server.change_callers(*tenant, trust.callers.iter().map(rule).collect()) {
+        self.policy(standing);
+        let tenant = standing.tenant();
+        for fault in self.server.change_callers(tenant, standing.trust().callers.iter().map(rule).collect()) {
             tracing::error!(%tenant, "a caller rule is not in force: {fault}");
         }
+    }
+
+    fn policy(&self, standing: &Standing) {
+        let cache = DecisionCache::new(standing.trust().version, self.evaluator.clone());
+        self.policies.set(standing.tenant(), Arc::new(cache));
     }
 
     fn close(&self, tenant: &TenantId) {

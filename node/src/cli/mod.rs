@@ -252,7 +252,7 @@ fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
         Command::Kmip(kmip::KmipCommand::Conf(conf)) => kmip::conf(global, conf),
         Command::Actor(command) => block_on(actor::perform(global, command)),
         Command::Quorum(command) => block_on(quorum::perform(global, command)),
-        Command::Policy(command) => policy::perform(global, command),
+        Command::Policy(command) => block_on(policy::perform(global, command)),
         Command::Proposal(command) => block_on(proposal::perform(global, command)),
         Command::Revoke(command) => block_on(revoke::perform(global, command)),
         Command::Audit(command) => block_on(audit::perform(global, command)),

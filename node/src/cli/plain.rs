@@ -84,6 +84,7 @@ fn action(action: &Action, trust: &TrustRoot) -> Vec<String> {
             lines.extend(differences(trust, next));
             lines
         }
+        Action::ChangePolicy { next, bundle } => policies(next, bundle, trust),
         Action::ChangeCallers { next } | Action::ChangeActors { next } | Action::ChangeQuorum { next } => {
             let what = match action {
                 Action::ChangeCallers { .. } => "CALLERS: changes which client certificates use which system",
@@ -95,6 +96,27 @@ fn action(action: &Action, trust: &TrustRoot) -> Vec<String> {
             lines
         }
     }
+}
+
+/// What is signed is the whole bundle: its policies are shown as they are.
+fn policies(next: &TrustRoot, bundle: &[u8], trust: &TrustRoot) -> Vec<String> {
+    let (version, before) = (next.version, trust.version);
+    let mut lines = vec![format!("POLICY: replaces the Cedar policies. Trust version {version} follows {before}.")];
+    lines.extend(differences(trust, next));
+    match (policy::Bundle::parse_canonical(bundle), policy::Bundle::default_bundle()) {
+        (Ok(bundle), default) => {
+            lines.push(format!("Policy bundle {}.", bundle.digest()));
+            let common = |text: fn(&policy::Bundle) -> &str| default.as_ref().is_ok_and(|d| text(d) == text(&bundle));
+            let word = |same: bool| {
+                if same { "that of this version" } else { "another, which `kcm proposal show -o json` holds" }
+            };
+            lines.push(format!("Its schema is {}.", word(common(policy::Bundle::schema_text))));
+            lines.push("Its policies:".to_owned());
+            lines.extend(bundle.policies_text().lines().map(|line| format!("  {line}")));
+        }
+        (Err(why), _) => lines.push(format!("They are not valid here: {why}")),
+    }
+    lines
 }
 
 /// Everything in which two versions of a trust root differ.

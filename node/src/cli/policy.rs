@@ -1,4 +1,4 @@
-//! `kcm policy`: a tenant's Cedar policies as a folder of files, checked, tested and asked on this machine.
+//! `kcm policy`: a tenant's Cedar policies as a folder of files, checked, tested and asked on this machine, then proposed.
 //!
 //! A folder holds one schema (`*.cedarschema`), policies (`*.cedar`, in the order of their names), `entities.json` where there are
 //! entities, and `tests.toml` with questions and the answers that they must get. What is checked here is what governance and the regions
@@ -11,11 +11,16 @@ mod folder;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use orbital::{
+    change::{Action, bundle_in},
+    sign::Kind,
+};
 use policy::{Bundle, Decision, Evaluator};
 use serde_json::json;
 
 use super::{
     Global,
+    compose::{self, Subject, Wish},
     exit::{Exit, Failure, Report},
     files,
 };
@@ -24,12 +29,15 @@ use folder::{Folder, TESTS};
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Write this version's default policies as a folder, to begin with
-    #[command(after_help = "Example: kcm policy new acme-policy")]
+    /// Write the policies that are in force as a folder, to begin with
+    #[command(after_help = "Example: kcm policy new acme-policy --tenant acme")]
     New {
         /// The folder; it must not exist
         #[arg(value_name = "DIR")]
         folder: PathBuf,
+        /// Pinned name, or id [default: this version's default policies]
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
+        tenant: Option<String>,
     },
     /// Say everything that is wrong with a folder of policies, or its digest
     #[command(after_help = "Example: kcm policy check acme-policy --out acme.bundle")]
@@ -53,22 +61,80 @@ pub enum PolicyCommand {
 Example: kcm policy what-if acme-policy --system orders --operation get --owner orders --state Active
 Example: kcm --as alice policy what-if acme-policy --group Security_Ops --propose LinkL1")]
     WhatIf(Box<WhatIf>),
+    /// Propose a folder of policies, whose tests must pass
+    #[command(after_help = "Example: kcm --as erin policy set acme-policy --tenant acme")]
+    Set {
+        /// The folder
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Pinned name, or id
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
+        tenant: String,
+        /// Why, for those who approve
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
 }
 
-pub(crate) fn perform(global: &Global, command: PolicyCommand) -> Result<Report, Failure> {
+pub(crate) async fn perform(global: &Global, command: PolicyCommand) -> Result<Report, Failure> {
     match command {
-        PolicyCommand::New { folder } => new(&folder),
+        PolicyCommand::New { folder, tenant: None } => new(&folder, &default()?),
+        PolicyCommand::New { folder, tenant: Some(tenant) } => {
+            new(&folder, &in_force(&Subject::of(global, &tenant).await?)?)
+        }
+        PolicyCommand::Set { folder, tenant, reason } => set(global, &folder, &tenant, &reason).await,
         PolicyCommand::Check { folder, out } => check(&folder, out.as_deref()),
         PolicyCommand::Test { folder } => test(&folder),
         PolicyCommand::WhatIf(asked) => what_if(global, *asked),
     }
 }
 
-fn new(path: &std::path::Path) -> Result<Report, Failure> {
-    let bundle = Bundle::default_bundle().map_err(|e| Failure::new(Exit::NotHealthy, "no default").because(e))?;
-    folder::write(path, &bundle)?;
+fn default() -> Result<Bundle, Failure> {
+    Bundle::default_bundle()
+        .map_err(|e| Failure::new(Exit::NotHealthy, "this version has no default policies").because(e))
+}
+
+/// What the tenant's trust root names, as the chain that was verified here brought it.
+fn in_force(subject: &Subject) -> Result<Bundle, Failure> {
+    let (named, default) = (subject.trust().policy, default()?);
+    if named == default.digest() {
+        return Ok(default);
+    }
+    let unknown = |why: &dyn std::fmt::Display| {
+        Failure::denied(format!("the policies {named} of {} are not known here", subject.trust().name))
+            .because(why)
+            .fix("run the version of this command that the tenant's people used")
+    };
+    let bytes = bundle_in(&subject.file.links, named).ok_or_else(|| unknown(&"no change of the chain brought them"))?;
+    Bundle::parse_canonical(&bytes).map_err(|e| unknown(&e))
+}
+
+async fn set(global: &Global, path: &std::path::Path, tenant: &str, reason: &str) -> Result<Report, Failure> {
+    let folder = Folder::read(path)?;
+    if path.join(TESTS).exists() {
+        let tested = test(path)?;
+        if tested.exit != Exit::Done {
+            return Err(Failure::usage("the policies do not pass their tests")
+                .at(path.join(TESTS).display())
+                .because(tested.text)
+                .fix("correct the policies, or the tests if the policies are right"));
+        }
+    }
+    let bundle = evaluator(&folder)?.bundle().canonical().to_vec();
+    let subject = Subject::of(global, tenant).await?;
+    let mut next = subject.successor();
+    next.policy = Kind::Policy.digest(&bundle);
+    if next.policy == subject.trust().policy {
+        return Err(Failure::usage("nothing would change").because("these policies are in force already"));
+    }
+    let action = Action::ChangePolicy { next: Box::new(next), bundle };
+    compose::propose(global, &subject, Wish { action, regions: None, reason }).await
+}
+
+fn new(path: &std::path::Path, bundle: &Bundle) -> Result<Report, Failure> {
+    folder::write(path, bundle)?;
     let text = format!(
-        "{} holds the default policies, with the digest\n  {}\nChange them, then run `kcm policy check {0}` and `kcm policy test {0}`.",
+        "{} holds the policies with the digest\n  {}\nChange them, then run `kcm policy check {0}` and `kcm policy test {0}`.",
         path.display(),
         bundle.digest()
     );

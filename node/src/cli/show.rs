@@ -2,7 +2,7 @@
 
 use orbital::{
     chain::Chain,
-    change::Change,
+    change::{Action, Change},
     report::{Outcome, SyncAck},
     vote::{Role, Vote},
 };
@@ -40,6 +40,10 @@ pub(crate) fn check(proposal: &wire::Proposal, chain: &Chain) -> Result<Checked,
         refuse(&format!("{} or their key is not in trust version {}", proposed.person, chain.version()))
     })?;
     proposal.proposal.verify(Role::Propose.kind(), &key).map_err(|e| refuse(&e))?;
+    if let Action::ChangePolicy { bundle, .. } = &change.action {
+        // Policies that cannot be read here cannot be read before they are signed.
+        policy::Bundle::parse_canonical(bundle).map_err(|e| refuse(&e))?;
+    }
     Ok(Checked { change, proposed })
 }
 

@@ -29,6 +29,7 @@ mod journey_l1;
 mod journey_lease;
 #[cfg(test)]
 mod journey_mongodb;
+mod journey_policy;
 #[cfg(test)]
 mod journey_restart;
 #[cfg(test)]

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use orbital::{
     certificate::{Certificate, Certified, Uncertified, certify},
     chain::{BadGenesis, Chain, Genesis},
-    change::{Action, ChangeKind, L1Ref},
+    change::{Action, ChangeKind, L1Ref, bundle_in},
     directive::{Directive, LeaseGrant, Warrant},
     names::{Deployment, Digest, Region, TenantId},
     sign::{BadSignature, PublicKey},
@@ -96,6 +96,8 @@ pub enum Effect {
     LiftL1Stop,
     /// Callers changed: show the listener the new anchors, and close what the old ones let in.
     Callers,
+    /// The policies changed, and the callers did not: show the listener the new bundle.
+    Policy,
     /// The lease machine decides about the nonce.
     Renew { nonce: String, seconds: u64 },
     /// Unseal ahead of the first request.
@@ -235,6 +237,10 @@ impl Standing {
     }
     pub fn trust(&self) -> &TrustRoot {
         self.chain.current()
+    }
+    /// The policy bundle that the trust root names, where a change of the chain brought it.
+    pub fn bundle(&self) -> Option<Vec<u8>> {
+        bundle_in(&self.links, self.trust().policy)
     }
     pub fn chain(&self) -> &Chain {
         &self.chain

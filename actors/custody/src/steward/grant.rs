@@ -39,9 +39,9 @@ fn claims(before: &BTreeMap<Digest, u64>, anchors: BTreeSet<Digest>, turn: u64) 
 
 impl Steward {
     /// Shows the listener a tenant's callers, with the turns in which they became durable.
-    pub(super) fn show_callers(&self, tenant: &TenantId, trust: &TrustRoot) {
-        let claims = self.keeper.row(tenant).map(|row| row.claims).unwrap_or_default();
-        self.callers.changed(tenant, trust, &claims);
+    pub(super) fn show_callers(&self, standing: &Standing) {
+        let claims = self.keeper.row(&standing.tenant()).map(|row| row.claims).unwrap_or_default();
+        self.callers.changed(standing, &claims);
     }
 
     pub(super) async fn perform(&self, directive: &Directive, digest: Digest) -> Result<Option<Digest>, Unmet> {
@@ -73,7 +73,8 @@ impl Steward {
                 Effect::Unkill => self.unkill(tenant, cell).await?,
                 Effect::Link(l1) => self.put_link(tenant, cell, l1, judged.next.trust()).await?,
                 Effect::Hold => self.cache.hold(tenant)?,
-                Effect::Callers => self.show_callers(&tenant, judged.next.trust()),
+                Effect::Callers => self.show_callers(&judged.next),
+                Effect::Policy => self.callers.policy(&judged.next),
                 Effect::Renew { nonce, seconds } => self.renew(tenant, cell, nonce, *seconds).await?,
                 Effect::Probe { change, l1 } => self.probe(tenant, *change, l1),
             }
@@ -158,7 +159,7 @@ impl Steward {
         if standing.is_killed() {
             self.table.fence(&tenant, Stop::Killed);
         }
-        self.show_callers(&tenant, standing.trust());
+        self.show_callers(&standing);
         drop(self.admit(standing));
         tracing::info!(%tenant, "provisioned");
         Ok(())

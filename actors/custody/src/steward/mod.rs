@@ -43,9 +43,11 @@ use crate::{
 pub trait Callers: Send + Sync + 'static {
     /// What the anchors of a trust root are known by, whatever names them: the digest of a CA's key, or of one certificate.
     fn anchors(&self, trust: &TrustRoot) -> BTreeSet<Digest>;
-    /// The anchors of this tenant are those of `trust` from now on; what older ones let in is closed. `claims` has the turn in which each
-    /// became durable here for this tenant; one that is not durable yet has none.
-    fn changed(&self, tenant: &TenantId, trust: &TrustRoot, claims: &BTreeMap<Digest, u64>);
+    /// The anchors of this tenant are those of its trust root from now on; what older ones let in is closed. Its policies are shown, too.
+    /// `claims` has the turn in which each anchor became durable here for this tenant; one that is not durable yet has none.
+    fn changed(&self, standing: &Standing, claims: &BTreeMap<Digest, u64>);
+    /// The policies of this tenant are those that its trust root names from now on; its connections stay.
+    fn policy(&self, standing: &Standing);
     /// The tenant is stopped: close its connections, drop its sessions.
     fn close(&self, tenant: &TenantId);
 }

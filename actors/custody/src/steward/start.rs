@@ -92,7 +92,7 @@ impl Steward {
             // The link was durable, the lift was not, and is not now: the link sent again lifts it.
             tracing::error!(%tenant, "the L1 link has cleared the refusal before it, which cannot be lifted durably: {why}");
         }
-        self.show_callers(tenant, standing.trust());
+        self.show_callers(&standing);
         let cell = self.admit(standing);
         let standing = cell.standing.load_full();
         if let Some(linked) = standing.linked() {

@@ -109,11 +109,15 @@ impl Steward {
         // Whatever came between (a restore, another kill) is kept: the sets only grow.
         cell.standing.rcu(|current| current.joined(&judged.next));
         cell.run_up.store(None);
-        if judged.next.trust().callers == standing.trust().callers {
+        // The kill may have come ahead of the directives that bring callers and policies, which will find their links here already.
+        let (next, known) = (judged.next.trust(), standing.trust());
+        if next.callers == known.callers {
             self.callers.close(&tenant);
+            if next.policy != known.policy {
+                self.callers.policy(&judged.next);
+            }
         } else {
-            // The kill came ahead of the directive that brings these callers, which will find its link here already.
-            self.show_callers(&tenant, judged.next.trust());
+            self.show_callers(&judged.next);
         }
         Ok(stops)
     }

@@ -43,17 +43,26 @@ struct House {
     clock: Arc<crate::clock::hand::HandClock>,
 }
 
-/// Counts how often a tenant's connections were closed, keeps how many callers it may have, and each tenant's claims.
+/// Counts how often a tenant's connections were closed, keeps how many callers it may have, and each tenant's claims and policy bundle.
 #[derive(Default)]
-struct Listener(AtomicUsize, AtomicUsize, Mutex<BTreeMap<TenantId, BTreeMap<Digest, u64>>>);
+struct Listener(
+    AtomicUsize,
+    AtomicUsize,
+    Mutex<BTreeMap<TenantId, BTreeMap<Digest, u64>>>,
+    Mutex<BTreeMap<TenantId, Option<Vec<u8>>>>,
+);
 
 impl Callers for Listener {
     fn anchors(&self, trust: &TrustRoot) -> BTreeSet<Digest> {
         trust.callers.iter().map(|rule| anchor(&rule.anchor)).collect()
     }
-    fn changed(&self, tenant: &TenantId, trust: &TrustRoot, claims: &BTreeMap<Digest, u64>) {
-        self.1.store(trust.callers.len(), Ordering::SeqCst);
-        self.2.lock().insert(*tenant, claims.clone());
+    fn changed(&self, standing: &Standing, claims: &BTreeMap<Digest, u64>) {
+        self.1.store(standing.trust().callers.len(), Ordering::SeqCst);
+        self.2.lock().insert(standing.tenant(), claims.clone());
+        self.policy(standing);
+    }
+    fn policy(&self, standing: &Standing) {
+        self.3.lock().insert(standing.tenant(), standing.bundle());
     }
     fn close(&self, _: &TenantId) {
         self.0.fetch_add(1, Ordering::SeqCst);

@@ -79,9 +79,10 @@ pub(crate) fn directive(
 ) -> Directive {
     let warrant = Warrant { tenant, links, certificate };
     match action {
-        Action::RegisterSystem { .. } | Action::ChangeActors { .. } | Action::ChangeQuorum { .. } => {
-            Directive::Trust(warrant)
-        }
+        Action::RegisterSystem { .. }
+        | Action::ChangeActors { .. }
+        | Action::ChangeQuorum { .. }
+        | Action::ChangePolicy { .. } => Directive::Trust(warrant),
         Action::ChangeCallers { .. } => Directive::Callers(warrant),
         Action::LinkL1 { .. } => Directive::Link(warrant),
         Action::RevokeL1 {} => Directive::Kill(warrant),
@@ -95,7 +96,8 @@ pub(crate) const fn reaches_all(action: &Action) -> bool {
         Action::RegisterSystem { .. }
         | Action::ChangeCallers { .. }
         | Action::ChangeActors { .. }
-        | Action::ChangeQuorum { .. } => true,
+        | Action::ChangeQuorum { .. }
+        | Action::ChangePolicy { .. } => true,
         Action::LinkL1 { .. } | Action::RevokeL1 {} | Action::RestoreL1 { .. } => false,
     }
 }

@@ -110,7 +110,7 @@ impl State {
         correlation: Correlation,
         reply: Reply<Result<TenantId, Error>>,
     ) {
-        let policy = self.shared.evaluator.bundle().digest();
+        let policy = self.shared.policies.site().bundle().digest();
         let found = tenant::found(genesis, &self.shared.deployment, policy, &self.shared.ports);
         let found = found.and_then(|(chain, decision)| {
             let id = chain.tenant();

@@ -211,7 +211,7 @@ fn tell<T>(reply: Reply<T>, answer: T) {
 
 impl State {
     pub(super) fn facts(&self) -> Facts<'_> {
-        let (evaluator, claims) = (&self.shared.evaluator, &self.shared.claims);
+        let (evaluator, claims) = (self.shared.policies.of(self.tenant.id()), &self.shared.claims);
         Facts { now_ms: self.shared.clock.unix_ms(), evaluator, seen: &self.seen, claims }
     }
 
@@ -230,6 +230,7 @@ impl State {
         let (id, root) = (self.tenant.id(), self.tenant.chain.current());
         self.shared.claims.enter(id, Some(root));
         self.shared.people.enter(id, root);
+        self.shared.policies.enter(id, root, &self.tenant.links);
     }
 
     /// Takes up what was going on when the last run ended.

@@ -186,7 +186,7 @@ pub(crate) fn probe_again(
 ) -> Result<Decision, Error> {
     let known = tenant.proposals.get(id).ok_or_else(|| Refusal::UnknownProposal(id.clone()))?;
     if let Some(person) = by {
-        ballot::check_policy(facts.evaluator, tenant, Role::Propose, person, &known.change)?;
+        ballot::check_policy(&facts.evaluator, tenant, Role::Propose, person, &known.change)?;
     }
     if known.probes.is_empty() {
         return Err(Refusal::NothingToProbe(known.kind()).into());
@@ -229,6 +229,6 @@ fn checked(
     }
     ballot::check_signer(trust, role, &vote, signed)?;
     ballot::check_answer(proposal, role, &vote, trust)?;
-    ballot::check_policy(facts.evaluator, tenant, role, &vote.person, &proposal.change)?;
+    ballot::check_policy(&facts.evaluator, tenant, role, &vote.person, &proposal.change)?;
     Ok(vote)
 }

@@ -1,6 +1,6 @@
 //! What a decision is made of, and what it may look at.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ledger::{Batch, NewEntry, NewOwed, Room};
 use orbital::{
@@ -29,7 +29,8 @@ pub(crate) struct Seen {
 /// What a decision may look at besides the state.
 pub(crate) struct Facts<'a> {
     pub(crate) now_ms: u64,
-    pub(crate) evaluator: &'a Evaluator,
+    /// Of the tenant's own policies.
+    pub(crate) evaluator: Arc<Evaluator>,
     pub(crate) seen: &'a BTreeMap<Region, Seen>,
     /// Which tenant each client anchor of the deployment speaks for.
     pub(crate) claims: &'a Claims,

@@ -139,7 +139,7 @@ impl State {
         seen.version = observed.as_ref().map(|o| o.trust_version).or(seen.version);
         (seen.observed, seen.at_ms) = (observed, Some(now_ms));
         let observed = seen.observed.clone();
-        let (evaluator, claims) = (&self.shared.evaluator, &self.shared.claims);
+        let (evaluator, claims) = (self.shared.policies.of(self.tenant.id()), &self.shared.claims);
         let facts = Facts { now_ms, evaluator, seen: &self.seen, claims };
         let (run, crowded) = self.shared.board.room(&region);
         self.levels.follow(&region, run);

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     change::reaches_all,
     error::{Error, Fault, Refusal},
+    policies,
     proposal::ballot,
 };
 
@@ -63,7 +64,7 @@ pub(crate) fn propose(
     ballot::check_proposed(&vote, &change, &bytes)?;
     check_version(tenant, &change, &vote)?;
     ballot::check_signer(trust, Role::Propose, &vote, &statement)?;
-    ballot::check_policy(facts.evaluator, tenant, Role::Propose, &vote.person, &change)?;
+    ballot::check_policy(&facts.evaluator, tenant, Role::Propose, &vote.person, &change)?;
     check_change(tenant, facts, &change)?;
     check_expiry(trust, change.kind(), vote.expires, facts.now_s())?;
     check_room(tenant, facts, &change, &vote)?;
@@ -149,6 +150,9 @@ fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(
             orbital::certificate::Uncertified::NotSuccessor(_, why) => Refusal::NotSuccessor { version, why },
             other => Refusal::Uncertified(other),
         })?;
+        if let Action::ChangePolicy { bundle, .. } = action {
+            policies::check(next, bundle)?;
+        }
         return facts.claims.check(tenant.id(), next);
     }
     match action {
@@ -162,7 +166,8 @@ fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(
         | Action::RegisterSystem { .. }
         | Action::ChangeCallers { .. }
         | Action::ChangeActors { .. }
-        | Action::ChangeQuorum { .. } => Ok(()),
+        | Action::ChangeQuorum { .. }
+        | Action::ChangePolicy { .. } => Ok(()),
     }
 }
 

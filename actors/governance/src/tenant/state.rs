@@ -230,7 +230,8 @@ impl Tenant {
             Action::RegisterSystem { .. }
             | Action::ChangeCallers { .. }
             | Action::ChangeActors { .. }
-            | Action::ChangeQuorum { .. } => {
+            | Action::ChangeQuorum { .. }
+            | Action::ChangePolicy { .. } => {
                 (self.chain, _) = self.chain.extend(&certificate).map_err(|e| e.to_string())?;
                 self.links.push(certificate.clone());
             }

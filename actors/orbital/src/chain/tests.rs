@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    change::ChangeKind,
+    change::{ChangeKind, bundle_in},
     names::System,
     testing::{World, actor, person, secret},
     trust::RecoveryTerms,
@@ -191,6 +191,48 @@ fn each_kind_of_change_alters_what_it_is_about_and_nothing_else() {
             }
         }
     }
+}
+
+#[test]
+fn new_policies_are_those_that_the_change_carries_and_nothing_else() {
+    let world = World::new();
+    let change = |bundle: &[u8], named: &[u8], alter: fn(&mut TrustRoot)| {
+        let next = world.next(|root| {
+            root.policy = Kind::Policy.digest(named);
+            alter(root);
+        });
+        followed(&world, Action::ChangePolicy { next, bundle: bundle.to_vec() })
+    };
+    let unchanged: fn(&mut TrustRoot) = |_| ();
+    assert_eq!(change(b"new", b"new", unchanged).unwrap().current().policy, Kind::Policy.digest(b"new"));
+    let why = |found: Result<Chain, Uncertified>| match found {
+        Err(Uncertified::NotSuccessor(1, why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert!(why(change(b"new", b"other", unchanged)).contains("another policy bundle"));
+    let large = vec![b'x'; BUNDLE_BYTES_MAX + 1];
+    assert!(why(change(&large, &large, unchanged)).contains("larger"));
+    assert!(change(&large[1..], &large[1..], unchanged).is_ok());
+    for (member, alter) in ALTERATIONS.into_iter().filter(|(member, _)| *member != "policy") {
+        assert!(why(change(b"new", b"new", alter)).contains("alters more"), "{member}");
+    }
+}
+
+#[test]
+fn the_links_of_a_chain_hold_each_bundle_that_they_brought() {
+    let mut world = World::new();
+    let mut links = Vec::new();
+    for bundle in [b"one", b"two"] {
+        let next = world.next(|root| root.policy = Kind::Policy.digest(bundle));
+        let action = Action::ChangePolicy { next, bundle: bundle.to_vec() };
+        let link = world.certificate(action, "judy", &["erin"]);
+        world.extend(&link);
+        links.push(link);
+    }
+    for bundle in [b"one", b"two"] {
+        assert_eq!(bundle_in(&links, Kind::Policy.digest(bundle)), Some(bundle.to_vec()));
+    }
+    assert_eq!(bundle_in(&links, Kind::Policy.digest(b"three")), None);
 }
 
 #[test]

@@ -140,6 +140,33 @@ fn a_what_if_shows_the_policy_that_decides() {
 }
 
 #[test]
+fn policies_are_proposed_with_their_tests_and_read_before_they_are_signed() {
+    let house = house::House::furnished();
+    let path = house.named("acme-policy");
+    house.kcm(&["policy", "new", &path, "--tenant", "acme"]).unwrap();
+    let set = ["--as", "erin", "policy", "set", &path, "--tenant", "acme", "--reason", "keys in use alone leave"];
+    assert!(house.kcm(&set).unwrap_err().why.contains("in force already"));
+    add(&path, "zz.cedar", NO_GET);
+    let sample = fs::read_to_string(house.path("acme-policy").join("tests.toml")).unwrap();
+    add(&path, "tests.toml", &sample.replace("expect = \"deny\"", "expect = \"allow\""));
+    let untested = house.kcm(&set).unwrap_err();
+    assert!(untested.why.contains("not as expected"), "{untested}");
+    add(&path, "tests.toml", &sample);
+    let proposed = house.kcm(&set).unwrap();
+    assert_eq!((proposed.exit, &proposed.json["kind"]), (Exit::Waits, &serde_json::json!("ChangePolicy")));
+    let id = proposed.json["id"].as_str().unwrap();
+    let shown = house.kcm(&["proposal", "show", id]).unwrap().text;
+    assert!(shown.contains("POLICY") && shown.contains("@id(\"only-active-keys-leave\")"), "{shown}");
+    house.kcm(&["--as", "judy", "proposal", "approve", id, "--wait", "10ms"]).unwrap();
+    // What is in force comes back as it was proposed.
+    let again = house.named("again");
+    house.kcm(&["policy", "new", &again, "--tenant", "acme"]).unwrap();
+    let [before, after] = [&path, &again].map(|path| run(&["check", path]).unwrap().json["digest"].clone());
+    assert_eq!(before, after);
+    assert!(house.kcm(&set).unwrap_err().why.contains("in force already"));
+}
+
+#[test]
 fn what_is_no_folder_of_policies_is_named() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().display().to_string();

@@ -89,6 +89,28 @@ async fn the_turn_in_which_an_anchor_became_durable_outlives_a_restart() {
     expected(&house.start_pinning(both).await);
 }
 
+/// A change of the policies with this bundle, certified.
+pub(super) fn policy(world: &World, bundle: &[u8]) -> orbital::certificate::Certificate {
+    let next = world.next(|root| root.policy = Kind::Policy.digest(bundle));
+    world.certificate(Action::ChangePolicy { next, bundle: bundle.to_vec() }, "judy", &["erin"])
+}
+
+#[tokio::test]
+async fn new_policies_are_shown_over_a_start_and_close_nothing() {
+    let mut house = House::new();
+    let run = house.served().await;
+    let shown = |run: &Run| run.listener.3.lock()[&run.tenant].clone();
+    assert_eq!(shown(&run), None, "what the genesis names, nobody has brought");
+    house.world.epoch = 2;
+    let link = policy(&house.world, b"stricter");
+    let closed = run.listener.0.load(Ordering::SeqCst);
+    assert_eq!(run.applied(&Directive::Trust(house.world.warrant(link.clone()))).await.trust_version, 2);
+    assert_eq!((shown(&run), run.listener.0.load(Ordering::SeqCst)), (Some(b"stricter".to_vec()), closed));
+    house.world.extend(&link);
+    run.stop().await;
+    assert_eq!(shown(&house.start().await), Some(b"stricter".to_vec()));
+}
+
 #[tokio::test]
 async fn a_lease_that_is_over_locks_until_it_is_renewed() {
     let house = House::new();

@@ -143,6 +143,25 @@ async fn callers_that_a_kill_brought_along_are_in_force() {
     assert!(run.is_served());
 }
 
+#[tokio::test]
+async fn a_kill_that_comes_ahead_of_new_policies_brings_them() {
+    let mut house = House::new();
+    let run = house.served().await;
+    house.world.epoch = 2;
+    let link = super::grants::policy(&house.world, b"stricter");
+    house.world.extend(&link);
+    let (kill, digest) = house.kill();
+    let Directive::Kill(warrant) = kill else { panic!("a kill") };
+    let closed = run.listener.0.load(Ordering::SeqCst);
+    run.applied(&Directive::Kill(Warrant { links: vec![link.clone()], ..warrant })).await;
+    let shown = || run.listener.3.lock()[&run.tenant].clone();
+    assert_eq!(shown(), Some(b"stricter".to_vec()));
+    assert!(run.listener.0.load(Ordering::SeqCst) > closed, "a kill closes all the same");
+    assert_eq!(run.applied(&Directive::Trust(house.world.warrant(link))).await.trust_version, 2);
+    run.applied(&house.restore(3, digest)).await;
+    assert_eq!((shown(), run.is_served()), (Some(b"stricter".to_vec()), true));
+}
+
 /// The disk failed between the restore's head and its lift: the same directive sent again finishes it.
 #[tokio::test]
 async fn a_restore_that_was_cut_short_is_finished_when_it_comes_again() {

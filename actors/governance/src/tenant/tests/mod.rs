@@ -1,10 +1,11 @@
 //! The decisions without actors: a bench that decides, folds, and keeps every record, so that a replay can be held against it.
 
 mod levels;
+mod policies;
 mod properties;
 mod refusals;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ledger::Room;
 use orbital::{
@@ -35,7 +36,7 @@ use crate::{claims::Claims, error::Error, proposal::State};
 pub(super) struct Bench {
     pub(super) world: World,
     pub(super) tenant: Tenant,
-    pub(super) evaluator: Evaluator,
+    pub(super) evaluator: Arc<Evaluator>,
     pub(super) seen: BTreeMap<Region, Seen>,
     pub(super) claims: Claims,
     pub(super) pending: Pending,
@@ -58,7 +59,7 @@ impl Bench {
     }
 
     pub(super) fn of(alter: impl FnOnce(&mut orbital::trust::TrustRoot)) -> Self {
-        let evaluator = Evaluator::new(Bundle::default_bundle().unwrap());
+        let evaluator = Arc::new(Evaluator::new(Bundle::default_bundle().unwrap()));
         let mut world = World::founded("test", "acme", |root| {
             root.policy = evaluator.bundle().digest();
             alter(root);
@@ -81,7 +82,7 @@ impl Bench {
     }
 
     pub(super) fn facts(&self) -> Facts<'_> {
-        Facts { now_ms: self.now_ms, evaluator: &self.evaluator, seen: &self.seen, claims: &self.claims }
+        Facts { now_ms: self.now_ms, evaluator: self.evaluator.clone(), seen: &self.seen, claims: &self.claims }
     }
 
     /// As the actor commits, without a ledger; every record goes through its stored form.

@@ -380,7 +380,7 @@ fn cedar_may_refuse_earlier() {
     let forbid = "@id(\"no-links\") forbid(principal is Person, action == Action::\"propose:LinkL1\", resource);";
     let policies = format!("{}\n{forbid}\n", default.policies_text());
     let stricter = Bundle::parse_strict(default.schema_text(), &policies, default.entities_text()).unwrap();
-    b.evaluator = Evaluator::new(stricter);
+    b.evaluator = Arc::new(Evaluator::new(stricter));
     assert_eq!(code(b.propose(link_l1("k"), "alice")), "policy-denies");
     assert_eq!(code(b.propose(Action::RevokeL1 {}, "carol")), "taken");
 }
