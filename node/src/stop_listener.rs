@@ -104,6 +104,7 @@ impl StopFile {
             | Action::ChangeCallers { .. }
             | Action::ChangeActors { .. }
             | Action::ChangeQuorum { .. }
+            | Action::ChangeLease { .. }
             | Action::ChangePolicy { .. }
             | Action::LinkL1 { .. }
             | Action::RestoreL1 { .. } => Err(NoStop::Grant(change.kind())),

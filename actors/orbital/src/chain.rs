@@ -158,6 +158,10 @@ impl Chain {
                 }
                 same.policy = now.policy;
             }
+            Action::ChangeLease { .. } => {
+                same.lease = now.lease.clone();
+                same.l1 = now.l1.clone();
+            }
             Action::LinkL1 { .. } | Action::RevokeL1 {} | Action::RestoreL1 { .. } => {}
         }
         if same == *now { Ok(()) } else { refuse("it alters more than its kind of change may") }

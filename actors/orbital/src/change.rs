@@ -139,6 +139,8 @@ pub enum Action {
         #[serde(with = "canon::bytes")]
         bundle: Vec<u8>,
     },
+    /// How long a region that is cut off serves on: from governance (lease), and from the customer's KMS (L1 terms).
+    ChangeLease { next: Box<TrustRoot> },
     /// Ties the tenant's L2 to a key at the customer's KMS.
     LinkL1 { l1: L1Ref },
     /// The kill switch: nothing at all works afterwards.
@@ -155,6 +157,7 @@ impl Action {
             Self::ChangeActors { .. } => ChangeKind::ChangeActors,
             Self::ChangeQuorum { .. } => ChangeKind::ChangeQuorum,
             Self::ChangePolicy { .. } => ChangeKind::ChangePolicy,
+            Self::ChangeLease { .. } => ChangeKind::ChangeLease,
             Self::LinkL1 { .. } => ChangeKind::LinkL1,
             Self::RevokeL1 {} => ChangeKind::RevokeL1,
             Self::RestoreL1 { .. } => ChangeKind::RestoreL1,
@@ -168,6 +171,7 @@ impl Action {
             | Self::ChangeCallers { next }
             | Self::ChangeActors { next }
             | Self::ChangeQuorum { next }
+            | Self::ChangeLease { next }
             | Self::ChangePolicy { next, .. } => Some(next),
             Self::LinkL1 { .. } | Self::RevokeL1 {} | Self::RestoreL1 { .. } => None,
         }

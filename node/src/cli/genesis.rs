@@ -234,13 +234,7 @@ pub(crate) fn sentences(root: &TrustRoot) -> Vec<String> {
     lines.push(format!("Systems: {}.", words(root.systems.iter().map(ToString::to_string).collect())));
     lines.extend(root.callers.iter().map(|rule| format!("Caller: {}.", plain::caller(rule))));
     lines.extend(root.rules.iter().map(|(kind, rule)| plain::rule(*kind, rule)));
-    let seconds = |s: u64| if s == 0 { "unlimited".to_owned() } else { format!("{s} s") };
-    lines.push(format!("Lease: {}, renewed by {}.", seconds(root.lease.seconds), root.lease.key));
-    let resume = match root.l1.resume {
-        L1Resume::Probe => "a probe resumes it",
-        L1Resume::Quorum => "a quorum resumes it",
-    };
-    lines.push(format!("Without L1 it serves on for {}; after an L1 refusal {resume}.", seconds(root.l1.grace)));
+    lines.extend(plain::terms(root).map(|term| format!("A region: {term}.")));
     lines.push(format!("Policy bundle {}.", root.policy));
     lines
 }

@@ -16,6 +16,7 @@ Govern       tenant       genesis, sign, provision, list, show, trust, pin
              caller       add, remove, list
              actor        keygen, list, add, remove, join, leave
              quorum       show, set
+             lease        show, set
              policy       new, check, test, what-if, set
              proposal     list, show, approve, reject, confirm, withdraw, watch, certificate
 Emergency    revoke       simulate, propose, watch, sign, deliver

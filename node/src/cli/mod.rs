@@ -17,6 +17,7 @@ mod help;
 mod http;
 mod key;
 mod kmip;
+mod lease;
 mod plain;
 mod policy;
 mod proposal;
@@ -123,6 +124,9 @@ pub enum Command {
     /// Show and change who must sign what
     #[command(subcommand)]
     Quorum(quorum::QuorumCommand),
+    /// Show and change how long a region serves on by itself
+    #[command(subcommand)]
+    Lease(lease::LeaseCommand),
     /// Check, test and ask Cedar policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -252,6 +256,7 @@ fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
         Command::Kmip(kmip::KmipCommand::Conf(conf)) => kmip::conf(global, conf),
         Command::Actor(command) => block_on(actor::perform(global, command)),
         Command::Quorum(command) => block_on(quorum::perform(global, command)),
+        Command::Lease(command) => block_on(lease::perform(global, command)),
         Command::Policy(command) => block_on(policy::perform(global, command)),
         Command::Proposal(command) => block_on(proposal::perform(global, command)),
         Command::Revoke(command) => block_on(revoke::perform(global, command)),

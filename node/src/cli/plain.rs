@@ -7,7 +7,7 @@ use orbital::{
     change::{Action, Change, ChangeKind},
     names::{Digest, Person},
     quorum::Rule,
-    trust::{Actor, Anchor, CallerRule, TrustRoot},
+    trust::{Actor, Anchor, CallerRule, L1Resume, TrustRoot},
     vote::{Role, Vote},
 };
 
@@ -85,10 +85,14 @@ fn action(action: &Action, trust: &TrustRoot) -> Vec<String> {
             lines
         }
         Action::ChangePolicy { next, bundle } => policies(next, bundle, trust),
-        Action::ChangeCallers { next } | Action::ChangeActors { next } | Action::ChangeQuorum { next } => {
+        Action::ChangeCallers { next }
+        | Action::ChangeActors { next }
+        | Action::ChangeQuorum { next }
+        | Action::ChangeLease { next } => {
             let what = match action {
                 Action::ChangeCallers { .. } => "CALLERS: changes which client certificates use which system",
                 Action::ChangeActors { .. } => "ACTORS: changes people, groups or keys",
+                Action::ChangeLease { .. } => "LEASE: changes how long a region serves on by itself",
                 _ => "QUORUM: changes who must sign what",
             };
             let mut lines = vec![format!("{what}. Trust version {} follows {}.", next.version, trust.version)];
@@ -136,15 +140,31 @@ pub(crate) fn differences(now: &TrustRoot, next: &TrustRoot) -> Vec<String> {
     let others = [
         ("name", now.name != next.name),
         ("policy", now.policy != next.policy),
-        ("lease terms", now.lease != next.lease),
-        ("L1 terms", now.l1 != next.l1),
         ("residency", now.residency != next.residency),
         ("regions", now.regions != next.regions),
         ("passkey terms", now.webauthn != next.webauthn),
         ("recovery terms", now.recovery != next.recovery),
     ];
+    for (before, after) in terms(now).into_iter().zip(terms(next)).filter(|(before, after)| before != after) {
+        lines.extend([format!("  - {before}"), format!("  + {after}")]);
+    }
     lines.extend(others.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| format!("  ! the {what} changes")));
     lines
+}
+
+/// How long a region serves on by itself, and what ends that.
+pub(crate) fn terms(root: &TrustRoot) -> [String; 4] {
+    let seconds = |s: u64| if s == 0 { "without end".to_owned() } else { format!("for {s} s") };
+    let resume = match root.l1.resume {
+        L1Resume::Probe => "a probe resumes it",
+        L1Resume::Quorum => "a quorum resumes it",
+    };
+    [
+        format!("cut off from governance it serves on {}", seconds(root.lease.seconds)),
+        format!("the lease is renewed by {}", root.lease.key),
+        format!("without L1 it serves on {}", seconds(root.l1.grace)),
+        format!("after a refusal of L1 {resume}"),
+    ]
 }
 
 fn people(now: &BTreeMap<Person, Actor>, next: &BTreeMap<Person, Actor>, lines: &mut Vec<String>) {

@@ -57,7 +57,7 @@ impl Keeper {
         Ok(Ok(()))
     }
 
-    /// A topology file's shorter lease; each start says it again, so that it need not be durable.
+    /// A shorter lease, of the topology file or of a new trust root; each start says it again, so that it need not be durable.
     pub fn shorten_lease(&self, tenant: &TenantId, length: Length) {
         let now = self.clock.now();
         if let Ok(slot) = self.slot(tenant) {

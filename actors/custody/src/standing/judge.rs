@@ -86,7 +86,7 @@ impl Standing {
             return Err(Refusal::TooManyRestored);
         }
         let mut effects = vec![Effect::Persist];
-        effects.extend(next.shown_effect(self));
+        effects.extend(next.shown_effects(self));
         if !next.is_killed() {
             effects.push(Effect::Unkill);
         }
@@ -111,7 +111,7 @@ impl Standing {
         next.epoch = next.grant_epoch(&certified)?;
         next.linked = Some(Linked { l1: l1.clone(), change: certified.digest(), epoch: next.epoch });
         let mut effects = vec![Effect::Persist];
-        effects.extend(next.shown_effect(self));
+        effects.extend(next.shown_effects(self));
         effects.extend([Effect::LiftL1Stop, Effect::Link(l1.clone()), Effect::Hold]);
         Ok(Judged { next, effects, change })
     }
@@ -123,7 +123,7 @@ impl Standing {
         if followed.has_link(&warrant.certificate) {
             // A kill may have brought it as a link: it is known, and not durable yet.
             let mut effects = vec![Effect::Persist];
-            effects.extend(followed.shown_effect(self));
+            effects.extend(followed.shown_effects(self));
             return Ok(Judged { effects, next: followed, change });
         }
         // Its own certificate, under the version that it follows; then what may be done to a killed tenant.
@@ -140,18 +140,25 @@ impl Standing {
         let mut next = followed.follow(std::slice::from_ref(&warrant.certificate))?;
         next.epoch = epoch;
         let mut effects = vec![Effect::Persist];
-        effects.extend(next.shown_effect(self));
+        effects.extend(next.shown_effects(self));
         Ok(Judged { next, effects, change })
     }
 
     /// What a longer chain makes necessary once it is durable, whichever directive brought its links.
-    fn shown_effect(&self, before: &Self) -> Option<Effect> {
+    fn shown_effects(&self, before: &Self) -> impl Iterator<Item = Effect> {
         let (now, then) = (self.trust(), before.trust());
-        match (now.callers != then.callers, now.policy != then.policy) {
+        let shown = match (now.callers != then.callers, now.policy != then.policy) {
             (true, _) => Some(Effect::Callers),
             (false, true) => Some(Effect::Policy),
             (false, false) => None,
-        }
+        };
+        shown.into_iter().chain(self.has_other_terms(before).then_some(Effect::Terms))
+    }
+
+    /// Whether a region that is cut off serves on for another time than before.
+    pub fn has_other_terms(&self, before: &Self) -> bool {
+        let terms = |standing: &Self| (standing.trust().lease.seconds, standing.trust().l1.grace);
+        terms(self) != terms(before)
     }
 
     fn hold(&self) -> Result<Judged, Refusal> {

@@ -98,6 +98,8 @@ pub enum Effect {
     Callers,
     /// The policies changed, and the callers did not: show the listener the new bundle.
     Policy,
+    /// Lease or L1 terms changed: what is left of the present ones ends no later than the new ones allow.
+    Terms,
     /// The lease machine decides about the nonce.
     Renew { nonce: String, seconds: u64 },
     /// Unseal ahead of the first request.

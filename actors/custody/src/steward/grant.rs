@@ -32,6 +32,11 @@ pub(super) fn length(seconds: u64) -> Length {
     if seconds == 0 { Length::Unlimited } else { Length::Milliseconds(seconds.saturating_mul(1_000)) }
 }
 
+/// How long cached keys serve on while L1 is out of reach; none: without end.
+fn grace_ms(trust: &TrustRoot) -> Option<u64> {
+    (trust.l1.grace != 0).then(|| trust.l1.grace.saturating_mul(1_000))
+}
+
 /// Who held an anchor keeps its turn; one that is new to the tenant gets this one.
 fn claims(before: &BTreeMap<Digest, u64>, anchors: BTreeSet<Digest>, turn: u64) -> BTreeMap<Digest, u64> {
     anchors.into_iter().map(|anchor| (anchor, before.get(&anchor).copied().unwrap_or(turn))).collect()
@@ -75,6 +80,7 @@ impl Steward {
                 Effect::Hold => self.cache.hold(tenant)?,
                 Effect::Callers => self.show_callers(&judged.next),
                 Effect::Policy => self.callers.policy(&judged.next),
+                Effect::Terms => self.put_terms(&judged.next)?,
                 Effect::Renew { nonce, seconds } => self.renew(tenant, cell, nonce, *seconds).await?,
                 Effect::Probe { change, l1 } => self.probe(tenant, *change, l1),
             }
@@ -124,9 +130,7 @@ impl Steward {
         let nonce = read_nonce(nonce).ok_or(Refusal::LeaseElsewhere("nonce"))?;
         let renewed = self.keeper.renew(&tenant, &nonce, length(seconds)).await?;
         renewed.map_err(|_| Refusal::LeaseElsewhere("nonce"))?;
-        if let Some(most_ms) = self.lease_most_ms {
-            self.keeper.shorten_lease(&tenant, Length::Milliseconds(most_ms));
-        }
+        self.shorten_lease(&standing);
         if sealed {
             self.keeper.lift(&tenant, Stop::Sealed).await?;
             tracing::warn!(%tenant, "unsealed: a head answering this node's fresh nonce has arrived");
@@ -150,9 +154,7 @@ impl Steward {
             ..TenantRow::default()
         };
         self.keeper.provision(tenant, row, length(standing.trust().lease.seconds)).await?;
-        if let Some(most_ms) = self.lease_most_ms {
-            self.keeper.shorten_lease(&tenant, Length::Milliseconds(most_ms));
-        }
+        self.shorten_lease(&standing);
         // Its tombstone may be older than this founding, and know of kills.
         let row = self.keeper.row(&tenant).unwrap_or_default();
         let standing = standing.with_kills(&row.kills, row.is_killed_for_good());
@@ -198,12 +200,28 @@ impl Steward {
         Ok(self.keeper.lift(&tenant, Stop::L1Stop).await?)
     }
 
+    /// A shorter lease or grace counts from now; a longer one from the next renewal, or the next answer of the customer's KMS.
+    pub(super) fn put_terms(&self, standing: &Standing) -> Result<(), Unmet> {
+        let tenant = standing.tenant();
+        self.shorten_lease(standing);
+        if standing.linked().is_some() {
+            self.cache.grace(tenant, grace_ms(standing.trust()))?;
+        }
+        Ok(())
+    }
+
+    /// Ends the lease no later than the trust root and the topology allow from now on; a start says it again.
+    pub(super) fn shorten_lease(&self, standing: &Standing) {
+        let most =
+            [length(standing.trust().lease.seconds)].into_iter().chain(self.lease_most_ms.map(Length::Milliseconds));
+        most.for_each(|most| self.keeper.shorten_lease(&standing.tenant(), most));
+    }
+
     /// The key cache probes the key at once and unseals from it on demand.
     pub(super) async fn link(&self, tenant: TenantId, cell: &Cell, l1: &L1Ref, trust: &TrustRoot) -> Result<(), Unmet> {
         let mut heeded = cell.l1_turn.lock().await;
         *heeded = self.cache.link(tenant, l1.provider.clone(), l1.key.clone())?;
-        let grace_ms = (trust.l1.grace != 0).then(|| trust.l1.grace.saturating_mul(1_000));
-        Ok(self.cache.grace(tenant, grace_ms)?)
+        Ok(self.cache.grace(tenant, grace_ms(trust))?)
     }
 
     /// A provider that this region lacks is the probe's result, not the directive's failure.

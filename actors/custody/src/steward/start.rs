@@ -14,7 +14,6 @@ use crate::{
     keeper::Keeper,
     key_cache::KeyCache,
     key_table::{KeyTable, Stop},
-    lease::Length,
     standing::{Identity, Standing},
 };
 
@@ -60,9 +59,7 @@ impl Steward {
     async fn reopen(&self, tenant: &TenantId) -> Result<(), Unmet> {
         let Some(row) = self.keeper.row(tenant) else { return Ok(()) };
         let standing = Standing::from_bytes(&row.head, &self.me)?.with_kills(&row.kills, row.is_killed_for_good());
-        if let Some(most_ms) = self.lease_most_ms {
-            self.keeper.shorten_lease(tenant, Length::Milliseconds(most_ms));
-        }
+        self.shorten_lease(&standing);
         if standing.is_behind(row.trust_version, row.epoch.0) {
             // The rows agree with the high-water file, and yet the head does not: part of the store was put back.
             self.keeper.seal(tenant)?;

@@ -119,6 +119,12 @@ impl Steward {
         } else {
             self.show_callers(&judged.next);
         }
+        if judged.next.has_other_terms(standing)
+            && let Err(why) = self.put_terms(&judged.next)
+        {
+            // A key cache that has fallen serves nobody either.
+            tracing::warn!(%tenant, "new terms are in force for the lease alone: {why}");
+        }
         Ok(stops)
     }
 

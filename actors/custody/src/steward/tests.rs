@@ -192,7 +192,7 @@ impl House {
             kills: held.kills.clone(),
             restored: held.restored.clone(),
             nonce: held.lease_nonce.clone().unwrap(),
-            seconds: 3_600,
+            seconds: self.world.trust().lease.seconds,
         };
         Directive::Lease(grant.sign(self.world.lease_key()).unwrap())
     }

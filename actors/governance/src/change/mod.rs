@@ -82,6 +82,7 @@ pub(crate) fn directive(
         Action::RegisterSystem { .. }
         | Action::ChangeActors { .. }
         | Action::ChangeQuorum { .. }
+        | Action::ChangeLease { .. }
         | Action::ChangePolicy { .. } => Directive::Trust(warrant),
         Action::ChangeCallers { .. } => Directive::Callers(warrant),
         Action::LinkL1 { .. } => Directive::Link(warrant),
@@ -97,6 +98,7 @@ pub(crate) const fn reaches_all(action: &Action) -> bool {
         | Action::ChangeCallers { .. }
         | Action::ChangeActors { .. }
         | Action::ChangeQuorum { .. }
+        | Action::ChangeLease { .. }
         | Action::ChangePolicy { .. } => true,
         Action::LinkL1 { .. } | Action::RevokeL1 {} | Action::RestoreL1 { .. } => false,
     }

@@ -167,6 +167,7 @@ fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(
         | Action::ChangeCallers { .. }
         | Action::ChangeActors { .. }
         | Action::ChangeQuorum { .. }
+        | Action::ChangeLease { .. }
         | Action::ChangePolicy { .. } => Ok(()),
     }
 }

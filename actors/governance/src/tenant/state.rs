@@ -231,6 +231,7 @@ impl Tenant {
             | Action::ChangeCallers { .. }
             | Action::ChangeActors { .. }
             | Action::ChangeQuorum { .. }
+            | Action::ChangeLease { .. }
             | Action::ChangePolicy { .. } => {
                 (self.chain, _) = self.chain.extend(&certificate).map_err(|e| e.to_string())?;
                 self.links.push(certificate.clone());

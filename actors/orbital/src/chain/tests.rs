@@ -168,7 +168,7 @@ const ALTERATIONS: [(&str, Alter); 13] = [
 #[test]
 fn each_kind_of_change_alters_what_it_is_about_and_nothing_else() {
     let world = World::new();
-    let allowed: [(&str, Act, &[&str]); 4] = [
+    let allowed: [(&str, Act, &[&str]); 5] = [
         (
             "RegisterSystem",
             |mut next| {
@@ -180,6 +180,7 @@ fn each_kind_of_change_alters_what_it_is_about_and_nothing_else() {
         ("ChangeCallers", |next| Action::ChangeCallers { next }, &["callers"]),
         ("ChangeActors", |next| Action::ChangeActors { next }, &["actors", "recovery"]),
         ("ChangeQuorum", |next| Action::ChangeQuorum { next }, &["rules"]),
+        ("ChangeLease", |next| Action::ChangeLease { next }, &["lease", "l1"]),
     ];
     for (kind, action, may) in allowed {
         for (member, alter) in ALTERATIONS {

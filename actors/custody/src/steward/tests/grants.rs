@@ -111,6 +111,40 @@ async fn new_policies_are_shown_over_a_start_and_close_nothing() {
     assert_eq!(shown(&house.start().await), Some(b"stricter".to_vec()));
 }
 
+/// A change of the lease to so many seconds, certified.
+pub(super) fn terms(world: &World, seconds: u64) -> orbital::certificate::Certificate {
+    let next = world.next(|root| {
+        root.lease.seconds = seconds;
+        root.l1.grace = 60;
+    });
+    world.certificate(Action::ChangeLease { next }, "alice", &["bob"])
+}
+
+#[tokio::test]
+async fn a_shorter_lease_counts_at_once_and_a_longer_one_from_its_renewal() {
+    let mut house = House::new();
+    let run = house.served().await;
+    let left = |run: &Run| run.held().lease_left.unwrap();
+    house.world.epoch = 2;
+    let shorter = terms(&house.world, 600);
+    run.applied(&Directive::Trust(house.world.warrant(shorter.clone()))).await;
+    house.world.extend(&shorter);
+    assert_eq!(left(&run), 600);
+    run.stop().await;
+    let run = house.start().await;
+    assert!(left(&run) <= 600, "over a start, too");
+    run.applied(&house.lease(&run.held())).await;
+    house.world.epoch = 3;
+    let longer = terms(&house.world, 7_200);
+    run.applied(&Directive::Trust(house.world.warrant(longer.clone()))).await;
+    house.world.extend(&longer);
+    assert_eq!(left(&run), 600, "the renewal was for so long");
+    run.applied(&house.lease(&run.held())).await;
+    assert!(left(&run) > 600);
+    house.clock.forward(7_300_000);
+    assert!(!run.is_served());
+}
+
 #[tokio::test]
 async fn a_lease_that_is_over_locks_until_it_is_renewed() {
     let house = House::new();

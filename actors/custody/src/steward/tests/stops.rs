@@ -162,6 +162,21 @@ async fn a_kill_that_comes_ahead_of_new_policies_brings_them() {
     assert_eq!((shown(), run.is_served()), (Some(b"stricter".to_vec()), true));
 }
 
+#[tokio::test]
+async fn a_kill_that_comes_ahead_of_a_shorter_lease_brings_it() {
+    let mut house = House::new();
+    let run = house.served().await;
+    house.world.epoch = 2;
+    let link = super::grants::terms(&house.world, 600);
+    house.world.extend(&link);
+    let (kill, digest) = house.kill();
+    let Directive::Kill(warrant) = kill else { panic!("a kill") };
+    run.applied(&Directive::Kill(Warrant { links: vec![link.clone()], ..warrant })).await;
+    run.applied(&Directive::Trust(house.world.warrant(link))).await;
+    run.applied(&house.restore(3, digest)).await;
+    assert_eq!(run.held().lease_left, Some(600));
+}
+
 /// The disk failed between the restore's head and its lift: the same directive sent again finishes it.
 #[tokio::test]
 async fn a_restore_that_was_cut_short_is_finished_when_it_comes_again() {
