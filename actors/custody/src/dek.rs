@@ -3,8 +3,6 @@
 //! Every result is a [`Pending`]: it can be read only after [`Borrow::finish`] has looked at the tenant's gate once more. Whether
 //! the object's state and usage mask allow the operation is the KMIP server's to decide, from [`Borrow::meta`].
 
-use std::cell::RefCell;
-
 use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
@@ -31,6 +29,14 @@ impl Mode {
         match self {
             Self::Gcm => true,
             Self::Block(block) => block.chaining.needs_iv(),
+        }
+    }
+
+    /// Room for what `bytes` bytes of text become, and for what as many of ciphertext do.
+    pub fn room(self, bytes: usize) -> usize {
+        match self {
+            Self::Gcm => bytes,
+            Self::Block(block) => block.room(bytes),
         }
     }
 }
@@ -75,14 +81,6 @@ impl Iv {
     }
 }
 
-/// Largest buffer that a thread keeps for its next ciphertext, in bytes.
-const SPARE_BYTES_MAX: usize = 16 * 1024;
-
-thread_local! {
-    /// The last ciphertext that was given back: its memory is in the cache, where that of a new one is not.
-    static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
 /// A ciphertext and what its decryption needs besides the key and what the caller gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encrypted {
@@ -93,13 +91,13 @@ pub struct Encrypted {
     pub tag: Option<[u8; TAG_BYTES]>,
 }
 
-impl Encrypted {
-    /// Gives the ciphertext's memory to the next one of this thread.
-    pub fn give_back(self) {
-        if self.bytes.capacity() <= SPARE_BYTES_MAX {
-            SPARE.set(self.bytes);
-        }
-    }
+/// As [`Encrypted`], of a ciphertext that stands in the caller's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// How many bytes it has.
+    pub bytes: usize,
+    pub drawn: Option<Iv>,
+    pub tag: Option<[u8; TAG_BYTES]>,
 }
 
 const ENCRYPT: Expose = Expose::because("encrypt for the caller");
@@ -111,24 +109,34 @@ impl Borrow {
     /// empty for the others.
     pub fn encrypt(&self, mode: Mode, iv: Option<&[u8]>, aad: &[u8], text: &[u8]) -> Result<Pending<Encrypted>, Error> {
         within_limit(text.len())?;
+        let mut bytes = vec![0; mode.room(text.len())];
+        let Pending(sealed) = self.encrypt_into(mode, iv, aad, text, &mut bytes)?;
+        bytes.truncate(sealed.bytes);
+        Ok(Pending(Encrypted { bytes, drawn: sealed.drawn, tag: sealed.tag }))
+    }
+
+    /// As [`Borrow::encrypt`], into `out`, of [`Mode::room`] bytes, which nobody may have before [`Borrow::finish`] gives what is
+    /// pending. On an error it holds nothing of the plaintext.
+    pub fn encrypt_into(
+        &self,
+        mode: Mode,
+        iv: Option<&[u8]>,
+        aad: &[u8],
+        text: &[u8],
+        out: &mut [u8],
+    ) -> Result<Pending<Sealed>, Error> {
+        within_limit(text.len())?;
         let key = self.bytes(ENCRYPT)?;
         let drawn = if iv.is_none() { draw(mode)? } else { None };
         let iv = iv.or_else(|| drawn.as_ref().map(Iv::as_slice));
         let (bytes, tag) = match mode {
-            Mode::Gcm => {
-                let mut bytes = SPARE.take();
-                bytes.clear();
-                bytes.extend_from_slice(text);
-                let tag = aead::gcm_seal(key, iv.unwrap_or_default(), aad, &mut bytes);
-                (bytes, Some(tag?))
-            }
+            Mode::Gcm => (text.len(), Some(aead::gcm_seal(key, iv.unwrap_or_default(), aad, text, out)?)),
             Mode::Block(block) => {
                 no_aad(aad)?;
-                let iv = iv.map(block_iv).transpose()?;
-                (block.encrypt(key, iv, text, SPARE.take())?, None)
+                (block.encrypt(key, iv.map(block_iv).transpose()?, text, out)?, None)
             }
         };
-        Ok(Pending(Encrypted { bytes, drawn, tag }))
+        Ok(Pending(Sealed { bytes, drawn, tag }))
     }
 
     /// Decrypts what [`Borrow::encrypt`] gave. GCM needs the tag, of [`SHORT_TAG_BYTES_MIN`] to [`TAG_BYTES`] bytes; the others have none.
@@ -141,17 +149,36 @@ impl Borrow {
         tag: Option<&[u8]>,
     ) -> Result<Pending<Zeroizing<Vec<u8>>>, Error> {
         within_limit(sealed.len())?;
+        let mut text = Zeroizing::new(vec![0; mode.room(sealed.len())]);
+        let Pending(bytes) = self.decrypt_into(mode, iv, aad, sealed, tag, &mut text)?;
+        text.truncate(bytes);
+        Ok(Pending(text))
+    }
+
+    /// As [`Borrow::decrypt`], into `out`, of [`Mode::room`] bytes, which nobody may have before [`Borrow::finish`] gives what is
+    /// pending: how many bytes the plaintext has. On an error it holds nothing of the plaintext.
+    pub fn decrypt_into(
+        &self,
+        mode: Mode,
+        iv: Option<&[u8]>,
+        aad: &[u8],
+        sealed: &[u8],
+        tag: Option<&[u8]>,
+        out: &mut [u8],
+    ) -> Result<Pending<usize>, Error> {
+        within_limit(sealed.len())?;
         let key = self.bytes(DECRYPT)?;
         match mode {
             Mode::Gcm => {
                 let missing = |why| Error::Cipher { cipher: "AES-GCM", why };
                 let tag = tag.ok_or_else(|| missing("the tag is missing"))?;
                 let nonce = iv.ok_or_else(|| missing("the nonce is missing"))?;
-                Ok(Pending(aead::gcm_open(key, nonce, aad, sealed, tag)?))
+                aead::gcm_open(key, nonce, aad, sealed, tag, out)?;
+                Ok(Pending(sealed.len()))
             }
             Mode::Block(block) => {
                 no_aad(aad)?;
-                Ok(Pending(block.decrypt(key, iv.map(block_iv).transpose()?, sealed)?))
+                Ok(Pending(block.decrypt(key, iv.map(block_iv).transpose()?, sealed, out)?))
             }
         }
     }

@@ -72,9 +72,10 @@ impl Kdf<'_> {
             Self::Hash(hmac) => take(digest::digest(hmac.digest(), key).as_ref(), out),
             Self::Hmac(hmac, data) => take(hmac::sign(&hmac.key(key), data).as_ref(), out),
             Self::Encrypt { block, iv, data } => {
-                // Room for the padding: here a ciphertext is a key, and growing would leave a copy of it.
-                let room = Vec::with_capacity(data.len().saturating_add(BLOCK_BYTES));
-                take(&Zeroizing::new(block.encrypt(key, iv, data, room)?), out)
+                // Here a ciphertext is a key.
+                let mut sealed = Zeroizing::new(vec![0; block.room(data.len())]);
+                let length = block.encrypt(key, iv, data, &mut sealed)?;
+                take(sealed.get(..length).unwrap_or_default(), out)
             }
             Self::Counter { hmac, fixed } => blocks(hmac, key, out, |prf, number, _, tag| {
                 *tag = prf(&[&number, fixed]);

@@ -159,14 +159,12 @@ pub fn wrap(parent: &Secret, place: &Place, counters: Counters, secret: &Secret)
     let mut blob = with_length(&header);
     blob.extend_from_slice(&nonce);
     let start = blob.len();
-    blob.resize(start + secret.len() + TAG_BYTES, 0);
-    let (text, tag_at) =
-        blob.get_mut(start..).and_then(|text| text.split_at_mut_checked(secret.len())).ok_or(Error::Seal)?;
-    // Plaintext stands in ordinary memory for the length of one cipher call; a failing one wipes it.
-    text.copy_from_slice(secret.expose(Expose::because("wrap it under its parent")));
+    blob.resize(start + secret.len(), 0);
+    let sealed = blob.get_mut(start..).ok_or(Error::Seal)?;
+    let text = secret.expose(Expose::because("wrap it under its parent"));
     let key = parent.expose(Expose::because("wrap a child key"));
-    let tag = aead::provider().seal(key, &nonce, &aad(&header), text).inspect_err(|_| text.fill(0))?;
-    tag_at.copy_from_slice(&tag);
+    let tag = aead::provider().seal(key, &nonce, &aad(&header), text, sealed)?;
+    blob.extend_from_slice(&tag);
     Ok(blob)
 }
 

@@ -72,10 +72,9 @@ mod tests {
         }
         let key = slab.random(32).expect("a key");
         let needle = Needle::plant(&key);
-        let mut text = vec![1; 1000];
-        let tag = provider.seal(key.expose(LOOK), &[9; 12], b"aad", &mut text).expect("sealed");
-        let mut out = vec![0; 1000];
-        provider.open(key.expose(LOOK), &[9; 12], b"aad", &text, &tag, &mut out).expect("opened");
+        let (mut sealed, mut out) = (vec![0; 1000], vec![0; 1000]);
+        let tag = provider.seal(key.expose(LOOK), &[9; 12], b"aad", &[1; 1000], &mut sealed).expect("sealed");
+        provider.open(key.expose(LOOK), &[9; 12], b"aad", &sealed, &tag, &mut out).expect("opened");
         assert_eq!(needle.count(), 0, "{} leaves the key behind", provider.name());
     }
 

@@ -237,6 +237,24 @@ async fn percona_server_keeps_its_master_key_here() {
     }
 }
 
+/// Its ciphertext stood in the answer before the limits were asked.
+#[tokio::test]
+async fn what_a_key_may_encrypt_no_more_leaves_nothing_in_the_answer() {
+    let rig = Rig::new().await;
+    let limits = kmip::UsageLimits {
+        total: ttlv::LongInteger(2),
+        count: None,
+        unit: ttlv::Enumeration(kmip::tables::UsageLimitsUnit::Object.code()),
+    };
+    let limited = [
+        (StandardAttribute::ActivationDate, AttributeValue::DateTime(START_S - 3600)),
+        (StandardAttribute::UsageLimits, AttributeValue::UsageLimits(limits)),
+    ];
+    let id = rig.does(&create_with(&limited)).await.unwrap().id();
+    let three = [(); 3].map(|()| encrypt(&id, gcm(), b"plain"));
+    assert_eq!(rig.batch(RequestHeader::of(V1_4), &three).await, [None, None, Some(ResultReason::PermissionDenied)]);
+}
+
 #[tokio::test]
 async fn gcm_with_the_tag_in_its_field_or_behind_the_data() {
     let rig = Rig::new().await;

@@ -209,6 +209,22 @@ fn an_item_can_be_taken_back() {
 }
 
 #[test]
+fn an_item_whose_fields_fail_is_not_written() {
+    let mut frame = vec![];
+    let mut writer = AnswerWriter::begin(&mut frame, V1_0, 5);
+    let before = writer.len();
+    let failed = writer.success_with(ItemHead::default(), |fields| {
+        fields.bytes(Tag::DATA, b"a secret");
+        Err::<(), _>("failed")
+    });
+    assert_eq!((failed, writer.len(), writer.is_empty()), (Err("failed"), before, true));
+    writer.failure(ItemHead::default(), &Failure { reason: ResultReason::GeneralFailure, message: String::new() });
+    writer.finish();
+    let answer = client::read_one(&frame, V1_0, Operation::Activate).unwrap();
+    assert_eq!(answer.err().map(|failure| failure.reason), Some(ResultReason::GeneralFailure));
+}
+
+#[test]
 fn nothing_of_a_later_version_is_written() {
     let answer = ops::encrypt::Answer {
         unique_identifier: "1",

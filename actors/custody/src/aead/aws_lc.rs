@@ -30,11 +30,15 @@ impl Aead for AwsLc {
         key: &[u8],
         nonce: &[u8; NONCE_BYTES],
         aad: &[u8],
-        text: &mut [u8],
+        text: &[u8],
+        out: &mut [u8],
     ) -> Result<[u8; TAG_BYTES], Error> {
-        let nonce = Nonce::assume_unique_for_key(*nonce);
-        let tag = context(key)?.seal_in_place_separate_tag(nonce, Aad::from(aad), text).map_err(|_| Error::Seal)?;
-        tag.as_ref().try_into().map_err(|_| Error::Seal)
+        if text.len() != out.len() {
+            return Err(out_length());
+        }
+        let (nonce, mut tag) = (Nonce::assume_unique_for_key(*nonce), [0; TAG_BYTES]);
+        let sealed = context(key)?.seal_out_of_place_scatter(nonce, Aad::from(aad), text, out, &[], &mut tag);
+        sealed.map(|()| tag).map_err(|_| Error::Seal)
     }
 
     fn open(

@@ -11,7 +11,7 @@ use aws_lc_rs::{
     error::Unspecified,
     iv::FixedLength,
 };
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 use super::BLOCK_BYTES;
 use crate::error::Error;
@@ -104,40 +104,60 @@ impl Block {
         }
     }
 
-    /// Ciphertext of `text`, in the memory of `bytes`, whatever that holds.
-    pub(crate) fn encrypt(self, key: &[u8], iv: Iv<'_>, text: &[u8], mut bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+    /// Room for what `bytes` bytes of text become, and for what as many of ciphertext do.
+    pub(crate) fn room(self, bytes: usize) -> usize {
+        match self.padding {
+            Padding::Pkcs5 => bytes.saturating_add(BLOCK_BYTES),
+            Padding::None => bytes,
+        }
+    }
+
+    /// Encrypts `text` into `out`, of [`Block::room`] bytes, and answers how many bytes the ciphertext has. On an error `out` holds
+    /// nothing of the plaintext.
+    pub(crate) fn encrypt(self, key: &[u8], iv: Iv<'_>, text: &[u8], out: &mut [u8]) -> Result<usize, Error> {
         self.check_iv(iv)?;
         self.check_length(text.len())?;
         let key = self.key(key)?;
         let context = iv.map_or(EncryptionContext::None, |iv| EncryptionContext::Iv128(FixedLength::from(iv)));
         let encrypted = match self.padding {
-            Padding::Pkcs5 => pad(self.chaining, key, context, text, &mut bytes),
+            Padding::Pkcs5 => pad(self.chaining, key, context, text, out),
             Padding::None => encrypting(self.chaining, key).and_then(|key| {
-                bytes.clear();
-                bytes.extend_from_slice(text);
-                key.less_safe_encrypt(&mut bytes, context).map(|_| ())
+                let bytes = copied(text, out)?;
+                key.less_safe_encrypt(bytes, context).map(|_| text.len())
             }),
         };
-        encrypted.map(|()| bytes).map_err(|_| Error::Seal)
+        encrypted.map_err(|_| {
+            out.zeroize();
+            Error::Seal
+        })
     }
 
-    /// Plaintext without its padding.
-    pub(crate) fn decrypt(self, key: &[u8], iv: Iv<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+    /// Decrypts `sealed` into `out`, of [`Block::room`] bytes, and answers how many bytes the plaintext has without its padding. On an
+    /// error `out` holds nothing of it.
+    pub(crate) fn decrypt(self, key: &[u8], iv: Iv<'_>, sealed: &[u8], out: &mut [u8]) -> Result<usize, Error> {
         self.check_iv(iv)?;
         self.check_length(sealed.len())?;
         let key = self.key(key)?;
         let context = iv.map_or(DecryptionContext::None, |iv| DecryptionContext::Iv128(FixedLength::from(iv)));
-        let text = match self.padding {
-            Padding::Pkcs5 => unpad(self.chaining, key, context, sealed),
-            Padding::None => {
-                let mut bytes = Zeroizing::new(sealed.to_vec());
-                decrypting(self.chaining, key)
-                    .and_then(|key| key.decrypt(&mut bytes, context).map(|_| ()))
-                    .map(|()| bytes)
-            }
+        let decrypted = match self.padding {
+            Padding::Pkcs5 => unpad(self.chaining, key, context, sealed, out),
+            Padding::None => decrypting(self.chaining, key).and_then(|key| {
+                let bytes = copied(sealed, out)?;
+                key.decrypt(bytes, context).map(|_| sealed.len())
+            }),
         };
-        text.map_err(|_| self.error("the data was not encrypted under this key, or was changed"))
+        decrypted.map_err(|_| {
+            out.zeroize();
+            self.error("the data was not encrypted under this key, or was changed")
+        })
     }
+}
+
+/// `from` at the beginning of `out`.
+fn copied<'o>(from: &[u8], out: &'o mut [u8]) -> Result<&'o mut [u8], Unspecified> {
+    let bytes = out.get_mut(..from.len()).ok_or(Unspecified)?;
+    bytes.copy_from_slice(from);
+    Ok(bytes)
 }
 
 /// Encrypts with padding. The streaming cipher makes the one key schedule that it needs, where the other interface makes both and wipes
@@ -147,18 +167,15 @@ fn pad(
     key: UnboundCipherKey,
     context: EncryptionContext,
     text: &[u8],
-    bytes: &mut Vec<u8>,
-) -> Result<(), Unspecified> {
+    out: &mut [u8],
+) -> Result<usize, Unspecified> {
     let mut key = match chaining {
         Chaining::Ecb => StreamingEncryptingKey::ecb_pkcs7(key)?,
         _ => StreamingEncryptingKey::less_safe_cbc_pkcs7(key, context)?,
     };
-    bytes.resize(text.len() + BLOCK_BYTES, 0);
-    let whole = key.update(text, bytes)?.written().len();
-    let (_, last) = key.finish(bytes.get_mut(whole..).ok_or(Unspecified)?)?;
-    let length = whole + last.written().len();
-    bytes.truncate(length);
-    Ok(())
+    let whole = key.update(text, out)?.written().len();
+    let (_, last) = key.finish(out.get_mut(whole..).ok_or(Unspecified)?)?;
+    Ok(whole + last.written().len())
 }
 
 fn unpad(
@@ -166,16 +183,14 @@ fn unpad(
     key: UnboundCipherKey,
     context: DecryptionContext,
     sealed: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, Unspecified> {
+    out: &mut [u8],
+) -> Result<usize, Unspecified> {
     let mut key = match chaining {
         Chaining::Ecb => StreamingDecryptingKey::ecb_pkcs7(key, context)?,
         _ => StreamingDecryptingKey::cbc_pkcs7(key, context)?,
     };
-    let mut bytes = Zeroizing::new(vec![0; sealed.len() + BLOCK_BYTES]);
-    let whole = key.update(sealed, &mut bytes)?.written().len();
-    let length = whole + key.finish(bytes.get_mut(whole..).ok_or(Unspecified)?)?.written().len();
-    bytes.truncate(length);
-    Ok(bytes)
+    let whole = key.update(sealed, out)?.written().len();
+    Ok(whole + key.finish(out.get_mut(whole..).ok_or(Unspecified)?)?.written().len())
 }
 
 fn encrypting(chaining: Chaining, key: UnboundCipherKey) -> Result<EncryptingKey, Unspecified> {
@@ -217,6 +232,19 @@ mod tests {
         chaining.needs_iv().then_some(iv)
     }
 
+    fn sealed(block: Block, key: &[u8], iv: Iv<'_>, text: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut out = vec![7; block.room(text.len())];
+        let length = block.encrypt(key, iv, text, &mut out)?;
+        out.truncate(length);
+        Ok(out)
+    }
+    fn opened(block: Block, key: &[u8], iv: Iv<'_>, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut out = vec![7; block.room(sealed.len())];
+        let length = block.decrypt(key, iv, sealed, &mut out)?;
+        out.truncate(length);
+        Ok(out)
+    }
+
     /// NIST SP 800-38A, appendix F, AES-256: the first two blocks.
     #[test]
     fn published_vectors() {
@@ -230,11 +258,11 @@ mod tests {
             (Chaining::Ofb, iv, "dc7e84bfda79164b7ecd8486985d38604febdc6740d20b3ac88f6ad82a4fb08d"),
             (Chaining::Ctr, counter, "601ec313775789a5b7a7f504bbf3d228f443e3ca4d62b59aca84e990cacaf5c5"),
         ];
-        for (chaining, iv, sealed) in vectors {
+        for (chaining, iv, expected) in vectors {
             let iv: [u8; 16] = hex(iv).try_into().unwrap();
             let iv = iv_of(chaining, &iv);
-            assert_eq!(plain(chaining).encrypt(&key, iv, &text, vec![]).unwrap(), hex(sealed), "{chaining:?}");
-            assert_eq!(*plain(chaining).decrypt(&key, iv, &hex(sealed)).unwrap(), text, "{chaining:?}");
+            assert_eq!(sealed(plain(chaining), &key, iv, &text).unwrap(), hex(expected), "{chaining:?}");
+            assert_eq!(opened(plain(chaining), &key, iv, &hex(expected)).unwrap(), text, "{chaining:?}");
         }
     }
 
@@ -243,15 +271,17 @@ mod tests {
         let (key, iv, text) = ([1; 32], [0; 16], [0; 16]);
         for chaining in ALL {
             let wrong = if chaining.needs_iv() { None } else { Some(&iv) };
-            assert!(plain(chaining).encrypt(&key, wrong, &text, vec![]).is_err(), "{chaining:?}: its vector");
-            assert!(plain(chaining).decrypt(&key, wrong, &text).is_err(), "{chaining:?}: its vector");
+            assert!(sealed(plain(chaining), &key, wrong, &text).is_err(), "{chaining:?}: its vector");
+            assert!(opened(plain(chaining), &key, wrong, &text).is_err(), "{chaining:?}: its vector");
             let iv = iv_of(chaining, &iv);
-            assert!(plain(chaining).encrypt(&key[..15], iv, &text, vec![]).is_err(), "{chaining:?}: the key");
-            assert_eq!(plain(chaining).encrypt(&key, iv, &text[..15], vec![]).is_err(), chaining.is_blockwise());
-            assert_eq!(padded(chaining).encrypt(&key, iv, &text, vec![]).is_err(), !chaining.is_blockwise());
+            assert!(sealed(plain(chaining), &key[..15], iv, &text).is_err(), "{chaining:?}: the key");
+            assert_eq!(sealed(plain(chaining), &key, iv, &text[..15]).is_err(), chaining.is_blockwise());
+            assert_eq!(sealed(padded(chaining), &key, iv, &text).is_err(), !chaining.is_blockwise());
             for bytes in [0, 1, 15, 17] {
-                assert!(padded(chaining).decrypt(&key, iv, &vec![0; bytes]).is_err(), "{chaining:?}: {bytes} bytes");
+                assert!(opened(padded(chaining), &key, iv, &vec![0; bytes]).is_err(), "{chaining:?}: {bytes} bytes");
             }
+            assert!(plain(chaining).encrypt(&key, iv, &text, &mut [0; 15]).is_err(), "{chaining:?}: its room");
+            assert!(plain(chaining).decrypt(&key, iv, &text, &mut [0; 15]).is_err(), "{chaining:?}: its room");
         }
     }
 
@@ -263,9 +293,21 @@ mod tests {
                     true => (padded(chaining), (text.len() / 16 + 1) * 16),
                     false => (plain(chaining), text.len()),
                 };
-                let sealed = block.encrypt(&key, iv_of(chaining, &iv), &text, vec![7; 40]).unwrap();
+                let sealed = sealed(block, &key, iv_of(chaining, &iv), &text).unwrap();
                 prop_assert_eq!(sealed.len(), length);
-                prop_assert_eq!(&*block.decrypt(&key, iv_of(chaining, &iv), &sealed).unwrap(), &text);
+                prop_assert_eq!(&opened(block, &key, iv_of(chaining, &iv), &sealed).unwrap(), &text);
+            }
+        }
+
+        #[test]
+        fn what_does_not_decrypt_leaves_nothing(key: [u8; 32], iv: [u8; 16], text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            // A last byte of 0 is no padding.
+            for chaining in [Chaining::Ecb, Chaining::Cbc] {
+                let text = [&text[..text.len() / 16 * 16], &[0; 16]].concat();
+                let sealed = sealed(plain(chaining), &key, iv_of(chaining, &iv), &text).unwrap();
+                let mut out = vec![7; padded(chaining).room(sealed.len())];
+                prop_assert!(padded(chaining).decrypt(&key, iv_of(chaining, &iv), &sealed, &mut out).is_err());
+                prop_assert!(out.iter().all(|byte| *byte == 0));
             }
         }
 
@@ -273,7 +315,7 @@ mod tests {
         #[test]
         fn a_longer_message_begins_alike(key: [u8; 32], iv: [u8; 16], blocks in 0_usize..6, text in proptest::collection::vec(any::<u8>(), 96..97)) {
             for chaining in ALL {
-                let sealed = |text: &[u8]| plain(chaining).encrypt(&key, iv_of(chaining, &iv), text, vec![]).unwrap();
+                let sealed = |text: &[u8]| sealed(plain(chaining), &key, iv_of(chaining, &iv), text).unwrap();
                 prop_assert!(sealed(&text).starts_with(&sealed(&text[..blocks * 16])));
             }
         }

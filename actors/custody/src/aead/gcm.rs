@@ -1,7 +1,7 @@
 //! AES-GCM as KMIP's clients may ask for it: a nonce of another length than 12 bytes, a tag that is cut short.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{GCM, TAG_BYTES, not_authentic, portable::seal_other_nonce, provider};
 use crate::error::Error;
@@ -13,31 +13,31 @@ pub(super) fn nonce_length() -> Error {
     Error::Cipher { cipher: GCM, why: "the nonce must have 12 bytes (or 8, 16, 32, 60 or 64)" }
 }
 
-/// Encrypts `text` in place and answers the whole tag; a shorter one is its first bytes.
-pub fn gcm_seal(key: &[u8], nonce: &[u8], aad: &[u8], text: &mut [u8]) -> Result<[u8; TAG_BYTES], Error> {
+/// As [`Aead::seal`](super::Aead::seal), under a nonce of any length that is taken. A shorter tag is the first bytes of the whole one.
+pub fn gcm_seal(key: &[u8], nonce: &[u8], aad: &[u8], text: &[u8], out: &mut [u8]) -> Result<[u8; TAG_BYTES], Error> {
     match nonce.try_into() {
-        Ok(nonce) => provider().seal(key, nonce, aad, text),
-        Err(_) => seal_other_nonce(key, nonce, aad, text),
+        Ok(nonce) => provider().seal(key, nonce, aad, text, out),
+        Err(_) => seal_other_nonce(key, nonce, aad, text, out),
     }
 }
 
-/// Plaintext of `sealed`, if `tag`, of [`SHORT_TAG_BYTES_MIN`] to [`TAG_BYTES`] bytes, is that of all of it.
-pub fn gcm_open(key: &[u8], nonce: &[u8], aad: &[u8], sealed: &[u8], tag: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+/// Decrypts `sealed` into `out` (same length), if `tag`, of [`SHORT_TAG_BYTES_MIN`] to [`TAG_BYTES`] bytes, is that of all of it; else
+/// `out` holds nothing of the plaintext.
+pub fn gcm_open(key: &[u8], nonce: &[u8], aad: &[u8], sealed: &[u8], tag: &[u8], out: &mut [u8]) -> Result<(), Error> {
     if let (Ok(nonce), Ok(tag)) = (nonce.try_into(), tag.try_into()) {
-        let mut text = Zeroizing::new(vec![0; sealed.len()]);
-        provider().open(key, nonce, aad, sealed, tag, &mut text)?;
-        return Ok(text);
+        return provider().open(key, nonce, aad, sealed, tag, out);
     }
     if !(SHORT_TAG_BYTES_MIN..=TAG_BYTES).contains(&tag.len()) {
         return Err(Error::Cipher { cipher: GCM, why: "the tag must have 12 to 16 bytes" });
     }
     // GCM encrypts by a key stream: once more gives the text, and a third time the tag that it should have.
-    let mut text = Zeroizing::new(sealed.to_vec());
-    gcm_seal(key, nonce, aad, &mut text)?;
-    let whole = gcm_seal(key, nonce, aad, &mut Zeroizing::new(text.to_vec()))?;
-    let expected = whole.get(..tag.len()).ok_or_else(not_authentic)?;
-    verify_slices_are_equal(expected, tag).map_err(|_| not_authentic())?;
-    Ok(text)
+    gcm_seal(key, nonce, aad, sealed, out)?;
+    let whole = gcm_seal(key, nonce, aad, out, &mut Zeroizing::new(vec![0; sealed.len()]));
+    let is_authentic = |whole: [u8; TAG_BYTES]| {
+        let expected = whole.get(..tag.len()).ok_or_else(not_authentic)?;
+        verify_slices_are_equal(expected, tag).map_err(|_| not_authentic())
+    };
+    whole.and_then(is_authentic).inspect_err(|_| out.zeroize())
 }
 
 #[cfg(test)]
@@ -60,24 +60,25 @@ mod tests {
             ("cafebabefacedbad", "c3762df1ca787d32ae47c13bf19844cb", "3a337dbf46a792c45e454913fe2ea8f2"),
             (long, "5a8def2f0c9e53f1f75d7853659e2a20", "a44a8266ee1c8eb0c8b5d4cf5ae9f19a"),
         ] {
-            let (nonce, mut sealed) = (hex(nonce), text.clone());
-            assert_eq!(gcm_seal(&key, &nonce, &aad, &mut sealed).unwrap().to_vec(), hex(tag));
+            let (nonce, mut sealed, mut opened) = (hex(nonce), vec![0; text.len()], vec![0; text.len()]);
+            assert_eq!(gcm_seal(&key, &nonce, &aad, &text, &mut sealed).unwrap().to_vec(), hex(tag));
             assert!(sealed.starts_with(&hex(begins)));
-            assert_eq!(*gcm_open(&key, &nonce, &aad, &sealed, &hex(tag)).unwrap(), text);
+            gcm_open(&key, &nonce, &aad, &sealed, &hex(tag), &mut opened).unwrap();
+            assert_eq!(opened, text);
         }
     }
 
     #[test]
     fn other_nonces_and_tags_are_refused() {
         for nonce in [0, 1, 11, 13, 100] {
-            assert!(gcm_seal(&[1; 32], &vec![0; nonce], b"", &mut [0; 4]).is_err(), "{nonce}");
+            assert!(gcm_seal(&[1; 32], &vec![0; nonce], b"", b"text", &mut [0; 4]).is_err(), "{nonce}");
         }
-        let mut sealed = *b"text";
-        let tag = gcm_seal(&[1; 32], &[0; 12], b"", &mut sealed).unwrap();
+        let (mut sealed, mut out) = ([0; 4], [0; 4]);
+        let tag = gcm_seal(&[1; 32], &[0; 12], b"", b"text", &mut sealed).unwrap();
         for bytes in [0, 1, 11] {
-            assert!(gcm_open(&[1; 32], &[0; 12], b"", &sealed, &tag[..bytes]).is_err(), "{bytes}");
+            assert!(gcm_open(&[1; 32], &[0; 12], b"", &sealed, &tag[..bytes], &mut out).is_err(), "{bytes}");
         }
-        assert!(gcm_open(&[1; 32], &[0; 12], b"", &sealed, &[tag.as_slice(), &[0]].concat()).is_err());
+        assert!(gcm_open(&[1; 32], &[0; 12], b"", &sealed, &[tag.as_slice(), &[0]].concat(), &mut out).is_err());
     }
 
     proptest! {
@@ -89,16 +90,19 @@ mod tests {
             tag_bytes in SHORT_TAG_BYTES_MIN..=TAG_BYTES,
             at: prop::sample::Index,
         ) {
-            let (key, mut nonce, mut sealed) = (vec![5; key], vec![9; nonce], text.clone());
-            let tag = gcm_seal(&key, &nonce, b"aad", &mut sealed).unwrap();
+            let (key, mut nonce, mut sealed, mut out) = (vec![5; key], vec![9; nonce], vec![0; text.len()], vec![0; text.len()]);
+            let tag = gcm_seal(&key, &nonce, b"aad", &text, &mut sealed).unwrap();
             let mut tag = tag[..tag_bytes].to_vec();
-            prop_assert_eq!(&*gcm_open(&key, &nonce, b"aad", &sealed, &tag).unwrap(), &text);
-            prop_assert!(gcm_open(&key, &nonce, b"ada", &sealed, &tag).is_err());
+            gcm_open(&key, &nonce, b"aad", &sealed, &tag, &mut out).unwrap();
+            prop_assert_eq!(&out, &text);
+            prop_assert!(gcm_open(&key, &nonce, b"ada", &sealed, &tag, &mut out).is_err());
+            prop_assert!(out.iter().all(|byte| *byte == 0), "plaintext of a forged message was left");
             let changed = at.index(nonce.len() + sealed.len() + tag.len());
             if let Some(byte) = nonce.iter_mut().chain(&mut sealed).chain(&mut tag).nth(changed) {
                 *byte ^= 1;
             }
-            prop_assert!(gcm_open(&key, &nonce, b"aad", &sealed, &tag).is_err());
+            prop_assert!(gcm_open(&key, &nonce, b"aad", &sealed, &tag, &mut out).is_err());
+            prop_assert!(out.iter().all(|byte| *byte == 0), "plaintext of a forged message was left");
         }
     }
 }

@@ -72,22 +72,28 @@ where
     cipher.encrypt_inout_detached(nonce, aad, text.into()).map(Into::into).map_err(|_| Error::Seal)
 }
 
-/// Encrypts `text` in place under a nonce of 8, 16, 32, 60 or 64 bytes, and answers the tag. Such a nonce is hashed first (NIST SP
-/// 800-38D §7.1), which the default provider does not offer.
+/// As [`Aead::seal`], under a nonce of 8, 16, 32, 60 or 64 bytes. Such a nonce is hashed first (NIST SP 800-38D §7.1), which the default
+/// provider does not offer.
 pub(super) fn seal_other_nonce(
     key: &[u8],
     nonce: &[u8],
     aad: &[u8],
-    text: &mut [u8],
+    text: &[u8],
+    out: &mut [u8],
 ) -> Result<[u8; TAG_BYTES], Error> {
-    with(|| match nonce.len() {
-        8 => seal_with_nonce!(U8, key, nonce, aad, text),
-        16 => seal_with_nonce!(U16, key, nonce, aad, text),
-        32 => seal_with_nonce!(U32, key, nonce, aad, text),
-        60 => seal_with_nonce!(U60, key, nonce, aad, text),
-        64 => seal_with_nonce!(U64, key, nonce, aad, text),
+    if text.len() != out.len() {
+        return Err(out_length());
+    }
+    out.copy_from_slice(text);
+    let sealed = with(|| match nonce.len() {
+        8 => seal_with_nonce!(U8, key, nonce, aad, out),
+        16 => seal_with_nonce!(U16, key, nonce, aad, out),
+        32 => seal_with_nonce!(U32, key, nonce, aad, out),
+        60 => seal_with_nonce!(U60, key, nonce, aad, out),
+        64 => seal_with_nonce!(U64, key, nonce, aad, out),
         _ => Err(nonce_length()),
-    })
+    });
+    sealed.inspect_err(|_| out.zeroize())
 }
 
 impl Aead for Portable {
@@ -100,14 +106,20 @@ impl Aead for Portable {
         key: &[u8],
         nonce: &[u8; NONCE_BYTES],
         aad: &[u8],
-        text: &mut [u8],
+        text: &[u8],
+        out: &mut [u8],
     ) -> Result<[u8; TAG_BYTES], Error> {
-        with(|| {
+        if text.len() != out.len() {
+            return Err(out_length());
+        }
+        out.copy_from_slice(text);
+        let sealed = with(|| {
             by_key_length!(key, |cipher| cipher
-                .encrypt_inout_detached(nonce.into(), aad, text.into())
+                .encrypt_inout_detached(nonce.into(), aad, (&mut *out).into())
                 .map(Into::into)
                 .map_err(|_| Error::Seal))
-        })
+        });
+        sealed.inspect_err(|_| out.zeroize())
     }
 
     fn open(

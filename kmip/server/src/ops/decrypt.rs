@@ -10,15 +10,16 @@ use custody::{
 };
 use kmip::{
     ProtocolVersion, ResultReason,
-    ops::{Answer, decrypt},
+    ops::{Answer, decrypt, in_place},
     tables::{ObjectType, UsageMask},
 };
 use zeroize::Zeroizing;
 
 use super::{
-    Allowed, Done, Turn, Used,
+    Allowed, Done, Turn,
     cipher::{self, Cipher, data_of},
     rsa,
+    usable::usable,
 };
 use crate::{
     correlation::Correlation,
@@ -40,9 +41,7 @@ pub(super) async fn perform(
                 additional: request.additional_data.unwrap_or_default(),
                 data: data_of(request.data)?,
             };
-            let (text, epoch) = opened(turn, object, request, &sealed).await?;
-            answer(turn, object, Some(&text), None);
-            Ok(Done { epoch })
+            opened(turn, object, request, &sealed).await
         }
         Part::First => first(turn, object, request).await,
         Part::Middle(correlation) => next(turn, object, request, correlation).await,
@@ -72,26 +71,44 @@ async fn settled(turn: &Turn<'_, '_>, object: &Allowed, request: &decrypt::Reque
     .await
 }
 
+/// Decrypts, and writes the answer.
 async fn opened(
-    turn: &Turn<'_, '_>,
+    turn: &mut Turn<'_, '_>,
     object: &Allowed,
     request: &decrypt::Request<'_>,
     sealed: &Sealed<'_>,
-) -> Outcome<(Zeroizing<Vec<u8>>, Epoch)> {
-    let version = turn.version;
-    let open = |borrow: &Borrow, meta: &ObjectMeta| {
-        if sealed.cipher.is_none() && meta.object_type == ObjectType::PrivateKey.code() {
-            return by_rsa(borrow, meta, request, sealed.data).map(|text| ((), text));
-        }
-        let named = || cipher::cipher(meta, request.cryptographic_parameters.as_ref());
-        let cipher = sealed.cipher.map_or_else(named, Ok)?;
-        check_iv(cipher, sealed.iv)?;
-        let (data, tag) = split_tag(cipher, sealed.data, request.authentication_tag, version);
-        let text = borrow.decrypt(cipher.mode, sealed.iv, sealed.additional, data, tag);
-        text.map(|text| ((), text)).map_err(|error| refusal::of_custody(&error))
-    };
-    let Used { given: text, epoch, .. } = turn.process(object, UsageMask::DECRYPT, open).await?;
-    Ok((text, epoch))
+) -> Outcome<Done> {
+    let borrow = turn.borrowed(object, Purpose::Process).await?;
+    open(turn, object, request, sealed, borrow)
+}
+
+/// What AES decrypts, straight into the answer.
+fn open(
+    turn: &mut Turn<'_, '_>,
+    object: &Allowed,
+    request: &decrypt::Request<'_>,
+    sealed: &Sealed<'_>,
+    borrow: Borrow,
+) -> Outcome<Done> {
+    let meta = usable(&borrow, UsageMask::DECRYPT, turn.now_s)?;
+    let epoch = borrow.epoch();
+    if sealed.cipher.is_none() && meta.object_type == ObjectType::PrivateKey.code() {
+        let text = by_rsa(&borrow, meta, request, sealed.data)?;
+        let text = borrow.finish(text).map_err(refusal::of_stop)?;
+        answer(turn, object, Some(&text), None);
+        return Ok(Done { epoch });
+    }
+    let named = || cipher::cipher(meta, request.cryptographic_parameters.as_ref());
+    let cipher = sealed.cipher.map_or_else(named, Ok)?;
+    check_iv(cipher, sealed.iv)?;
+    let (data, tag) = split_tag(cipher, sealed.data, request.authentication_tag, turn.version);
+    turn.writer.success_with(turn.head, |writer| {
+        in_place::data(writer, &object.text, cipher.mode.room(data.len()), |place| {
+            let text = borrow.decrypt_into(cipher.mode, sealed.iv, sealed.additional, data, tag, place);
+            let bytes = borrow.finish(text.map_err(|error| refusal::of_custody(&error))?).map_err(refusal::of_stop)?;
+            Ok((bytes, Done { epoch }))
+        })
+    })
 }
 
 fn by_rsa(
@@ -151,9 +168,7 @@ async fn last(
         additional: &stream.additional,
         data: &stream.data,
     };
-    let (text, epoch) = opened(turn, object, request, &sealed).await?;
-    answer(turn, object, Some(&text), None);
-    Ok(Done { epoch })
+    opened(turn, object, request, &sealed).await
 }
 
 /// The stream with this part's data.

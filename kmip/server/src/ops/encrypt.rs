@@ -5,19 +5,22 @@
 
 use custody::{
     dek::{Encrypted, Iv, Mode, Padding},
-    key_table::{Borrow, Pending},
-    object::ObjectMeta,
+    key_table::{Borrow, Pending, Purpose},
+    names::Epoch,
+    object::{ObjectMeta, UsageLimits},
 };
 use kmip::{
     ProtocolVersion,
-    ops::{Answer, encrypt},
+    ops::{Answer, encrypt, in_place},
     tables::{ObjectType, UsageMask},
+    ttlv::Record,
 };
 
 use super::{
     Allowed, Done, Turn, Used,
-    cipher::{self, data_of},
+    cipher::{self, Cipher, data_of},
     rsa,
+    usable::usable,
 };
 use crate::{
     correlation::Correlation,
@@ -40,23 +43,51 @@ pub(super) async fn perform(
 
 async fn whole(turn: &mut Turn<'_, '_>, object: &Allowed, request: &encrypt::Request<'_>) -> Outcome<Done> {
     let data = data_of(request.data)?;
-    let iv = request.iv_counter_nonce;
-    let additional = request.additional_data.unwrap_or_default();
-    let parameters = request.cryptographic_parameters.as_ref();
-    let seal = |borrow: &Borrow, meta: &ObjectMeta| {
-        if meta.object_type == ObjectType::PublicKey.code() {
-            return by_rsa(borrow, meta, request, data).map(|sealed| (None, sealed));
-        }
-        let cipher = cipher::cipher(meta, parameters)?;
-        let sealed = borrow.encrypt(cipher.mode, iv, additional, data);
-        Ok((Some(cipher.tag_bytes), sealed.map_err(|error| refusal::of_custody(&error))?))
-    };
-    let Used { found: tag_bytes, given: sealed, limits, epoch } =
-        turn.protect(object, UsageMask::ENCRYPT, seal).await?;
-    turn.spend(object, limits, data.len(), true).await?;
-    answer(turn, object, Given { sealed: &sealed, tag_bytes, correlation: None });
-    sealed.give_back();
+    let mark = turn.writer.mark();
+    let borrow = turn.borrowed(object, Purpose::Protect).await?;
+    let (limits, epoch) = seal(turn, object, request, data, borrow)?;
+    let spent = turn.spend(object, limits, data.len(), true).await;
+    spent.inspect_err(|_| turn.writer.take_back(mark))?;
     Ok(Done { epoch })
+}
+
+/// Encrypts, and writes the answer: what AES encrypts, straight into it.
+fn seal(
+    turn: &mut Turn<'_, '_>,
+    object: &Allowed,
+    request: &encrypt::Request<'_>,
+    data: &[u8],
+    borrow: Borrow,
+) -> Outcome<(Option<UsageLimits>, Epoch)> {
+    let meta = usable(&borrow, UsageMask::ENCRYPT, turn.now_s)?;
+    let (limits, epoch) = (meta.usage_limits, borrow.epoch());
+    if meta.object_type == ObjectType::PublicKey.code() {
+        let sealed = by_rsa(&borrow, meta, request, data)?;
+        let sealed = borrow.finish(sealed).map_err(refusal::of_stop)?;
+        answer(turn, object, Given { sealed: &sealed, tag_bytes: None, correlation: None });
+        return Ok((limits, epoch));
+    }
+    let Cipher { mode, tag_bytes } = cipher::cipher(meta, request.cryptographic_parameters.as_ref())?;
+    let additional = request.additional_data.unwrap_or_default();
+    let behind = if has_tag_field(turn.version) || mode != Mode::Gcm { 0 } else { tag_bytes };
+    let room = mode.room(data.len());
+    let fill = |place: &mut [u8]| -> Outcome<_> {
+        let (place, tag_place) = place.split_at_mut_checked(room).unwrap_or_default();
+        let sealed = borrow.encrypt_into(mode, request.iv_counter_nonce, additional, data, place);
+        let sealed = borrow.finish(sealed.map_err(|error| refusal::of_custody(&error))?).map_err(refusal::of_stop)?;
+        let tag = sealed.tag.iter().flatten();
+        tag_place.iter_mut().zip(tag).for_each(|(place, byte)| *place = *byte);
+        Ok((sealed.bytes + behind, sealed))
+    };
+    turn.writer.success_with(turn.head, |writer| -> Outcome<_> {
+        let sealed = in_place::data(writer, &object.text, room + behind, fill)?;
+        let tail = in_place::Encrypted {
+            iv_counter_nonce: sealed.drawn.as_ref().map(Iv::as_slice),
+            authentication_tag: sealed.tag.as_ref().and_then(|tag| tag.get(..tag_bytes)),
+        };
+        tail.write_fields(writer);
+        Ok((limits, epoch))
+    })
 }
 
 fn by_rsa(
@@ -147,6 +178,11 @@ fn open_ended(mode: Mode) -> Mode {
     }
 }
 
+/// Before 1.4, the tag stands behind the ciphertext.
+fn has_tag_field(version: ProtocolVersion) -> bool {
+    version.knows(ProtocolVersion::V1_4)
+}
+
 /// What the client gets.
 struct Given<'a> {
     sealed: &'a Encrypted,
@@ -159,7 +195,7 @@ fn answer(turn: &mut Turn<'_, '_>, object: &Allowed, given: Given<'_>) {
     let Given { sealed, tag_bytes, correlation } = given;
     let data = sealed.bytes.as_slice();
     let tag = sealed.tag.as_ref().zip(tag_bytes).and_then(|(tag, bytes)| tag.get(..bytes));
-    let appended = tag.filter(|_| !turn.version.knows(ProtocolVersion::V1_4)).map(|tag| [data, tag].concat());
+    let appended = tag.filter(|_| !has_tag_field(turn.version)).map(|tag| [data, tag].concat());
     turn.success(&Answer::Encrypt(encrypt::Answer {
         unique_identifier: &object.text,
         data: Some(appended.as_deref().unwrap_or(data)),

@@ -47,6 +47,7 @@ mod rng;
 mod rsa;
 mod sign;
 mod store;
+mod usable;
 mod validate;
 mod versioned;
 mod wrap;
@@ -68,12 +69,12 @@ use policy::Operation;
 
 pub(crate) use named::{Course, Named};
 pub(crate) use permission::Allowed;
+use usable::usable;
 pub(crate) use validate::AnyUsage;
 use wrap::unwrapped;
 
 use crate::{
     caller::Caller,
-    lifecycle,
     naming::Kept,
     pending::{self, Later},
     refusal::{self, Outcome},
@@ -194,12 +195,7 @@ impl Turn<'_, '_> {
         job: impl Fn(&Borrow, &ObjectMeta) -> Outcome<(F, Pending<T>)>,
     ) -> Outcome<Used<F, T>> {
         self.with_key(object, purpose, |borrow| {
-            let meta = borrow.meta().ok_or_else(refusal::not_found)?;
-            unwrapped(meta)?;
-            match purpose {
-                Purpose::Protect => lifecycle::may_protect(meta, uses, self.now_s)?,
-                Purpose::Process => lifecycle::may_process(meta, uses, self.now_s)?,
-            }
+            let meta = usable(&borrow, uses, self.now_s)?;
             let (found, pending) = job(&borrow, meta)?;
             let (limits, epoch) = (meta.usage_limits, borrow.epoch());
             Ok(Used { found, given: borrow.finish(pending).map_err(refusal::of_stop)?, limits, epoch })
@@ -207,12 +203,17 @@ impl Turn<'_, '_> {
         .await
     }
 
-    /// Uses a key: borrows it, and warms it first if it is not in the table. `job` runs without an await between borrow and drop.
+    /// Uses a key. `job` runs without an await between borrow and drop.
     async fn with_key<T>(&self, object: &Allowed, purpose: Purpose, job: impl Fn(Borrow) -> Outcome<T>) -> Outcome<T> {
+        self.borrowed(object, purpose).await.and_then(job)
+    }
+
+    /// Borrows a key, and warms it first if it is not in the table. No await comes before the borrow's end.
+    async fn borrowed(&self, object: &Allowed, purpose: Purpose) -> Outcome<Borrow> {
         let (keyring, tenant, system) = (self.keyring, self.caller.tenant(), self.caller.system());
         for _ in 0..WARM_ATTEMPTS {
             match keyring.borrow(tenant, system, object.id, purpose) {
-                Ok(borrow) => return job(borrow),
+                Ok(borrow) => return Ok(borrow),
                 Err(Unborrowed::Refused(refused)) => return Err(refusal::of_stop(refused)),
                 Err(Unborrowed::Miss) => {}
             }

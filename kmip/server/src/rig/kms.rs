@@ -82,8 +82,8 @@ fn reply(ask: Ask) -> Reply {
     match ask {
         Ask::Describe { key } => Reply::Described { state: SoftState::Enabled, resolved: key },
         Ask::Wrap { context, plain, .. } => {
-            let mut wrapped = plain.0.to_vec();
-            let tag = aead::provider().seal(&key, &nonce, &aad(&context), &mut wrapped).unwrap();
+            let mut wrapped = vec![0; plain.0.len()];
+            let tag = aead::provider().seal(&key, &nonce, &aad(&context), &plain.0, &mut wrapped).unwrap();
             wrapped.extend_from_slice(&tag);
             Reply::Wrapped { wrapped: Bytes::copy(&wrapped) }
         }

@@ -1,5 +1,7 @@
 //! Answers: written by a server item by item, read by a client.
 
+use std::convert::Infallible;
+
 use crate::{
     error::WireError,
     ops,
@@ -82,17 +84,28 @@ impl<'o> AnswerWriter<'o> {
 
     /// Writes an item that succeeded.
     pub fn success(&mut self, head: ItemHead<'_>, answer: &ops::Answer<'_>) {
-        self.success_with(head, |writer| answer.write_fields(writer));
+        let Ok(()) = self.success_with(head, |writer| {
+            answer.write_fields(writer);
+            Ok::<_, Infallible>(())
+        });
     }
 
-    /// Writes an item that succeeded, its payload's fields by `fields`.
-    pub fn success_with(&mut self, head: ItemHead<'_>, fields: impl FnOnce(&mut Writer<'_>)) {
+    /// Writes an item that succeeded, its payload's fields by `fields`. If that fails, nothing is written.
+    pub fn success_with<T, E>(
+        &mut self,
+        head: ItemHead<'_>,
+        fields: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mark = self.mark();
+        let item = self.writer.open(Tag::BATCH_ITEM);
+        write_head(&mut self.writer, head);
+        ResultStatus::Success.write(Tag::RESULT_STATUS, &mut self.writer);
+        let payload = self.writer.open(Tag::RESPONSE_PAYLOAD);
+        let found = fields(&mut self.writer).inspect_err(|_| self.writer.rewind(mark))?;
+        self.writer.close(payload);
+        self.writer.close(item);
         self.count += 1;
-        self.writer.structure(Tag::BATCH_ITEM, |writer| {
-            write_head(writer, head);
-            ResultStatus::Success.write(Tag::RESULT_STATUS, writer);
-            writer.structure(Tag::RESPONSE_PAYLOAD, fields);
-        });
+        Ok(found)
     }
 
     /// Writes an item that failed.

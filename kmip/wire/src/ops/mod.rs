@@ -26,6 +26,7 @@ pub mod get_attributes;
 pub mod get_usage_allocation;
 pub mod hash;
 pub mod import;
+pub mod in_place;
 pub mod join_split_key;
 pub mod locate;
 pub mod mac;

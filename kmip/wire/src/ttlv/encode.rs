@@ -116,6 +116,27 @@ impl<'o> Writer<'o> {
         self.padded(tag, Kind::ByteString, value);
     }
 
+    /// A Byte String of at most `room` bytes that `fill` writes in place: it gets as many zeros, and answers how many of them it used.
+    /// What it did not use is wiped; if it fails, nothing is written.
+    pub fn bytes_in_place<T, E>(
+        &mut self,
+        tag: Tag,
+        room: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(usize, T), E>,
+    ) -> Result<T, E> {
+        make_room(self.out, HEADER_BYTES + room + HEADER_BYTES);
+        let before = self.out.len();
+        self.head(tag, Kind::ByteString, 0);
+        let open = Open(self.out.len());
+        self.out.resize(open.0 + room, 0);
+        let (used, found) =
+            fill(self.out.get_mut(open.0..).unwrap_or_default()).inspect_err(|_| self.rewind(before))?;
+        self.rewind(open.0 + used.min(room));
+        self.close(open);
+        self.out.resize(self.out.len() + padding(used.min(room)), 0);
+        Ok(found)
+    }
+
     pub fn date_time(&mut self, tag: Tag, seconds: i64) {
         self.eight(tag, Kind::DateTime, seconds.to_be_bytes());
     }
@@ -182,9 +203,17 @@ mod tests {
 
     /// What the memory has behind the length is asked of the system: nothing safe in the language reads it.
     #[cfg(target_os = "linux")]
+    fn behind(out: &[u8]) -> [u8; 48] {
+        use std::os::unix::fs::FileExt;
+        let mut behind = [1; 48];
+        let at = u64::try_from(out.as_ptr().addr() + out.len()).unwrap();
+        std::fs::File::open("/proc/self/mem").unwrap().read_exact_at(&mut behind, at).unwrap();
+        behind
+    }
+
+    #[cfg(target_os = "linux")]
     #[test]
     fn what_is_taken_back_is_wiped() {
-        use std::os::unix::fs::FileExt;
         let mut out = Vec::with_capacity(256);
         let mut writer = Writer::new(&mut out, ProtocolVersion::V1_4);
         writer.integer(Tag::BATCH_COUNT, 1);
@@ -192,10 +221,40 @@ mod tests {
         writer.bytes(Tag::KEY_MATERIAL, &[0xA5; 40]);
         writer.rewind(mark);
         assert_eq!(out.len(), 16);
-        let mut behind = [1; 48];
-        let at = u64::try_from(out.as_ptr().addr() + out.len()).unwrap();
-        std::fs::File::open("/proc/self/mem").unwrap().read_exact_at(&mut behind, at).unwrap();
-        assert_eq!(behind, [0; 48]);
+        assert_eq!(behind(&out), [0; 48]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_was_written_in_place_and_is_not_used_is_wiped() {
+        let fill = |used: Result<usize, &'static str>| {
+            let mut out = Vec::with_capacity(256);
+            let mut writer = Writer::new(&mut out, ProtocolVersion::V1_4);
+            writer.integer(Tag::BATCH_COUNT, 1);
+            let filled = writer.bytes_in_place(Tag::DATA, 40, |place| {
+                place.fill(0xA5);
+                used.map(|used| (used, ()))
+            });
+            (filled, behind(&out), out.len())
+        };
+        assert_eq!(fill(Err("failed")), (Err("failed"), [0; 48], 16));
+        assert_eq!(fill(Ok(8)), (Ok(()), [0; 48], 32));
+    }
+
+    #[test]
+    fn bytes_in_place_are_as_bytes() {
+        for (room, used) in [(0, 0), (5, 5), (8, 8), (24, 3), (24, 16)] {
+            let (mut out, mut expected) = (vec![], vec![]);
+            let mut writer = Writer::new(&mut out, ProtocolVersion::V1_4);
+            let found = writer.bytes_in_place(Tag::DATA, room, |place| {
+                assert_eq!(place, vec![0; room]);
+                place.fill(7);
+                Ok::<_, ()>((used, "found"))
+            });
+            assert_eq!(found, Ok("found"));
+            Writer::new(&mut expected, ProtocolVersion::V1_4).bytes(Tag::DATA, &vec![7; used]);
+            assert_eq!(out, expected, "{used} of {room}");
+        }
     }
 
     /// No append of the writer's is left to `Vec`, which would move the bytes and leave the old ones as they are.
@@ -210,8 +269,13 @@ mod tests {
                 writer.integer(Tag::BATCH_COUNT, 1);
                 writer.long_integer(Tag::BATCH_COUNT, 2);
                 writer.bytes(Tag::KEY_MATERIAL, &key[..3]);
+                let filled = writer.bytes_in_place(Tag::DATA, 32, |place| {
+                    place.fill(0xA5);
+                    Ok::<_, ()>((17, ()))
+                });
+                filled.unwrap();
             });
-            assert_eq!(out.len(), 8 + 48 + 16 + 16 + 16);
+            assert_eq!(out.len(), 8 + 48 + 16 + 16 + 16 + 32);
             // Only `grown` answers in powers of two.
             assert!(out.capacity() == spare || out.capacity().is_power_of_two(), "{spare}: {}", out.capacity());
         }
