@@ -121,7 +121,7 @@ impl Visitor {
     pub(crate) fn sees(&self, shared: &Shared, tenant: TenantId) -> bool {
         let Self::Named(name) = self else { return true };
         let operator =
-            shared.site.operator(name).is_some_and(|o| shared.policies.of(tenant).may_read(&o, tenant).is_allowed());
+            shared.site.operator(name).is_some_and(|o| shared.policies.site().may_read(&o, tenant).is_allowed());
         operator || shared.people.member(name, tenant).is_some_and(|member| member.may_read(shared, tenant))
     }
 
