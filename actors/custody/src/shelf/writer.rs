@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::Error;
 
 /// Memory for pages that were read or written. Without a bound every page that was ever read stays.
-const CACHE_BYTES: usize = 32 * 1024 * 1024;
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Jobs that one commit may hold.
 const BATCH_JOBS_MAX: usize = 512;
