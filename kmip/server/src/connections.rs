@@ -1,16 +1,19 @@
-//! The open connections by tenant, so that a kill or a change of callers can close them.
+//! The open connections by tenant, so that a kill or a change of callers can close them, and what a tenant's connections share.
 
 use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    thread::available_parallelism,
 };
 
 use orbital::names::TenantId;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
+
+use crate::turns::Turns;
 
 /// Connections of one tenant that have room for a large message at once: [`kmip::ttlv::MESSAGE_BYTES_MAX`] each. The next one waits.
 pub const LARGE_PER_TENANT_MAX: usize = 64;
@@ -21,6 +24,10 @@ pub struct Connections {
     open: Mutex<HashMap<TenantId, Open>>,
     next: AtomicU64,
     per_tenant_max: usize,
+    /// How many tenants have any.
+    tenants: Arc<AtomicUsize>,
+    /// Threads that answer.
+    threads: usize,
 }
 
 /// What one tenant has open.
@@ -28,12 +35,7 @@ pub struct Connections {
 struct Open {
     closers: HashMap<u64, Arc<Closer>>,
     large: Arc<Semaphore>,
-}
-
-impl Default for Open {
-    fn default() -> Self {
-        Self { closers: HashMap::new(), large: Arc::new(Semaphore::new(LARGE_PER_TENANT_MAX)) }
-    }
+    turns: Arc<Turns>,
 }
 
 /// Tells one connection to end.
@@ -52,21 +54,28 @@ pub struct TooMany {
 
 impl Connections {
     pub fn new(per_tenant_max: usize) -> Self {
-        Self { open: Mutex::default(), next: AtomicU64::new(0), per_tenant_max }
+        let threads = available_parallelism().map_or(1, usize::from);
+        Self { open: Mutex::default(), next: AtomicU64::new(0), per_tenant_max, tenants: Arc::default(), threads }
     }
 
     /// Enters a connection. It leaves when the answer is dropped.
     pub fn enter(self: &Arc<Self>, tenant: TenantId) -> Result<Entered, TooMany> {
         let mut open = self.open.lock();
-        let mine = open.entry(tenant).or_default();
+        let mine = open.entry(tenant).or_insert_with(|| Open {
+            closers: HashMap::new(),
+            large: Arc::new(Semaphore::new(LARGE_PER_TENANT_MAX)),
+            turns: Arc::new(Turns::new(self.threads, self.tenants.clone())),
+        });
         if mine.closers.len() >= self.per_tenant_max {
             return Err(TooMany { max: self.per_tenant_max });
         }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let closer = Arc::new(Closer::default());
         mine.closers.insert(id, closer.clone());
-        let large = mine.large.clone();
-        Ok(Entered { connections: self.clone(), tenant, id, closer, large })
+        let (large, turns) = (mine.large.clone(), mine.turns.clone());
+        turns.among(mine.closers.len());
+        self.tenants.store(open.len(), Ordering::Relaxed);
+        Ok(Entered { connections: self.clone(), tenant, id, closer, large, turns })
     }
 
     /// Closes every connection of a tenant, at the latest after the request that it is answering. Answers how many.
@@ -94,12 +103,18 @@ pub struct Entered {
     id: u64,
     closer: Arc<Closer>,
     large: Arc<Semaphore>,
+    turns: Arc<Turns>,
 }
 
 impl Entered {
     /// Places for large messages, shared by the tenant's connections.
     pub(crate) fn large(&self) -> &Arc<Semaphore> {
         &self.large
+    }
+
+    /// Turns of the tenant's connections.
+    pub(crate) fn turns(&self) -> &Arc<Turns> {
+        &self.turns
     }
 
     /// Whether the connection must end now.
@@ -123,8 +138,10 @@ impl Drop for Entered {
         let mut open = self.connections.open.lock();
         if let Some(mine) = open.get_mut(&self.tenant) {
             mine.closers.remove(&self.id);
+            mine.turns.among(mine.closers.len());
             if mine.closers.is_empty() {
                 open.remove(&self.tenant);
+                self.connections.tenants.store(open.len(), Ordering::Relaxed);
             }
         }
     }
@@ -150,6 +167,17 @@ mod tests {
         drop(a);
         assert_eq!((connections.of(&tenant(1)), connections.of(&tenant(2))), (0, 1));
         assert_eq!(connections.close_tenant(&tenant(9)), 0);
+    }
+
+    #[test]
+    fn a_tenant_has_neighbours_while_clients_of_another_are_connected() {
+        let connections = Arc::new(Connections::new(2));
+        let mine = [connections.enter(tenant(1)).unwrap(), connections.enter(tenant(1)).unwrap()];
+        assert!(!mine[0].turns().has_neighbours());
+        let other = connections.enter(tenant(2)).unwrap();
+        assert!(mine.iter().all(|mine| mine.turns().has_neighbours()));
+        drop(other);
+        assert!(mine.iter().all(|mine| !mine.turns().has_neighbours()));
     }
 
     #[test]

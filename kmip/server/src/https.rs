@@ -27,11 +27,12 @@ use kmip::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    task::JoinHandle,
     time::{Duration, timeout},
 };
 use zeroize::Zeroizing;
 
-use crate::{caller::Caller, connections::Entered, dispatch, server::Server};
+use crate::{caller::Caller, connections::Entered, dispatch, server::Server, turns::Turns};
 use pace::Paced;
 
 /// Where KMIP is posted.
@@ -152,14 +153,17 @@ where
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(Paced::new(stream, limits.transfer_timeout)), service);
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        biased;
-        ended = &mut connection => ended,
-        () = entered.closed() => {
-            connection.as_mut().graceful_shutdown();
-            timeout(END_TIMEOUT, connection).await.unwrap_or(Ok(()))
+    let served = async {
+        tokio::select! {
+            biased;
+            ended = &mut connection => ended,
+            () = entered.closed() => {
+                connection.as_mut().graceful_shutdown();
+                timeout(END_TIMEOUT, connection).await.unwrap_or(Ok(()))
+            }
         }
     };
+    let ended = entered.turns().take(served).await;
     tracing::debug!(?ended, "a KMIP connection over HTTPS ended");
 }
 
@@ -183,8 +187,7 @@ async fn answer(
         () = entered.closed() => return Err(Refused::Closed),
         body = timeout(limit, reading) => body.map_err(|_| Refused::TooSlow)??,
     };
-    let (server, caller) = (server.clone(), caller.clone());
-    let work = tokio::spawn(async move { exchange(&server, &caller, &body, encoding).await });
+    let work = begin(server, caller, entered.turns(), body, encoding);
     let body = work.await.map_err(|_| Refused::Fallen)??;
     let mut response = Response::new(Full::new(Bytes::from_owner(body)));
     let headers = response.headers_mut();
@@ -230,6 +233,18 @@ where
         bytes.extend_from_slice(&data);
     }
     Ok(bytes)
+}
+
+/// Has a message answered in turns of its tenant, whoever waits for it.
+fn begin(
+    server: &Arc<Server>,
+    caller: &Caller,
+    turns: &Arc<Turns>,
+    body: Zeroizing<Vec<u8>>,
+    encoding: Encoding,
+) -> JoinHandle<Result<Zeroizing<Vec<u8>>, Refused>> {
+    let (server, caller, turns) = (server.clone(), caller.clone(), turns.clone());
+    tokio::spawn(async move { turns.take(exchange(&server, &caller, &body, encoding)).await })
 }
 
 /// Has a message answered, and writes the answer as the question was written.

@@ -27,6 +27,7 @@ mod session;
 mod socket;
 mod streams;
 mod telemetry;
+mod turns;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod rig;

@@ -26,9 +26,11 @@ use tokio::{
 use crate::{caller::Caller, connections::Entered, dispatch, server::Server, telemetry::Meters};
 use input::{Frame, Input};
 
-/// So many requests of one connection are answered before others have their turn: a client that sends many at once, over many
-/// connections, would else make each client of other tenants wait for all of them.
-const REQUESTS_A_TURN: usize = 2;
+/// So many requests of one connection are answered before others have their turn.
+const REQUESTS_A_TURN: usize = 16;
+
+/// The same while another tenant's clients are connected: they wait for a turn to end ([`crate::turns`]).
+const REQUESTS_A_TURN_BESIDE: usize = 2;
 
 /// Answers are written once they pass this, even if more requests wait.
 const WRITE_BYTES: usize = 256 * 1024;
@@ -62,7 +64,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         output: vec![],
         large: None,
     };
-    let Err(end) = session.rounds(&mut stream).await;
+    let Err(end) = entered.turns().take(session.rounds(&mut stream)).await;
     tracing::debug!(?end, "a KMIP connection ended");
     drop(session);
     // The client may be gone, or not read: a polite end is worth one second.
@@ -173,7 +175,8 @@ impl Session<'_> {
             if self.output.len() > WRITE_BYTES {
                 self.write(stream, answered, watch).await?;
             }
-            if requests % REQUESTS_A_TURN == 0 && self.input.has_more() {
+            let most = if self.entered.turns().has_neighbours() { REQUESTS_A_TURN_BESIDE } else { REQUESTS_A_TURN };
+            if requests % most == 0 && self.input.has_more() {
                 tokio::task::yield_now().await;
             }
         }
@@ -338,19 +341,51 @@ mod tests {
         turns
     }
 
-    #[tokio::test]
-    async fn others_have_turns_between_requests_that_came_together() {
-        const TOGETHER: usize = 40;
-        let (_rig, _entered, mut client, _ended) = session(READ_BYTES, crate::Limits::default()).await;
+    /// How often another task has its turn until requests that came together are answered.
+    async fn turns_between(together: usize, has_neighbours: bool) -> usize {
+        let (rig, _entered, mut client, _ended) = session(READ_BYTES, crate::Limits::default()).await;
+        let _neighbour =
+            has_neighbours.then(|| rig.server.connections().enter(crate::caller::tests::tenant(2)).unwrap());
         let turns = bystander();
         serve_some(&mut client).await;
         let request = discover();
         // One write, so that the session finds all of them at once.
-        client.write_all(&request.repeat(TOGETHER)).await.unwrap();
+        client.write_all(&request.repeat(together)).await.unwrap();
         let before = turns.load(std::sync::atomic::Ordering::Relaxed);
         read_answer(&mut client).await;
-        let between = turns.load(std::sync::atomic::Ordering::Relaxed) - before;
-        assert!(between >= TOGETHER / REQUESTS_A_TURN - 1, "{between} turns");
+        turns.load(std::sync::atomic::Ordering::Relaxed) - before
+    }
+
+    #[tokio::test]
+    async fn others_have_turns_between_requests_that_came_together() {
+        const TOGETHER: usize = 5 * REQUESTS_A_TURN / 2;
+        let (alone, beside) = (turns_between(TOGETHER, false).await, turns_between(TOGETHER, true).await);
+        assert!(alone >= TOGETHER / REQUESTS_A_TURN - 1, "{alone} turns");
+        assert!(beside >= TOGETHER / REQUESTS_A_TURN_BESIDE - 1, "{beside} turns");
+    }
+
+    #[tokio::test]
+    async fn beside_another_tenant_a_session_waits_for_a_turn_of_its_tenant() {
+        let (rig, entered, mut client, _ended) = session(READ_BYTES, crate::Limits::default()).await;
+        let neighbour = rig.server.connections().enter(crate::caller::tests::tenant(2)).unwrap();
+        let enter = |_| rig.server.connections().enter(*rig.caller.tenant()).unwrap();
+        let more: Vec<_> = (0..crate::turns::FEW_CONNECTIONS).map(enter).collect();
+        serve_some(&mut client).await;
+        let taken = entered.turns().take_all().await;
+        client.write_all(&discover()).await.unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let early = poll_fn(|cx| Poll::Ready(pin!(client.read_u8()).poll(cx).is_ready())).await;
+        assert!(!early, "it was answered without a turn");
+        drop(taken);
+        read_answer(&mut client).await;
+        let _taken = entered.turns().take_all().await;
+        drop(neighbour);
+        serve_some(&mut client).await;
+        let _neighbour = rig.server.connections().enter(crate::caller::tests::tenant(2)).unwrap();
+        drop(more);
+        serve_some(&mut client).await;
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! Real connections over HTTPS: each encoding, what HTTP refuses, limits, and the end of a connection.
 
+use std::{future::Future, pin::pin, task::Poll};
+
 use kmip::{
     Attribute, AttributeValue, Operation, ProtocolVersion, ResultReason, TemplateAttribute, client,
     message::AnswerMessage,
@@ -20,6 +22,7 @@ use crate::{
     listener::{Speech, tests::Site},
     ops::query::{PROFILES, PROFILES_OF_HTTPS},
     rig::Rig,
+    turns::FEW_CONNECTIONS,
 };
 
 const V1_4: ProtocolVersion = ProtocolVersion::V1_4;
@@ -175,6 +178,35 @@ async fn an_answer_that_xml_does_not_have_is_a_failure_that_says_so() {
         let message = AnswerMessage::read(&frame, V1_4, &Ttlv::ANSWER).unwrap();
         assert_eq!(message.items[0].result_reason.map(|code| code.0), reason.map(ResultReason::code), "{content_type}");
     }
+}
+
+/// Lets everybody else have so many turns that whoever waits for nothing is done.
+async fn others_go() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn beside_another_tenant_a_connection_and_its_messages_wait_for_turns_of_their_tenant() {
+    let rig = Rig::new().await;
+    let enter = |number| rig.server.connections().enter(tenant(number)).unwrap();
+    let (entered, _neighbour) = (Arc::new(enter(1)), enter(2));
+    let _more: Vec<_> = (0..FEW_CONNECTIONS).map(|_| enter(1)).collect();
+    let taken = entered.turns().take_all().await;
+    let (mut client, stream) = tokio::io::duplex(4 * HEAD_BYTES_MAX);
+    let (server, caller, mine) = (rig.server.clone(), rig.caller.clone(), entered.clone());
+    tokio::spawn(async move { run(stream, &server, &caller, &mine).await });
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let body = Zeroizing::new(query());
+    let message = begin(&rig.server, &rig.caller, entered.turns(), body, Encoding::Ttlv);
+    others_go().await;
+    let early = std::future::poll_fn(|cx| Poll::Ready(pin!(client.read_u8()).poll(cx).is_ready())).await;
+    assert!(!early, "the connection took no turn");
+    assert!(!message.is_finished(), "the message took no turn");
+    drop(taken);
+    client.read_u8().await.unwrap();
+    message.await.unwrap().unwrap();
 }
 
 #[tokio::test]
