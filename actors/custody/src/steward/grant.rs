@@ -78,9 +78,9 @@ impl Steward {
                 Effect::Unkill => self.unkill(tenant, cell).await?,
                 Effect::Link(l1) => self.put_link(tenant, cell, l1, judged.next.trust()).await?,
                 Effect::Hold => self.cache.hold(tenant)?,
-                Effect::Callers => self.show_callers(&judged.next),
-                Effect::Policy => self.callers.policy(&judged.next),
-                Effect::Terms => self.put_terms(&judged.next)?,
+                Effect::Callers => cell.show(|now| self.show_callers(now)),
+                Effect::Policy => cell.show(|now| self.callers.policy(now)),
+                Effect::Terms => cell.show(|now| self.put_terms(now))?,
                 Effect::Renew { nonce, seconds } => self.renew(tenant, cell, nonce, *seconds).await?,
                 Effect::Probe { change, l1 } => self.probe(tenant, *change, l1),
             }
@@ -170,8 +170,13 @@ impl Steward {
     pub(super) fn admit(&self, standing: Standing) -> Arc<Cell> {
         let tenant = standing.tenant();
         let (l1, l1_turn) = (Mutex::new(L1State::Pending), tokio::sync::Mutex::default());
-        let cell =
-            Arc::new(Cell { standing: ArcSwap::from_pointee(standing), run_up: ArcSwapOption::empty(), l1, l1_turn });
+        let cell = Arc::new(Cell {
+            standing: ArcSwap::from_pointee(standing),
+            run_up: ArcSwapOption::empty(),
+            showing: Mutex::default(),
+            l1,
+            l1_turn,
+        });
         self.tenants.rcu(|tenants| {
             let mut next = BTreeMap::clone(tenants);
             next.insert(tenant, cell.clone());

@@ -62,6 +62,9 @@ struct Cell {
     /// How far the links of stops have led that came in parts: a stop of a later version is judged from here. No other directive is, and
     /// nothing is served by it, until such a stop is certified.
     run_up: ArcSwapOption<Standing>,
+    /// Held while callers, policies and terms are shown: what a stop has brought is not shown over by what an ordinary directive brought
+    /// before it. A stop takes it after it is durable.
+    showing: Mutex<()>,
     l1: Mutex<L1State>,
     /// What the customer's KMS said is acted upon one after the other, if it was said under the link of this serial.
     l1_turn: tokio::sync::Mutex<u64>,

@@ -11,6 +11,12 @@ use crate::{
 };
 
 impl Cell {
+    /// Shows something of the standing of this moment, one after the other.
+    pub(super) fn show<T>(&self, shown: impl FnOnce(&Standing) -> T) -> T {
+        let _one_at_a_time = self.showing.lock();
+        shown(&self.standing.load_full())
+    }
+
     /// From where a stop is judged first, if that is not where the region stands: one that is far behind gets the links in several
     /// directives, each refused but the last (PROTOCOL §4).
     fn ahead_of(&self, standing: &Standing) -> Option<Standing> {
@@ -110,22 +116,27 @@ impl Steward {
         cell.standing.rcu(|current| current.joined(&judged.next));
         cell.run_up.store(None);
         // The kill may have come ahead of the directives that bring callers and policies, which will find their links here already.
-        let (next, known) = (judged.next.trust(), standing.trust());
-        if next.callers == known.callers {
+        cell.show(|now| self.show_brought(now, standing));
+        Ok(stops)
+    }
+
+    /// Shows what has changed since a stop was judged under `before`, and closes the tenant's connections.
+    fn show_brought(&self, now: &Standing, before: &Standing) {
+        let tenant = now.tenant();
+        if now.trust().callers == before.trust().callers {
             self.callers.close(&tenant);
-            if next.policy != known.policy {
-                self.callers.policy(&judged.next);
+            if now.trust().policy != before.trust().policy {
+                self.callers.policy(now);
             }
         } else {
-            self.show_callers(&judged.next);
+            self.show_callers(now);
         }
-        if judged.next.has_other_terms(standing)
-            && let Err(why) = self.put_terms(&judged.next)
+        if now.has_other_terms(before)
+            && let Err(why) = self.put_terms(now)
         {
             // A key cache that has fallen serves nobody either.
             tracing::warn!(%tenant, "new terms are in force for the lease alone: {why}");
         }
-        Ok(stops)
     }
 
     /// This very kill is durable already, or the tenant is killed for good: the answer to it was lost, not its effect. The keeper, whose

@@ -150,7 +150,7 @@ fn policies_are_proposed_with_their_tests_and_read_before_they_are_signed() {
     let hidden = r#"@id("hidden") forbid (principal is Person, action == Action::"read", resource);"#;
     add(&path, "zz.cedar", &format!("{NO_GET}\n{hidden}"));
     let sample = fs::read_to_string(house.path("acme-policy").join("tests.toml")).unwrap();
-    let sample = &sample[..sample.find("[[person]]\nname = \"the site").unwrap()];
+    let (sample, _) = sample.split_once("[[person]]\nname = \"the site").unwrap();
     add(&path, "tests.toml", &sample.replace("expect = \"deny\"", "expect = \"allow\""));
     let untested = house.kcm(&set).unwrap_err();
     assert!(untested.why.contains("not as expected"), "{untested}");
