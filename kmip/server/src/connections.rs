@@ -18,6 +18,9 @@ use crate::turns::Turns;
 /// Connections of one tenant that have room for a large message at once: [`kmip::ttlv::MESSAGE_BYTES_MAX`] each. The next one waits.
 pub const LARGE_PER_TENANT_MAX: usize = 64;
 
+/// A connection that was answered so often has settled: its client is not one that connects for each request.
+const ANSWERS_SETTLED: usize = 16;
+
 /// Registry of one listener's connections.
 #[derive(Debug)]
 pub struct Connections {
@@ -26,6 +29,8 @@ pub struct Connections {
     per_tenant_max: usize,
     /// How many tenants have any.
     tenants: Arc<AtomicUsize>,
+    /// How many connections have settled.
+    settled: AtomicUsize,
     /// Threads that answer.
     threads: usize,
 }
@@ -55,7 +60,8 @@ pub struct TooMany {
 impl Connections {
     pub fn new(per_tenant_max: usize) -> Self {
         let threads = available_parallelism().map_or(1, usize::from);
-        Self { open: Mutex::default(), next: AtomicU64::new(0), per_tenant_max, tenants: Arc::default(), threads }
+        let (open, next, settled) = (Mutex::default(), AtomicU64::new(0), AtomicUsize::new(0));
+        Self { open, next, per_tenant_max, tenants: Arc::default(), settled, threads }
     }
 
     /// Enters a connection. It leaves when the answer is dropped.
@@ -75,7 +81,8 @@ impl Connections {
         let (large, turns) = (mine.large.clone(), mine.turns.clone());
         turns.among(mine.closers.len());
         self.tenants.store(open.len(), Ordering::Relaxed);
-        Ok(Entered { connections: self.clone(), tenant, id, closer, large, turns })
+        let answers = AtomicUsize::new(0);
+        Ok(Entered { connections: self.clone(), tenant, id, closer, large, turns, answers })
     }
 
     /// Closes every connection of a tenant, at the latest after the request that it is answering. Answers how many.
@@ -87,6 +94,11 @@ impl Connections {
             closer.notify.notify_waiters();
         }
         closers.len()
+    }
+
+    /// Whether clients are here that ask again and again over one connection, and would notice who comes and goes.
+    pub(crate) fn any_settled(&self) -> bool {
+        self.settled.load(Ordering::Relaxed) > 0
     }
 
     /// How many connections a tenant has.
@@ -104,9 +116,20 @@ pub struct Entered {
     closer: Arc<Closer>,
     large: Arc<Semaphore>,
     turns: Arc<Turns>,
+    /// How often it was answered, counted up to [`ANSWERS_SETTLED`] or little more.
+    answers: AtomicUsize,
 }
 
 impl Entered {
+    /// Its client was answered.
+    pub(crate) fn answered(&self) {
+        if self.answers.load(Ordering::Relaxed) < ANSWERS_SETTLED
+            && self.answers.fetch_add(1, Ordering::Relaxed) + 1 == ANSWERS_SETTLED
+        {
+            self.connections.settled.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Places for large messages, shared by the tenant's connections.
     pub(crate) fn large(&self) -> &Arc<Semaphore> {
         &self.large
@@ -135,6 +158,9 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
+        if *self.answers.get_mut() >= ANSWERS_SETTLED {
+            self.connections.settled.fetch_sub(1, Ordering::Relaxed);
+        }
         let mut open = self.connections.open.lock();
         if let Some(mine) = open.get_mut(&self.tenant) {
             mine.closers.remove(&self.id);
@@ -178,6 +204,24 @@ mod tests {
         assert!(mine.iter().all(|mine| mine.turns().has_neighbours()));
         drop(other);
         assert!(mine.iter().all(|mine| !mine.turns().has_neighbours()));
+    }
+
+    #[test]
+    fn a_connection_settles_once_it_was_answered_often_and_no_longer_than_it_is_open() {
+        let connections = Arc::new(Connections::new(2));
+        let (steady, brief) = (connections.enter(tenant(1)).unwrap(), connections.enter(tenant(1)).unwrap());
+        for _ in 1..ANSWERS_SETTLED {
+            steady.answered();
+            brief.answered();
+        }
+        drop(brief);
+        assert!(!connections.any_settled());
+        for _ in 0..2 {
+            steady.answered();
+            assert!(connections.any_settled());
+        }
+        drop(steady);
+        assert!(!connections.any_settled());
     }
 
     #[test]

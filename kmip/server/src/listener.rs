@@ -3,13 +3,23 @@
 //! Whoever has not shown a certificate yet sits in one of [`Limits::handshakes`] seats, and the oldest of the largest network gives way when
 //! all are taken; what a tenant's clients have is bounded by tenant, and a stranger takes none of it.
 //!
-//! A handshake is as much work as fifty requests, and whoever comes may ask for it. It is done behind: on the threads of
-//! [`crate::Parts::back`], which the kernel takes off a core as soon as a thread that answers requests has something to do. The connection
-//! stays with the runtime that accepted it, and its session goes on there. What a handshake shares with requests is locked for moments
-//! only: the table of sessions that can be resumed, and the reactor's own lists. A thread behind that loses its core while it holds one of
-//! them makes others wait until it has it again; no lock of a tenant's keys, of the audit or of the registry is ever taken there.
+//! A handshake is as much work as fifty requests, and whoever comes may ask for it. While clients are here that ask again and again over
+//! one connection, it is done behind: on the threads of [`crate::Parts::back`], which the kernel takes off a core as soon as a thread that
+//! answers requests has something to do. Where everybody connects for each request, as drivers do, nobody is held up by it, and handing it
+//! over would cost a third of it: it is done where it came. The connection stays with the runtime that accepted it, and its session goes on
+//! there. What a handshake shares with requests is locked for moments only: the table of sessions that can be resumed, and the reactor's
+//! own lists. A thread behind that loses its core while it holds one of them makes others wait until it has it again; no lock of a tenant's
+//! keys, of the audit or of the registry is ever taken there.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use rustls::pki_types::UnixTime;
 use seats::{Seat, Seats};
@@ -201,8 +211,8 @@ async fn handshake(stream: TcpStream, server: &Server) -> Result<(TlsStream<Sock
     let limit = server.limits().handshake_timeout;
     let anchors = server.anchors().current();
     let (config, verifier) = server.tls().for_connection(anchors.clone())?;
-    let work = TlsAcceptor::from(config).accept(Socket(stream));
-    let stream = timeout(limit, behind(server.back(), work)).await.map_err(|_| Turned::TimedOut(limit))??;
+    let work = Box::pin(TlsAcceptor::from(config).accept(Socket(stream)));
+    let stream = timeout(limit, done(work, server)).await.map_err(|_| Turned::TimedOut(limit))??;
     let caller = caller_of(&stream, server, &verifier)?;
     let entered = server.connections().enter(*caller.tenant())?;
     // Who changes the anchors closes the tenant's connections afterwards, and finds this one from here on. A change that came
@@ -211,6 +221,21 @@ async fn handshake(stream: TcpStream, server: &Server) -> Result<(TlsStream<Sock
         return Err(NotACaller::UnknownIssuer.into());
     }
     Ok((stream, caller, entered))
+}
+
+/// Has `work` done: here as long as no client has settled, and from its next step on behind.
+async fn done<T: Send + 'static>(
+    mut work: Pin<Box<impl Future<Output = io::Result<T>> + Send + 'static>>,
+    server: &Server,
+) -> io::Result<T> {
+    let here = poll_fn(|cx| match server.connections().any_settled() {
+        true => Poll::Ready(None),
+        false => work.as_mut().poll(cx).map(Some),
+    });
+    match here.await {
+        Some(done) => done,
+        None => behind(server.back(), work).await,
+    }
 }
 
 /// Has `work` done on other threads. Whoever does not wait for it any more ends it.

@@ -183,6 +183,7 @@ impl Session<'_> {
         self.input.rest();
         if let Some(answered) = answered {
             self.write(stream, answered, watch).await?;
+            self.entered.answered();
         }
         Ok(answered)
     }

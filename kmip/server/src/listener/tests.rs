@@ -358,21 +358,33 @@ async fn until_behind(back: &Handle, tasks: usize) {
     timeout(Duration::from_secs(60), there).await.unwrap();
 }
 
+/// A client that asks until its connection has settled.
+async fn settled_client(site: &Site) -> Client {
+    let mut client = site.client().await;
+    while !site.rig.server.connections().any_settled() {
+        client.query().await.unwrap();
+    }
+    client
+}
+
 #[test]
-fn handshakes_are_done_behind_and_sessions_are_not() {
+fn handshakes_are_done_behind_once_a_client_has_settled_and_sessions_are_not() {
     let back = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let front = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let limits = Limits { handshakes: 1, handshake_grace: Duration::ZERO, ..Limits::default() };
+    let limits = Limits { handshakes: 2, handshake_grace: Duration::ZERO, ..Limits::default() };
     front.block_on(async {
         let mut site = Site::of(Rig::before(back.handle(), limits).await, Speech::Ttlv).await;
-        let mut client = site.client().await;
-        client.query().await.unwrap();
-        until_behind(back.handle(), 0).await;
-        let mut first = silent_from(1, site.address).await;
+        let mut early = silent_from(1, site.address).await;
+        let mut client = settled_client(&site).await;
+        assert_eq!(back.metrics().num_alive_tasks(), 0);
+        // What began here goes on behind.
+        early.write_all(&[22]).await.unwrap();
         until_behind(back.handle(), 1).await;
+        let _first = silent_from(1, site.address).await;
+        until_behind(back.handle(), 2).await;
         let _second = silent_from(1, site.address).await;
-        assert!(matches!(first.read(&mut [0; 1]).await, Ok(0) | Err(_)), "it gives way");
-        until_behind(back.handle(), 1).await;
+        assert!(matches!(early.read(&mut [0; 1]).await, Ok(0) | Err(_)), "it gives way");
+        until_behind(back.handle(), 2).await;
         client.query().await.unwrap();
         drop(site.stop.take());
         (&mut site.task).await.unwrap();
