@@ -367,7 +367,7 @@ impl stop_listener::StopSink for Stops {
         let (arrived, steward, by_hand) = (std::time::Instant::now(), self.steward.clone(), self.by_hand.clone());
         Box::pin(async move {
             let kill = Kill::of(&directive);
-            let known = kill.as_ref().is_some_and(|kill| steward.knows_kill(&kill.tenant, &kill.change));
+            let known = kill.as_ref().is_some_and(|kill| steward.knows(&kill.tenant, &kill.change));
             let ack = steward.receive(&directive, arrived).await?;
             if let Some(kill) = kill {
                 by_hand.answered(kill, &ack, known);

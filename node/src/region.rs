@@ -228,14 +228,14 @@ fn fix_of(stop: Stop) -> &'static str {
     match stop {
         Stop::Killed => "a certified RestoreL1 that names every kill: `kcm key restore`",
         Stop::KilledForGood => "nothing: more kills came than can be restored by name; found a new tenant",
-        Stop::Blocked => "a certified UnblockTenant",
+        Stop::Blocked => "a certified UnblockTenant that names every block: `kcm tenant unblock`",
         Stop::L1Stop => "the customer enables the key again at their KMS",
         Stop::LeaseOver => "connect the region to the holder of the lease key: it renews by itself",
         Stop::L1Away => "make the customer's KMS reachable",
         Stop::Sealed => {
             "connect the region to the holder of the lease key: a head answering this node's nonce unseals it"
         }
-        Stop::Suspended => "a certified ResumeL1",
+        Stop::Suspended => "a certified ResumeL1 that names every suspension: `kcm key resume`",
     }
 }
 

@@ -22,9 +22,10 @@ use orbital::{
     canon::Malformed,
     certificate::Certificate,
     chain::Genesis,
-    change::{Action, Change, ChangeKind},
+    change::{Change, ChangeKind},
     codec::BadBody,
     directive::{Directive, LINKS_PER_DIRECTIVE_MAX, Warrant},
+    halt::Halt,
     names::TenantId,
     sign::{Kind, Signed},
 };
@@ -66,7 +67,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Who performs a stop: custody's steward.
 pub trait StopSink: Send + Sync + 'static {
-    /// Takes the bytes of a [`Directive::Kill`] and gives the region's signed answer. None says that the world failed (disk, memory): the
+    /// Takes the bytes of a stop ([`Directive::stop`]) and gives the region's signed answer. None says that the world failed (disk, memory): the
     /// tenant may be fenced, but the stop is not durable, and the sender must try again.
     fn stop(&self, directive: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>>;
 }
@@ -97,18 +98,8 @@ impl StopFile {
             return Err(NoStop::OtherTenant { genesis: tenant, change: change.tenant });
         }
         let warrant = Warrant { tenant, links: self.links.clone(), certificate: self.certificate.clone() };
-        // Exhaustive: a new action says here whether it is a stop.
-        match change.action {
-            Action::RevokeL1 {} => Ok((tenant, Directive::Kill(warrant))),
-            Action::RegisterSystem { .. }
-            | Action::ChangeCallers { .. }
-            | Action::ChangeActors { .. }
-            | Action::ChangeQuorum { .. }
-            | Action::ChangeLease { .. }
-            | Action::ChangePolicy { .. }
-            | Action::LinkL1 { .. }
-            | Action::RestoreL1 { .. } => Err(NoStop::Grant(change.kind())),
-        }
+        let halt = Halt::set_by(&change.action).ok_or(NoStop::Grant(change.kind()))?;
+        Ok((tenant, Directive::halting(halt, warrant)))
     }
 }
 

@@ -177,6 +177,7 @@ fn refused(refusal: &Refusal) -> Problem {
         | R::AlreadyEnded(_)
         | R::AnchorTaken { .. }
         | R::TenantKilled { .. }
+        | R::TenantBlocked { .. }
         | R::ProposalClosed { .. }
         | R::DoubleAnswer { .. }
         | R::ConfirmTooEarly { .. }
@@ -204,8 +205,11 @@ mod tests {
         let unknown = Problem::from(governance::Error::from(Refusal::UnknownTenant("acme".into())));
         assert_eq!((unknown.status, unknown.code), (404, "unknown-tenant"));
         assert!(unknown.detail.contains("acme") && !unknown.fix.is_empty());
-        let own = Problem::from(governance::Error::from(Refusal::NothingToRestore));
-        assert_eq!((own.status, own.code), (422, "nothing-to-restore"));
+        let own = Problem::from(governance::Error::from(Refusal::NothingToLift {
+            kind: orbital::change::ChangeKind::RestoreL1,
+            word: "killed",
+        }));
+        assert_eq!((own.status, own.code), (422, "nothing-to-lift"));
         let fault = Problem::from(governance::Error::from(Fault::Gone { what: "the desk" }));
         assert_eq!((fault.status, fault.code), (503, "gone"));
     }

@@ -47,8 +47,9 @@ pub struct Kill {
 impl Kill {
     /// That of a directive, if it is one.
     pub fn of(directive: &[u8]) -> Option<Self> {
-        let Ok(Directive::Kill(warrant)) = Directive::decode(directive) else { return None };
-        let (tenant, certificate) = (warrant.tenant, warrant.certificate);
+        let directive = Directive::decode(directive).ok()?;
+        let warrant = directive.stop()?;
+        let (tenant, certificate) = (warrant.tenant, warrant.certificate.clone());
         Some(Self { tenant, change: Change::digest_of(&certificate.change), certificate })
     }
 }

@@ -9,7 +9,7 @@
 mod leases;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::Path,
     sync::{
         Arc,
@@ -18,7 +18,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use orbital::names::{Digest, TenantId};
+use orbital::{
+    halt::{Halt, Halts},
+    names::{Digest, TenantId},
+};
 use parking_lot::Mutex;
 
 use crate::{
@@ -57,7 +60,7 @@ impl Entombed {
 struct Kept {
     row: TenantRow,
     lease: Lease,
-    /// Kills of a killed tenant that this node has acknowledged and a store that was put back no longer names.
+    /// Halts of a halted tenant that this node has acknowledged and a store that was put back no longer names.
     lost: Option<Known>,
     /// When the lease ends that `row` says, and the one that the store says: CLOCK_BOOTTIME milliseconds. A restart gives no more.
     row_until_ms: u64,
@@ -79,18 +82,18 @@ impl Kept {
         Mark { lost: self.lost, ..self.row.mark() }
     }
 
-    /// Remembers a kill; what was lost is found when all names are back.
-    fn know(&mut self, kill: Digest) {
-        self.row.know(kill);
-        self.lost = self.lost.filter(|lost| !lost.is_within(&self.row.kills));
+    /// Remembers a halt; what was lost is found when all names are back.
+    fn know(&mut self, halt: Halt, name: Digest) {
+        self.row.know(halt, name);
+        self.lost = self.lost.filter(|lost| !lost.is_within(&self.row.halts.names()));
     }
 
-    /// Each kill is named by a restore: those that are kept here, and those that were lost. A restore that came before cannot lift a kill
-    /// whose name is lost, sent again or not.
-    fn all_restored(&self, restored: &BTreeSet<Digest>) -> bool {
-        !self.row.is_killed_for_good()
-            && self.row.kills.is_subset(restored)
-            && self.lost.is_none_or(|lost| lost.is_within(restored))
+    /// Each halt of this kind is named by a change that lifts it: those that are kept here, and those that were lost, of whatever kind. What
+    /// was lifted before cannot lift a halt whose name is lost, sent again or not.
+    fn all_lifted(&self, halt: Halt, lifted: &Halts) -> bool {
+        (halt != Halt::Kill || !self.row.is_killed_for_good())
+            && self.row.halts.of(halt).is_subset(lifted.of(halt))
+            && self.lost.is_none_or(|lost| lost.is_within(&lifted.names()))
     }
 }
 
@@ -198,12 +201,12 @@ impl Keeper {
 
     /// Stops a tenant: fence, drain, tombstone, high-water mark. Synchronous, as nothing may come before it; it waits for running
     /// ciphers and two fsyncs. On an error the tenant stays fenced and empty, nothing is acknowledged, and the call may be
-    /// repeated. `kill` is the digest of a certified Kill.
-    pub fn stop(&self, tenant: &TenantId, stop: Stop, kill: Option<Digest>) -> Result<Entombed, Error> {
+    /// repeated. `name` is the digest of the certified change, where one set it.
+    pub fn stop(&self, tenant: &TenantId, stop: Stop, name: Option<Digest>) -> Result<Entombed, Error> {
         // At once; whoever is lifting the same stop may take it back before the lock is had, so it is set again under the lock.
         self.table.fence(tenant, stop);
         let slot = self.slot(tenant)?;
-        self.stop_kept(tenant, &mut slot.kept.lock(), stop, kill)
+        self.stop_kept(tenant, &mut slot.kept.lock(), stop, name)
     }
 
     fn stop_kept(
@@ -211,13 +214,13 @@ impl Keeper {
         tenant: &TenantId,
         kept: &mut Kept,
         stop: Stop,
-        kill: Option<Digest>,
+        name: Option<Digest>,
     ) -> Result<Entombed, Error> {
         let drained = self.table.kill(tenant, stop)?;
         let gate = self.table.gate(tenant).ok_or(Error::UnknownTenant(*tenant))?;
         kept.row.generation = kept.row.generation.max(drained.generation());
         kept.row.stops |= Stops(stop.bit()).durable().0;
-        kill.into_iter().for_each(|kill| kept.know(kill));
+        stop.halt().zip(name).into_iter().for_each(|(halt, name)| kept.know(halt, name));
         if kept.row.is_killed_for_good() {
             self.table.fence(tenant, Stop::KilledForGood);
         }
@@ -242,7 +245,7 @@ impl Keeper {
         Stops(kept.row.stops).holds(stop) && self.high_water.mark(tenant).is_some_and(|mark| mark.stops.holds(stop))
     }
 
-    /// The store has lost kills of this tenant that were acknowledged, and the tenant is killed.
+    /// The store has lost halts of this tenant that were acknowledged, and the tenant is halted.
     pub fn has_lost(&self, tenant: &TenantId) -> bool {
         self.slot(tenant).is_ok_and(|slot| slot.kept.lock().lost.is_some())
     }
@@ -253,15 +256,15 @@ impl Keeper {
         self.slot(tenant).is_ok_and(|slot| due(&slot.kept.lock().row))
     }
 
-    /// A certified kill that a restore named before it came: known from now on, durable, without a stop.
-    pub fn note(&self, tenant: &TenantId, kill: Digest) -> Result<(), Error> {
+    /// A certified halt that was lifted by name before it came: known from now on, durable, without a stop.
+    pub fn note(&self, tenant: &TenantId, halt: Halt, name: Digest) -> Result<(), Error> {
         let for_good = {
             let slot = self.slot(tenant)?;
             let mut kept = slot.kept.lock();
-            kept.know(kill);
+            kept.know(halt, name);
             kept.row.is_killed_for_good()
         };
-        if for_good { self.stop(tenant, Stop::Killed, Some(kill)).map(drop) } else { self.remember(tenant) }
+        if for_good { self.stop(tenant, Stop::Killed, Some(name)).map(drop) } else { self.remember(tenant) }
     }
 
     /// Changes what is kept of a tenant and makes its row durable, in the order of the changes. What a stop adds meanwhile is in its
@@ -281,7 +284,7 @@ impl Keeper {
         Ok(answer)
     }
 
-    /// A new certified head: `change` sets head, trust version and epoch on the row; kills are those of the stops. Durable (row, tombstone, high-water
+    /// A new certified head: `change` sets head, trust version and epoch on the row; halts are those of the stops. Durable (row, tombstone, high-water
     /// mark), then the gate's epoch. Counters never go back, stops are not touched here.
     pub async fn advance(&self, tenant: &TenantId, change: impl FnOnce(&mut TenantRow) + Send) -> Result<(), Error> {
         let set = |kept: &mut Kept| {
@@ -309,10 +312,10 @@ impl Keeper {
         self.lift_if(tenant, stop, |_| true).await.map(|_| ())
     }
 
-    /// Lifts the kill if each kill that is or was kept here is one of `restored`: asked where a stop enters its kill, so that one which comes
-    /// meanwhile is not lifted along. `false`: the tenant stays killed.
-    pub async fn unkill(&self, tenant: &TenantId, restored: &BTreeSet<Digest>) -> Result<bool, Error> {
-        self.lift_if(tenant, Stop::Killed, |kept| kept.all_restored(restored)).await
+    /// Lifts the stop of a halt if each halt of its kind that is or was kept here is one of `lifted`: asked where a stop enters its name, so
+    /// that one which comes meanwhile is not lifted along. `false`: the tenant stays stopped.
+    pub async fn unhalt(&self, tenant: &TenantId, halt: Halt, lifted: &Halts) -> Result<bool, Error> {
+        self.lift_if(tenant, Stop::of(halt), |kept| kept.all_lifted(halt, lifted)).await
     }
 
     async fn lift_if(
@@ -323,7 +326,7 @@ impl Keeper {
     ) -> Result<bool, Error> {
         let set = |kept: &mut Kept| {
             let lifts = may(kept);
-            if lifts && stop == Stop::Killed {
+            if lifts && stop.halt().is_some() {
                 kept.lost = None;
             }
             if lifts {

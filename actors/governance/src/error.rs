@@ -105,10 +105,14 @@ refusals! {
     NotSuccessor { version: u64, why: &'static str } = "not-successor";
     #[error("tenant {tenant} is killed: until a RestoreL1 names every kill, only stops, RestoreL1, ChangeActors and ChangeQuorum are taken, not {kind}")]
     TenantKilled { tenant: TenantId, kind: ChangeKind } = "tenant-killed";
-    #[error("RestoreL1 names the kill {0}, which neither this ledger nor any region knows: `kcm tenant show` lists the kills")]
-    UnknownKill(Digest) = "unknown-kill";
-    #[error("RestoreL1 names no kill: it lifts the kills that it names and no other, so name at least one")]
-    NothingToRestore = "nothing-to-restore";
+    #[error("tenant {tenant} is blocked: until an UnblockTenant names every block, only stops and what lifts them, ChangeActors and ChangeQuorum are taken, not {kind}")]
+    TenantBlocked { tenant: TenantId, kind: ChangeKind } = "tenant-blocked";
+    #[error("{kind} names {name}, by which the tenant is not {word} as far as this ledger or any region knows: `kcm tenant show` lists its stops")]
+    UnknownStop { kind: ChangeKind, name: Digest, word: &'static str } = "unknown-stop";
+    #[error("{kind} names {name}, which is another kind of stop: {by} lifts it, and nothing else")]
+    OtherStop { kind: ChangeKind, name: Digest, by: ChangeKind } = "other-stop";
+    #[error("{kind} names nothing by which the tenant is {word}: it lifts what it names and nothing else, so name at least one stop")]
+    NothingToLift { kind: ChangeKind, word: &'static str } = "nothing-to-lift";
     #[error("the tenant is linked to another L1 by change {0}: there is one path to its keys, so LinkL1 takes that L1 again or a tenant without a link")]
     AlreadyLinked(Digest) = "already-linked";
     #[error("{person} with key {key} is not in trust version {version}: removed, renamed or never enrolled; somebody else must sign")]
@@ -211,6 +215,7 @@ mod tests {
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), Refusal::CODES.len());
-        assert_eq!(Refusal::NothingToRestore.code(), "nothing-to-restore");
+        let nothing = Refusal::NothingToLift { kind: ChangeKind::RestoreL1, word: "killed" };
+        assert_eq!(nothing.code(), "nothing-to-lift");
     }
 }

@@ -26,7 +26,11 @@ pub enum TenantState {
     /// Provisioned everywhere, without a link to an L1 yet.
     Unlinked,
     Active,
-    /// At least one kill is not restored.
+    /// A suspension is not lifted: what is protected can be read, nothing new is protected.
+    Suspended,
+    /// A block is not lifted.
+    Blocked,
+    /// A kill is not lifted.
     Killed,
 }
 
@@ -41,6 +45,8 @@ pub struct TenantSummary {
     pub trust: Digest,
     pub epoch: u64,
     pub killed: bool,
+    pub blocked: bool,
+    pub suspended: bool,
     pub link: Option<LinkView>,
     /// Open and running proposals.
     pub proposals: usize,
@@ -72,6 +78,12 @@ pub struct TenantView {
     /// Every kill ever ratified here or seen in a region, by digest of its change.
     pub kills: BTreeSet<Digest>,
     pub restored: BTreeSet<Digest>,
+    /// The same of blocks.
+    pub blocks: BTreeSet<Digest>,
+    pub unblocked: BTreeSet<Digest>,
+    /// The same of suspensions.
+    pub suspensions: BTreeSet<Digest>,
+    pub resumed: BTreeSet<Digest>,
     pub regions: BTreeMap<Region, TenantRegion>,
 }
 

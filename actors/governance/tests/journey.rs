@@ -50,7 +50,7 @@ async fn whole(restart_before: usize) {
                 let view = house.approve(&listed[0], "dave").await.unwrap();
                 assert_eq!(view.state, State::Applying);
                 house.until_state(&view.id, State::Active).await;
-                assert!(house.everywhere(|held| held.kills.len() == 1));
+                assert!(house.everywhere(|held| held.halts.len() == 1));
                 assert_eq!(house.desk().tenant("acme").await.unwrap().summary.state, TenantState::Killed);
             }
             _ => {
@@ -62,7 +62,7 @@ async fn whole(restart_before: usize) {
     house.until_settled().await;
     let view = house.desk().tenant("acme").await.unwrap();
     assert_eq!((view.summary.state, view.summary.trust_version, view.summary.epoch), (TenantState::Active, 2, 3));
-    assert!(house.everywhere(|held| held.linked.is_some() && held.restored == view.restored));
+    assert!(house.everywhere(|held| held.linked.is_some() && held.lifted.kills == view.restored));
     let verified = house.desk().verify().await.unwrap();
     assert!(verified.sound && verified.entries > 20, "{verified:?}");
     // A last start sees what the last run saw.
@@ -98,7 +98,7 @@ async fn a_kill_reaches_a_region_that_was_away() {
     house.cut("us-east");
     let stop = house.propose(Action::RevokeL1 {}, "carol").await.unwrap();
     house.approve(&stop, "dave").await.unwrap();
-    let here = |name: &str| house.region(name, |r| r.tenants.values().any(|held| !held.kills.is_empty()));
+    let here = |name: &str| house.region(name, |r| r.tenants.values().any(|held| !held.halts.is_empty()));
     house.until("the connected regions are killed", || here("eu-frankfurt") && here("ch-zurich")).await;
     let desk = house.desk();
     let confirmed = || async { desk.proposal(stop.id.clone()).await.unwrap() };
@@ -236,10 +236,10 @@ async fn a_region_that_lost_its_store_is_brought_back() {
     house.until_state(&stop.id, State::Active).await;
     // A kill that it forgot is owed again, in the critical lane.
     house.until_settled().await;
-    house.region("us-east", |r| r.tenants.values_mut().for_each(|held| held.kills.clear()));
+    house.region("us-east", |r| r.tenants.values_mut().for_each(|held| held.halts.clear()));
     house.clock.forward(10_000);
     house.hello("us-east", None);
-    house.until("it is killed again", || house.everywhere(|held| held.kills.len() == 1)).await;
+    house.until("it is killed again", || house.everywhere(|held| held.halts.len() == 1)).await;
     let last = house.region("us-east", |r| r.got.iter().rev().find(|(_, d)| d.name() == "kill").unwrap().0);
     assert_eq!(last, Lane::Critical);
 }

@@ -162,7 +162,13 @@ impl Chain {
                 same.lease = now.lease.clone();
                 same.l1 = now.l1.clone();
             }
-            Action::LinkL1 { .. } | Action::RevokeL1 {} | Action::RestoreL1 { .. } => {}
+            Action::LinkL1 { .. }
+            | Action::RevokeL1 {}
+            | Action::RestoreL1 { .. }
+            | Action::BlockTenant {}
+            | Action::UnblockTenant { .. }
+            | Action::SuspendL1 {}
+            | Action::ResumeL1 { .. } => {}
         }
         if same == *now { Ok(()) } else { refuse("it alters more than its kind of change may") }
     }

@@ -147,6 +147,14 @@ pub enum Action {
     RevokeL1 {},
     /// Lifts the kills that it names, and no other.
     RestoreL1 { kills: BTreeSet<Digest> },
+    /// Nobody of this tenant is served, and its keys leave the regions' memory; clients are told so.
+    BlockTenant {},
+    /// Lifts the blocks that it names, and no other.
+    UnblockTenant { blocks: BTreeSet<Digest> },
+    /// What is protected can still be read; nothing new is protected.
+    SuspendL1 {},
+    /// Lifts the suspensions that it names, and no other.
+    ResumeL1 { suspensions: BTreeSet<Digest> },
 }
 
 impl Action {
@@ -161,6 +169,10 @@ impl Action {
             Self::LinkL1 { .. } => ChangeKind::LinkL1,
             Self::RevokeL1 {} => ChangeKind::RevokeL1,
             Self::RestoreL1 { .. } => ChangeKind::RestoreL1,
+            Self::BlockTenant {} => ChangeKind::BlockTenant,
+            Self::UnblockTenant { .. } => ChangeKind::UnblockTenant,
+            Self::SuspendL1 {} => ChangeKind::SuspendL1,
+            Self::ResumeL1 { .. } => ChangeKind::ResumeL1,
         }
     }
 
@@ -173,7 +185,13 @@ impl Action {
             | Self::ChangeQuorum { next }
             | Self::ChangeLease { next }
             | Self::ChangePolicy { next, .. } => Some(next),
-            Self::LinkL1 { .. } | Self::RevokeL1 {} | Self::RestoreL1 { .. } => None,
+            Self::LinkL1 { .. }
+            | Self::RevokeL1 {}
+            | Self::RestoreL1 { .. }
+            | Self::BlockTenant {}
+            | Self::UnblockTenant { .. }
+            | Self::SuspendL1 {}
+            | Self::ResumeL1 { .. } => None,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     certificate::Certificate,
     chain::Genesis,
     codec::{self, BadBody},
+    halt::Halt,
     names::{Deployment, Digest, Region, TenantId},
     sign::{Kind, SecretKey, Signed},
 };
@@ -53,6 +54,10 @@ pub enum Directive {
     Callers(Warrant),
     /// A renewal by the lease key.
     Lease(Signed),
+    Block(Warrant),
+    Unblock(Warrant),
+    Suspend(Warrant),
+    Resume(Warrant),
 }
 
 /// What a directive needs; a frame's signature alone changes no tenant state.
@@ -80,8 +85,13 @@ impl Directive {
             Self::Probe { .. } => Needs::ProposersSignature,
             Self::Hold { .. } => Needs::CertifiedHead,
             Self::Lease(_) => Needs::LeaseKey,
-            Self::Kill(_) => Needs::StopCertificate,
-            Self::Link(_) | Self::Restore(_) | Self::Trust(_) | Self::Callers(_) => Needs::Certificate,
+            Self::Kill(_) | Self::Block(_) | Self::Suspend(_) => Needs::StopCertificate,
+            Self::Link(_)
+            | Self::Restore(_)
+            | Self::Unblock(_)
+            | Self::Resume(_)
+            | Self::Trust(_)
+            | Self::Callers(_) => Needs::Certificate,
         }
     }
 
@@ -97,6 +107,10 @@ impl Directive {
             Self::Trust(_) => "trust",
             Self::Callers(_) => "callers",
             Self::Lease(_) => "lease",
+            Self::Block(_) => "block",
+            Self::Unblock(_) => "unblock",
+            Self::Suspend(_) => "suspend",
+            Self::Resume(_) => "resume",
         }
     }
 
@@ -113,12 +127,41 @@ impl Directive {
         }
         Ok(directive)
     }
+    /// The certificate that it carries, with what belongs to it.
+    pub const fn warrant(&self) -> Option<&Warrant> {
+        match self {
+            Self::Link(warrant)
+            | Self::Kill(warrant)
+            | Self::Restore(warrant)
+            | Self::Block(warrant)
+            | Self::Unblock(warrant)
+            | Self::Suspend(warrant)
+            | Self::Resume(warrant)
+            | Self::Trust(warrant)
+            | Self::Callers(warrant) => Some(warrant),
+            Self::Provision { .. } | Self::Probe { .. } | Self::Hold { .. } | Self::Lease(_) => None,
+        }
+    }
+    /// The stop that it brings.
+    pub const fn stop(&self) -> Option<&Warrant> {
+        match self {
+            Self::Kill(warrant) | Self::Block(warrant) | Self::Suspend(warrant) => Some(warrant),
+            _ => None,
+        }
+    }
+    /// The directive that sets this halt.
+    pub const fn halting(halt: Halt, warrant: Warrant) -> Self {
+        match halt {
+            Halt::Kill => Self::Kill(warrant),
+            Halt::Block => Self::Block(warrant),
+            Halt::Suspension => Self::Suspend(warrant),
+        }
+    }
     /// The links of the trust chain that travel along.
     pub fn links(&self) -> &[Certificate] {
         match self {
             Self::Provision { links, .. } => links,
-            Self::Link(w) | Self::Kill(w) | Self::Restore(w) | Self::Trust(w) | Self::Callers(w) => &w.links,
-            Self::Probe { .. } | Self::Hold { .. } | Self::Lease(_) => &[],
+            other => other.warrant().map_or(&[], |warrant| &warrant.links),
         }
     }
     /// The name by which a SyncAck calls the directive.
@@ -142,7 +185,7 @@ pub struct LeaseGrant {
     pub trust: Digest,
     #[serde(with = "canon::decimal")]
     pub epoch: u64,
-    /// Every kill of the tenant, and those of them that are restored.
+    /// Every halt of the tenant, of whatever kind, and those of them that are lifted.
     pub kills: BTreeSet<Digest>,
     pub restored: BTreeSet<Digest>,
     pub nonce: String,

@@ -19,12 +19,14 @@ impl Lane {
     /// The lane of a directive, and of the SyncAck that answers it.
     pub const fn of(directive: &Directive) -> Self {
         match directive {
-            Directive::Kill(_) => Self::Critical,
+            Directive::Kill(_) | Directive::Block(_) | Directive::Suspend(_) => Self::Critical,
             Directive::Provision { .. }
             | Directive::Probe { .. }
             | Directive::Hold { .. }
             | Directive::Link(_)
             | Directive::Restore(_)
+            | Directive::Unblock(_)
+            | Directive::Resume(_)
             | Directive::Trust(_)
             | Directive::Callers(_)
             | Directive::Lease(_) => Self::Ordinary,

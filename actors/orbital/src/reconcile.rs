@@ -2,9 +2,8 @@
 //!
 //! Whatever was lost on the way (a store restored, a row settled by a region that then lost its disk) shows up here as a gap.
 
-use std::collections::BTreeSet;
-
 use crate::{
+    halt::Halts,
     names::{Digest, TenantId},
     report::Observed,
 };
@@ -15,16 +14,16 @@ pub struct Desired {
     pub tenant: TenantId,
     pub trust_version: u64,
     pub epoch: u64,
-    pub kills: BTreeSet<Digest>,
-    pub restored: BTreeSet<Digest>,
+    pub halts: Halts,
+    pub lifted: Halts,
     pub linked: Option<Digest>,
 }
 
 /// What a region lacks; each is owed again. Stops come first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gap {
-    /// A kill that the region does not know.
-    Kill(Digest),
+    /// A halt that the region does not know.
+    Halt(Digest),
     /// The region does not know the tenant.
     Tenant,
     /// The trust chain from this version on.
@@ -38,10 +37,10 @@ pub enum Gap {
 /// The gaps of one tenant in one region; none when `observed` is at least what is `desired`.
 pub fn reconcile(desired: &Desired, observed: Option<&Observed>) -> Vec<Gap> {
     let Some(seen) = observed else {
-        let kills = desired.kills.iter().map(|k| Gap::Kill(*k));
+        let kills = desired.halts.iter().map(|(_, name)| Gap::Halt(name));
         return std::iter::once(Gap::Tenant).chain(kills).collect();
     };
-    let mut gaps: Vec<Gap> = desired.kills.difference(&seen.kills).map(|k| Gap::Kill(*k)).collect();
+    let mut gaps: Vec<Gap> = desired.halts.without(&seen.halts).iter().map(|(_, name)| Gap::Halt(name)).collect();
     if seen.trust_version < desired.trust_version {
         gaps.push(Gap::Trust { from: seen.trust_version });
     }
@@ -51,7 +50,7 @@ pub fn reconcile(desired: &Desired, observed: Option<&Observed>) -> Vec<Gap> {
     {
         gaps.push(Gap::Link(link));
     }
-    if !desired.restored.is_subset(&seen.restored) {
+    if !desired.lifted.is_subset(&seen.lifted) {
         gaps.push(Gap::Restore);
     }
     gaps

@@ -8,6 +8,7 @@ use crate::{
     canon::{self, Malformed},
     certificate::Certificate,
     codec::{self, BadBody},
+    halt::Halts,
     hello::Hello,
     names::{Correlation, Deployment, Digest, NodeName, Region, TenantId},
     sign::{BadSignature, Kind, PublicKey, SecretKey, Signed},
@@ -114,8 +115,10 @@ pub struct Observed {
     pub trust: Digest,
     pub epoch: u64,
     pub generation: u64,
-    pub kills: BTreeSet<Digest>,
-    pub restored: BTreeSet<Digest>,
+    /// Known here.
+    pub halts: Halts,
+    /// Lifted here by name, known or not.
+    pub lifted: Halts,
     pub linked: Option<Digest>,
     pub l1: L1State,
     pub stops: Stops,

@@ -26,6 +26,7 @@ use crate::{
     chain::{Chain, Genesis},
     change::{Action, Change, ChangeKind, L1Ref},
     directive::Warrant,
+    halt::Halt,
     names::{Deployment, Digest, Group, Jurisdiction, KeyName, KeyRef, Person, Region, System, TenantId, TenantName},
     quorum::Rule,
     sign::{Kind, PublicKey, SecretKey, Signed},
@@ -215,6 +216,15 @@ impl World {
     pub fn restore(&self, kills: impl IntoIterator<Item = Digest>) -> Certificate {
         let kills = kills.into_iter().collect();
         self.certificate(Action::RestoreL1 { kills }, "alice", &["bob", "carol", "dave"])
+    }
+
+    /// The change that sets this halt, certified by the default rule.
+    pub fn halt(&self, halt: Halt) -> Certificate {
+        self.certificate(halt.action(), "carol", &["dave"])
+    }
+    /// The change that lifts these, certified by the default rules.
+    pub fn lift(&self, halt: Halt, names: impl IntoIterator<Item = Digest>) -> Certificate {
+        self.certificate(halt.lifting(names.into_iter().collect()), "alice", &["bob", "carol", "dave"])
     }
 
     /// 16 bytes that no other call of this world returns, base64url.

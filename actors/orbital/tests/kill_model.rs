@@ -10,6 +10,7 @@
 
 use orbital::{
     change::ChangeKind,
+    halt::Halts,
     names::{Digest, TenantId},
     reconcile::{Desired, Gap, reconcile},
     report::{L1State, Observed, Stops},
@@ -291,13 +292,13 @@ impl Protocol {
             tenant: TenantId(Digest([0; 32])),
             trust_version: 1,
             epoch: u64::from(decided.iter().map(|d| grant_epoch(*d)).max().unwrap_or(0)),
-            kills: digests(killed(decided)),
-            restored: digests(restored_by_name(decided)),
+            halts: digests(killed(decided)),
+            lifted: digests(restored_by_name(decided)),
             linked: None,
         };
         let mut facts = place.now;
         for gap in reconcile(&desired, Some(&observed(facts))) {
-            if let Gap::Kill(digest) = gap {
+            if let Gap::Halt(digest) = gap {
                 let kill = digest.as_bytes().first().copied().unwrap_or(0);
                 facts = self.judge(facts, Decision::Kill { kill }).unwrap_or(facts);
             }
@@ -313,7 +314,7 @@ fn grant_epoch(decision: Decision) -> u8 {
     }
 }
 
-fn digests(kills: u8) -> std::collections::BTreeSet<Digest> {
+fn digests(kills: u8) -> Halts {
     (0..KILLS).map(|bit| 1 << bit).filter(|kill| kills & kill != 0).map(|kill| Digest([kill; 32])).collect()
 }
 
@@ -323,8 +324,8 @@ fn observed(facts: Facts) -> Observed {
         trust: Digest([0; 32]),
         epoch: u64::from(facts.epoch),
         generation: 0,
-        kills: digests(facts.kills),
-        restored: digests(facts.restored),
+        halts: digests(facts.kills),
+        lifted: digests(facts.restored),
         linked: (facts.linked > 0).then_some(Digest([facts.linked; 32])),
         l1: L1State::Enabled,
         stops: Stops { killed: facts.killed(), ..Stops::default() },

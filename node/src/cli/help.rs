@@ -10,8 +10,8 @@ Start        demo         three regions, portal, KMIP and sample data on this ma
              run          run the node that a topology file describes
              topology     check
              soft-l1      state, disable, enable, deny, allow
-Govern       tenant       genesis, sign, provision, list, show, trust, pin
-             key          list, link, probe, restore
+Govern       tenant       genesis, sign, provision, list, show, trust, block, unblock, pin
+             key          list, link, probe, restore, suspend, resume
              system       register, list
              caller       add, remove, list
              actor        keygen, list, add, remove, join, leave

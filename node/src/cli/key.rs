@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use clap::Subcommand;
 use orbital::{
     change::{Action, L1Ref},
+    halt::Halt,
     names::{Digest, KeyRef, Region, System},
 };
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ use super::{
     compose::{self, Subject, Wish},
     context::{Context, Pins},
     exit::{Failure, Report},
+    halt,
     http::Portal,
     plain, show,
     table::Table,
@@ -69,6 +71,32 @@ pub enum KeyCommand {
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
+    /// Propose that nothing new is protected with the tenant's keys; what is protected can still be read
+    #[command(after_help = "Example: kcm --as carol key suspend --tenant acme --reason suspicion")]
+    Suspend {
+        /// Pinned name, or id
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
+        tenant: String,
+        /// Only these regions [default: all of the tenant's]
+        #[arg(long, value_name = "REGION")]
+        region: Vec<Region>,
+        /// Why, for those who approve
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Propose to lift suspensions
+    #[command(after_help = "Example: kcm --as alice key resume --tenant acme --reason cleared")]
+    Resume {
+        /// Pinned name, or id
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
+        tenant: String,
+        /// Only these suspensions [default: all that are in force]
+        #[arg(long, value_name = "DIGEST", allow_hyphen_values = true)]
+        suspension: Vec<Digest>,
+        /// Why, for those who approve
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
 }
 
 pub(crate) async fn perform(global: &Global, command: KeyCommand) -> Result<Report, Failure> {
@@ -81,22 +109,14 @@ pub(crate) async fn perform(global: &Global, command: KeyCommand) -> Result<Repo
             compose::propose(global, &subject, Wish { action, regions, reason: &reason }).await
         }
         KeyCommand::Probe { proposal } => probe(global, &proposal).await,
-        KeyCommand::Restore { tenant, kill, reason } => {
-            let subject = Subject::of(global, &tenant).await?;
-            let kills = kills(&subject.tenant, kill)?;
-            let action = Action::RestoreL1 { kills };
-            compose::propose(global, &subject, Wish { action, regions: None, reason: &reason }).await
+        KeyCommand::Restore { tenant, kill, reason } => halt::lift(global, Halt::Kill, &tenant, kill, &reason).await,
+        KeyCommand::Suspend { tenant, region, reason } => {
+            halt::set(global, Halt::Suspension, &tenant, region, &reason).await
+        }
+        KeyCommand::Resume { tenant, suspension, reason } => {
+            halt::lift(global, Halt::Suspension, &tenant, suspension, &reason).await
         }
     }
-}
-
-fn kills(tenant: &wire::Tenant, given: Vec<Digest>) -> Result<BTreeSet<Digest>, Failure> {
-    let in_force: BTreeSet<Digest> = tenant.kills.difference(&tenant.restored).copied().collect();
-    let kills = if given.is_empty() { in_force } else { BTreeSet::from_iter(given) };
-    if kills.is_empty() {
-        return Err(Failure::usage("there is nothing to restore").because("no kill of this tenant is in force"));
-    }
-    Ok(kills)
 }
 
 async fn probe(global: &Global, id: &str) -> Result<Report, Failure> {
@@ -124,7 +144,7 @@ async fn list(global: &Global, tenant: &str) -> Result<Report, Failure> {
                 region.clone(),
                 of("l1"),
                 of("keys"),
-                seen.get("stops").map(stops).unwrap_or_default(),
+                seen.get("stops").map(|set| or_none(stops(set))).unwrap_or_default(),
                 // A region says what it holds every few seconds: right after a change this is still the state before it.
                 seen.get("observed_ms").and_then(Value::as_u64).map_or_else(|| "never".to_owned(), plain::time_ms),
                 of("why"),
@@ -132,6 +152,10 @@ async fn list(global: &Global, tenant: &str) -> Result<Report, Failure> {
         }
     }
     Ok(Report::new(json!({ "items": items }), table.render()))
+}
+
+fn or_none(names: Vec<String>) -> String {
+    if names.is_empty() { "-".to_owned() } else { names.join(", ") }
 }
 
 /// A value as a cell.
@@ -144,8 +168,7 @@ pub(crate) fn cell(value: &Value) -> String {
 }
 
 /// The names of the stops that are set.
-pub(crate) fn stops(value: &Value) -> String {
+pub(crate) fn stops(value: &Value) -> Vec<String> {
     let set = value.as_object().into_iter().flatten().filter(|(_, on)| **on == Value::Bool(true));
-    let names = set.map(|(name, _)| name.replace('_', " ")).collect::<Vec<_>>().join(", ");
-    if names.is_empty() { "-".to_owned() } else { names }
+    set.map(|(name, _)| name.replace('_', " ")).collect()
 }

@@ -13,6 +13,7 @@ mod evidence;
 pub mod exit;
 mod files;
 pub mod genesis;
+mod halt;
 mod help;
 mod http;
 mod key;

@@ -75,6 +75,20 @@ fn action(action: &Action, trust: &TrustRoot) -> Vec<String> {
             let kills = list(kills);
             vec![format!("RESTORE: lifts the kills {kills}, and no other. The tenant can be used again.")]
         }
+        Action::BlockTenant {} => vec![
+            "BLOCK: the regions serve nobody of this tenant until an UnblockTenant is approved; its keys leave their memory.".into(),
+            "Keys that clients fetched before stay with those clients until they next ask.".into(),
+        ],
+        Action::UnblockTenant { blocks } => {
+            vec![format!("UNBLOCK: lifts the blocks {}, and no other stop.", list(blocks))]
+        }
+        Action::SuspendL1 {} => vec![
+            "SUSPEND: nothing new is protected with this tenant's keys until a ResumeL1 is approved. What is protected can still be read."
+                .into(),
+        ],
+        Action::ResumeL1 { suspensions } => {
+            vec![format!("RESUME: lifts the suspensions {}, and no other stop.", list(suspensions))]
+        }
         Action::LinkL1 { l1 } => vec![
             format!("LINK: the tenant's keys are wrapped by the key {} at provider {}.", l1.key, l1.provider),
             "Whoever controls that key controls whether the tenant can be used.".into(),

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use orbital::{
     certificate::Certificate,
     change::Action,
+    halt::Halt,
     vote::{Role, Vote},
 };
 use serde_json::{Value, json};
@@ -60,6 +61,9 @@ pub enum RevokeCommand {
         /// The tenant's trust chain, as `kcm tenant trust` wrote it; needed by the first signer
         #[arg(long, value_name = "FILE")]
         tenant_file: Option<PathBuf>,
+        /// What the first signer stops: everything, everything and say so to clients, or only what protects anew
+        #[arg(long, value_enum, default_value = "kill")]
+        stop: StopKind,
         /// The file that the stop is made in, or that the signature is added to
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
@@ -79,6 +83,27 @@ pub enum RevokeCommand {
     },
 }
 
+/// A stop that people sign without governance.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum StopKind {
+    /// RevokeL1
+    Kill,
+    /// BlockTenant
+    Block,
+    /// SuspendL1
+    Suspend,
+}
+
+impl From<StopKind> for Halt {
+    fn from(kind: StopKind) -> Self {
+        match kind {
+            StopKind::Kill => Self::Kill,
+            StopKind::Block => Self::Block,
+            StopKind::Suspend => Self::Suspension,
+        }
+    }
+}
+
 pub(crate) async fn perform(global: &Global, command: RevokeCommand) -> Result<Report, Failure> {
     match command {
         RevokeCommand::Simulate { tenant } => simulate(global, &tenant).await,
@@ -88,9 +113,9 @@ pub(crate) async fn perform(global: &Global, command: RevokeCommand) -> Result<R
             compose::propose(global, &subject, wish).await
         }
         RevokeCommand::Watch { tenant } => follow(global, &tenant).await,
-        RevokeCommand::Sign { tenant_file, out, reason } => match (tenant_file, out.exists()) {
+        RevokeCommand::Sign { tenant_file, stop, out, reason } => match (tenant_file, out.exists()) {
             (_, true) => second(global, &out),
-            (Some(chain), false) => first(global, &chain, &out, &reason),
+            (Some(chain), false) => first(global, &chain, stop.into(), &out, &reason),
             (None, false) => Err(Failure::usage("there is nothing to sign yet")
                 .at(out.display())
                 .because("the file does not exist, and the first signer makes it from the tenant's trust chain")
@@ -158,13 +183,13 @@ async fn follow(global: &Global, tenant: &str) -> Result<Report, Failure> {
 }
 
 /// Begins a stop: change and proposal, by the first person.
-fn first(global: &Global, chain: &Path, out: &Path, reason: &str) -> Result<Report, Failure> {
+fn first(global: &Global, chain: &Path, halt: Halt, out: &Path, reason: &str) -> Result<Report, Failure> {
     let file: TrustFile = files::read_json("trust chain", chain)?;
     pinned(global, file.tenant)?;
     let chain = file.verify(None)?;
     let identity = Identity::of(global)?;
     // A stop's epoch decides nothing (PROTOCOL §4), and without governance nobody can say the present one.
-    let change = compose::change(&chain, 0, Action::RevokeL1 {}, None, reason)?;
+    let change = compose::change(&chain, 0, halt.action(), None, reason)?;
     let proposal = compose::sign_proposal(Screen::of(global), &identity, &chain, &change)?;
     let certificate = Certificate { change, proposal, approvals: Vec::new(), confirmations: Vec::new() };
     let stop = StopFile { genesis: file.genesis, links: file.links, certificate };

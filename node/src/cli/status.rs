@@ -1,5 +1,6 @@
 //! `kcm status`: is everything in order, and if not, what.
 
+use orbital::halt::Halt;
 use serde_json::{Value, json};
 
 use super::{
@@ -7,11 +8,11 @@ use super::{
     context::Context,
     exit::{Exit, Failure, Report},
     http::Portal,
-    key::stops,
-    region,
+    key, region,
 };
 
-/// Exits 6 where a region is away, a directive stalls, or a region keeps a tenant from being served that governance does not hold for killed.
+/// Exits 6 where a region is away, a directive stalls, or a region keeps a tenant from being served that governance
+/// does not hold for stopped.
 pub(crate) async fn perform(global: &Global) -> Result<Report, Failure> {
     let portal = Portal::of(&Context::need(global)?)?;
     let regions = portal.list("/v1/regions").await?;
@@ -32,10 +33,17 @@ pub(crate) async fn perform(global: &Global) -> Result<Report, Failure> {
         );
     }
     wrong.extend(unserved(&regions, &tenants));
-    let killed = tenants.iter().filter(|t| t.get("killed") == Some(&Value::Bool(true))).count();
+    let halted = Halt::ALL.map(|halt| {
+        let count = tenants.iter().filter(|t| t.get(halt.word()) == Some(&Value::Bool(true))).count();
+        (halt, count)
+    });
+    let stopped: Vec<_> = (halted.into_iter())
+        .filter(|(halt, count)| *halt == Halt::Kill || *count > 0)
+        .map(|(halt, count)| format!("{count} of them {}", halt.word()))
+        .collect();
     let mut lines = vec![
         region::table(&regions),
-        format!("{} tenants, {killed} of them killed; {} open proposals.", tenants.len(), open.len()),
+        format!("{} tenants, {}; {} open proposals.", tenants.len(), stopped.join(", "), open.len()),
     ];
     lines.push(if wrong.is_empty() {
         "Everything is in order.".into()
@@ -47,31 +55,67 @@ pub(crate) async fn perform(global: &Global) -> Result<Report, Failure> {
     Ok(Report::new(json, lines.join("\n")).ending(exit))
 }
 
-/// Tenants that some region does not serve, and killed ones that some region does. A kill in force everywhere is as it should be.
+/// Tenants that some region does not serve, and stopped ones that some region does. A stop in force everywhere is as it should be.
 fn unserved(regions: &[Value], tenants: &[Value]) -> Vec<String> {
     let mut found = Vec::new();
     for tenant in tenants {
         let text = |name: &str| tenant.get(name).and_then(Value::as_str).unwrap_or("?");
-        let killed = tenant.get("killed") == Some(&Value::Bool(true));
         let (id, name) = (text("id"), text("name"));
         for region in regions {
             let Some(held) = region.pointer(&format!("/tenants/{id}/stops")) else { continue };
             let place = region.get("name").and_then(Value::as_str).unwrap_or("?");
-            let stops = stops(held);
-            let stopped = held.get("killed") == Some(&Value::Bool(true));
-            if killed && !stopped {
-                found.push(format!("tenant {name} is killed, and {place} has not said that it stopped"));
-            } else if stops != "-" && !(killed && stopped) {
-                found.push(format!("{place} does not serve tenant {name}: {stops}"));
-            }
+            found.extend(amiss(tenant, held).map(|what| match what {
+                Amiss::Serves(word) => format!("tenant {name} is {word}, and {place} has not said that it stopped"),
+                Amiss::Stopped(stops) => format!("{place} does not serve tenant {name}: {stops}"),
+            }));
         }
     }
     found
 }
 
+enum Amiss {
+    Serves(&'static str),
+    Stopped(String),
+}
+
+/// What of a region's stops is not as governance has it; one that stops everything makes the others no matter.
+fn amiss(tenant: &Value, held: &Value) -> Option<Amiss> {
+    let is = |of: &Value, word: &str| of.get(word) == Some(&Value::Bool(true));
+    let words = Halt::ALL.map(Halt::word);
+    if let Some(word) = words.into_iter().find(|word| is(tenant, word) && !is(held, word)) {
+        return Some(Amiss::Serves(word));
+    }
+    let mut stops: Vec<_> = key::stops(held);
+    if is(tenant, Halt::Kill.word()) || is(tenant, Halt::Block.word()) {
+        return None;
+    }
+    stops.retain(|stop| !words.iter().any(|word| stop == word && is(tenant, word)));
+    (!stops.is_empty()).then(|| Amiss::Stopped(stops.join(", ")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_kind_of_stop_is_held_against_its_own() {
+        let found = |decided: &[&str], held: &[&str]| {
+            let set = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), true.into())).collect();
+            let mut tenant = Value::Object(set(decided));
+            tenant["id"] = "t1".into();
+            tenant["name"] = "acme".into();
+            let stops: Value = Value::Object(set(held));
+            unserved(&[json!({ "name": "eu", "tenants": { "t1": { "stops": stops } } })], &[tenant])
+        };
+        for word in ["killed", "blocked", "suspended"] {
+            assert!(found(&[word], &[word]).is_empty(), "{word}");
+            assert_eq!(found(&[word], &[]), [format!("tenant acme is {word}, and eu has not said that it stopped")]);
+            assert_eq!(found(&[], &[word]), [format!("eu does not serve tenant acme: {word}")]);
+        }
+        assert!(found(&["blocked"], &["blocked", "lease_over"]).is_empty());
+        assert_eq!(found(&["suspended"], &["suspended", "l1_stop"]), ["eu does not serve tenant acme: l1 stop"]);
+        assert_eq!(found(&["killed"], &["blocked"]).len(), 1);
+    }
 
     #[test]
     fn a_stop_that_is_not_as_decided_is_named() {

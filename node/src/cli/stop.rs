@@ -4,7 +4,8 @@
 use orbital::{
     certificate::{Uncertified, certify},
     chain::Chain,
-    change::{Action, Change},
+    change::Change,
+    halt::Halt,
     names::Digest,
     report::{Outcome, SyncAck},
     sign::Signed,
@@ -38,8 +39,8 @@ pub(crate) fn check(stop: &StopFile, now: u64) -> Result<Checked, Failure> {
     let file = TrustFile { tenant, genesis: stop.genesis.clone(), links: stop.links.clone() };
     let chain = file.verify(Some(tenant))?;
     let change = Change::from_bytes(&stop.certificate.change).map_err(|e| bad(&e))?;
-    if !matches!(change.action, Action::RevokeL1 {}) {
-        return Err(bad(&format!("it carries a {}, and only a RevokeL1 goes this way", change.kind())));
+    if Halt::set_by(&change.action).is_none() {
+        return Err(bad(&format!("it carries a {}, and only a stop goes this way", change.kind())));
     }
     let proposed = Vote::read(Role::Propose, &stop.certificate.proposal).map_err(|e| bad(&e))?;
     if !plain::matches(&proposed, &change, &stop.certificate.change) || change.tenant != tenant {

@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use orbital::{chain::Genesis, names::TenantId};
+use orbital::{
+    chain::Genesis,
+    halt::Halt,
+    names::{Digest, Region, TenantId},
+};
 use serde_json::json;
 
 use super::{
@@ -11,7 +15,7 @@ use super::{
     compose::Subject,
     context::{Context, Identity, Pins},
     exit::{Failure, Report},
-    files, genesis,
+    files, genesis, halt,
     http::Portal,
     plain,
     screen::Screen,
@@ -65,6 +69,32 @@ pub enum TenantCommand {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Propose that nobody of a tenant is served, and that its keys leave the regions' memory
+    #[command(after_help = "Example: kcm --as carol tenant block acme --reason overdue")]
+    Block {
+        /// Pinned name, or id
+        #[arg(value_name = "TENANT", allow_hyphen_values = true)]
+        tenant: String,
+        /// Only these regions [default: all of the tenant's]
+        #[arg(long, value_name = "REGION")]
+        region: Vec<Region>,
+        /// Why, for those who approve
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Propose to lift blocks, so that the tenant is served again
+    #[command(after_help = "Example: kcm --as alice tenant unblock acme --reason paid")]
+    Unblock {
+        /// Pinned name, or id
+        #[arg(value_name = "TENANT", allow_hyphen_values = true)]
+        tenant: String,
+        /// Only these blocks [default: all that are in force]
+        #[arg(long, value_name = "DIGEST", allow_hyphen_values = true)]
+        block: Vec<Digest>,
+        /// Why, for those who approve
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
     /// Pin a name to a tenant's id, which a member of the tenant told you
     #[command(after_help = "Example: kcm tenant pin acme kGkT02jo2jX3l0Mm3xw_1wapLo8Aq-9G17xJMr2UPic")]
     Pin {
@@ -84,6 +114,12 @@ pub(crate) async fn perform(global: &Global, command: TenantCommand) -> Result<R
         TenantCommand::List => list(global).await,
         TenantCommand::Show { tenant } => show(global, &tenant).await,
         TenantCommand::Trust { tenant, out } => trust(global, &tenant, &out).await,
+        TenantCommand::Block { tenant, region, reason } => {
+            halt::set(global, Halt::Block, &tenant, region, &reason).await
+        }
+        TenantCommand::Unblock { tenant, block, reason } => {
+            halt::lift(global, Halt::Block, &tenant, block, &reason).await
+        }
         TenantCommand::Pin { name, id } => {
             Pins::read(global)?.pin(&name, id)?;
             Ok(Report::new(json!({ "name": name, "id": id }), format!("`{name}` means tenant {id} from now on.")))
@@ -166,8 +202,12 @@ async fn show(global: &Global, tenant: &str) -> Result<Report, Failure> {
     table.row(["Trust version", &format!("{} (chain verified here)", subject.chain.version())]);
     table.row(["Trust digest", &subject.chain.digest().to_string()]);
     table.row(["Epoch", &subject.tenant.epoch.to_string()]);
-    for kill in subject.tenant.kills.difference(&subject.tenant.restored) {
-        table.row(["Kill in force", &kill.to_string()]);
+    for (halt, label) in
+        [(Halt::Kill, "Kill in force"), (Halt::Block, "Block in force"), (Halt::Suspension, "Suspension in force")]
+    {
+        for name in halt::in_force(&subject.tenant, halt) {
+            table.row([label, &name.to_string()]);
+        }
     }
     let text = format!("{}\n{}", table.render(), genesis::sentences(trust).join("\n"));
     Ok(Report::new(body, text))

@@ -21,6 +21,14 @@ pub(crate) struct Tenant {
     pub(crate) kills: BTreeSet<Digest>,
     #[serde(default)]
     pub(crate) restored: BTreeSet<Digest>,
+    #[serde(default)]
+    pub(crate) blocks: BTreeSet<Digest>,
+    #[serde(default)]
+    pub(crate) unblocked: BTreeSet<Digest>,
+    #[serde(default)]
+    pub(crate) suspensions: BTreeSet<Digest>,
+    #[serde(default)]
+    pub(crate) resumed: BTreeSet<Digest>,
 }
 
 /// A proposal.

@@ -11,6 +11,7 @@ use std::{
 use orbital::{
     certificate::certify,
     chain::Chain,
+    change::Action,
     names::{NodeName, System},
     report::{Outcome, SyncAck},
     testing::{NOW, World},
@@ -45,7 +46,7 @@ struct Region {
 impl StopSink for Region {
     fn stop(&self, bytes: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>> {
         let directive = Directive::decode(&bytes).unwrap();
-        let Directive::Kill(warrant) = &directive else { panic!("{} reached the region", directive.name()) };
+        let Some(warrant) = directive.stop() else { panic!("{} reached the region", directive.name()) };
         let ack = SyncAck {
             domain: Kind::SyncAck.domain(),
             deployment: self.world.deployment(),
@@ -81,7 +82,7 @@ struct Behind {
 impl StopSink for Behind {
     fn stop(&self, bytes: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>> {
         let directive = Directive::decode(&bytes).unwrap();
-        let Directive::Kill(warrant) = &directive else { panic!("{} reached the region", directive.name()) };
+        let Some(warrant) = directive.stop() else { panic!("{} reached the region", directive.name()) };
         let mut chain = self.chain.lock().unwrap();
         for link in &warrant.links {
             if let Ok((longer, _)) = chain.extend(link) {
@@ -232,12 +233,14 @@ fn refusal(answer: Answer) -> Trouble {
 async fn a_stop_reaches_the_region_and_its_answer_is_proven() {
     let world = World::new();
     let mut region = healthy().await;
-    let stop = file(world.kill());
-    let ack = deliver(&region.address.to_string(), &stop).await.unwrap();
-    let took = region.took.recv().await.unwrap();
-    let Directive::Kill(warrant) = &took else { panic!("{}", took.name()) };
-    assert_eq!((warrant.tenant, &warrant.certificate), (world.tenant(), &stop.certificate));
-    assert_eq!(SyncAck::peek(&ack).unwrap().directive, Directive::digest_of(&took.encode().unwrap()));
+    for (halt, name) in [(Halt::Kill, "kill"), (Halt::Block, "block"), (Halt::Suspension, "suspend")] {
+        let stop = file(world.halt(halt));
+        let ack = deliver(&region.address.to_string(), &stop).await.unwrap();
+        let took = region.took.recv().await.unwrap();
+        let warrant = took.stop().unwrap();
+        assert_eq!((took.name(), warrant.tenant, &warrant.certificate), (name, world.tenant(), &stop.certificate));
+        assert_eq!(SyncAck::peek(&ack).unwrap().directive, Directive::digest_of(&took.encode().unwrap()));
+    }
     region.end().await;
 }
 

@@ -40,7 +40,7 @@ const fn described(name: &'static str, shape: Shape, labels: &'static [&'static 
 }
 
 /// Every metric, with the labels that it may have.
-pub const METRICS: [Described; 23] = [
+pub const METRICS: [Described; 25] = [
     described(
         "orbital_oldest_unacknowledged_seconds",
         Shape::Gauge,
@@ -111,6 +111,13 @@ pub const METRICS: [Described; 23] = [
     described("custody_locked_slots", Shape::Gauge, &["state"], "Slots of locked memory, used and in total."),
     described("custody_locked_bytes", Shape::Gauge, &[], "Bytes of locked memory."),
     described("custody_kills_total", Shape::Counter, &[], "Kills that took effect since the process started."),
+    described("custody_blocks_total", Shape::Counter, &[], "Blocks that took effect since the process started."),
+    described(
+        "custody_suspensions_total",
+        Shape::Counter,
+        &[],
+        "Suspensions that took effect since the process started.",
+    ),
     described(
         "custody_directive_faults_total",
         Shape::Counter,

@@ -155,8 +155,8 @@ impl Forger {
             region: region.clone(),
             trust: observed.trust,
             epoch: observed.epoch,
-            kills: observed.kills.clone(),
-            restored: observed.restored.clone(),
+            kills: observed.halts.names(),
+            restored: observed.lifted.names(),
             nonce: observed.lease_nonce.clone().unwrap(),
             seconds: 900,
         };

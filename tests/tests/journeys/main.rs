@@ -21,6 +21,7 @@ mod journey_callers;
 mod journey_doors;
 #[cfg(test)]
 mod journey_forged;
+mod journey_halts;
 #[cfg(test)]
 mod journey_kill_switch;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Mark: how far one tenant has come, as a row of the high-water file says it.
 //!
-//! Counters say how far, stops what holds, and the sets *which* kills: a copy of the store that has come as far with other kills is not
+//! Counters say how far, stops what holds, and the sets *which* halts: a copy of the store that has come as far with other halts is not
 //! the store that this node has acknowledged. The file has no room for names. It keeps how many there are and a digest over them; where a
 //! store that was put back lacks some, the digest stays as what was lost, until those very names are back.
 //!
@@ -31,7 +31,7 @@ const KNOWN_BYTES: usize = 4 + 32;
 const SEARCHED_NAMES_MAX: usize = 1 << 20;
 const DOMAIN: &[u8] = b"openkcm/kills/v1\0";
 
-/// A set of kills: how many, and which.
+/// A set of halts: how many, and which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     pub count: u32,
@@ -104,11 +104,11 @@ pub struct Mark {
     pub epoch: Epoch,
     pub generation: Generation,
     pub stops: Stops,
-    /// All kills known; `None` where an older format did not say, as below.
+    /// All halts known; `None` where an older format did not say, as below.
     pub kills: Option<Known>,
-    /// Those that a restore has named.
+    /// Those that a lifting change has named.
     pub restored: Option<Known>,
-    /// Kills that were acknowledged while the tenant is killed, and that the store no longer names.
+    /// Halts that were acknowledged while the tenant is halted, and that the store no longer names.
     pub lost: Option<Known>,
 }
 
@@ -127,11 +127,11 @@ impl Mark {
             || lacks(self.restored, file.restored)
     }
 
-    /// The file's mark beside this store: the sets are the store's from now on. Kills that it lacks are kept as lost, if the tenant is
-    /// killed: which of them were restored nobody can tell.
+    /// The file's mark beside this store: the sets are the store's from now on. Halts that it lacks are kept as lost, if the tenant is
+    /// halted: which of them were lifted nobody can tell.
     pub(super) fn beside(self, store: Self) -> Self {
         let missing = self.kills.filter(|file| store.kills.is_none_or(|store| store.lacks(*file)));
-        let missing = missing.filter(|file| file.count > 0 && self.stops.holds(Stop::Killed));
+        let missing = missing.filter(|file| file.count > 0 && self.stops.halted());
         let lost = match (self.lost, missing) {
             (Some(before), Some(now)) if before != now => Some(before.and(now)),
             (before, now) => now.or(before),

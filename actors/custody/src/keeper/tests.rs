@@ -8,7 +8,7 @@ use crate::{
     key_table::{Entry, Purpose},
     names::KeyId,
     rig::{OTHER, TENANT, World},
-    shelf::TOMBSTONE_KILLS_MAX,
+    shelf::TOMBSTONE_HALTS_MAX,
     vault::{Slab, Wanted},
 };
 
@@ -54,9 +54,9 @@ async fn a_kill_is_lifted_only_by_a_restore_of_every_kill_that_is_kept() {
     run.keeper.stop(&TENANT, Stop::Killed, Some(FIRST)).unwrap();
     // The second kill is durable here before whoever restores the first could have heard of it.
     run.keeper.stop(&TENANT, Stop::Killed, Some(SECOND)).unwrap();
-    assert!(!run.keeper.unkill(&TENANT, &BTreeSet::from([FIRST])).await.unwrap());
+    assert!(!run.keeper.unhalt(&TENANT, Halt::Kill, &[FIRST].into_iter().collect()).await.unwrap());
     assert!(run.holds(Stop::Killed));
-    assert!(run.keeper.unkill(&TENANT, &BTreeSet::from([FIRST, SECOND])).await.unwrap());
+    assert!(run.keeper.unhalt(&TENANT, Halt::Kill, &[FIRST, SECOND].into_iter().collect()).await.unwrap());
     assert!(!run.holds(Stop::Killed));
 }
 
@@ -90,12 +90,12 @@ async fn a_provisioning_that_was_cut_short_is_finished_when_it_comes_again() {
 async fn a_kill_beyond_the_limit_is_lifted_by_nothing() {
     let world = World::new();
     let run = start(&world).await;
-    let names: BTreeSet<_> = (0..TOMBSTONE_KILLS_MAX).map(|n| Kind::Leaf.digest(&n.to_be_bytes())).collect();
-    run.keeper.store(&TENANT, |kept| kept.row.kills = names.clone()).await.unwrap();
-    assert!(run.keeper.unkill(&TENANT, &names).await.unwrap());
+    let names: Halts = (0..TOMBSTONE_HALTS_MAX).map(|n| Kind::Leaf.digest(&n.to_be_bytes())).collect();
+    run.keeper.store(&TENANT, |kept| kept.row.halts = names.clone()).await.unwrap();
+    assert!(run.keeper.unhalt(&TENANT, Halt::Kill, &names).await.unwrap());
     run.keeper.stop(&TENANT, Stop::Killed, Some(FIRST)).unwrap();
     assert!(run.keeper.is_durable(&TENANT, Stop::KilledForGood));
-    assert!(!run.keeper.unkill(&TENANT, &names).await.unwrap());
+    assert!(!run.keeper.unhalt(&TENANT, Halt::Kill, &names).await.unwrap());
     assert!(run.holds(Stop::Killed) && run.holds(Stop::KilledForGood));
 }
 

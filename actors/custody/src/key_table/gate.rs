@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
+use orbital::halt::Halt;
+
 use crate::{
     clock::Clock,
     guards,
@@ -51,6 +53,23 @@ stops! {
 }
 
 impl Stop {
+    /// The stop that a certified halt sets.
+    pub const fn of(halt: Halt) -> Self {
+        match halt {
+            Halt::Kill => Self::Killed,
+            Halt::Block => Self::Blocked,
+            Halt::Suspension => Self::Suspended,
+        }
+    }
+    /// The certified halt that it stands for.
+    pub const fn halt(self) -> Option<Halt> {
+        match self {
+            Self::Killed | Self::KilledForGood => Some(Halt::Kill),
+            Self::Blocked => Some(Halt::Block),
+            Self::Suspended => Some(Halt::Suspension),
+            Self::L1Stop | Self::LeaseOver | Self::L1Away | Self::Sealed => None,
+        }
+    }
     /// The keys are zeroized, not only fenced.
     pub const fn zeroizes(self) -> bool {
         !matches!(self, Self::Suspended)
@@ -78,6 +97,10 @@ impl Stops {
     /// Those that survive a restart.
     pub fn durable(self) -> Self {
         Self(self.iter().filter(|stop| stop.durable()).fold(0, |bits, stop| bits | stop.bit()))
+    }
+    /// Halted by people, in whatever way.
+    pub fn halted(self) -> bool {
+        self.iter().any(|stop| stop.halt().is_some())
     }
     /// The gravest first.
     pub fn iter(self) -> impl Iterator<Item = Stop> {

@@ -33,7 +33,7 @@ pub use keys::StoredKey;
 pub use objects::{Aim, By, Row as ObjectRow};
 pub use tenants::TenantRow;
 pub use terms::Term;
-pub use tombstone::{TOMBSTONE_KILLS_MAX, Tombstone};
+pub use tombstone::{TOMBSTONE_HALTS_MAX, Tombstone};
 
 use std::{path::Path, sync::Arc};
 

@@ -1,14 +1,17 @@
 //! Tenants' rows and tombstones: what a restart knows about whom it may serve.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use orbital::names::{Digest, TenantId};
+use orbital::{
+    halt::{Halt, Halts},
+    names::{Digest, TenantId},
+};
 use redb::{ReadableTable, WriteTransaction};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
-    Shelf, TENANTS, TOMBSTONE_KILLS_MAX, Tombstone,
+    Shelf, TENANTS, TOMBSTONE_HALTS_MAX, Tombstone,
     rows::{Rows, Table},
     writer::failed,
 };
@@ -32,9 +35,10 @@ pub struct TenantRow {
     pub generation: Generation,
     /// The durable stop bits.
     pub stops: u32,
-    /// Digests of all kills known here, restored ones among them: at most [`TOMBSTONE_KILLS_MAX`], see [`TenantRow::know`].
-    pub kills: BTreeSet<Digest>,
-    /// Which of them are restored: the head names them. `None` in a row that was written before this was known.
+    /// Digests of all halts known here, lifted ones among them: at most [`TOMBSTONE_HALTS_MAX`], see [`TenantRow::know`].
+    #[serde(flatten)]
+    pub halts: Halts,
+    /// Which of them are lifted: the head names them. `None` in a row that was written before this was known.
     #[serde(default)]
     pub restored: Option<Known>,
     #[serde(default)]
@@ -57,23 +61,23 @@ impl TenantRow {
             epoch: self.epoch,
             generation: self.generation,
             stops: Stops(self.stops),
-            kills: self.restored.map(|_| Known::of(&self.kills)),
+            kills: self.restored.map(|_| Known::of(&self.halts.names())),
             restored: self.restored,
             lost: None,
         }
     }
 
-    /// Remembers a kill. One for which the tombstone has no room left is remembered without its name: the tenant is killed for
-    /// good, as no restore could name it. A stop is never refused (PROTOCOL §4).
-    pub fn know(&mut self, kill: Digest) {
-        if self.kills.len() < TOMBSTONE_KILLS_MAX {
-            self.kills.insert(kill);
-        } else if !self.kills.contains(&kill) {
+    /// Remembers a halt. One for which the tombstone has no room left is remembered without its name: the tenant is killed for
+    /// good, as nothing could lift it by name. A stop is never refused (PROTOCOL §4).
+    pub fn know(&mut self, halt: Halt, name: Digest) {
+        if self.halts.len() < TOMBSTONE_HALTS_MAX {
+            self.halts.insert(halt, name);
+        } else if !self.halts.of(halt).contains(&name) {
             self.stops = Stops(self.stops).with(Stop::Killed).with(Stop::KilledForGood).0;
         }
     }
 
-    /// More kills have come than could be remembered by name.
+    /// More halts have come than could be remembered by name.
     pub fn is_killed_for_good(&self) -> bool {
         Stops(self.stops).holds(Stop::KilledForGood)
     }
@@ -90,7 +94,7 @@ impl TenantRow {
         let joined = self.mark().joined(stone);
         (self.trust_version, self.epoch, self.generation) = (joined.trust_version, joined.epoch, joined.generation);
         self.stops = joined.stops.durable().0;
-        tombstone.kills.into_iter().for_each(|kill| self.know(kill));
+        tombstone.halts.iter().for_each(|(halt, name)| self.know(halt, name));
         self
     }
 
@@ -100,7 +104,7 @@ impl TenantRow {
             trust_version: self.trust_version,
             epoch: self.epoch,
             generation: self.generation,
-            kills: self.kills.clone(),
+            halts: self.halts.clone(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The store: whose it is, what is forged, what survives.
 
-use std::{collections::BTreeSet, os::unix::fs::PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 
 use orbital::names::{Deployment, Digest, Region};
 use redb::ReadableDatabase;
@@ -18,7 +18,7 @@ fn killed_row() -> TenantRow {
         epoch: Epoch(5),
         generation: Generation(2),
         stops: Stops::default().with(Stop::Killed).0,
-        kills: BTreeSet::from([Digest([3; 32])]),
+        halts: [Digest([3; 32])].into_iter().collect(),
         ..TenantRow::default()
     }
 }
@@ -65,7 +65,7 @@ async fn a_stop_that_reached_only_the_tombstone_survives_a_restart() {
     let row = world.shelf().tenants().unwrap().remove(&TENANT).unwrap();
     assert!(Stops(row.stops).holds(Stop::Killed));
     assert_eq!((row.epoch, row.generation), (Epoch(5), Generation(2)));
-    assert_eq!(row.kills, killed_row().kills);
+    assert_eq!(row.halts, killed_row().halts);
 }
 
 #[tokio::test]

@@ -1,16 +1,23 @@
 //! Tombstones: what a stop writes before it is acknowledged, one preallocated file a tenant.
 //!
 //! Space for the largest tombstone is taken when the tenant is provisioned; from then on a kill never needs more
-//! (PROTOCOL §6). A tombstone holds the durable stop bits, the generation, the epoch and the digests of all kills known here, so
-//! that a store whose row could not be written any more still starts up killed.
+//! (PROTOCOL §6). A tombstone holds the durable stop bits, the generation, the epoch and the digests of all halts known here, so
+//! that a store whose row could not be written any more still starts up stopped.
+//!
+//! ```text
+//! format 1   tenant 32 · stops 4 · trust version 8 · epoch 8 · generation 8 · kills, 32 each
+//! format 2   the same, with the counts of blocks 2 and suspensions 2 before the kills, and their names after them
+//! ```
 
 use std::{
-    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
-use orbital::names::{Digest, TenantId};
+use orbital::{
+    halt::{Halt, Halts},
+    names::{Digest, TenantId},
+};
 
 use super::pair::Pair;
 use crate::{
@@ -21,11 +28,14 @@ use crate::{
     names::{Epoch, Generation},
 };
 
-/// Kills that a tombstone has room for, and so the most that are remembered of one tenant by name.
-pub const TOMBSTONE_KILLS_MAX: usize = 1_024;
-const FORMAT: u8 = 1;
+/// Halts that a tombstone has room for, and so the most that are remembered of one tenant by name.
+pub const TOMBSTONE_HALTS_MAX: usize = 1_023;
+const FORMAT_1: u8 = 1;
+const FORMAT: u8 = 2;
 const FIXED_BYTES: usize = 1 + 32 + 4 + 8 + 8 + 8;
-const CAPACITY: usize = FIXED_BYTES + 32 * TOMBSTONE_KILLS_MAX;
+/// What format 1 took for 1,024 kills.
+const CAPACITY: usize = FIXED_BYTES + 32 * 1_024;
+const _: () = assert!(FIXED_BYTES + 4 + 32 * TOMBSTONE_HALTS_MAX <= CAPACITY);
 const DOMAIN: &str = "tombstone";
 
 /// The stops of one tenant, as they must survive.
@@ -35,8 +45,8 @@ pub struct Tombstone {
     pub trust_version: u64,
     pub epoch: Epoch,
     pub generation: Generation,
-    /// Digests of all kills known here, restored ones among them: the certified head says which are restored.
-    pub kills: BTreeSet<Digest>,
+    /// Digests of all halts known here, lifted ones among them: the certified head says which are lifted.
+    pub halts: Halts,
 }
 
 impl Tombstone {
@@ -47,23 +57,41 @@ impl Tombstone {
         for counter in [self.trust_version, self.epoch.0, self.generation.0] {
             bytes.extend_from_slice(&counter.to_be_bytes());
         }
-        self.kills.iter().for_each(|kill| bytes.extend_from_slice(kill.as_bytes()));
+        for halt in [Halt::Block, Halt::Suspension] {
+            // At most TOMBSTONE_HALTS_MAX, which fits.
+            let count = u16::try_from(self.halts.of(halt).len()).unwrap_or(u16::MAX);
+            bytes.extend_from_slice(&count.to_be_bytes());
+        }
+        self.halts.iter().for_each(|(_, name)| bytes.extend_from_slice(name.as_bytes()));
         bytes
     }
 
     fn decode(tenant: &TenantId, bytes: &[u8]) -> Option<Self> {
-        let rest = bytes.strip_prefix(&[FORMAT])?.strip_prefix(tenant.0.as_bytes().as_slice())?;
+        let (format, rest) = bytes.split_first()?;
+        let rest = rest.strip_prefix(tenant.0.as_bytes().as_slice())?;
         let (stops, rest) = rest.split_first_chunk::<4>()?;
         let (trust_version, rest) = rest.split_first_chunk::<8>()?;
         let (epoch, rest) = rest.split_first_chunk::<8>()?;
         let (generation, rest) = rest.split_first_chunk::<8>()?;
-        let (kills, []) = rest.as_chunks::<32>() else { return None };
+        let (blocks, suspensions, rest) = match *format {
+            FORMAT_1 => (0, 0, rest),
+            FORMAT => {
+                let (blocks, rest) = rest.split_first_chunk::<2>()?;
+                let (suspensions, rest) = rest.split_first_chunk::<2>()?;
+                (usize::from(u16::from_be_bytes(*blocks)), usize::from(u16::from_be_bytes(*suspensions)), rest)
+            }
+            _ => return None,
+        };
+        let (names, []) = rest.as_chunks::<32>() else { return None };
+        let (names, suspensions) = names.split_at_checked(names.len().checked_sub(suspensions)?)?;
+        let (kills, blocks) = names.split_at_checked(names.len().checked_sub(blocks)?)?;
+        let set = |names: &[[u8; 32]]| names.iter().map(|name| Digest(*name)).collect();
         Some(Self {
             stops: Stops(u32::from_be_bytes(*stops)),
             trust_version: u64::from_be_bytes(*trust_version),
             epoch: Epoch(u64::from_be_bytes(*epoch)),
             generation: Generation(u64::from_be_bytes(*generation)),
-            kills: kills.iter().map(|kill| Digest(*kill)).collect(),
+            halts: Halts { kills: set(kills), blocks: set(blocks), suspensions: set(suspensions) },
         })
     }
 }
@@ -151,8 +179,19 @@ mod tests {
             trust_version: u64::MAX,
             epoch: Epoch(u64::MAX),
             generation: Generation(u64::MAX),
-            kills: (0..TOMBSTONE_KILLS_MAX).map(digest).collect(),
+            halts: (0..TOMBSTONE_HALTS_MAX).map(|n| (Halt::ALL[n % 3], digest(n))).collect(),
         }
+    }
+
+    #[test]
+    fn a_tombstone_of_format_1_holds_kills() {
+        let tombstone = Tombstone { halts: largest().halts.kills.into_iter().collect(), ..largest() };
+        let mut bytes = tombstone.encode(&TENANT);
+        bytes[0] = FORMAT_1;
+        bytes.drain(FIXED_BYTES..FIXED_BYTES + 4);
+        assert_eq!(Tombstone::decode(&TENANT, &bytes), Some(tombstone));
+        bytes[0] = FORMAT + 1;
+        assert_eq!(Tombstone::decode(&TENANT, &bytes), None);
     }
 
     #[test]

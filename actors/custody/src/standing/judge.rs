@@ -11,6 +11,21 @@ pub struct Judged {
     pub change: Option<Digest>,
 }
 
+impl Judged {
+    /// The halt that it sets.
+    pub(crate) fn stops(&self) -> Option<Halt> {
+        self.effects.iter().find_map(|effect| if let Effect::Stop(halt) = effect { Some(*halt) } else { None })
+    }
+}
+
+/// Who judges, and when.
+#[derive(Clone, Copy)]
+struct Judging<'a> {
+    me: &'a Identity,
+    /// Unix seconds.
+    now: u64,
+}
+
 impl Standing {
     /// Decides about a directive for this tenant. `now` is in Unix seconds.
     pub fn step(&self, directive: &Directive, me: &Identity, now: u64) -> Result<Judged, Refusal> {
@@ -19,8 +34,12 @@ impl Standing {
             Directive::Probe { change, proposal, .. } => self.probe(change, proposal, me),
             Directive::Hold { .. } => self.hold(),
             Directive::Link(warrant) => self.link(warrant, me, now),
-            Directive::Kill(warrant) => self.reach(warrant)?.kill(&warrant.certificate, me, now),
-            Directive::Restore(warrant) => self.restore(warrant, me, now),
+            Directive::Kill(warrant) | Directive::Block(warrant) | Directive::Suspend(warrant) => {
+                self.reach(warrant)?.halt(&warrant.certificate, me, now)
+            }
+            Directive::Restore(warrant) => self.lift(warrant, "restore", Halt::Kill, Judging { me, now }),
+            Directive::Unblock(warrant) => self.lift(warrant, "unblock", Halt::Block, Judging { me, now }),
+            Directive::Resume(warrant) => self.lift(warrant, "resume", Halt::Suspension, Judging { me, now }),
             Directive::Trust(warrant) => self.extend(warrant, "trust", now),
             Directive::Callers(warrant) => self.extend(warrant, "callers", now),
             Directive::Lease(signed) => self.lease(signed, me),
@@ -48,47 +67,52 @@ impl Standing {
         if guards::follows(found, here) && !leaps { Ok(found) } else { Err(Refusal::Epoch { found, here }) }
     }
 
-    /// A stop: applied on arrival, told apart by digest, whatever the epoch. The links that came with it were followed before.
-    pub(crate) fn kill(&self, certificate: &Certificate, me: &Identity, now: u64) -> Result<Judged, Refusal> {
+    /// A stop: applied on arrival, told apart by digest, whatever the epoch. The links that came with it were followed before. Its
+    /// certificate says which halt it is, not the directive that brought it.
+    pub(crate) fn halt(&self, certificate: &Certificate, me: &Identity, now: u64) -> Result<Judged, Refusal> {
         let certified = certify(certificate, &self.chain, now)?;
-        if !matches!(certified.change().action, Action::RevokeL1 {}) {
-            return Err(Refusal::WrongChange { directive: "kill", kind: certified.change().kind() });
-        }
+        let Some(halt) = Halt::set_by(&certified.change().action) else {
+            return Err(Refusal::WrongChange { directive: "stop", kind: certified.change().kind() });
+        };
         names_region(&certified, me)?;
         let mut next = self.clone();
-        next.know(certified.digest());
+        next.know(halt, certified.digest());
+        // One too many to be named stops everything, whatever it was.
+        let halt = if next.for_good { Halt::Kill } else { halt };
         let mut effects = Vec::new();
-        if next.is_killed() {
-            effects.push(Effect::Kill);
+        if next.is_halted(halt) {
+            effects.push(Effect::Stop(halt));
         }
         effects.push(Effect::Persist);
         Ok(Judged { next, effects, change: Some(certified.digest()) })
     }
 
-    fn restore(&self, warrant: &Warrant, me: &Identity, now: u64) -> Result<Judged, Refusal> {
-        let (mut next, certified) = self.certified(warrant, now)?;
-        let Action::RestoreL1 { kills } = &certified.change().action else {
-            return Err(Refusal::WrongChange { directive: "restore", kind: certified.change().kind() });
+    /// What lifts halts by name, each kind of change its own. It is valid whatever else holds: it lifts no other stop.
+    fn lift(&self, warrant: &Warrant, directive: &'static str, halt: Halt, by: Judging<'_>) -> Result<Judged, Refusal> {
+        let (mut next, certified) = self.certified(warrant, by.now)?;
+        let names = match Halt::lifted_by(&certified.change().action) {
+            Some((lifts, names)) if lifts == halt => names,
+            _ => return Err(Refusal::WrongChange { directive, kind: certified.change().kind() }),
         };
-        names_region(&certified, me)?;
+        names_region(&certified, by.me)?;
         if next.for_good {
             return Err(Refusal::KilledForGood);
         }
         let change = Some(certified.digest());
-        if kills.is_subset(&next.restored) {
-            // It may have become durable and no more before the world failed: a kill that is still there is looked at again.
-            let again = if next.is_killed() { Vec::new() } else { vec![Effect::Unkill] };
+        if names.is_subset(next.lifted.of(halt)) {
+            // It may have become durable and no more before the world failed: a halt that is still there is looked at again.
+            let again = if next.is_halted(halt) { Vec::new() } else { vec![Effect::Lift(halt)] };
             return Ok(Judged { effects: again, next, change });
         }
         next.epoch = next.grant_epoch(&certified)?;
-        next.restored.extend(kills.iter().copied());
-        if next.restored.len() > KILLS_MAX {
-            return Err(Refusal::TooManyRestored);
+        next.lifted.of_mut(halt).extend(names);
+        if next.lifted.len() > HALTS_MAX {
+            return Err(Refusal::TooManyLifted);
         }
         let mut effects = vec![Effect::Persist];
         effects.extend(next.shown_effects(self));
-        if !next.is_killed() {
-            effects.push(Effect::Unkill);
+        if !next.is_halted(halt) {
+            effects.push(Effect::Lift(halt));
         }
         Ok(Judged { next, effects, change })
     }
@@ -165,6 +189,9 @@ impl Standing {
         if self.is_killed() {
             return Err(Refusal::Killed);
         }
+        if self.is_halted(Halt::Block) {
+            return Err(Refusal::Blocked);
+        }
         if self.linked.is_none() {
             return Err(Refusal::NotLinked);
         }
@@ -181,8 +208,8 @@ impl Standing {
             (grant.region == me.region, "region"),
             (grant.trust == self.chain.digest(), "trust version"),
             (grant.epoch == self.epoch, "epoch"),
-            (grant.kills == self.kills, "set of kills"),
-            (grant.restored == self.restored, "set of restored kills"),
+            (grant.kills == self.halts.names(), "set of stops"),
+            (grant.restored == self.lifted.names(), "set of lifted stops"),
         ];
         if let Some((_, what)) = elsewhere.into_iter().find(|(same, _)| !same) {
             return Err(Refusal::LeaseElsewhere(what));

@@ -4,8 +4,8 @@
 //! lock. The [`crate::steward`] performs. What a directive needs is [`orbital::directive::Directive::needs`]; the checks themselves are
 //! [`orbital::certificate::certify`] and [`orbital::chain::Chain::extend`], the same that governance ran.
 //!
-//! Kills are a set (PROTOCOL §4): the tenant serves only if every kill known here is named by digest in a certified RestoreL1, in
-//! whatever order they arrived. Epochs order grants alone.
+//! Kills are a set (PROTOCOL §4), and so are blocks and suspensions: the tenant serves only if every halt known here is named by digest in a
+//! certified change that lifts its kind, in whatever order they arrived. Epochs order grants alone.
 
 mod judge;
 pub use judge::Judged;
@@ -19,6 +19,7 @@ use orbital::{
     chain::{BadGenesis, Chain, Genesis},
     change::{Action, ChangeKind, L1Ref, bundle_in},
     directive::{Directive, LeaseGrant, Warrant},
+    halt::{Halt, Halts},
     names::{Deployment, Digest, Region, TenantId},
     sign::{BadSignature, PublicKey},
     trust::TrustRoot,
@@ -32,8 +33,8 @@ use crate::{
 
 /// How far a grant may move the epoch at once (PROTOCOL §4).
 pub const EPOCH_STEP_MAX: u64 = 1_000;
-/// Most kills that one tenant's standing remembers by name: what a tombstone's preallocated space holds. One more kills for good.
-pub const KILLS_MAX: usize = crate::shelf::TOMBSTONE_KILLS_MAX;
+/// Most halts that one tenant's standing remembers by name: what a tombstone's preallocated space holds. One more kills for good.
+pub const HALTS_MAX: usize = crate::shelf::TOMBSTONE_HALTS_MAX;
 
 /// Who this region is: what a trust root must say of it.
 #[derive(Clone, Debug)]
@@ -64,6 +65,14 @@ pub struct Stored {
     pub epoch: u64,
     pub kills: BTreeSet<Digest>,
     pub restored: BTreeSet<Digest>,
+    #[serde(default)]
+    pub blocks: BTreeSet<Digest>,
+    #[serde(default)]
+    pub unblocked: BTreeSet<Digest>,
+    #[serde(default)]
+    pub suspensions: BTreeSet<Digest>,
+    #[serde(default)]
+    pub resumed: BTreeSet<Digest>,
     pub linked: Option<Linked>,
     pub provisioned_by: Digest,
 }
@@ -75,10 +84,12 @@ pub struct Standing {
     links: Vec<Certificate>,
     chain: Chain,
     epoch: u64,
-    kills: BTreeSet<Digest>,
-    /// More kills have come than fit `kills`. The tombstone's stop bits make it durable, not the head.
+    /// Known here, lifted ones among them.
+    halts: Halts,
+    /// More halts have come than fit `halts`. The tombstone's stop bits make it durable, not the head.
     for_good: bool,
-    restored: BTreeSet<Digest>,
+    /// Named by a change that lifts their kind, known here or not.
+    lifted: Halts,
     linked: Option<Linked>,
     provisioned_by: Digest,
 }
@@ -86,10 +97,10 @@ pub struct Standing {
 /// What the steward must do, in this order, before it acknowledges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Fence, drain, zeroize.
-    Kill,
-    /// Lift the kill: every known kill is restored by name.
-    Unkill,
+    /// Fence; for a kill and a block drain and zeroize, too.
+    Stop(Halt),
+    /// Lift the stop: every known halt of its kind is lifted by name.
+    Lift(Halt),
     /// The L1 to unseal from from now on.
     Link(L1Ref),
     /// The customer's new link clears an earlier refusal of L1.
@@ -139,6 +150,8 @@ pub enum Refusal {
         "the tenant is killed: only RestoreL1, ChangeActors, ChangeQuorum and stops are valid until every kill is restored by name"
     )]
     Killed,
+    #[error("the tenant is blocked: nothing is unsealed until every block is lifted by name (UnblockTenant)")]
+    Blocked,
     #[error("the change does not name region {0}")]
     ForOtherRegions(Region),
     #[error("the tenant has no L1 linked in this region: link one first")]
@@ -155,12 +168,14 @@ pub enum Refusal {
     #[error("the probe's proposal names another change or key")]
     ProbeElsewhere,
     #[error(
-        "more than {KILLS_MAX} kills of this tenant have come: no restore can name them all, it stays killed here for good. \
+        "more than {HALTS_MAX} stops of this tenant have come: nothing can name them all, it stays killed here for good. \
          Found a new tenant for what is still needed"
     )]
     KilledForGood,
-    #[error("this region remembers at most {KILLS_MAX} restored kills of one tenant; terminate the tenant instead")]
-    TooManyRestored,
+    #[error(
+        "this region remembers at most {HALTS_MAX} lifted stops of one tenant; found a new tenant for what is still needed"
+    )]
+    TooManyLifted,
     #[error("the statement does not read: {0}")]
     Malformed(#[from] orbital::canon::Malformed),
 }
@@ -183,9 +198,9 @@ impl Standing {
             links: Vec::new(),
             chain,
             epoch: 0,
-            kills: BTreeSet::new(),
+            halts: Halts::default(),
             for_good: false,
-            restored: BTreeSet::new(),
+            lifted: Halts::default(),
             linked: None,
             provisioned_by: by,
         };
@@ -206,9 +221,9 @@ impl Standing {
             genesis: stored.genesis,
             links: Vec::new(),
             epoch: stored.epoch,
-            kills: stored.kills,
+            halts: Halts { kills: stored.kills, blocks: stored.blocks, suspensions: stored.suspensions },
             for_good: false,
-            restored: stored.restored,
+            lifted: Halts { kills: stored.restored, blocks: stored.unblocked, suspensions: stored.resumed },
             linked: stored.linked,
             provisioned_by: stored.provisioned_by,
         };
@@ -224,8 +239,12 @@ impl Standing {
             genesis: self.genesis.clone(),
             links: self.links.clone(),
             epoch: self.epoch,
-            kills: self.kills.clone(),
-            restored: self.restored.clone(),
+            kills: self.halts.kills.clone(),
+            restored: self.lifted.kills.clone(),
+            blocks: self.halts.blocks.clone(),
+            unblocked: self.lifted.blocks.clone(),
+            suspensions: self.halts.suspensions.clone(),
+            resumed: self.lifted.suspensions.clone(),
             linked: self.linked.clone(),
             provisioned_by: self.provisioned_by,
         };
@@ -250,30 +269,33 @@ impl Standing {
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
-    pub fn kills(&self) -> &BTreeSet<Digest> {
-        &self.kills
+    pub fn halts(&self) -> &Halts {
+        &self.halts
     }
-    pub fn restored(&self) -> &BTreeSet<Digest> {
-        &self.restored
+    pub fn lifted(&self) -> &Halts {
+        &self.lifted
     }
     pub fn linked(&self) -> Option<&Linked> {
         self.linked.as_ref()
     }
 
-    /// A kill that no restore names, or none can.
-    pub fn is_killed(&self) -> bool {
-        self.for_good || !self.kills.is_subset(&self.restored)
+    /// A halt of this kind that nothing lifts by name, or nothing can.
+    pub fn is_halted(&self, halt: Halt) -> bool {
+        (halt == Halt::Kill && self.for_good) || !self.halts.of(halt).is_subset(self.lifted.of(halt))
     }
-    /// More kills have come than are remembered by name: nothing lifts that.
+    pub fn is_killed(&self) -> bool {
+        self.is_halted(Halt::Kill)
+    }
+    /// More halts have come than are remembered by name: nothing lifts that.
     pub fn is_killed_for_good(&self) -> bool {
         self.for_good
     }
 
     /// A stop is never refused: where no name fits any more, the tenant is killed for good.
-    fn know(&mut self, kill: Digest) {
-        if self.kills.len() < KILLS_MAX {
-            self.kills.insert(kill);
-        } else if !self.kills.contains(&kill) {
+    fn know(&mut self, halt: Halt, name: Digest) {
+        if self.halts.len() < HALTS_MAX {
+            self.halts.insert(halt, name);
+        } else if !self.halts.of(halt).contains(&name) {
             self.for_good = true;
         }
     }
@@ -289,23 +311,23 @@ impl Standing {
         self.provisioned_by == directive
     }
 
-    /// The later of two standings, with the kills and restores of both: these sets only grow, whatever was decided side by side.
+    /// The later of two standings, with the halts of both and what is lifted in either: these sets only grow, whatever was decided side by side.
     #[must_use]
     pub fn joined(&self, next: &Self) -> Self {
         let order = |s: &Self| (s.chain.version(), s.epoch);
         let mut joined = if order(next) >= order(self) { next.clone() } else { self.clone() };
-        joined.restored.extend(self.restored.iter().chain(&next.restored));
+        joined.lifted.extend(self.lifted.iter().chain(next.lifted.iter()));
         joined.for_good = self.for_good || next.for_good;
-        self.kills.iter().chain(&next.kills).for_each(|kill| joined.know(*kill));
+        self.halts.iter().chain(next.halts.iter()).for_each(|(halt, name)| joined.know(halt, name));
         joined.epoch = self.epoch.max(next.epoch);
         joined.linked = self.linked.iter().chain(&next.linked).max_by_key(|linked| linked.epoch).cloned();
         joined
     }
 
-    /// With what reached only the tombstone: kills by name, and whether there were more.
+    /// With what reached only the tombstone: halts by name, and whether there were more.
     #[must_use]
-    pub fn with_kills(mut self, kills: &BTreeSet<Digest>, for_good: bool) -> Self {
-        kills.iter().for_each(|kill| self.know(*kill));
+    pub fn with_halts(mut self, halts: &Halts, for_good: bool) -> Self {
+        halts.iter().for_each(|(halt, name)| self.know(halt, name));
         self.for_good |= for_good;
         self
     }

@@ -40,8 +40,8 @@ fn grant(world: &World, standing: &Standing) -> LeaseGrant {
         region: region("eu-frankfurt"),
         trust: standing.chain().digest(),
         epoch: standing.epoch(),
-        kills: standing.kills().clone(),
-        restored: standing.restored().clone(),
+        kills: standing.halts().names(),
+        restored: standing.lifted().names(),
         nonce: "n".into(),
         seconds: 3_600,
     }
@@ -117,7 +117,7 @@ fn a_kill_stops_the_tenant_and_is_told_apart_by_digest() {
     let standing = linked(&world);
     let kill = Directive::Kill(world.warrant(world.kill()));
     let judged = step(&world, &standing, &kill).unwrap();
-    assert_eq!(judged.effects, [Effect::Kill, Effect::Persist]);
+    assert_eq!(judged.effects, [Effect::Stop(Halt::Kill), Effect::Persist]);
     assert!(judged.next.is_killed());
     assert_eq!(judged.next.epoch(), standing.epoch());
     assert_eq!(applied(&world, &judged.next, &kill), judged.next);
@@ -138,7 +138,7 @@ fn only_a_restore_that_names_every_kill_lets_serve_again() {
     world.epoch = 3;
     let whole = step(&world, &half, &Directive::Restore(world.warrant(world.restore(digests)))).unwrap();
     assert!(!whole.next.is_killed());
-    assert!(whole.effects.contains(&Effect::Unkill));
+    assert!(whole.effects.contains(&Effect::Lift(Halt::Kill)));
 }
 
 #[test]
@@ -284,10 +284,10 @@ fn a_lease_is_for_this_head_and_no_longer_than_agreed() {
     assert_eq!(lease(&|g| g.region = region("ch-zurich")), Err(Refusal::LeaseElsewhere("region")));
     assert_eq!(lease(&|g| g.tenant = TenantId(Digest([0; 32]))), Err(Refusal::LeaseElsewhere("tenant")));
     assert_eq!(lease(&|g| g.deployment = Deployment::new("x").unwrap()), Err(Refusal::LeaseElsewhere("deployment")));
-    assert_eq!(lease(&|g| assert!(g.kills.insert(Digest([0; 32])))), Err(Refusal::LeaseElsewhere("set of kills")));
+    assert_eq!(lease(&|g| assert!(g.kills.insert(Digest([0; 32])))), Err(Refusal::LeaseElsewhere("set of stops")));
     assert_eq!(
         lease(&|g| assert!(g.restored.insert(Digest([0; 32])))),
-        Err(Refusal::LeaseElsewhere("set of restored kills"))
+        Err(Refusal::LeaseElsewhere("set of lifted stops"))
     );
     assert_eq!(lease(&|g| g.seconds = 3_601), Err(Refusal::LeaseTooLong { found: 3_601, most: 3_600 }));
     assert_eq!(lease(&|g| g.seconds = 0), Err(Refusal::LeaseTooLong { found: 0, most: 3_600 }));
@@ -311,32 +311,91 @@ fn a_standing_reads_back_and_a_store_that_was_edited_does_not() {
     assert!(Standing::from_bytes(&edited, &here(&world)).is_err());
 }
 
+/// What the gate must show once these were delivered, by the sets alone.
+fn halted(delivered: &Halts, lifted: &Halts) -> Vec<Halt> {
+    Halt::ALL.into_iter().filter(|halt| !delivered.of(*halt).is_subset(lifted.of(*halt))).collect()
+}
+
 proptest::proptest! {
-    /// Whatever is delivered, however often and in whatever order: no known kill is left without a restore that names it while serving.
+    /// Whatever is delivered, however often and in whatever order: no known halt is left without a change that lifts it by name, each kind by
+    /// its own, while the tenant is not stopped in that way.
     #[test]
-    fn kills_are_a_set(order in proptest::collection::vec(0usize..6, 0..24)) {
+    fn halts_are_sets(order in proptest::collection::vec(0usize..16, 0..40)) {
         let mut world = World::new();
-        let kills = [world.kill(), world.kill()];
-        let digests = kills.each_ref().map(|c| Change::digest_of(&c.change));
-        let mut directives: Vec<Directive> = kills.map(|c| Directive::Kill(world.warrant(c))).into();
-        world.epoch = 2;
-        directives.push(Directive::Restore(world.warrant(world.restore([digests[0]]))));
-        world.epoch = 3;
-        directives.push(Directive::Restore(world.warrant(world.restore(digests))));
-        world.epoch = 4;
+        let stops = [Halt::Kill, Halt::Kill, Halt::Block, Halt::Block, Halt::Suspension].map(|halt| (halt, world.halt(halt)));
+        let names = stops.each_ref().map(|(halt, c)| (*halt, Change::digest_of(&c.change)));
+        let mut directives: Vec<Directive> =
+            stops.into_iter().map(|(halt, c)| Directive::halting(halt, world.warrant(c))).collect();
+        // Each by name, and each by what lifts another kind, which lifts nothing of it.
+        for (halt, name) in names {
+            for lifts in [halt, if halt == Halt::Block { Halt::Suspension } else { Halt::Block }] {
+                world.epoch += 1;
+                let warrant = world.warrant(world.lift(lifts, [name]));
+                directives.push(match lifts {
+                    Halt::Kill => Directive::Restore(warrant),
+                    Halt::Block => Directive::Unblock(warrant),
+                    Halt::Suspension => Directive::Resume(warrant),
+                });
+            }
+        }
+        world.epoch += 1;
         directives.push(Directive::Link(world.warrant(world.link("other"))));
-        world.epoch = 5;
-        directives.push(Directive::Restore(world.warrant(world.restore([digests[1]]))));
-        let (mut standing, mut delivered) = (linked(&world), BTreeSet::new());
+        let (mut standing, mut delivered) = (linked(&World::new()), Halts::default());
         for at in order {
-            if at < 2 { delivered.insert(digests[at]); }
+            delivered.extend(names.get(at).copied());
             if let Ok(judged) = step(&world, &standing, &directives[at]) {
+                let stops = names.get(at).map(|(halt, _)| *halt).filter(|halt| judged.next.is_halted(*halt));
+                proptest::prop_assert_eq!(judged.stops(), stops);
+                let lifts = judged.effects.iter().any(|e| matches!(e, Effect::Lift(halt) if judged.next.is_halted(*halt)));
+                proptest::prop_assert!(!lifts);
                 standing = judged.next;
             }
-            proptest::prop_assert_eq!(standing.kills(), &delivered);
-            proptest::prop_assert_eq!(standing.is_killed(), !delivered.is_subset(standing.restored()));
+            proptest::prop_assert_eq!(standing.halts(), &delivered);
+            let found: Vec<_> = Halt::ALL.into_iter().filter(|halt| standing.is_halted(*halt)).collect();
+            proptest::prop_assert_eq!(found, halted(&delivered, standing.lifted()));
+            let again = Standing::from_bytes(&standing.to_bytes().unwrap(), &here(&world)).unwrap();
+            proptest::prop_assert_eq!(&again, &standing);
         }
     }
+}
+
+/// Each stop stops at once, in its own way, and only what lifts its own kind ends it: a change of another kind is not even taken.
+#[test]
+fn each_halt_is_lifted_by_its_own_kind_alone() {
+    let mut world = World::new();
+    let standing = linked(&world);
+    world.epoch = 2;
+    for halt in Halt::ALL {
+        let stop = world.halt(halt);
+        let name = Change::digest_of(&stop.change);
+        let stopped = step(&world, &standing, &Directive::halting(halt, world.warrant(stop))).unwrap();
+        assert_eq!(stopped.effects, [Effect::Stop(halt), Effect::Persist]);
+        let bring = |by: Halt, warrant| match by {
+            Halt::Kill => Directive::Restore(warrant),
+            Halt::Block => Directive::Unblock(warrant),
+            Halt::Suspension => Directive::Resume(warrant),
+        };
+        for other in Halt::ALL.into_iter().filter(|other| *other != halt) {
+            let by_other =
+                step(&world, &stopped.next, &bring(other, world.warrant(world.lift(other, [name])))).unwrap();
+            assert!(by_other.next.is_halted(halt), "{} lifts {}", other.word(), halt.word());
+            let disguised = step(&world, &stopped.next, &bring(other, world.warrant(world.lift(halt, [name]))));
+            assert!(matches!(disguised, Err(Refusal::WrongChange { .. })));
+        }
+        let lifted = step(&world, &stopped.next, &bring(halt, world.warrant(world.lift(halt, [name])))).unwrap();
+        assert!(!lifted.next.is_halted(halt) && lifted.effects.contains(&Effect::Lift(halt)));
+    }
+}
+
+#[test]
+fn nothing_is_unsealed_for_a_blocked_tenant() {
+    let world = World::new();
+    let hold = Directive::Hold { tenant: world.tenant() };
+    let held = |halt: Halt| {
+        let stopped = applied(&world, &linked(&world), &Directive::halting(halt, world.warrant(world.halt(halt))));
+        step(&world, &stopped, &hold).map(|judged| judged.effects)
+    };
+    assert_eq!(Halt::ALL.map(held), [Err(Refusal::Killed), Err(Refusal::Blocked), Ok(vec![Effect::Hold])]);
 }
 
 #[test]
@@ -348,7 +407,7 @@ fn a_restore_that_comes_again_looks_at_the_kill_again() {
     world.epoch = 2;
     let restore = Directive::Restore(world.warrant(world.restore([digest])));
     let restored = applied(&world, &killed, &restore);
-    assert_eq!(step(&world, &restored, &restore).unwrap().effects, [Effect::Unkill]);
+    assert_eq!(step(&world, &restored, &restore).unwrap().effects, [Effect::Lift(Halt::Kill)]);
     let again = applied(&world, &restored, &Directive::Kill(world.warrant(world.kill())));
     assert_eq!(step(&world, &again, &restore).unwrap().effects, [], "another kill has come");
 }
@@ -360,35 +419,35 @@ fn a_restore_of_kills_without_end_is_refused() {
     let standing = linked(&world);
     world.epoch = 2;
     let named = |count: usize| (0..count).map(|n| Kind::Leaf.digest(&n.to_be_bytes()));
-    let most = Directive::Restore(world.warrant(world.restore(named(KILLS_MAX))));
+    let most = Directive::Restore(world.warrant(world.restore(named(HALTS_MAX))));
     assert!(step(&world, &standing, &most).is_ok());
-    let more = Directive::Restore(world.warrant(world.restore(named(KILLS_MAX + 1))));
-    assert_eq!(step(&world, &standing, &more), Err(Refusal::TooManyRestored));
+    let more = Directive::Restore(world.warrant(world.restore(named(HALTS_MAX + 1))));
+    assert_eq!(step(&world, &standing, &more), Err(Refusal::TooManyLifted));
 }
 
 /// A stop is never refused: the kill that finds no room for its name kills for good, beside whatever else is judged.
 #[test]
 fn a_kill_beyond_the_limit_is_taken_and_no_restore_lifts_it() {
     let mut world = World::new();
-    let names: BTreeSet<Digest> = (0..KILLS_MAX).map(|n| Kind::Leaf.digest(&n.to_be_bytes())).collect();
+    let names: BTreeSet<Digest> = (0..HALTS_MAX).map(|n| Kind::Leaf.digest(&n.to_be_bytes())).collect();
     let before = linked(&world);
     world.epoch = 2;
     let restored = applied(&world, &before, &Directive::Restore(world.warrant(world.restore(names.clone()))));
-    let full = restored.clone().with_kills(&names, false);
+    let full = restored.clone().with_halts(&names.iter().copied().collect(), false);
     assert!(!full.is_killed());
     let kill = world.kill();
     let digest = Change::digest_of(&kill.change);
     let judged = step(&world, &full, &Directive::Kill(world.warrant(kill))).unwrap();
-    assert_eq!(judged.effects, [Effect::Kill, Effect::Persist]);
-    assert!(judged.next.is_killed_for_good() && judged.next.kills().len() == KILLS_MAX);
+    assert_eq!(judged.effects, [Effect::Stop(Halt::Kill), Effect::Persist]);
+    assert!(judged.next.is_killed_for_good() && judged.next.halts().len() == HALTS_MAX);
     world.epoch = 3;
     let restore = Directive::Restore(world.warrant(world.restore([digest])));
     assert_eq!(step(&world, &judged.next, &restore), Err(Refusal::KilledForGood));
     assert!(full.joined(&judged.next).is_killed() && judged.next.joined(&full).is_killed());
     // Two kills that were judged side by side, each the last that fits.
-    let fewer = |left: usize| names.iter().copied().skip(left).collect::<BTreeSet<_>>();
-    let other = restored.clone().with_kills(&fewer(1), false).with_kills(&BTreeSet::from([digest]), false);
-    assert_eq!((other.kills().len(), other.is_killed_for_good()), (KILLS_MAX, false));
+    let fewer = |left: usize| names.iter().copied().skip(left).collect::<Halts>();
+    let other = restored.clone().with_halts(&fewer(1), false).with_halts(&[digest].into_iter().collect(), false);
+    assert_eq!((other.halts().len(), other.is_killed_for_good()), (HALTS_MAX, false));
     assert!(full.joined(&other).is_killed_for_good() && other.joined(&full).is_killed_for_good());
 }
 

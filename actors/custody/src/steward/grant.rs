@@ -11,6 +11,7 @@ use orbital::{
     chain::Genesis,
     change::L1Ref,
     directive::Directive,
+    halt::Halt,
     names::{Digest, TenantId},
     report::{L1State, Probed},
     trust::TrustRoot,
@@ -73,9 +74,9 @@ impl Steward {
         for effect in &judged.effects {
             match effect {
                 Effect::Persist => self.persist(tenant, cell, judged).await?,
-                // A kill is none of this lane's. What a link is to lift is written down with the head, and lifted with the link.
-                Effect::Kill | Effect::LiftL1Stop => {}
-                Effect::Unkill => self.unkill(tenant, cell).await?,
+                // A stop is none of this lane's. What a link is to lift is written down with the head, and lifted with the link.
+                Effect::Stop(_) | Effect::LiftL1Stop => {}
+                Effect::Lift(halt) => self.unhalt(tenant, cell, *halt).await?,
                 Effect::Link(l1) => self.put_link(tenant, cell, l1, judged.next.trust()).await?,
                 Effect::Hold => self.cache.hold(tenant)?,
                 Effect::Callers => cell.show(|now| self.show_callers(now)),
@@ -99,7 +100,7 @@ impl Steward {
             row.claims = claims(&row.claims, anchors, turn);
             row.trust_version = joined.trust().version;
             row.epoch = Epoch(joined.epoch());
-            row.restored = Some(Known::of(joined.restored()));
+            row.restored = Some(Known::of(&joined.lifted().names()));
             if clears {
                 row.clears = Some(row.generation);
             }
@@ -109,11 +110,11 @@ impl Steward {
         Ok(())
     }
 
-    /// Lifts the kill unless another has come.
-    pub(super) async fn unkill(&self, tenant: TenantId, cell: &Arc<Cell>) -> Result<(), Unmet> {
-        let restored = cell.standing.load().restored().clone();
-        if self.keeper.unkill(&tenant, &restored).await? {
-            tracing::warn!(%tenant, "restored: every known kill is named by a certified restore");
+    /// Lifts the stop unless another of its kind has come.
+    pub(super) async fn unhalt(&self, tenant: TenantId, cell: &Arc<Cell>, halt: Halt) -> Result<(), Unmet> {
+        let lifted = cell.standing.load().lifted().clone();
+        if self.keeper.unhalt(&tenant, halt, &lifted).await? {
+            tracing::warn!(%tenant, "no longer {}: every known stop of this kind is lifted by name", halt.word());
         }
         Ok(())
     }
@@ -149,17 +150,17 @@ impl Steward {
             head: standing.to_bytes()?,
             trust_version: standing.trust().version,
             epoch: Epoch(standing.epoch()),
-            restored: Some(Known::of(standing.restored())),
+            restored: Some(Known::of(&standing.lifted().names())),
             claims: claims(&BTreeMap::new(), self.callers.anchors(standing.trust()), self.keeper.next_turn()),
             ..TenantRow::default()
         };
         self.keeper.provision(tenant, row, length(standing.trust().lease.seconds)).await?;
         self.shorten_lease(&standing);
-        // Its tombstone may be older than this founding, and know of kills.
+        // Its tombstone may be older than this founding, and know of halts.
         let row = self.keeper.row(&tenant).unwrap_or_default();
-        let standing = standing.with_kills(&row.kills, row.is_killed_for_good());
-        if standing.is_killed() {
-            self.table.fence(&tenant, Stop::Killed);
+        let standing = standing.with_halts(&row.halts, row.is_killed_for_good());
+        for halt in Halt::ALL.into_iter().filter(|halt| standing.is_halted(*halt)) {
+            self.table.fence(&tenant, Stop::of(halt));
         }
         self.show_callers(&standing);
         drop(self.admit(standing));

@@ -20,7 +20,9 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use orbital::{
+    change::Change,
     directive::Directive,
+    halt::Halt,
     names::{Digest, NodeName, TenantId},
     report::{L1State, Outcome, Probed, SyncAck},
     sign::{Kind, SecretKey, Signed},
@@ -90,7 +92,7 @@ pub struct Steward {
 }
 
 /// Beside an acknowledgement.
-const LIFTED: &str = "this kill was lifted by a certified restore: it stops nothing any more";
+const LIFTED: &str = "this stop was lifted by name, by a certified change: it stops nothing any more";
 
 /// How a directive was met, before it is signed.
 struct Met {
@@ -123,7 +125,9 @@ impl Steward {
         };
         let (tenant, name) = (tenant_of(&directive), directive.name());
         let met = match &directive {
-            Directive::Kill(warrant) => self.stop(warrant).await,
+            Directive::Kill(warrant) | Directive::Block(warrant) | Directive::Suspend(warrant) => {
+                self.stop(warrant).await
+            }
             other => self.perform(other, digest).await,
         };
         let met = match met {
@@ -141,11 +145,13 @@ impl Steward {
         self.acknowledge(digest, met, arrived)
     }
 
-    /// What whoever brings a kill must hear though it is known here now: a restore names it, and nothing is stopped.
+    /// What whoever brings a stop must hear though it is known here now: a later change names it, and nothing is stopped.
     fn but(&self, directive: &Directive, tenant: &TenantId) -> String {
-        let lifted = matches!(directive, Directive::Kill(_))
-            && !self.stops(tenant).iter().any(|stop| matches!(stop, Stop::Killed | Stop::KilledForGood));
-        if lifted { LIFTED.to_owned() } else { String::new() }
+        let change = directive.stop().and_then(|warrant| Change::from_bytes(&warrant.certificate.change).ok());
+        let halt = change.and_then(|change| Halt::set_by(&change.action));
+        let holds =
+            |halt| self.stops(tenant).iter().any(|stop| stop.halt() == Some(halt) || stop == Stop::KilledForGood);
+        if halt.is_some_and(|halt| !holds(halt)) { LIFTED.to_owned() } else { String::new() }
     }
 
     /// Signs the answer with the region's report key.
@@ -188,9 +194,9 @@ impl Steward {
         self.tenants.load().iter().map(|(id, cell)| (*id, *cell.l1.lock())).collect()
     }
 
-    /// This kill is known here: whoever brings it again stops nothing by it.
-    pub fn knows_kill(&self, tenant: &TenantId, kill: &Digest) -> bool {
-        self.cell(tenant).is_some_and(|cell| cell.standing.load().kills().contains(kill))
+    /// This stop is known here: whoever brings it again stops nothing by it.
+    pub fn knows(&self, tenant: &TenantId, stop: &Digest) -> bool {
+        self.cell(tenant).is_some_and(|cell| cell.standing.load().halts().kind_of(stop).is_some())
     }
 
     /// What keeps a tenant from being served here.
@@ -206,7 +212,11 @@ fn tenant_of(directive: &Directive) -> TenantId {
         Directive::Probe { tenant, .. } | Directive::Hold { tenant } => *tenant,
         Directive::Link(warrant)
         | Directive::Kill(warrant)
+        | Directive::Block(warrant)
+        | Directive::Suspend(warrant)
         | Directive::Restore(warrant)
+        | Directive::Unblock(warrant)
+        | Directive::Resume(warrant)
         | Directive::Trust(warrant)
         | Directive::Callers(warrant) => warrant.tenant,
         Directive::Lease(signed) => {

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use arc_swap::ArcSwap;
 use orbital::{
+    halt::Halt,
     names::{NodeName, TenantId},
     sign::SecretKey,
 };
@@ -14,6 +15,7 @@ use crate::{
     keeper::Keeper,
     key_cache::KeyCache,
     key_table::{KeyTable, Stop},
+    shelf::TenantRow,
     standing::{Identity, Standing},
 };
 
@@ -58,7 +60,7 @@ impl Steward {
 
     async fn reopen(&self, tenant: &TenantId) -> Result<(), Unmet> {
         let Some(row) = self.keeper.row(tenant) else { return Ok(()) };
-        let standing = Standing::from_bytes(&row.head, &self.me)?.with_kills(&row.kills, row.is_killed_for_good());
+        let standing = Standing::from_bytes(&row.head, &self.me)?.with_halts(&row.halts, row.is_killed_for_good());
         self.shorten_lease(&standing);
         if standing.is_behind(row.trust_version, row.epoch.0) {
             // The rows agree with the high-water file, and yet the head does not: part of the store was put back.
@@ -69,18 +71,8 @@ impl Steward {
             );
         }
         let stops = self.stops(tenant);
-        match (standing.is_killed(), stops.holds(Stop::Killed)) {
-            (true, _) => drop(self.table.fence(tenant, Stop::Killed)),
-            // The store was put back, and the high-water file knows of a kill that the store has forgotten: it stays.
-            (false, true) if stops.holds(Stop::Sealed) || row.kills.is_empty() || self.keeper.has_lost(tenant) => {
-                tracing::error!(
-                    %tenant,
-                    "killed, says the high-water file, by a kill that the store has lost: send that kill again, or restore it by name"
-                )
-            }
-            // The restore was durable, the lift was not: the node stopped in between.
-            (false, true) => self.keeper.lift(tenant, Stop::Killed).await?,
-            (false, false) => {}
+        for halt in Halt::ALL {
+            self.halt_again(tenant, halt, &standing, &row).await?;
         }
         if stops.holds(Stop::L1Stop)
             && self.keeper.has_to_clear(tenant)
@@ -97,6 +89,34 @@ impl Steward {
             if let Err(why) = self.link(*tenant, &cell, &linked.l1, standing.trust()).await {
                 tracing::error!(%tenant, "cannot reach the tenant's L1: {why}");
             }
+        }
+        Ok(())
+    }
+
+    /// A halt that is known holds again; one that was lifted and only the gate's bit is left of it ends.
+    async fn halt_again(
+        &self,
+        tenant: &TenantId,
+        halt: Halt,
+        standing: &Standing,
+        row: &TenantRow,
+    ) -> Result<(), Unmet> {
+        let (stops, stop) = (self.stops(tenant), Stop::of(halt));
+        match (standing.is_halted(halt), stops.holds(stop)) {
+            (true, _) => drop(self.table.fence(tenant, stop)),
+            // The store was put back, and the high-water file knows of a halt that the store has forgotten: it stays.
+            (false, true)
+                if stops.holds(Stop::Sealed) || row.halts.of(halt).is_empty() || self.keeper.has_lost(tenant) =>
+            {
+                let word = halt.word();
+                tracing::error!(
+                    %tenant,
+                    "{word}, says the high-water file, by a stop that the store has lost: send that stop again, or lift it by name"
+                );
+            }
+            // What lifts it was durable, the lift was not: the node stopped in between.
+            (false, true) => self.keeper.lift(tenant, stop).await?,
+            (false, false) => {}
         }
         Ok(())
     }

@@ -1,13 +1,18 @@
-//! The kill, and nothing else. Synchronous from the first byte to the tombstone.
+//! Stops, and nothing else. Synchronous from the first byte to the tombstone.
 
 use std::sync::Arc;
 
-use orbital::{certificate::Uncertified, directive::Warrant, names::Digest};
+use orbital::{
+    certificate::Uncertified,
+    directive::Warrant,
+    halt::{Halt, Halts},
+    names::{Digest, TenantId},
+};
 
 use super::{Cell, Steward, Unmet};
 use crate::{
     key_table::Stop,
-    standing::{Effect, Judged, Refusal, Standing},
+    standing::{Judged, Refusal, Standing},
 };
 
 impl Cell {
@@ -39,7 +44,7 @@ fn is_ahead(why: &Refusal) -> bool {
     matches!(why, Refusal::Uncertified(Uncertified::Ahead { .. }))
 }
 
-/// A kill whose certificate holds, and the standing that it was judged against.
+/// A stop whose certificate holds, and the standing that it was judged against.
 pub(super) struct Certain {
     cell: Arc<Cell>,
     standing: Arc<Standing>,
@@ -73,58 +78,72 @@ impl Steward {
     /// A stop's links, then its certificate, from here.
     fn judged(&self, cell: &Cell, from: &Standing, warrant: &Warrant, now: u64) -> Result<Judged, Refusal> {
         let reached = from.reach(warrant)?;
-        let judged = reached.kill(&warrant.certificate, &self.me, now);
+        let judged = reached.halt(&warrant.certificate, &self.me, now);
         if judged.as_ref().is_err_and(is_ahead) {
             cell.keep_run_up(reached);
         }
         judged
     }
 
-    /// The stop, then one look back: a restore that names this very kill and was put in force beside it found nothing to lift, and
-    /// nobody would send it again. Whatever became of the lift, the kill is done.
+    /// The stop, then one look back: what lifts this very halt by name and was put in force beside it found nothing to lift, and nobody would
+    /// send it again. Whatever became of the lift, the stop is done.
     pub(super) async fn end(&self, certain: &Certain) -> Result<(), Unmet> {
         let tenant = certain.standing.tenant();
-        if self.entomb(certain)?
-            && !certain.cell.standing.load().is_killed()
-            && let Err(why) = self.unkill(tenant, &certain.cell).await
+        if let Some(halt) = self.entomb(certain)?
+            && !certain.cell.standing.load().is_halted(halt)
+            && let Err(why) = self.unhalt(tenant, &certain.cell, halt).await
         {
-            tracing::error!(%tenant, "killed and restored at once; it stays killed until the restore is sent again: {why}");
+            let word = halt.word();
+            tracing::error!(%tenant, "{word} and lifted at once; it stays {word} until what lifts it is sent again: {why}");
         }
         Ok(())
     }
 
-    /// `true`: it has stopped the tenant now.
-    fn entomb(&self, certain: &Certain) -> Result<bool, Unmet> {
+    /// The halt in which it has stopped the tenant now, if it has.
+    fn entomb(&self, certain: &Certain) -> Result<Option<Halt>, Unmet> {
         let Certain { cell, standing, judged } = certain;
         let (tenant, change) = (standing.tenant(), judged.change);
-        if change.is_some_and(|kill| self.is_done(&tenant, &kill)) {
-            return Ok(false);
+        if change.is_some_and(|name| self.is_done(&tenant, &name)) {
+            return Ok(None);
         }
-        let stops = judged.effects.contains(&Effect::Kill);
-        if stops {
-            // The fence first: from here on no cipher starts with this tenant's keys.
-            self.table.fence(&tenant, Stop::Killed);
-            let entombed = self.keeper.stop(&tenant, Stop::Killed, change)?;
-            let (keys, generation) = (entombed.keys(), entombed.generation());
-            tracing::warn!(%tenant, keys, %generation, "killed: fenced, drained, zeroized, durable");
-            metrics::counter!("custody_kills_total").increment(1);
-        } else if let Some(kill) = change {
-            // A kill that a restore named before it came: nothing to fence, but it is known from now on.
-            self.keeper.note(&tenant, kill)?;
+        let stops = judged.stops();
+        if let Some(halt) = stops {
+            self.halt(&tenant, halt, change)?;
+        } else if let Some((halt, name)) = change.and_then(|name| Some((judged.next.halts().kind_of(&name)?, name))) {
+            // It was lifted by name before it came: nothing to fence, but it is known from now on.
+            self.keeper.note(&tenant, halt, name)?;
         }
         // Whatever came between (a restore, another kill) is kept: the sets only grow.
         cell.standing.rcu(|current| current.joined(&judged.next));
         cell.run_up.store(None);
-        // The kill may have come ahead of the directives that bring callers and policies, which will find their links here already.
-        cell.show(|now| self.show_brought(now, standing));
+        // The stop may have come ahead of the directives that bring callers and policies, which will find their links here already.
+        cell.show(|now| self.show_brought(now, standing, stops));
         Ok(stops)
     }
 
-    /// Shows what has changed since a stop was judged under `before`, and closes the tenant's connections.
-    fn show_brought(&self, now: &Standing, before: &Standing) {
+    fn halt(&self, tenant: &TenantId, halt: Halt, change: Option<Digest>) -> Result<(), Unmet> {
+        let stop = Stop::of(halt);
+        // The fence first: from here on no cipher that it stops starts with this tenant's keys.
+        self.table.fence(tenant, stop);
+        let entombed = self.keeper.stop(tenant, stop, change)?;
+        let (keys, generation) = (entombed.keys(), entombed.generation());
+        let done = if stop.zeroizes() { "fenced, drained, zeroized, durable" } else { "fenced, durable" };
+        tracing::warn!(%tenant, keys, %generation, "{}: {done}", halt.word());
+        match halt {
+            Halt::Kill => metrics::counter!("custody_kills_total").increment(1),
+            Halt::Block => metrics::counter!("custody_blocks_total").increment(1),
+            Halt::Suspension => metrics::counter!("custody_suspensions_total").increment(1),
+        }
+        Ok(())
+    }
+
+    /// Shows what has changed since a stop was judged under `before`, and closes the tenant's connections, unless it may still read.
+    fn show_brought(&self, now: &Standing, before: &Standing, stops: Option<Halt>) {
         let tenant = now.tenant();
         if now.trust().callers == before.trust().callers {
-            self.callers.close(&tenant);
+            if stops.is_none_or(|halt| Stop::of(halt).zeroizes()) {
+                self.callers.close(&tenant);
+            }
             if now.trust().policy != before.trust().policy {
                 self.callers.policy(now);
             }
@@ -139,14 +158,15 @@ impl Steward {
         }
     }
 
-    /// This very kill is durable already, or the tenant is killed for good: the answer to it was lost, not its effect. The keeper, whose
-    /// lock may be taken, is asked only about a kill that is known.
-    fn is_done(&self, tenant: &orbital::names::TenantId, kill: &Digest) -> bool {
+    /// This very stop is durable already, or the tenant is killed for good: the answer to it was lost, not its effect. The keeper, whose
+    /// lock may be taken, is asked only about a stop that is known.
+    fn is_done(&self, tenant: &TenantId, name: &Digest) -> bool {
         let Some(cell) = self.cell(tenant) else { return false };
         let standing = cell.standing.load();
         if standing.is_killed_for_good() {
             return self.keeper.is_durable(tenant, Stop::KilledForGood);
         }
-        standing.kills().contains(kill) && self.keeper.row(tenant).is_some_and(|row| row.kills.contains(kill))
+        let known = |halts: &Halts| halts.kind_of(name).is_some();
+        known(standing.halts()) && self.keeper.row(tenant).is_some_and(|row| known(&row.halts))
     }
 }

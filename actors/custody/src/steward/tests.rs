@@ -1,6 +1,7 @@
 //! Each directive against a real store, tombstone and high-water file: what is answered, what is in force, what a restart finds.
 
 mod grants;
+mod halts;
 mod hello;
 mod kms;
 mod limit;
@@ -13,6 +14,7 @@ use orbital::{
     certificate::Certificate,
     change::{Action, Change},
     directive::{LeaseGrant, Warrant},
+    halt::Halt,
     hello::Span,
     names::{KeyRef, System},
     report::{Load, Observed as Held},
@@ -189,8 +191,8 @@ impl House {
             region: region(HERE),
             trust: held.trust,
             epoch: held.epoch,
-            kills: held.kills.clone(),
-            restored: held.restored.clone(),
+            kills: held.halts.names(),
+            restored: held.lifted.names(),
             nonce: held.lease_nonce.clone().unwrap(),
             seconds: self.world.trust().lease.seconds,
         };

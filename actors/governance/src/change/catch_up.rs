@@ -7,6 +7,7 @@ use orbital::{
     certificate::Certificate,
     change::{Action, Change},
     directive::{Directive, LINKS_PER_DIRECTIVE_MAX},
+    halt::Halt,
     names::{Digest, Region},
 };
 
@@ -27,18 +28,18 @@ pub(crate) fn links_after(tenant: &Tenant, version: u64) -> Vec<Certificate> {
 /// A stop with every link after a version. Where they do not fit one directive there are several, oldest links first, all with the same
 /// certificate: the region follows the links of each, refuses the certificate as one of a later version, and stops with the last. So a
 /// stop waits for nothing in the ordinary lane, however far behind the region is (PROTOCOL §4).
-pub(crate) fn kills(tenant: &Tenant, version: u64, certificate: &Certificate) -> Vec<Directive> {
-    let kill = |links| directive(tenant.id(), &Action::RevokeL1 {}, links, certificate.clone());
+pub(crate) fn stops(tenant: &Tenant, version: u64, halt: Halt, certificate: &Certificate) -> Vec<Directive> {
+    let stop = |links| directive(tenant.id(), &halt.action(), links, certificate.clone());
     let (mut parts, mut links, mut room) = (Vec::new(), Vec::new(), Room::default());
     for link in tenant.links.iter().skip(index_after(version)) {
         if !room.takes(link) {
-            parts.push(kill(std::mem::take(&mut links)));
+            parts.push(stop(std::mem::take(&mut links)));
             room = Room::default();
             room.takes(link);
         }
         links.push(link.clone());
     }
-    parts.push(kill(links));
+    parts.push(stop(links));
     parts
 }
 
@@ -151,12 +152,7 @@ impl<'t> CatchUp<'t> {
 /// The change that a directive carries, where it carries one.
 pub(crate) fn carried(directive: &Directive) -> Option<Digest> {
     match directive {
-        Directive::Provision { .. } | Directive::Lease(_) | Directive::Hold { .. } => None,
         Directive::Probe { change, .. } => Some(Change::digest_of(change)),
-        Directive::Link(w)
-        | Directive::Kill(w)
-        | Directive::Restore(w)
-        | Directive::Trust(w)
-        | Directive::Callers(w) => Some(Change::digest_of(&w.certificate.change)),
+        other => other.warrant().map(|warrant| Change::digest_of(&warrant.certificate.change)),
     }
 }

@@ -9,7 +9,7 @@ use orbital::{
     names::TenantId,
 };
 
-pub(crate) use catch_up::{CatchUp, carried, kills, links_after};
+pub(crate) use catch_up::{CatchUp, carried, links_after, stops};
 
 /// What a change does and what it cannot take back, for whoever is about to sign it.
 pub(crate) const fn risk(kind: ChangeKind) -> &'static str {
@@ -26,9 +26,10 @@ pub(crate) const fn risk(kind: ChangeKind) -> &'static str {
             "Takes the tenant's keys away from the customer's KMS. The customer's off switch is gone afterwards."
         }
         ChangeKind::SuspendL1 => {
-            "Stops unwrapping and decryption in the regions named. Clients fail until it is resumed."
+            "In the regions named nothing new is protected for this tenant: clients that encrypt, create or sign fail until it is resumed. What is \
+             protected can still be read."
         }
-        ChangeKind::ResumeL1 => "Ends a suspension: data can be read again.",
+        ChangeKind::ResumeL1 => "Lifts the suspensions that it names: the tenant's keys protect new data again.",
         ChangeKind::RevokeL1 => {
             "The kill switch: the regions named stop everything for this tenant at once and destroy its keys in memory. Databases \
              stop. Only a RestoreL1 with a larger quorum brings it back."
@@ -61,8 +62,11 @@ pub(crate) const fn risk(kind: ChangeKind) -> &'static str {
             "Changes how long a region that is cut off serves on. A longer lease makes the kill switch slower there."
         }
         ChangeKind::ChangeResidency => "Changes where the tenant's keys may exist.",
-        ChangeKind::BlockTenant => "Blocks the tenant in the regions named. Clients fail until it is unblocked.",
-        ChangeKind::UnblockTenant => "Ends a block.",
+        ChangeKind::BlockTenant => {
+            "The regions named serve nobody of this tenant and destroy its keys in memory. Clients fail, and are told that the tenant is \
+             blocked, until it is unblocked."
+        }
+        ChangeKind::UnblockTenant => "Lifts the blocks that it names: the tenant is served again.",
         ChangeKind::TerminateTenant => {
             "Destroys every key of the tenant, for ever. Its data cannot be read again by anybody."
         }
@@ -88,6 +92,10 @@ pub(crate) fn directive(
         Action::LinkL1 { .. } => Directive::Link(warrant),
         Action::RevokeL1 {} => Directive::Kill(warrant),
         Action::RestoreL1 { .. } => Directive::Restore(warrant),
+        Action::BlockTenant {} => Directive::Block(warrant),
+        Action::UnblockTenant { .. } => Directive::Unblock(warrant),
+        Action::SuspendL1 {} => Directive::Suspend(warrant),
+        Action::ResumeL1 { .. } => Directive::Resume(warrant),
     }
 }
 
@@ -100,7 +108,13 @@ pub(crate) const fn reaches_all(action: &Action) -> bool {
         | Action::ChangeQuorum { .. }
         | Action::ChangeLease { .. }
         | Action::ChangePolicy { .. } => true,
-        Action::LinkL1 { .. } | Action::RevokeL1 {} | Action::RestoreL1 { .. } => false,
+        Action::LinkL1 { .. }
+        | Action::RevokeL1 {}
+        | Action::RestoreL1 { .. }
+        | Action::BlockTenant {}
+        | Action::UnblockTenant { .. }
+        | Action::SuspendL1 {}
+        | Action::ResumeL1 { .. } => false,
     }
 }
 
@@ -108,7 +122,7 @@ pub(crate) const fn reaches_all(action: &Action) -> bool {
 mod tests {
     use std::collections::BTreeSet;
 
-    use orbital::{directive::Needs, lane::Lane, testing::World};
+    use orbital::{directive::Needs, halt::Halt, lane::Lane, testing::World};
 
     use super::*;
 
@@ -123,9 +137,12 @@ mod tests {
     fn a_stop_and_nothing_else_takes_the_critical_lane() {
         let world = World::new();
         let kill = world.kill();
-        let directive = directive(world.tenant(), &Action::RevokeL1 {}, vec![], kill.clone());
-        assert_eq!((Lane::of(&directive), directive.needs()), (Lane::Critical, Needs::StopCertificate));
-        for action in [orbital::testing::link_l1("k"), Action::RestoreL1 { kills: BTreeSet::new() }] {
+        for halt in Halt::ALL {
+            let directive = directive(world.tenant(), &halt.action(), vec![], kill.clone());
+            assert_eq!((Lane::of(&directive), directive.needs()), (Lane::Critical, Needs::StopCertificate));
+        }
+        let lifts = Halt::ALL.map(|halt| halt.lifting(BTreeSet::new()));
+        for action in lifts.into_iter().chain([orbital::testing::link_l1("k")]) {
             let directive = super::directive(world.tenant(), &action, vec![], kill.clone());
             assert_eq!((Lane::of(&directive), directive.needs()), (Lane::Ordinary, Needs::Certificate));
         }

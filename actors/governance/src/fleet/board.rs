@@ -142,6 +142,7 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use orbital::{
+        halt::Halts,
         hello::Span,
         names::Digest,
         report::{L1State, Stops},
@@ -160,8 +161,8 @@ mod tests {
             trust: Digest([0; 32]),
             epoch,
             generation: 0,
-            kills: BTreeSet::new(),
-            restored: BTreeSet::new(),
+            halts: Halts::default(),
+            lifted: Halts::default(),
             linked: None,
             l1: L1State::Enabled,
             stops: Stops::default(),

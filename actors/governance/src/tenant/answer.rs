@@ -3,6 +3,7 @@
 use ledger::Room;
 use orbital::{
     certificate::Uncertified,
+    halt::Halt,
     lane::Lane,
     names::{Person, ProposalId},
     sign::Signed,
@@ -12,12 +13,12 @@ use orbital::{
 use super::{
     decision::{Decision, Facts, Owe},
     file::{Answer, Proposal},
-    propose::{check_change, check_killed, missing, probes},
+    propose::{check_change, check_halted, missing, probes},
     record::{Record, Voice},
     state::Tenant,
 };
 use crate::{
-    change::{directive, kills, links_after},
+    change::{directive, links_after, stops},
     error::{Error, Refusal},
     proposal::{Ratified, State, ballot, ratify},
 };
@@ -48,7 +49,7 @@ pub(crate) fn answer(tenant: &Tenant, facts: &Facts<'_>, answering: Answering<'_
         decision.records.push(Record::Answered { proposal: id.clone(), voice, vote: signed, missing });
         return Ok(decision);
     }
-    check_killed(tenant, facts, proposal.kind())?;
+    check_halted(tenant, facts, proposal.kind())?;
     if proposal.is_stop() {
         decision.room = tenant.stops.room(&vote.person, facts.now_ms);
     }
@@ -131,10 +132,9 @@ pub(crate) fn apply(
     check_change(tenant, facts, &change)?;
     for region in &change.regions {
         let (version, certificate) = (facts.version_in(tenant, region), ratified.certificate());
-        let directives = if change.kind().is_stop() {
-            kills(tenant, version, certificate)
-        } else {
-            vec![directive(tenant.id(), &change.action, links_after(tenant, version), certificate.clone())]
+        let directives = match Halt::set_by(&change.action) {
+            Some(halt) => stops(tenant, version, halt, certificate),
+            None => vec![directive(tenant.id(), &change.action, links_after(tenant, version), certificate.clone())],
         };
         decision.owe.extend(directives.into_iter().map(|directive| Owe { region: region.clone(), directive }));
     }

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use ledger::{Batch, NewEntry, NewOwed, Room};
 use orbital::{
     directive::Directive,
+    halt::{Halt, Halts},
     lane::Lane,
-    names::{Correlation, Digest, Region, TenantId},
+    names::{Correlation, Region, TenantId},
     report::Observed,
 };
 use policy::Evaluator;
@@ -47,16 +48,21 @@ impl Facts<'_> {
         seen.or_else(|| tenant.acknowledged.get(region).copied()).unwrap_or(1)
     }
 
-    /// A kill that the ledger or any region knows.
-    pub(crate) fn knows_kill(&self, tenant: &Tenant, kill: &Digest) -> bool {
-        let told = |s: &Seen| s.observed.as_ref().is_some_and(|o| o.kills.contains(kill));
-        tenant.kills.contains_key(kill) || self.seen.values().any(told)
+    /// The halts that the ledger or any region knows: some went straight to a region.
+    pub(crate) fn halts(&self, tenant: &Tenant) -> Halts {
+        let told = self.seen.values().filter_map(|s| s.observed.as_ref()).flat_map(|o| o.halts.iter());
+        let mut known = tenant.halt_names();
+        known.extend(told);
+        known
     }
 
-    /// Killed, also by a stop that went straight to a region.
+    /// Halted in this way, also by a stop that went straight to a region.
+    pub(crate) fn is_halted(&self, tenant: &Tenant, halt: Halt) -> bool {
+        !self.halts(tenant).of(halt).is_subset(tenant.lifted.of(halt))
+    }
+
     pub(crate) fn is_killed(&self, tenant: &Tenant) -> bool {
-        let kills = self.seen.values().filter_map(|s| s.observed.as_ref()).flat_map(|o| &o.kills);
-        tenant.is_killed() || kills.into_iter().any(|kill| !tenant.restored.contains(kill))
+        self.is_halted(tenant, Halt::Kill)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use orbital::{
     certificate::Certificate,
-    change::{Action, Change},
+    change::Change,
     directive::Directive,
     lane::Lane,
     names::{Correlation, Digest, ProposalId, Region},
@@ -45,7 +45,7 @@ impl State {
         let waited_us = self.waited_us(proposal.as_ref(), received_us);
         if ack.outcome == Outcome::Applied {
             self.seen.entry(region.clone()).or_default().version = Some(ack.trust_version);
-            if let Some(change) = change.filter(|change| self.tenant.kills.contains_key(change)) {
+            if let Some(change) = change.filter(|change| self.tenant.halts.contains_key(change)) {
                 self.levels.taken(&region, change, self.shared.clock.unix_ms());
             }
         }
@@ -120,10 +120,11 @@ impl State {
 
     async fn stopped(&mut self, region: Region, certificate: Certificate) {
         let change = Change::digest_of(&certificate.change);
-        if let Some(kill) = self.tenant.kills.get(&change) {
+        if let Some(stopped) = self.tenant.halts.get(&change) {
             // It tells until it hears that we have it. That is no event: anyone with an old stop file could fill the ledger with it.
-            let kill = directive(self.tenant.id(), &Action::RevokeL1 {}, Vec::new(), kill.certificate.clone());
-            return self.send_once(&region, Lane::Critical, kill);
+            let certificate = stopped.certificate.clone();
+            let stop = directive(self.tenant.id(), &stopped.halt.action(), Vec::new(), certificate);
+            return self.send_once(&region, Lane::Critical, stop);
         }
         match stopped(&self.tenant, &self.facts(), &region, certificate) {
             Ok(decision) => _ = self.by_itself("learn the stop", &change, None, Ok(decision)).await,

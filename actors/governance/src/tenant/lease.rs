@@ -29,8 +29,8 @@ pub(crate) fn renewal(
     // A region may know of more kills than we do, by a stop that went straight to it; it may not know of fewer.
     let level = observed.trust == tenant.chain.digest()
         && observed.epoch == desired.epoch
-        && desired.kills.is_subset(&observed.kills)
-        && desired.restored == observed.restored;
+        && desired.halts.is_subset(&observed.halts)
+        && desired.lifted == observed.lifted;
     if !level || trust.lease.key != key.public() {
         return Ok(None);
     }
@@ -41,8 +41,8 @@ pub(crate) fn renewal(
         region: region.clone(),
         trust: observed.trust,
         epoch: observed.epoch,
-        kills: observed.kills.clone(),
-        restored: observed.restored.clone(),
+        kills: observed.halts.names(),
+        restored: observed.lifted.names(),
         nonce,
         seconds: trust.lease.seconds,
     };

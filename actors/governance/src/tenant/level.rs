@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledger::Room;
 use orbital::{
     directive::Directive,
+    halt::Halt,
     names::{Digest, Region},
     reconcile::{Desired, Gap, reconcile},
     report::Observed,
@@ -20,7 +21,7 @@ use super::{
     record::Record,
     state::Tenant,
 };
-use crate::change::{CatchUp, kills};
+use crate::change::{CatchUp, stops};
 
 /// First wait before a region is owed again what it lacks.
 const AGAIN_FIRST_MS: u64 = 1_000;
@@ -37,16 +38,13 @@ pub(crate) fn desired(tenant: &Tenant, region: &Region) -> Desired {
     let here = |regions: &BTreeSet<Region>| regions.contains(region);
     let link = tenant.link.filter(|link| tenant.grant(*link).is_some_and(|g| here(&g.change.regions)));
     let restores = tenant.grants.iter().filter(|g| here(&g.change.regions));
-    let restored = restores.filter_map(|g| match &g.change.action {
-        orbital::change::Action::RestoreL1 { kills } => Some(kills),
-        _ => None,
-    });
+    let named = restores.filter_map(|g| Halt::lifted_by(&g.change.action));
     Desired {
         tenant: tenant.id(),
         trust_version: tenant.chain.version(),
         epoch: epoch_in(tenant, region),
-        kills: tenant.kills.iter().filter(|(_, kill)| here(&kill.regions)).map(|(digest, _)| *digest).collect(),
-        restored: restored.flatten().copied().collect(),
+        halts: tenant.halts.iter().filter(|(_, s)| here(&s.regions)).map(|(name, s)| (s.halt, *name)).collect(),
+        lifted: named.flat_map(|(halt, names)| names.iter().map(move |name| (halt, *name))).collect(),
         linked: link,
     }
 }
@@ -112,7 +110,7 @@ impl Levels {
             self.kills.retain(|(at, _), _| at != region);
             return Levelled { level: true, decision: Decision::default() };
         }
-        let kills: Vec<_> = gaps.iter().filter_map(|g| if let Gap::Kill(k) = g { Some(*k) } else { None }).collect();
+        let kills: Vec<_> = gaps.iter().filter_map(|g| if let Gap::Halt(k) = g { Some(*k) } else { None }).collect();
         let mut owed: Vec<Directive> =
             kills.iter().flat_map(|kill| self.kill(tenant, facts, pending, region, *kill)).collect();
         let room = if owed.is_empty() { Room::Ordinary } else { Room::Stop };
@@ -131,13 +129,13 @@ impl Levels {
         region: &Region,
         digest: Digest,
     ) -> Vec<Directive> {
-        let Some(kill) = tenant.kills.get(&digest) else { return Vec::new() };
+        let Some(kill) = tenant.halts.get(&digest) else { return Vec::new() };
         let again = self.kills.entry((region.clone(), digest)).or_default();
         if pending.has_kill(region, digest) || !again.due(facts.now_ms) {
             return Vec::new();
         }
         again.tried(facts.now_ms, KILL_AGAIN_MAX_MS);
-        kills(tenant, facts.version_in(tenant, region), &kill.certificate)
+        stops(tenant, facts.version_in(tenant, region), kill.halt, &kill.certificate)
     }
 
     fn grants(

@@ -6,6 +6,7 @@ use ledger::Room;
 use orbital::{
     change::{Action, Change, ChangeKind, L1Ref},
     directive::Directive,
+    halt::{Halt, Halts},
     names::{Deployment, Group, Person, Region},
     sign::Signed,
     trust::TrustRoot,
@@ -125,7 +126,7 @@ fn check_version(tenant: &Tenant, change: &Change, vote: &Vote) -> Result<(), Re
 /// Whether the change could come into force now. Asked again when it is about to.
 pub(crate) fn check_change(tenant: &Tenant, facts: &Facts<'_>, change: &Change) -> Result<(), Refusal> {
     let kind = change.kind();
-    check_killed(tenant, facts, kind)?;
+    check_halted(tenant, facts, kind)?;
     let expected = tenant.epoch.saturating_add(1);
     if !kind.is_stop() && change.epoch != expected {
         return Err(Refusal::StaleEpoch { kind, found: change.epoch, expected });
@@ -134,12 +135,14 @@ pub(crate) fn check_change(tenant: &Tenant, facts: &Facts<'_>, change: &Change) 
     check_action(tenant, facts, &change.action)
 }
 
-/// On a killed tenant only what PROTOCOL §4 lists is valid.
-pub(crate) fn check_killed(tenant: &Tenant, facts: &Facts<'_>, kind: ChangeKind) -> Result<(), Refusal> {
-    if facts.is_killed(tenant) && !kind.allowed_when_killed() {
-        return Err(Refusal::TenantKilled { tenant: tenant.id(), kind });
+/// On a killed tenant only what PROTOCOL §4 lists is valid, and on a blocked one little more.
+pub(crate) fn check_halted(tenant: &Tenant, facts: &Facts<'_>, kind: ChangeKind) -> Result<(), Refusal> {
+    let id = tenant.id();
+    match Halt::ALL.into_iter().find(|halt| !halt.allows(kind) && facts.is_halted(tenant, *halt)) {
+        None | Some(Halt::Suspension) => Ok(()),
+        Some(Halt::Kill) => Err(Refusal::TenantKilled { tenant: id, kind }),
+        Some(Halt::Block) => Err(Refusal::TenantBlocked { tenant: id, kind }),
     }
-    Ok(())
 }
 
 fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(), Refusal> {
@@ -157,18 +160,34 @@ fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(
     }
     match action {
         Action::LinkL1 { l1 } => check_unlinked(tenant, l1),
-        Action::RestoreL1 { kills } if kills.is_empty() => Err(Refusal::NothingToRestore),
-        Action::RestoreL1 { kills } => match kills.iter().find(|kill| !facts.knows_kill(tenant, kill)) {
-            Some(unknown) => Err(Refusal::UnknownKill(*unknown)),
-            None => Ok(()),
-        },
+        Action::RestoreL1 { .. } | Action::UnblockTenant { .. } | Action::ResumeL1 { .. } => {
+            check_lifting(&facts.halts(tenant), action)
+        }
         Action::RevokeL1 {}
+        | Action::BlockTenant {}
+        | Action::SuspendL1 {}
         | Action::RegisterSystem { .. }
         | Action::ChangeCallers { .. }
         | Action::ChangeActors { .. }
         | Action::ChangeQuorum { .. }
         | Action::ChangeLease { .. }
         | Action::ChangePolicy { .. } => Ok(()),
+    }
+}
+
+/// What lifts halts names some, all of its own kind.
+fn check_lifting(known: &Halts, action: &Action) -> Result<(), Refusal> {
+    let Some((halt, names)) = Halt::lifted_by(action) else { return Ok(()) };
+    let (kind, word) = (action.kind(), halt.word());
+    if names.is_empty() {
+        return Err(Refusal::NothingToLift { kind, word });
+    }
+    match names.iter().find(|name| !known.of(halt).contains(name)) {
+        None => Ok(()),
+        Some(name) => match known.kind_of(name) {
+            Some(other) => Err(Refusal::OtherStop { kind, name: *name, by: other.lifting([*name].into()).kind() }),
+            None => Err(Refusal::UnknownStop { kind, name: *name, word }),
+        },
     }
 }
 

@@ -3,7 +3,8 @@
 use ledger::Room;
 use orbital::{
     certificate::{Certificate, Uncertified, certify},
-    change::{Action, ChangeKind},
+    change::ChangeKind,
+    halt::Halt,
     names::{Digest, Region},
     report::{BadAck, L1State, Outcome, Probed, SyncAck},
     sign::Signed,
@@ -18,7 +19,7 @@ use super::{
     state::Tenant,
 };
 use crate::{
-    change::kills,
+    change::stops,
     error::Error,
     proposal::{State, ratify},
 };
@@ -64,12 +65,10 @@ pub(crate) fn stopped(
 ) -> Result<Decision, BadReport> {
     let certified = certify(&certificate, &tenant.chain, facts.now_s())?;
     let change = certified.change();
-    if !matches!(change.action, Action::RevokeL1 {}) {
-        return Err(BadReport::NoStop(change.kind()));
-    }
+    let halt = Halt::set_by(&change.action).ok_or(BadReport::NoStop(change.kind()))?;
     let ours = change.regions.iter().filter(|region| tenant.chain.current().regions.contains_key(*region));
     let owe = ours.flat_map(|region| {
-        let parts = kills(tenant, facts.version_in(tenant, region), &certificate);
+        let parts = stops(tenant, facts.version_in(tenant, region), halt, &certificate);
         parts.into_iter().map(|directive| Owe { region: region.clone(), directive })
     });
     let owe = owe.collect();

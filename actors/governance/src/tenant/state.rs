@@ -7,6 +7,7 @@ use orbital::{
     certificate::Certificate,
     chain::{Chain, Genesis},
     change::{Action, Change},
+    halt::{Halt, Halts},
     names::{Correlation, Digest, Group, ProposalId, Region, TenantId},
     report::{Outcome, SyncAck},
     sign::Signed,
@@ -31,9 +32,10 @@ pub(crate) struct Grant {
     pub(crate) certificate: Certificate,
 }
 
-/// A kill that came into force.
+/// A halt that came into force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Kill {
+pub(crate) struct Stopped {
+    pub(crate) halt: Halt,
     pub(crate) regions: BTreeSet<Region>,
     pub(crate) certificate: Certificate,
     /// The trust version under which it was made.
@@ -50,8 +52,9 @@ pub(crate) struct Tenant {
     pub(crate) epoch: u64,
     /// In the order of their epochs.
     pub(crate) grants: Vec<Grant>,
-    pub(crate) kills: BTreeMap<Digest, Kill>,
-    pub(crate) restored: BTreeSet<Digest>,
+    pub(crate) halts: BTreeMap<Digest, Stopped>,
+    /// Named by a change that lifts their kind.
+    pub(crate) lifted: Halts,
     /// Digest of the LinkL1 in force.
     pub(crate) link: Option<Digest>,
     pub(crate) proposals: BTreeMap<ProposalId, Proposal>,
@@ -78,8 +81,8 @@ impl Tenant {
             links: Vec::new(),
             epoch: 0,
             grants: Vec::new(),
-            kills: BTreeMap::new(),
-            restored: BTreeSet::new(),
+            halts: BTreeMap::new(),
+            lifted: Halts::default(),
             link: None,
             proposals: BTreeMap::new(),
             running: BTreeSet::new(),
@@ -95,9 +98,9 @@ impl Tenant {
         self.chain.tenant()
     }
 
-    /// A kill of this ledger that no restore names.
-    pub(crate) fn is_killed(&self) -> bool {
-        self.kills.keys().any(|kill| !self.restored.contains(kill))
+    /// The names of this ledger's halts.
+    pub(crate) fn halt_names(&self) -> Halts {
+        self.halts.iter().map(|(name, stopped)| (stopped.halt, *name)).collect()
     }
 
     pub(crate) fn grant(&self, digest: Digest) -> Option<&Grant> {
@@ -237,13 +240,14 @@ impl Tenant {
                 self.links.push(certificate.clone());
             }
             Action::LinkL1 { .. } => self.link = Some(digest),
-            Action::RevokeL1 {} => {
-                let kill = Kill { regions: change.regions, certificate, version: change.trust_version };
-                self.kills.insert(digest, kill);
+            Action::RevokeL1 {} | Action::BlockTenant {} | Action::SuspendL1 {} => {
+                self.halted(digest, change, certificate)?;
                 self.stops.ratified(id);
                 return Ok(());
             }
-            Action::RestoreL1 { kills } => self.restored.extend(kills.iter().copied()),
+            Action::RestoreL1 { .. } | Action::UnblockTenant { .. } | Action::ResumeL1 { .. } => {
+                self.lift(&change.action)
+            }
         }
         self.epoch = change.epoch;
         self.grants.push(Grant { change, digest, certificate });
@@ -254,9 +258,20 @@ impl Tenant {
     fn learnt(&mut self, certificate: Certificate) -> Result<(), Unfit> {
         let change = Change::from_bytes(&certificate.change).map_err(|e| e.to_string())?;
         let digest = Change::digest_of(&certificate.change);
-        let kill = Kill { regions: change.regions, certificate, version: change.trust_version };
-        self.kills.entry(digest).or_insert(kill);
+        if self.halts.contains_key(&digest) { Ok(()) } else { self.halted(digest, change, certificate) }
+    }
+
+    fn halted(&mut self, digest: Digest, change: Change, certificate: Certificate) -> Result<(), Unfit> {
+        let halt = Halt::set_by(&change.action).ok_or_else(|| format!("a {} stops nothing", change.kind()))?;
+        let stopped = Stopped { halt, regions: change.regions, certificate, version: change.trust_version };
+        self.halts.insert(digest, stopped);
         Ok(())
+    }
+
+    fn lift(&mut self, action: &Action) {
+        if let Some((halt, names)) = Halt::lifted_by(action) {
+            self.lifted.of_mut(halt).extend(names);
+        }
     }
 
     fn acknowledged(&mut self, region: Region, signed: Signed, waited_us: u64) -> Result<(), Unfit> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use orbital::{change::Action, names::Region};
+use orbital::{change::Action, halt::Halt, names::Region};
 
 use super::{
     decision::Facts,
@@ -28,13 +28,15 @@ pub(crate) fn summary(tenant: &Tenant, facts: &Facts<'_>) -> TenantSummary {
         }
         _ => None,
     });
-    let killed = facts.is_killed(tenant);
+    let [killed, blocked, suspended] = Halt::ALL.map(|halt| facts.is_halted(tenant, halt));
     let founded = trust.regions.keys().all(|region| tenant.founded.contains(region));
-    let state = match (killed, founded, &link) {
-        (true, ..) => TenantState::Killed,
-        (false, false, _) => TenantState::Provisioning,
-        (false, true, None) => TenantState::Unlinked,
-        (false, true, Some(_)) => TenantState::Active,
+    let state = match &link {
+        _ if killed => TenantState::Killed,
+        _ if blocked => TenantState::Blocked,
+        _ if suspended => TenantState::Suspended,
+        _ if !founded => TenantState::Provisioning,
+        None => TenantState::Unlinked,
+        Some(_) => TenantState::Active,
     };
     TenantSummary {
         id: tenant.id(),
@@ -44,6 +46,8 @@ pub(crate) fn summary(tenant: &Tenant, facts: &Facts<'_>) -> TenantSummary {
         trust: tenant.chain.digest(),
         epoch: tenant.epoch,
         killed,
+        blocked,
+        suspended,
         link,
         proposals: tenant.running.len(),
     }
@@ -61,7 +65,7 @@ pub(crate) fn view(tenant: &Tenant, facts: &Facts<'_>, pending: &Pending) -> Res
             owed: pending.names(name),
         }
     };
-    let told = facts.seen.values().filter_map(|s| s.observed.as_ref()).flat_map(|o| o.kills.iter().copied());
+    let (halts, lifted) = (facts.halts(tenant), tenant.lifted.clone());
     Ok(TenantView {
         summary: summary(tenant, facts),
         deployment: trust.deployment.clone(),
@@ -69,8 +73,12 @@ pub(crate) fn view(tenant: &Tenant, facts: &Facts<'_>, pending: &Pending) -> Res
         trust_root: trust.clone(),
         genesis: tenant.genesis.clone(),
         links: tenant.links.clone(),
-        kills: tenant.kills.keys().copied().chain(told).collect(),
-        restored: tenant.restored.clone(),
+        kills: halts.kills,
+        restored: lifted.kills,
+        blocks: halts.blocks,
+        unblocked: lifted.blocks,
+        suspensions: halts.suspensions,
+        resumed: lifted.suspensions,
         regions: trust.regions.keys().map(|name| (name.clone(), region(name))).collect(),
     })
 }

@@ -166,7 +166,7 @@ async fn a_stop_that_came_by_hand_to_one_region_is_carried_to_all() {
     stopped(&house, Certificate { approvals: Vec::new(), ..kill.clone() });
     stopped(&house, house.world.link("k"));
     stopped(&house, kill.clone());
-    house.until("all are killed", || house.everywhere(|held| held.kills == BTreeSet::from([digest]))).await;
+    house.until("all are killed", || house.everywhere(|held| held.halts.kills == BTreeSet::from([digest]))).await;
     house.until_settled().await;
     assert_eq!(learnt(&house), 1);
     assert_eq!(house.desk().tenant("acme").await.unwrap().summary.state, TenantState::Killed);
@@ -181,7 +181,7 @@ async fn a_stop_that_is_told_again_and_again_leaves_no_record() {
     let house = House::provisioned().await;
     let kill = house.world.kill();
     stopped(&house, kill.clone());
-    house.until("all are killed", || house.everywhere(|held| !held.kills.is_empty())).await;
+    house.until("all are killed", || house.everywhere(|held| !held.halts.is_empty())).await;
     house.until_settled().await;
     let kills = || house.region(HERE, |r| r.got.iter().filter(|(_, d)| d.name() == "kill").count());
     let head = house.ledger.head().unwrap();

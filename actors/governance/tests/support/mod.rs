@@ -26,6 +26,7 @@ use orbital::{
     change::{Action, Change},
     directive::{Directive, LeaseGrant},
     frame::{Expect, Frame, Head as FrameHead},
+    halt::{Halt, Halts},
     hello::{Hello, Span},
     lane::Lane,
     names::{Correlation, Deployment, Digest, NodeName, Person, ProposalId, Region, TenantId},
@@ -110,8 +111,8 @@ pub(crate) struct Held {
     pub(crate) chain: Chain,
     pub(crate) epoch: u64,
     pub(crate) linked: Option<Digest>,
-    pub(crate) kills: BTreeSet<Digest>,
-    pub(crate) restored: BTreeSet<Digest>,
+    pub(crate) halts: Halts,
+    pub(crate) lifted: Halts,
     pub(crate) leases: Vec<LeaseGrant>,
 }
 
@@ -127,37 +128,33 @@ impl Held {
     }
 
     fn take(&mut self, directive: &Directive) -> Result<(), String> {
-        let w = match directive {
-            Directive::Link(w)
-            | Directive::Kill(w)
-            | Directive::Restore(w)
-            | Directive::Trust(w)
-            | Directive::Callers(w) => w,
-            Directive::Lease(signed) => {
-                signed.verify(Kind::Lease, &self.chain.current().lease.key).map_err(|e| e.to_string())?;
-                self.leases.push(LeaseGrant::read(signed).map_err(|e| e.to_string())?);
-                return Ok(());
-            }
-            Directive::Provision { .. } | Directive::Probe { .. } | Directive::Hold { .. } => return Ok(()),
-        };
+        if let Directive::Lease(signed) = directive {
+            signed.verify(Kind::Lease, &self.chain.current().lease.key).map_err(|e| e.to_string())?;
+            self.leases.push(LeaseGrant::read(signed).map_err(|e| e.to_string())?);
+        }
+        let Some(w) = directive.warrant() else { return Ok(()) };
         w.links.iter().try_for_each(|link| self.extend(link))?;
         let change = Change::from_bytes(&w.certificate.change).map_err(|e| e.to_string())?;
         if change.action.next().is_some() {
             return self.extend(&w.certificate);
         }
         let digest = Change::digest_of(&w.certificate.change);
-        if self.kills.contains(&digest) || self.linked == Some(digest) {
+        if self.halts.kind_of(&digest).is_some() || self.linked == Some(digest) {
             return Ok(());
         }
         certify(&w.certificate, &self.chain, NOW).map_err(|e| e.to_string())?;
-        match &change.action {
-            Action::RevokeL1 {} => _ = self.kills.insert(digest),
-            Action::LinkL1 { .. } => self.linked = Some(digest),
-            Action::RestoreL1 { kills } => self.restored.extend(kills),
-            _ => {}
+        if let Some(halt) = Halt::set_by(&change.action) {
+            self.halts.insert(halt, digest);
+        }
+        let lifted = Halt::lifted_by(&change.action);
+        if let Some((halt, names)) = lifted {
+            self.lifted.of_mut(halt).extend(names);
+        }
+        if matches!(change.action, Action::LinkL1 { .. }) {
+            self.linked = Some(digest);
         }
         if !change.kind().is_stop() {
-            if change.epoch <= self.epoch && !matches!(change.action, Action::RestoreL1 { .. }) {
+            if change.epoch <= self.epoch && lifted.is_none() {
                 return Err("an old epoch".into());
             }
             self.epoch = self.epoch.max(change.epoch);
@@ -571,8 +568,8 @@ fn ack(region: &mut FakeRegion, directive: &Directive, bytes: &[u8], reporter: &
                 chain,
                 epoch: 0,
                 linked: None,
-                kills: BTreeSet::new(),
-                restored: BTreeSet::new(),
+                halts: Halts::default(),
+                lifted: Halts::default(),
                 leases: Vec::new(),
             };
             let held = region.tenants.entry(id).or_insert(held);
@@ -582,11 +579,10 @@ fn ack(region: &mut FakeRegion, directive: &Directive, bytes: &[u8], reporter: &
         Directive::Lease(signed) => (LeaseGrant::read(signed).unwrap().tenant, None),
         Directive::Probe { tenant, change, .. } => (*tenant, Some(Change::digest_of(change))),
         Directive::Hold { tenant } => (*tenant, None),
-        Directive::Link(w)
-        | Directive::Kill(w)
-        | Directive::Restore(w)
-        | Directive::Trust(w)
-        | Directive::Callers(w) => (w.tenant, Some(Change::digest_of(&w.certificate.change))),
+        other => {
+            let w = other.warrant().unwrap();
+            (w.tenant, Some(Change::digest_of(&w.certificate.change)))
+        }
     };
     let held = region.tenants.get_mut(&tenant);
     let (trust_version, epoch, taken) = match held {
@@ -639,8 +635,8 @@ fn hello_of(region: &FakeRegion, span: Span, nonce: Option<&str>) -> Report {
         trust: held.chain.digest(),
         epoch: held.epoch,
         generation: 1,
-        kills: held.kills.clone(),
-        restored: held.restored.clone(),
+        halts: held.halts.clone(),
+        lifted: held.lifted.clone(),
         linked: held.linked,
         l1: L1State::Enabled,
         stops: Stops::default(),

@@ -7,6 +7,7 @@ use crate::{
     chain::Genesis,
     directive::{Directive, LINKS_PER_DIRECTIVE_MAX, Warrant},
     frame::{FRAME_BYTES_MAX, Frame, Head},
+    halt::{Halt, Halts},
     hello::{Hello, Span},
     lane::Lane,
     names::{Correlation, Deployment, Digest, NAME_BYTES_MAX, NodeName, TenantId},
@@ -28,9 +29,13 @@ fn directives(world: &World) -> Vec<Directive> {
         Directive::Trust(warrant()),
         Directive::Callers(warrant()),
         Directive::Lease(link.proposal),
+        Directive::Block(warrant()),
+        Directive::Unblock(warrant()),
+        Directive::Suspend(warrant()),
+        Directive::Resume(warrant()),
     ];
     let names: BTreeSet<_> = all.iter().map(Directive::name).collect();
-    assert_eq!(names.len(), 9, "one of each: a new directive belongs here");
+    assert_eq!(names.len(), 13, "one of each: a new directive belongs here");
     all
 }
 
@@ -40,8 +45,8 @@ fn observed() -> Observed {
         trust: Digest([1; 32]),
         epoch: 3,
         generation: 4,
-        kills: BTreeSet::from([Digest([2; 32])]),
-        restored: BTreeSet::new(),
+        halts: [(Halt::Kill, Digest([2; 32])), (Halt::Block, Digest([4; 32]))].into_iter().collect(),
+        lifted: Halts::default(),
         linked: Some(Digest([3; 32])),
         l1: L1State::PendingDeletion,
         stops: Stops { killed: true, sealed: true, ..Stops::default() },
@@ -121,7 +126,7 @@ fn each_directive_travels_in_its_own_lane() {
             decided_ms: 0,
             directive: directive.encode().unwrap(),
         };
-        let stop = matches!(directive, Directive::Kill(_));
+        let stop = directive.stop().is_some();
         assert_eq!((Lane::Critical.carries(&body), Lane::Ordinary.carries(&body)), (stop, !stop));
     }
     let junk = Body::Directive { correlation: Correlation::new("c").unwrap(), decided_ms: 0, directive: vec![1, 9] };

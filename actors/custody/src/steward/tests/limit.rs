@@ -1,11 +1,11 @@
 //! A tenant that was killed and restored as often as its tombstone has room for names: the next kill stops it like the first.
 
 use super::*;
-use crate::standing::KILLS_MAX;
+use crate::standing::HALTS_MAX;
 
 /// As many digests as a standing remembers.
 fn names() -> BTreeSet<Digest> {
-    (0..KILLS_MAX).map(|n| Kind::Leaf.digest(&n.to_be_bytes())).collect()
+    (0..HALTS_MAX).map(|n| Kind::Leaf.digest(&n.to_be_bytes())).collect()
 }
 
 /// A node's folder in which that many kills are known and each is restored by name.
@@ -17,7 +17,7 @@ async fn full() -> House {
     run.stop().await;
     let shelf = house.rig.shelf();
     let mut row = shelf.tenants().unwrap().remove(&house.world.tenant()).unwrap();
-    row.kills = names();
+    row.halts = names().into_iter().collect();
     shelf.put_tenant(house.world.tenant(), &row).await.unwrap();
     shelf.close().await;
     house

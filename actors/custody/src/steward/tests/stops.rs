@@ -39,7 +39,7 @@ async fn a_kill_outlives_a_restart() {
     assert_eq!(run.verdict, Verdict::Agreed);
     assert!(run.stops().holds(Stop::Killed) && !run.is_served());
     assert!(run.unseals().await.is_err());
-    assert_eq!(run.held().kills, BTreeSet::from([digest]));
+    assert_eq!(run.held().halts, [digest].into_iter().collect());
     let again = run.applied(&kill).await;
     assert_eq!((again.change, again.generation), (before.change, before.generation));
     let link = Directive::Link(Warrant { ..house.world.warrant(house.world.link("other")) });
@@ -80,7 +80,7 @@ async fn a_kill_after_its_restore_is_remembered_and_stops_nothing() {
     run.stop().await;
     let run = house.start().await;
     assert!(run.is_served());
-    assert_eq!(run.held().kills, BTreeSet::from([digest]));
+    assert_eq!(run.held().halts, [digest].into_iter().collect());
 }
 
 /// The restore was judged and put in force between the kill's judgement and its tombstone.
@@ -244,7 +244,7 @@ async fn a_kill_is_known_once_it_came() {
     let house = House::new();
     let run = house.served().await;
     let (kill, digest) = house.kill();
-    assert!(!run.steward.knows_kill(&run.tenant, &digest));
+    assert!(!run.steward.knows(&run.tenant, &digest));
     run.applied(&kill).await;
-    assert!(run.steward.knows_kill(&run.tenant, &digest));
+    assert!(run.steward.knows(&run.tenant, &digest));
 }

@@ -6,6 +6,7 @@ use orbital::{
     certificate::certify,
     chain::Chain,
     directive::LeaseGrant,
+    halt::Halts,
     report::{Observed, Stops},
 };
 
@@ -20,8 +21,8 @@ pub(super) fn observed(bench: &Bench, more: impl IntoIterator<Item = Digest>) ->
         trust: bench.tenant.chain.digest(),
         epoch: desired.epoch,
         generation: 1,
-        kills: desired.kills.into_iter().chain(more).collect(),
-        restored: desired.restored,
+        halts: desired.halts.iter().chain(more.into_iter().map(|kill| (Halt::Kill, kill))).collect(),
+        lifted: desired.lifted,
         linked: desired.linked,
         l1: L1State::Enabled,
         stops: Stops::default(),
@@ -141,7 +142,7 @@ fn a_region_that_lost_its_store_gets_the_whole_history_in_order() {
     let region = sent.iter().fold(None, |known, directive| Some(Regional::take(known, directive))).unwrap();
     assert_eq!(region.chain.digest(), bench.tenant.chain.digest());
     assert_eq!((region.epoch, region.linked), (bench.tenant.epoch, bench.tenant.link));
-    assert_eq!(region.restored, bench.tenant.restored);
+    assert_eq!(region.restored, bench.tenant.lifted.kills);
 }
 
 #[test]
@@ -157,7 +158,7 @@ fn a_region_that_is_behind_gets_what_came_after() {
     let mut bench = history();
     let mut seen = observed(&bench, []);
     (seen.trust_version, seen.epoch) = (2, 2);
-    seen.restored.clear();
+    seen.lifted.clear();
     let levelled = step(&mut bench, Some(&seen));
     assert_eq!(names(&levelled), ["trust", "restore", "trust"]);
 }
@@ -166,7 +167,7 @@ fn a_region_that_is_behind_gets_what_came_after() {
 fn what_a_region_refuses_is_tried_again_later_and_later() {
     let mut bench = history();
     let mut seen = observed(&bench, []);
-    seen.kills.clear();
+    seen.halts.clear();
     let mut owed_at = Vec::new();
     for second in 0..30_u64 {
         bench.now_ms = (NOW + second) * 1_000;
@@ -185,8 +186,8 @@ fn what_a_region_refuses_is_tried_again_later_and_later() {
 fn a_hello_that_left_before_a_kill_came_does_not_send_it_again() {
     let mut bench = history();
     let mut seen = observed(&bench, []);
-    seen.kills.clear();
-    let kill = *bench.tenant.kills.keys().next().unwrap();
+    seen.halts.clear();
+    let kill = *bench.tenant.halts.keys().next().unwrap();
     bench.levels.taken(&region("us-east"), kill, bench.now_ms);
     assert!(names(&step(&mut bench, Some(&seen))).is_empty());
     bench.now_ms += 10_000;
@@ -219,13 +220,13 @@ fn a_lease_is_renewed_for_a_region_that_asks_and_is_level() {
     signed.verify(Kind::Lease, &key.public()).unwrap();
     let grant = LeaseGrant::read(&signed).unwrap();
     assert_eq!((grant.seconds, grant.region, Some(grant.nonce)), (3_600, region("us-east"), good.lease_nonce.clone()));
-    assert_eq!((grant.kills, grant.restored), (good.kills.clone(), good.restored.clone()));
+    assert_eq!((grant.kills, grant.restored), (good.halts.names(), good.lifted.names()));
     let refused = [
         Observed { lease_nonce: None, ..good.clone() },
         Observed { epoch: good.epoch - 1, ..good.clone() },
         Observed { trust: Digest([1; 32]), ..good.clone() },
-        Observed { kills: BTreeSet::new(), ..good.clone() },
-        Observed { restored: BTreeSet::new(), ..good.clone() },
+        Observed { halts: Halts::default(), ..good.clone() },
+        Observed { lifted: Halts::default(), ..good.clone() },
     ];
     for (at, seen) in refused.iter().enumerate() {
         assert!(renewed(seen).is_none(), "{at}");
@@ -235,7 +236,8 @@ fn a_lease_is_renewed_for_a_region_that_asks_and_is_level() {
         renewal(&bench.tenant, &region("us-east"), &good, &other).unwrap().is_none(),
         "another holds the lease key"
     );
-    let more = Observed { kills: good.kills.iter().copied().chain([Digest([8; 32])]).collect(), ..good.clone() };
+    let unknown = [(Halt::Kill, Digest([8; 32]))];
+    let more = Observed { halts: good.halts.iter().chain(unknown).collect(), ..good.clone() };
     assert!(renewed(&more).is_some(), "a region may know of more stops than we do");
 }
 
@@ -328,6 +330,6 @@ fn a_region_far_behind_gets_its_kill_in_parts_that_fit() {
     // A region that has lost them on the way says what it holds, and gets them anew.
     owed.iter().for_each(|part| bench.acknowledge("us-east", part, Outcome::Refused));
     let mut seen = observed(&bench, []);
-    seen.kills.clear();
+    seen.halts.clear();
     assert_eq!(parts(&step(&mut bench, Some(&seen)).decision.owe), owed);
 }

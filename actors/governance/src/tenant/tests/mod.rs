@@ -11,6 +11,7 @@ use ledger::Room;
 use orbital::{
     change::{Action, Change},
     directive::Directive,
+    halt::Halt,
     lane::Lane,
     names::{Correlation, Digest, ProposalId, Region, System},
     report::{L1State, Outcome, Probed, SyncAck},
@@ -288,6 +289,10 @@ fn another_name_of_a_key_is_not_linked() {
     assert_eq!(bench.tenant.link, None);
 }
 
+fn is_halted(tenant: &Tenant, halt: Halt) -> bool {
+    !tenant.halt_names().of(halt).is_subset(tenant.lifted.of(halt))
+}
+
 #[test]
 fn a_stop_outlives_rejections_other_proposals_and_a_new_trust_root() {
     let mut bench = Bench::new();
@@ -299,20 +304,45 @@ fn a_stop_outlives_rejections_other_proposals_and_a_new_trust_root() {
     assert_eq!(bench.approve(&other, "bob").unwrap(), State::Applying);
     assert_eq!(bench.tenant.chain.version(), 2);
     assert_eq!(bench.approve(&stop, "dave").unwrap(), State::Applying);
-    assert_eq!((bench.last.room, bench.tenant.is_killed()), (Room::Stop, true));
+    assert_eq!((bench.last.room, is_halted(&bench.tenant, Halt::Kill)), (Room::Stop, true));
     let Directive::Kill(warrant) = bench.newest("us-east", "kill") else { panic!() };
     assert_eq!(warrant.links.len(), 1, "the link to version 2 travels along");
     assert!(bench.last.owe.iter().all(|o| Lane::of(&o.directive) == Lane::Critical));
     // A kill in force bars what a killed tenant may not do, and lets through what lifts it.
     bench.acknowledge_all("kill");
     assert_eq!(bench.tenant.proposals[&stop].state, State::Active);
-    let kills = bench.tenant.kills.keys().copied().collect();
+    let kills = bench.tenant.halts.keys().copied().collect();
     let restore = bench.propose(Action::RestoreL1 { kills }, "alice").unwrap();
     for (who, state) in [("bob", State::Open), ("carol", State::Open), ("dave", State::Applying)] {
         assert_eq!(bench.approve(&restore, who).unwrap(), state, "{who}");
     }
-    assert!(!bench.tenant.is_killed());
+    assert!(!is_halted(&bench.tenant, Halt::Kill));
     assert_eq!(bench.replayed(), bench.tenant);
+}
+
+/// A block and a suspension go the way of a kill: at once, in the critical lane, until what lifts their own kind names them.
+#[test]
+fn a_block_and_a_suspension_are_stops_that_their_own_change_lifts() {
+    for (halt, stops, lifts) in [(Halt::Block, "block", "unblock"), (Halt::Suspension, "suspend", "resume")] {
+        let mut bench = Bench::new();
+        let stop = bench.propose(halt.action(), "carol").unwrap();
+        assert_eq!(bench.approve(&stop, "dave").unwrap(), State::Applying);
+        assert_eq!((bench.last.room, is_halted(&bench.tenant, halt)), (Room::Stop, true));
+        assert!(bench.last.owe.iter().all(|o| Lane::of(&o.directive) == Lane::Critical));
+        bench.acknowledge_all(stops);
+        assert_eq!(bench.tenant.proposals[&stop].state, State::Active);
+        let names = bench.tenant.halt_names().names();
+        let other = bench.propose(Halt::Kill.lifting(names.clone()), "alice").unwrap_err();
+        assert_eq!(other.code(), "other-stop", "{other}");
+        let link = bench.propose(link_l1("k"), "alice").map_err(|e| e.code().to_owned());
+        assert_eq!(link.is_ok(), halt == Halt::Suspension, "{link:?}");
+        let lift = bench.propose(halt.lifting(names), "alice").unwrap();
+        assert_eq!(bench.approve(&lift, "bob").unwrap(), State::Applying);
+        assert!(!is_halted(&bench.tenant, halt));
+        bench.acknowledge_all(lifts);
+        assert_eq!(bench.tenant.proposals[&lift].state, State::Active);
+        assert_eq!(bench.replayed(), bench.tenant);
+    }
 }
 
 #[test]

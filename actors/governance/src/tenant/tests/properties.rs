@@ -22,7 +22,7 @@ fn doing() -> impl Strategy<Value = Doing> {
     let which = || any::<prop::sample::Index>();
     let who = || 0..PEOPLE.len();
     prop_oneof![
-        3 => (0u8..4, who()).prop_map(|(what, who)| Doing::Propose { what, who }),
+        3 => (0u8..8, who()).prop_map(|(what, who)| Doing::Propose { what, who }),
         8 => (which(), 0u8..10, who()).prop_map(|(which, role, who)| Doing::Answer { which, role, who }),
         1 => (which(), who()).prop_map(|(which, who)| Doing::Withdraw { which, who }),
         4 => (which(), 0..REGIONS.len(), prop::bool::weighted(0.9))
@@ -42,11 +42,16 @@ fn act(bench: &mut Bench, doing: Doing) {
     match doing {
         Doing::Propose { what, who } => {
             bench.world.expires = bench.now_ms / 1_000 + 3_600;
-            let kills = bench.tenant.kills.keys().copied().collect();
+            let names = bench.tenant.halt_names();
+            let lifting = |halt: Halt| halt.lifting(names.of(halt).clone());
             let action = match what {
                 0 => link_l1("k"),
-                1 => Action::RevokeL1 {},
-                2 => Action::RestoreL1 { kills },
+                1 => Halt::Kill.action(),
+                2 => lifting(Halt::Kill),
+                3 => Halt::Block.action(),
+                4 => lifting(Halt::Block),
+                5 => Halt::Suspension.action(),
+                6 => lifting(Halt::Suspension),
                 _ => bench.register(&format!("system-{}", bench.records.len())),
             };
             let _refused_or_not = bench.propose(action, PEOPLE[who]);
@@ -90,7 +95,9 @@ fn check(before: &Tenant, bench: &Bench, from: usize) -> Result<(), TestCaseErro
         prop_assert!(certified.is_ok(), "{proposal} came into force: {certified:?}");
         let change = certified.unwrap().change().clone();
         prop_assert!(change.kind().is_stop() || change.epoch == before.epoch + 1);
-        prop_assert!(!before.is_killed() || change.kind().allowed_when_killed());
+        for halt in Halt::ALL.into_iter().filter(|halt| is_halted(before, *halt)) {
+            prop_assert!(halt.allows(change.kind()), "{} and {}", halt.word(), change.kind());
+        }
         if matches!(change.action, Action::LinkL1 { .. }) {
             let probes = &bench.tenant.proposals[proposal].probes;
             prop_assert!(probes.values().all(|p| p.state == Some(L1State::Enabled)));

@@ -118,8 +118,10 @@ fn too_late_and_too_long() {
 #[test]
 fn what_the_tenants_state_does_not_allow() {
     let mut b = Bench::new();
-    assert_eq!(code(b.propose(Action::RestoreL1 { kills: [].into() }, "alice")), "nothing-to-restore");
-    assert_eq!(code(b.propose(Action::RestoreL1 { kills: [Digest([1; 32])].into() }, "alice")), "unknown-kill");
+    for halt in Halt::ALL {
+        assert_eq!(code(b.propose(halt.lifting([].into()), "alice")), "nothing-to-lift");
+        assert_eq!(code(b.propose(halt.lifting([Digest([1; 32])].into()), "alice")), "unknown-stop");
+    }
     b.linked();
     assert_eq!(code(b.propose(link_l1("k2"), "alice")), "already-linked");
     assert_eq!(code(b.propose(link_l1("k"), "alice")), "taken", "for a region that could not take it in its time");

@@ -1,0 +1,57 @@
+//! Stops that are no kill, and what lifts each kind: `kcm tenant block|unblock`, `kcm key suspend|resume|restore`.
+
+use std::collections::BTreeSet;
+
+use orbital::{
+    halt::Halt,
+    names::{Digest, Region},
+};
+
+use super::{
+    Global,
+    compose::{self, Subject, Wish},
+    exit::{Failure, Report},
+    wire,
+};
+
+/// Proposes a stop of this kind.
+pub(crate) async fn set(
+    global: &Global,
+    halt: Halt,
+    tenant: &str,
+    region: Vec<Region>,
+    reason: &str,
+) -> Result<Report, Failure> {
+    let subject = Subject::of(global, tenant).await?;
+    let regions = Some(region).filter(|r| !r.is_empty()).map(BTreeSet::from_iter);
+    compose::propose(global, &subject, Wish { action: halt.action(), regions, reason }).await
+}
+
+/// Proposes to lift these, or all of this kind that are in force.
+pub(crate) async fn lift(
+    global: &Global,
+    halt: Halt,
+    tenant: &str,
+    given: Vec<Digest>,
+    reason: &str,
+) -> Result<Report, Failure> {
+    let subject = Subject::of(global, tenant).await?;
+    let names = if given.is_empty() { in_force(&subject.tenant, halt) } else { BTreeSet::from_iter(given) };
+    if names.is_empty() {
+        let (kind, word) = (halt.lifting(names).kind(), halt.word());
+        return Err(Failure::usage(format!("there is nothing to lift: the tenant is not {word}"))
+            .because(format!("{kind} lifts what it names, and nothing of this kind is in force"))
+            .fix("see what holds: kcm tenant show TENANT"));
+    }
+    compose::propose(global, &subject, Wish { action: halt.lifting(names), regions: None, reason }).await
+}
+
+/// What the portal says is in force; whoever signs sees each by name.
+pub(crate) fn in_force(tenant: &wire::Tenant, halt: Halt) -> BTreeSet<Digest> {
+    let (known, lifted) = match halt {
+        Halt::Kill => (&tenant.kills, &tenant.restored),
+        Halt::Block => (&tenant.blocks, &tenant.unblocked),
+        Halt::Suspension => (&tenant.suspensions, &tenant.resumed),
+    };
+    known.difference(lifted).copied().collect()
+}
