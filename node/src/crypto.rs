@@ -348,7 +348,7 @@ async fn ticks(steward: Arc<Steward>) {
         ticks.tick().await;
         let ending = steward.clone();
         // Waits for running ciphers and the disk: not on a thread of the runtime.
-        drop(tokio::task::spawn_blocking(move || ending.end_leases()).await);
+        drop(tokio::task::spawn_blocking(move || ending.tick()).await);
         count += 1;
         if count.is_multiple_of(30) {
             steward.store_leases().await;

@@ -229,7 +229,9 @@ fn fix_of(stop: Stop) -> &'static str {
         Stop::Killed => "a certified RestoreL1 that names every kill: `kcm key restore`",
         Stop::KilledForGood => "nothing: more kills came than can be restored by name; found a new tenant",
         Stop::Blocked => "a certified UnblockTenant that names every block: `kcm tenant unblock`",
-        Stop::L1Stop => "the customer enables the key again at their KMS",
+        Stop::L1Stop => {
+            "the customer enables the key again at their KMS; where the trust root says `l1_resume = quorum`, a LinkL1 besides"
+        }
         Stop::LeaseOver => "connect the region to the holder of the lease key: it renews by itself",
         Stop::L1Away => "make the customer's KMS reachable",
         Stop::Sealed => {

@@ -123,7 +123,7 @@ refusals! {
     Expired { expired: u64, now: u64 } = "expired";
     #[error("the proposal expires at {expires} (Unix seconds), later than its rule allows ({latest}): sign it again with a shorter time")]
     ExpiresTooLate { expires: u64, latest: u64 } = "expires-too-late";
-    #[error("the policies cannot come into force: {0}; `kcm policy check` says it before they are proposed")]
+    #[error("the tenant's policies cannot stand so: {0}. Change them, the people or the rules so that they fit each other")]
     BadPolicy(String) = "bad-policy";
     #[error("the policy does not let {person} {wish} {kind}: {decision}. Ask somebody whom the policy permits")]
     PolicyDenies { person: Person, wish: &'static str, kind: ChangeKind, decision: String } = "policy-denies";

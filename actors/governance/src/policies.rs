@@ -12,6 +12,7 @@ use orbital::{
     certificate::Certificate,
     change::{ChangeKind, bundle_in},
     names::{Digest, Person, TenantId},
+    quorum::Rule,
     trust::TrustRoot,
 };
 use policy::{Actor, Bundle, Evaluator, Realm};
@@ -19,9 +20,13 @@ use policy::{Actor, Bundle, Evaluator, Realm};
 use crate::error::Refusal;
 
 /// What a tenant must always be able to decide: to stop, to come back, and to change who decides and by which policies.
-const NEVER_LOCKED: [ChangeKind; 5] = [
+const NEVER_LOCKED: [ChangeKind; 9] = [
     ChangeKind::RevokeL1,
     ChangeKind::RestoreL1,
+    ChangeKind::BlockTenant,
+    ChangeKind::UnblockTenant,
+    ChangeKind::SuspendL1,
+    ChangeKind::ResumeL1,
     ChangeKind::ChangeActors,
     ChangeKind::ChangeQuorum,
     ChangeKind::ChangePolicy,
@@ -57,19 +62,19 @@ impl Policies {
         if self.of(tenant).bundle().digest() == trust.policy {
             return;
         }
-        let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
-        if trust.policy == self.site.bundle().digest() {
-            own.remove(&tenant);
-            return;
-        }
-        match read(links, trust.policy) {
-            Ok(evaluator) => _ = own.insert(tenant, Arc::new(evaluator)),
-            Err(why) => {
+        // Read before the lock is taken: other tenants ask meanwhile.
+        let is_own = trust.policy != self.site.bundle().digest();
+        let read = is_own.then(|| {
+            read(links, trust.policy).or_else(|why| {
                 tracing::error!(%tenant, policy = %trust.policy, why, "the tenant's policies cannot be evaluated: they permit nothing");
-                if let Ok(nothing) = nothing(self.site.bundle()) {
-                    own.insert(tenant, Arc::new(nothing));
-                }
-            }
+                nothing(self.site.bundle())
+            })
+        });
+        let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
+        match read {
+            None => _ = own.remove(&tenant),
+            Some(Ok(evaluator)) => _ = own.insert(tenant, Arc::new(evaluator)),
+            Some(Err(_)) => {}
         }
     }
 }
@@ -87,19 +92,26 @@ fn nothing(like: &Bundle) -> Result<Evaluator, policy::PolicyError> {
 /// Whether a bundle may come into force with this trust root: it is valid, and leaves enough people for what must always be possible.
 pub(crate) fn check(next: &TrustRoot, bundle: &[u8]) -> Result<(), Refusal> {
     let bundle = Bundle::parse_canonical(bundle).map_err(|why| Refusal::BadPolicy(why.to_string()))?;
-    let evaluator = Evaluator::new(bundle);
+    check_people(next, &Evaluator::new(bundle))
+}
+
+/// Whether policies leave enough people of a trust root for what must always be possible: other people or rules may lock a tenant out, too.
+pub(crate) fn check_people(next: &TrustRoot, evaluator: &Evaluator) -> Result<(), Refusal> {
     for kind in NEVER_LOCKED {
-        let may = |asks: &dyn Fn(&Actor<'_>) -> bool| permitted(next, asks);
+        // Whoever may not read the tenant is told that there is none.
+        let reads = |actor: &Actor<'_>| evaluator.may_read(actor, home(next)).is_allowed();
+        let may = |asks: &dyn Fn(&Actor<'_>) -> bool| permitted(next, &|actor| reads(actor) && asks(actor));
         let proposers = may(&|actor| evaluator.may_propose(actor, &kind.to_string(), home(next)).is_allowed());
         let approvers = may(&|actor| evaluator.may_approve(actor, &kind.to_string(), home(next)).is_allowed());
         // One proposes, the others approve.
         let meets = |proposer: &Person, of: ChangeKind| {
             let signers: BTreeSet<Person> = approvers.iter().chain([proposer]).cloned().collect();
-            next.rule(of).is_ok_and(|rule| rule.missing(next, &signers).is_empty())
+            let confirms = |rule: &Rule| !rule.confirm || approvers.contains(proposer);
+            next.rule(of).is_ok_and(|rule| rule.missing(next, &signers).is_empty() && confirms(rule))
         };
         let kinds = || std::iter::once(kind).chain(kind.includes());
         if !proposers.iter().any(|proposer| kinds().all(|of| meets(proposer, of))) {
-            let why = format!("under them, those who may propose and approve {kind} could never meet its rule");
+            let why = format!("under them, those who may read, propose and approve {kind} could never meet its rule");
             return Err(Refusal::BadPolicy(why));
         }
     }

@@ -24,11 +24,16 @@ use crate::{
 };
 
 /// Most policies of a bundle.
-pub const POLICIES_MAX: usize = 1_000;
+pub const POLICIES_MAX: usize = 256;
 /// Most entities that a bundle may state.
 pub const ENTITIES_MAX: usize = 256;
 /// Most actions that a schema may declare.
 pub const ACTIONS_MAX: usize = 256;
+
+/// Most combinations of an action with a type of principal and one of resource: Cedar checks each policy in each of them.
+pub const ENVIRONMENTS_MAX: usize = 512;
+/// Most checks of one policy in one combination.
+pub const CHECKS_MAX: usize = 65_536;
 
 const FORMAT: &str = "1";
 const DOMAIN: &[u8] = b"openkcm/policy/v1\0";
@@ -84,6 +89,7 @@ impl Bundle {
         let (Some(read_schema), Some(read_policies)) = (read_schema, read_policies) else {
             return Err(PolicyError::invalid(findings));
         };
+        PolicyError::unless_empty(too_much_to_check(&read_schema, &read_policies).into_iter().collect())?;
         findings.extend(validation_findings(&read_schema, &read_policies, policies));
         let vocabulary = Vocabulary::new()?;
         findings.extend(contract_findings(&vocabulary, &read_schema));
@@ -190,6 +196,29 @@ fn schema_of(text: &str) -> Result<Schema, Vec<Finding>> {
         findings.push(Finding::new(Part::Schema, message, "drop what no policy names"));
     }
     if findings.is_empty() { Ok(schema) } else { Err(findings) }
+}
+
+/// Two lines of a schema can declare a million combinations, and one person can propose them.
+fn too_much_to_check(schema: &Schema, policies: &PolicySet) -> Option<Finding> {
+    let types = |action| {
+        let principals = schema.principals_for_action(action).map_or(0, Iterator::count);
+        let resources = schema.resources_for_action(action).map_or(0, Iterator::count);
+        principals.saturating_mul(resources)
+    };
+    let environments = schema.actions().map(types).fold(0_usize, usize::saturating_add);
+    let checks = environments.saturating_mul(policies.num_of_policies());
+    if environments > ENVIRONMENTS_MAX {
+        let message = format!(
+            "the actions apply to {environments} combinations of principal and resource types, at most {ENVIRONMENTS_MAX} are allowed"
+        );
+        return Some(Finding::new(Part::Schema, message, "let each action apply to the types that it is asked about"));
+    }
+    let message = format!(
+        "{} policies in {environments} combinations of action, principal and resource type are {checks} checks, at most {CHECKS_MAX} are \
+         allowed",
+        policies.num_of_policies()
+    );
+    (checks > CHECKS_MAX).then(|| Finding::new(Part::Policies, message, "merge policies, or drop what the schema adds"))
 }
 
 /// The policies under the ids that their `@id` gives them: a decision names these.

@@ -21,10 +21,10 @@ mod question;
 mod reach;
 mod text;
 
-pub use bundle::{ACTIONS_MAX, Bundle, ENTITIES_MAX, POLICIES_MAX};
+pub use bundle::{ACTIONS_MAX, Bundle, CHECKS_MAX, ENTITIES_MAX, ENVIRONMENTS_MAX, POLICIES_MAX};
 pub use cache::{DECISIONS_MAX, DecisionCache, Permitted};
 pub use circumstances::{Circumstances, LEASE_S_MAX, ObjectNow, ObjectState, USES};
 pub use evaluate::{Decision, Evaluator};
 pub use finding::{FINDINGS_MAX, Finding, Part, Place, PolicyError};
 pub use question::{Actor, CHANGE_KINDS, Operation, Question, Realm, Target};
-pub use text::{BUNDLE_PART_BYTES_MAX, CLAUSE_OPERATORS_MAX, NESTING_MAX, SCHEMA_DECLARATIONS_MAX};
+pub use text::{BUNDLE_PART_BYTES_MAX, CLAUSE_OPERATORS_MAX, CLAUSES_MAX, NESTING_MAX, SCHEMA_DECLARATIONS_MAX};

@@ -83,12 +83,22 @@ fn names_one(scope: &Value) -> bool {
 fn looks_at(expression: &Value, variable: &str, harmless: &[&str]) -> bool {
     match expression {
         Value::Object(members) => members.iter().any(|(operator, operand)| match operator.as_str() {
+            // The members of a record may have any name, those of operators too.
+            "Record" => members_of(operand).any(|member| looks_at(member, variable, harmless)),
             "Var" => operand.as_str() == Some(variable),
             "." if reads(operand, variable, harmless) => false,
             _ => looks_at(operand, variable, harmless),
         }),
         Value::Array(items) => items.iter().any(|item| looks_at(item, variable, harmless)),
         _ => false,
+    }
+}
+
+/// The members of a record; what is none is looked at as it is.
+fn members_of(record: &Value) -> Box<dyn Iterator<Item = &Value> + '_> {
+    match record {
+        Value::Object(members) => Box::new(members.values()),
+        other => Box::new(std::iter::once(other)),
     }
 }
 
@@ -144,6 +154,16 @@ mod tests {
         assert_eq!(of(r#"permit(principal, action, resource) when { principal like "x" };"#), caller);
         let both = Reach { caller: true, object: true, ..Reach::default() };
         assert_eq!(of(r#"forbid(principal, action, resource) when { principal == resource };"#), both);
+        for name in ["Var", "Record", "Value", ".", "left"] {
+            let detour = format!(
+                r#"permit(principal, action, resource) when {{ {{"{name}": resource}}["{name}"] == KeyObject::"7" }};"#
+            );
+            assert_eq!(of(&detour), object, "{name}");
+        }
+        assert_eq!(
+            of(r#"permit(principal, action, resource) when { {".": {left: resource, attr: "owner"}} == {} };"#),
+            object
+        );
     }
 
     #[test]
@@ -160,7 +180,12 @@ mod tests {
         assert_eq!(when("context.lease_left_s > 60"), lease);
         assert_eq!(when(r#"context.region == "eu" && context.lease_left_s > 60"#), Reach { region: true, ..lease });
         let all = Reach { region: true, now: true, lease: true, ..Reach::default() };
-        for detour in ["context has state", r#"{a: context}.a.state == State::"Active""#, "context == {}"] {
+        for detour in [
+            "context has state",
+            r#"{a: context}.a.state == State::"Active""#,
+            r#"{Var: context}.Var.state == State::"Active""#,
+            "context == {}",
+        ] {
             assert_eq!(when(detour), all, "{detour}");
         }
         assert_eq!(of(r"permit(principal is Person, action, resource) when { context == {} };"), Reach::default());

@@ -9,7 +9,10 @@ use crate::finding::{Finding, Part, Place};
 /// Longest text of one part, in bytes.
 pub const BUNDLE_PART_BYTES_MAX: usize = 256 * 1024;
 /// Most operators, dots and brackets of one clause of a policy: its scope, or one `when` or `unless`.
-pub const CLAUSE_OPERATORS_MAX: usize = 32;
+pub const CLAUSE_OPERATORS_MAX: usize = 24;
+/// Most bracketed parts of one policy: its scope, its annotations, and each `when` or `unless`. Cedar hangs each clause below the one
+/// before, so that a policy is as deep as it has clauses, and its deepest one.
+pub const CLAUSES_MAX: usize = 8;
 /// Most brackets that may be open at once.
 pub const NESTING_MAX: usize = 16;
 /// Most declarations of a schema: types that refer to each other are followed recursively.
@@ -38,22 +41,28 @@ fn strange(part: Part, text: &str) -> Option<Finding> {
     Some(Finding::new(part, message, help).at(Place::of(text, offset)))
 }
 
-/// A clause ends where its bracket closes; Cedar joins the clauses of a policy without nesting them.
+/// A clause ends where its bracket closes, a policy at its semicolon.
 fn too_many_operators(text: &str) -> Option<Finding> {
-    let (mut open, mut operators) = (0_usize, 0_usize);
+    let (mut open, mut operators, mut clauses) = (0_usize, 0_usize, 0_usize);
     let offset = first(Part::Policies, text, |seen| {
         match seen {
             Seen::Open => (open, operators) = (open + 1, operators + 1),
             Seen::Operator => operators += 1,
-            Seen::Close => open = open.saturating_sub(1),
-            Seen::End => open = 0,
+            Seen::Close => {
+                clauses += usize::from(open == 1);
+                open = open.saturating_sub(1);
+            }
+            Seen::End => (open, clauses) = (0, 0),
         }
-        let over = operators > CLAUSE_OPERATORS_MAX;
+        let over = operators > CLAUSE_OPERATORS_MAX || clauses > CLAUSES_MAX;
         operators = if open == 0 && matches!(seen, Seen::Close | Seen::End) { 0 } else { operators };
         over
     })?;
-    let message = format!("this clause has more than {CLAUSE_OPERATORS_MAX} operators, dots and brackets");
-    let help = "split it into several `when` or `unless` clauses, or into several policies";
+    let message = match clauses > CLAUSES_MAX {
+        true => format!("this policy has more than {CLAUSES_MAX} clauses, its scope and annotations among them"),
+        false => format!("this clause has more than {CLAUSE_OPERATORS_MAX} operators, dots and brackets"),
+    };
+    let help = "split it into several policies, or a long clause into several `when` or `unless` clauses";
     Some(Finding::new(Part::Policies, message, help).at(Place::of(text, offset)))
 }
 
@@ -155,7 +164,10 @@ mod tests {
             assert!(refused(Part::Policies, &links(CLAUSE_OPERATORS_MAX + 1)), "{link}");
             assert!(!refused(Part::Policies, &format!("{};", links(CLAUSE_OPERATORS_MAX)).repeat(10)), "{link}");
             assert!(
-                !refused(Part::Policies, &format!("when {{ {} }}", links(CLAUSE_OPERATORS_MAX - 1)).repeat(10)),
+                !refused(
+                    Part::Policies,
+                    &format!("when {{ {} }}", links(CLAUSE_OPERATORS_MAX - 1)).repeat(CLAUSES_MAX)
+                ),
                 "{link}"
             );
             assert!(
@@ -166,6 +178,14 @@ mod tests {
                 "{link}"
             );
         }
+    }
+
+    #[test]
+    fn a_policy_is_no_deeper_than_its_clauses_allow() {
+        let policy =
+            |clauses: usize| format!("permit(principal, action, resource){};", " when { 1 < 2 }".repeat(clauses));
+        assert!(!refused(Part::Policies, &policy(CLAUSES_MAX - 1).repeat(10)));
+        assert!(refused(Part::Policies, &policy(CLAUSES_MAX)));
     }
 
     #[test]
@@ -188,7 +208,7 @@ mod tests {
                 assert!(!refused(part, &open.repeat(NESTING_MAX)), "{part} {open}");
                 assert!(refused(part, &open.repeat(NESTING_MAX + 1)), "{part} {open}");
             }
-            assert!(!refused(part, &"{}[]()".repeat(1_000)), "{part}");
+            assert!(!refused(part, &"{}[]();".repeat(100)), "{part}");
         }
         assert!(!refused(Part::Schema, &"Set<".repeat(NESTING_MAX)));
         assert!(refused(Part::Schema, &"Set<".repeat(NESTING_MAX + 1)));

@@ -318,7 +318,7 @@ async fn ticks(steward: Arc<Steward>) {
         ticks.tick().await;
         let ending = steward.clone();
         // A runtime that ends takes the task with it.
-        drop(tokio::task::spawn_blocking(move || ending.end_leases()).await);
+        drop(tokio::task::spawn_blocking(move || ending.tick()).await);
     }
 }
 

@@ -163,8 +163,12 @@ fn proven(file: &CertificateFile, tenant: TenantId) -> Result<(Chain, Certified)
     let known = usize::try_from(change.trust_version.saturating_sub(1)).unwrap_or(usize::MAX);
     let links = file.links.iter().take(known).cloned().collect();
     let chain = TrustFile { tenant, genesis: file.genesis.clone(), links }.verify(Some(tenant))?;
-    let certified = certify(&file.certificate, &chain, 0).map_err(|e| untrue(&e))?;
-    Ok((chain, certified))
+    // One that makes the next version must also follow from the one before: that, too, is what a region asks.
+    let certified = match change.action.next() {
+        Some(_) => chain.extend(&file.certificate).map(|(_, certified)| certified),
+        None => certify(&file.certificate, &chain, 0),
+    };
+    Ok((chain, certified.map_err(|e| untrue(&e))?))
 }
 
 /// `kcm proposal certificate`: writes what a stranger needs, once it is known to prove itself.

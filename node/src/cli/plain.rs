@@ -116,7 +116,7 @@ fn action(action: &Action, trust: &TrustRoot) -> Vec<String> {
     }
 }
 
-/// What is signed is the whole bundle: its policies are shown as they are.
+/// What is signed is the whole bundle: its policies and entities are shown as they are, its schema as it differs from this version's.
 fn policies(next: &TrustRoot, bundle: &[u8], trust: &TrustRoot) -> Vec<String> {
     let (version, before) = (next.version, trust.version);
     let mut lines = vec![format!("POLICY: replaces the Cedar policies. Trust version {version} follows {before}.")];
@@ -124,17 +124,42 @@ fn policies(next: &TrustRoot, bundle: &[u8], trust: &TrustRoot) -> Vec<String> {
     match (policy::Bundle::parse_canonical(bundle), policy::Bundle::default_bundle()) {
         (Ok(bundle), default) => {
             lines.push(format!("Policy bundle {}.", bundle.digest()));
-            let common = |text: fn(&policy::Bundle) -> &str| default.as_ref().is_ok_and(|d| text(d) == text(&bundle));
-            let word = |same: bool| {
-                if same { "that of this version" } else { "another, which `kcm proposal show -o json` holds" }
-            };
-            lines.push(format!("Its schema is {}.", word(common(policy::Bundle::schema_text))));
+            let known = default.as_ref().map_or("", policy::Bundle::schema_text);
+            match differing(known, bundle.schema_text()) {
+                differing if differing.is_empty() => lines.push("Its schema is that of this version.".to_owned()),
+                differing => {
+                    lines.push("Its schema differs from that of this version in these lines:".to_owned());
+                    lines.extend(differing);
+                }
+            }
+            let shown = |text: &str| text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>();
+            if bundle.entities_text().trim() == "[]" {
+                lines.push("It states no entities.".to_owned());
+            } else {
+                lines.push("Its entities:".to_owned());
+                lines.extend(shown(bundle.entities_text()));
+            }
             lines.push("Its policies:".to_owned());
-            lines.extend(bundle.policies_text().lines().map(|line| format!("  {line}")));
+            lines.extend(shown(bundle.policies_text()));
         }
         (Err(why), _) => lines.push(format!("They are not valid here: {why}")),
     }
     lines
+}
+
+/// Lines that only one of two texts has, or one has more often; in another order they are the same.
+fn differing(before: &str, after: &str) -> Vec<String> {
+    let count = |text: &str, line: &str| text.lines().filter(|other| *other == line).count();
+    let only = |sign: char, here: &str, there: &str| -> Vec<String> {
+        let mut seen = BTreeMap::<&str, usize>::new();
+        let lines = here.lines().filter(|line| {
+            let nth = seen.entry(line).or_default();
+            *nth += 1;
+            *nth > count(there, line)
+        });
+        lines.map(|line| format!("  {sign} {line}")).collect()
+    };
+    [only('-', before, after), only('+', after, before)].concat()
 }
 
 /// Everything in which two versions of a trust root differ.

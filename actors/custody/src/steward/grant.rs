@@ -57,6 +57,7 @@ impl Steward {
         }
         let tenant = super::tenant_of(directive);
         let cell = self.cell(&tenant).ok_or(Refusal::Unknown(tenant))?;
+        self.show_due(&cell);
         let now = self.keeper.highest_wall_ms(&tenant) / 1_000;
         let standing = cell.standing.load_full();
         let judged = standing.step(directive, &self.me, now)?;
@@ -77,7 +78,7 @@ impl Steward {
                 // A stop is none of this lane's. What a link is to lift is written down with the head, and lifted with the link.
                 Effect::Stop(_) | Effect::LiftL1Stop => {}
                 Effect::Lift(halt) => self.unhalt(tenant, cell, *halt).await?,
-                Effect::Link(l1) => self.put_link(tenant, cell, l1, judged.next.trust()).await?,
+                Effect::Link(l1) => self.put_link(tenant, cell, l1).await?,
                 Effect::Hold => self.cache.hold(tenant)?,
                 Effect::Callers => cell.show(|now| self.show_callers(now)),
                 Effect::Policy => cell.show(|now| self.callers.policy(now)),
@@ -110,8 +111,9 @@ impl Steward {
         Ok(())
     }
 
-    /// Lifts the stop unless another of its kind has come.
+    /// Lifts the stop unless another of its kind has come. Nobody is served by what was in force before the links that it brought.
     pub(super) async fn unhalt(&self, tenant: TenantId, cell: &Arc<Cell>, halt: Halt) -> Result<(), Unmet> {
+        self.show_due(cell);
         let lifted = cell.standing.load().lifted().clone();
         if self.keeper.unhalt(&tenant, halt, &lifted).await? {
             tracing::warn!(%tenant, "no longer {}: every known stop of this kind is lifted by name", halt.word());
@@ -131,7 +133,8 @@ impl Steward {
         let nonce = read_nonce(nonce).ok_or(Refusal::LeaseElsewhere("nonce"))?;
         let renewed = self.keeper.renew(&tenant, &nonce, length(seconds)).await?;
         renewed.map_err(|_| Refusal::LeaseElsewhere("nonce"))?;
-        self.shorten_lease(&standing);
+        // By the terms of this moment: a stop may have brought others since.
+        cell.show(|now| self.shorten_lease(now));
         if sealed {
             self.keeper.lift(&tenant, Stop::Sealed).await?;
             tracing::warn!(%tenant, "unsealed: a head answering this node's fresh nonce has arrived");
@@ -175,6 +178,7 @@ impl Steward {
             standing: ArcSwap::from_pointee(standing),
             run_up: ArcSwapOption::empty(),
             showing: Mutex::default(),
+            due: ArcSwapOption::empty(),
             l1,
             l1_turn,
         });
@@ -188,10 +192,10 @@ impl Steward {
 
     /// Lifts what the link is to lift, once; a repeated link ends what a failed disk cut short. The KMS of the link that is durable is asked
     /// from here on, whatever became of the lift.
-    async fn put_link(&self, tenant: TenantId, cell: &Cell, l1: &L1Ref, trust: &TrustRoot) -> Result<(), Unmet> {
+    async fn put_link(&self, tenant: TenantId, cell: &Cell, l1: &L1Ref) -> Result<(), Unmet> {
         let due = self.keeper.has_to_clear(&tenant);
         let lifted = if due { self.lift_l1_stop(tenant, cell).await } else { Ok(()) };
-        self.link(tenant, cell, l1, trust).await?;
+        self.link(tenant, cell, l1).await?;
         lifted
     }
 
@@ -206,7 +210,8 @@ impl Steward {
         Ok(self.keeper.lift(&tenant, Stop::L1Stop).await?)
     }
 
-    /// A shorter lease or grace counts from now; a longer one from the next renewal, or the next answer of the customer's KMS.
+    /// A shorter lease counts from now, a longer one from the next renewal. The grace counts from the last answer of the customer's KMS,
+    /// whatever it is.
     pub(super) fn put_terms(&self, standing: &Standing) -> Result<(), Unmet> {
         let tenant = standing.tenant();
         self.shorten_lease(standing);
@@ -224,10 +229,11 @@ impl Steward {
     }
 
     /// The key cache probes the key at once and unseals from it on demand.
-    pub(super) async fn link(&self, tenant: TenantId, cell: &Cell, l1: &L1Ref, trust: &TrustRoot) -> Result<(), Unmet> {
+    pub(super) async fn link(&self, tenant: TenantId, cell: &Cell, l1: &L1Ref) -> Result<(), Unmet> {
         let mut heeded = cell.l1_turn.lock().await;
         *heeded = self.cache.link(tenant, l1.provider.clone(), l1.key.clone())?;
-        Ok(self.cache.grace(tenant, grace_ms(trust))?)
+        // By the terms of this moment: a stop may have brought others while the link was made durable.
+        Ok(cell.show(|now| self.cache.grace(tenant, grace_ms(now.trust())))?)
     }
 
     /// A provider that this region lacks is the probe's result, not the directive's failure.

@@ -1,8 +1,8 @@
 //! Steward: performs what a tenant's [`crate::standing`] decides, and answers each directive with a signed SyncAck.
 //!
 //! The order is the promise (DESIGN §5). For a kill: certificate verified → fence → table empty, no borrow left, bytes zeroized →
-//! tombstone and high-water mark durable → SyncAck. Nothing in that path waits for a mailbox, the database or an ordinary directive. For
-//! a grant: durable first, then in force. One ordinary directive at a time; stops beside them, from any lane, link or listener.
+//! tombstone and high-water mark durable → SyncAck. Nothing in that path waits for a mailbox, the database or an ordinary directive; what
+//! its links have brought is shown to the listener afterwards, and before anything lifts the stop. For a grant: durable first, then in force. One ordinary directive at a time; stops beside them, from any lane, link or listener.
 
 mod grant;
 mod hello;
@@ -64,9 +64,10 @@ struct Cell {
     /// How far the links of stops have led that came in parts: a stop of a later version is judged from here. No other directive is, and
     /// nothing is served by it, until such a stop is certified.
     run_up: ArcSwapOption<Standing>,
-    /// Held while callers, policies and terms are shown: what a stop has brought is not shown over by what an ordinary directive brought
-    /// before it. A stop takes it after it is durable.
+    /// Held while callers, policies and terms are shown, one after the other. No stop takes it: its holder may be reading a policy bundle.
     showing: Mutex<()>,
+    /// Stops have brought links since this standing, which are not shown yet.
+    due: ArcSwapOption<Standing>,
     l1: Mutex<L1State>,
     /// What the customer's KMS said is acted upon one after the other, if it was said under the link of this serial.
     l1_turn: tokio::sync::Mutex<u64>,

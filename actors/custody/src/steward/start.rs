@@ -86,7 +86,7 @@ impl Steward {
         let standing = cell.standing.load_full();
         if let Some(linked) = standing.linked() {
             // A provider that the topology no longer has is no reason not to start: the other tenants are served.
-            if let Err(why) = self.link(*tenant, &cell, &linked.l1, standing.trust()).await {
+            if let Err(why) = self.link(*tenant, &cell, &linked.l1).await {
                 tracing::error!(%tenant, "cannot reach the tenant's L1: {why}");
             }
         }

@@ -117,7 +117,10 @@ impl Steward {
         cell.standing.rcu(|current| current.joined(&judged.next));
         cell.run_up.store(None);
         // The stop may have come ahead of the directives that bring callers and policies, which will find their links here already.
-        cell.show(|now| self.show_brought(now, standing, stops));
+        cell.due.rcu(|due| due.clone().or_else(|| Some(standing.clone())));
+        if stops.is_none_or(|halt| Stop::of(halt).zeroizes()) {
+            self.callers.close(&tenant);
+        }
         Ok(stops)
     }
 
@@ -137,18 +140,32 @@ impl Steward {
         Ok(())
     }
 
-    /// Shows what has changed since a stop was judged under `before`, and closes the tenant's connections, unless it may still read.
-    fn show_brought(&self, now: &Standing, before: &Standing, stops: Option<Halt>) {
+    /// Shows what stops have brought and nobody has shown yet. Not in a stop's own path.
+    pub(super) fn show_due(&self, cell: &Cell) {
+        if cell.due.load().is_none() {
+            return;
+        }
+        let _one_at_a_time = cell.showing.lock();
+        // First what is due, then what is: a stop that comes in between is shown now, and is due still.
+        if let Some(before) = cell.due.swap(None) {
+            self.show_brought(&cell.standing.load_full(), &before);
+        }
+    }
+
+    /// The same for every tenant.
+    pub(super) fn show_all_due(&self) {
+        for cell in self.tenants.load().values() {
+            self.show_due(cell);
+        }
+    }
+
+    /// Shows what has changed since a stop was judged under `before`.
+    fn show_brought(&self, now: &Standing, before: &Standing) {
         let tenant = now.tenant();
-        if now.trust().callers == before.trust().callers {
-            if stops.is_none_or(|halt| Stop::of(halt).zeroizes()) {
-                self.callers.close(&tenant);
-            }
-            if now.trust().policy != before.trust().policy {
-                self.callers.policy(now);
-            }
-        } else {
+        if now.trust().callers != before.trust().callers {
             self.show_callers(now);
+        } else if now.trust().policy != before.trust().policy {
+            self.callers.policy(now);
         }
         if now.has_other_terms(before)
             && let Err(why) = self.put_terms(now)

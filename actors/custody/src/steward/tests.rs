@@ -8,7 +8,12 @@ mod limit;
 mod put_back;
 mod stops;
 
-use std::{fs, path::PathBuf, sync::atomic::AtomicUsize, sync::atomic::Ordering, time::Instant};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Instant,
+};
 
 use orbital::{
     certificate::Certificate,
@@ -52,6 +57,8 @@ struct Listener(
     AtomicUsize,
     Mutex<BTreeMap<TenantId, BTreeMap<Digest, u64>>>,
     Mutex<BTreeMap<TenantId, Option<Vec<u8>>>>,
+    /// It is busy: whoever shows it something now would wait.
+    AtomicBool,
 );
 
 impl Callers for Listener {
@@ -64,6 +71,7 @@ impl Callers for Listener {
         self.policy(standing);
     }
     fn policy(&self, standing: &Standing) {
+        assert!(!self.4.load(Ordering::SeqCst), "it is busy");
         self.3.lock().insert(standing.tenant(), standing.bundle());
     }
     fn close(&self, _: &TenantId) {

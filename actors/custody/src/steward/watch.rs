@@ -12,8 +12,13 @@ use super::{Cell, Steward};
 use crate::{error::Error, key_cache::Observed, key_table::Stop, l1::State};
 
 impl Steward {
-    /// Once a second: zeroizes where a lease has ended; each borrow has checked for itself before.
-    pub fn end_leases(&self) {
+    /// Once a second: zeroizes where a lease has ended; each borrow has checked for itself before. And shows what stops have brought.
+    pub fn tick(&self) {
+        self.end_leases();
+        self.show_all_due();
+    }
+
+    fn end_leases(&self) {
         for (tenant, ended) in self.keeper.end_leases() {
             self.callers.close(&tenant);
             match ended {

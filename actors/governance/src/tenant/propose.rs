@@ -153,8 +153,12 @@ fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(
             orbital::certificate::Uncertified::NotSuccessor(_, why) => Refusal::NotSuccessor { version, why },
             other => Refusal::Uncertified(other),
         })?;
-        if let Action::ChangePolicy { bundle, .. } = action {
-            policies::check(next, bundle)?;
+        match action {
+            Action::ChangePolicy { bundle, .. } => policies::check(next, bundle)?,
+            Action::ChangeActors { .. } | Action::ChangeQuorum { .. } => {
+                policies::check_people(next, &facts.evaluator)?
+            }
+            _ => {}
         }
         return facts.claims.check(tenant.id(), next);
     }

@@ -187,7 +187,7 @@ fn no_answer_outlives_its_epoch() {
 }
 
 /// Conditions of every reach: none, the object, the caller, both, either through a detour.
-const CONDITIONS: [&str; 19] = [
+const CONDITIONS: [&str; 22] = [
     "principal.system == resource.owner",
     "principal.system != resource.owner",
     "principal.system == System::\"orders\"",
@@ -207,6 +207,9 @@ const CONDITIONS: [&str; 19] = [
     "context.lease_left_s > 60",
     "{now: context}.now.state == State::\"Active\"",
     "context has region && resource == KeyObject::\"3\"",
+    "{Var: resource}.Var == KeyObject::\"1\"",
+    "{Var: principal}.Var == Client::\"b\"",
+    "{Var: context}.Var.state == State::\"Active\"",
 ];
 const SCOPES: [&str; 4] = [
     "principal is Client, action, resource is KeyObject",

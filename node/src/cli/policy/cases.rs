@@ -106,7 +106,7 @@ pub(super) fn read(text: &str, path: &Path) -> Result<Vec<Case>, Failure> {
         Failure::usage("the tests do not read").at(path.display()).because(why).fix("correct what is named")
     };
     let tests: Tests = toml::from_str(text).map_err(|e| failed(e.to_string().trim_end().to_owned()))?;
-    let callers = tests.caller.into_iter().map(|test| Ok(Case::of_caller(test)));
+    let callers = tests.caller.into_iter().map(Case::of_caller);
     let cases: Vec<_> =
         callers.chain(tests.person.into_iter().map(Case::of_person)).collect::<Result<_, _>>().map_err(failed)?;
     if cases.is_empty() {
@@ -116,11 +116,17 @@ pub(super) fn read(text: &str, path: &Path) -> Result<Vec<Case>, Failure> {
 }
 
 impl Case {
-    fn of_caller(test: CallerTest) -> Self {
+    fn of_caller(test: CallerTest) -> Result<Self, String> {
+        if test.owner.is_none() && (test.state != policy::ObjectState::None || !test.uses.is_empty()) {
+            let name = test.name;
+            return Err(format!(
+                "the test `{name}` gives `state` or `uses` of no object: a region sees none there; add `owner`"
+            ));
+        }
         let now = ask::now(Some(test.state), &test.uses);
         let CallerTest { name, system, caller, operation, owner, object, region, lease_left, expect, by, .. } = test;
         let asked = Asked::Caller(AskedCaller { system, caller, operation, owner, object, now, region, lease_left });
-        Self { name, asked, expect, by }
+        Ok(Self { name, asked, expect, by })
     }
 
     fn of_person(test: PersonTest) -> Result<Self, String> {

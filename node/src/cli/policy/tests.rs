@@ -146,9 +146,13 @@ fn policies_are_proposed_with_their_tests_and_read_before_they_are_signed() {
     house.kcm(&["policy", "new", &path, "--tenant", "acme"]).unwrap();
     let set = ["--as", "erin", "policy", "set", &path, "--tenant", "acme", "--reason", "keys in use alone leave"];
     assert!(house.kcm(&set).unwrap_err().why.contains("in force already"));
-    // A tenant hides itself from its own people, and not from those who run the site: this house is theirs.
-    let hidden = r#"@id("hidden") forbid (principal is Person, action == Action::"read", resource);"#;
+    // A tenant hides itself from whoever is in no group, and not from those who run the site: this house is theirs.
+    let hidden = r#"@id("hidden") forbid (principal is Person, action == Action::"read", resource) when { principal.groups.isEmpty() };"#;
     add(&path, "zz.cedar", &format!("{NO_GET}\n{hidden}"));
+    let set_of = r#"[{"uid": {"type": "System", "id": "orders"}, "attrs": {}, "parents": [{"type": "SystemSet", "id": "may-export"}]}]"#;
+    add(&path, "entities.json", set_of);
+    let schema = policy::Bundle::default_bundle().unwrap().schema_text().to_owned();
+    add(&path, "kcm.cedarschema", &format!("{schema}\nentity Vault;\n"));
     let sample = fs::read_to_string(house.path("acme-policy").join("tests.toml")).unwrap();
     let (sample, _) = sample.split_once("[[person]]\nname = \"the site").unwrap();
     add(&path, "tests.toml", &sample.replace("expect = \"deny\"", "expect = \"allow\""));
@@ -159,7 +163,13 @@ fn policies_are_proposed_with_their_tests_and_read_before_they_are_signed() {
     assert_eq!((proposed.exit, &proposed.json["kind"]), (Exit::Waits, &serde_json::json!("ChangePolicy")));
     let id = proposed.json["id"].as_str().unwrap();
     let shown = house.kcm(&["proposal", "show", id]).unwrap().text;
-    assert!(shown.contains("POLICY") && shown.contains("@id(\"only-active-keys-leave\")"), "{shown}");
+    for word in ["POLICY", "@id(\"only-active-keys-leave\")", "may-export", "  + entity Vault;"] {
+        assert!(shown.contains(word), "{shown}");
+    }
+    assert!(
+        !shown.contains("  - ") && !shown.contains("  + entity System"),
+        "what did not change is not shown: {shown}"
+    );
     house.kcm(&["--as", "judy", "proposal", "approve", id, "--wait", "10ms"]).unwrap();
     // What is in force comes back as it was proposed.
     let again = house.named("again");
@@ -167,6 +177,23 @@ fn policies_are_proposed_with_their_tests_and_read_before_they_are_signed() {
     let [before, after] = [&path, &again].map(|path| run(&["check", path]).unwrap().json["digest"].clone());
     assert_eq!(before, after);
     assert!(house.kcm(&set).unwrap_err().why.contains("in force already"));
+}
+
+/// A region sees no state where the question is about no object: such a test would prove nothing.
+#[test]
+fn a_test_that_gives_the_state_of_no_object_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("p").display().to_string();
+    run(&["new", &path]).unwrap();
+    let test = |more: &str| {
+        format!("[[caller]]\nname = \"t\"\nsystem = \"orders\"\noperation = \"get\"\nexpect = \"allow\"\n{more}\n")
+    };
+    add(&path, "tests.toml", &test("owner = \"orders\"\nstate = \"Active\""));
+    run(&["test", &path]).unwrap();
+    for more in ["state = \"Active\"", "uses = [\"Encrypt\"]"] {
+        add(&path, "tests.toml", &test(more));
+        assert!(run(&["test", &path]).unwrap_err().why.contains("add `owner`"), "{more}");
+    }
 }
 
 #[test]

@@ -151,7 +151,7 @@ async fn a_lease_that_is_over_locks_until_it_is_renewed() {
     let run = house.served().await;
     house.clock.forward(3_600_000);
     assert!(!run.is_served());
-    run.steward.end_leases();
+    run.steward.tick();
     assert_eq!((run.keys(), run.stops().holds(Stop::LeaseOver)), (0, true));
     run.stop().await;
     let run = house.start().await;

@@ -134,6 +134,7 @@ async fn callers_that_a_kill_brought_along_are_in_force() {
     let (kill, digest) = house.kill();
     let Directive::Kill(warrant) = kill else { panic!("a kill") };
     let ack = run.applied(&Directive::Kill(Warrant { links: vec![link], ..warrant })).await;
+    run.steward.tick();
     assert_eq!((callers(&run), ack.trust_version), (0, 1), "in force, and not said to be durable");
     assert_eq!(run.applied(&change).await.trust_version, 2);
     run.stop().await;
@@ -155,9 +156,31 @@ async fn a_kill_that_comes_ahead_of_new_policies_brings_them() {
     let closed = run.listener.0.load(Ordering::SeqCst);
     run.applied(&Directive::Kill(Warrant { links: vec![link.clone()], ..warrant })).await;
     let shown = || run.listener.3.lock()[&run.tenant].clone();
+    run.steward.tick();
     assert_eq!(shown(), Some(b"stricter".to_vec()));
     assert!(run.listener.0.load(Ordering::SeqCst) > closed, "a kill closes all the same");
     assert_eq!(run.applied(&Directive::Trust(house.world.warrant(link))).await.trust_version, 2);
+    run.applied(&house.restore(3, digest)).await;
+    assert_eq!((shown(), run.is_served()), (Some(b"stricter".to_vec()), true));
+}
+
+/// The listener is reading a policy bundle, for whomever: no stop waits for it. What the stop has brought is shown before it is lifted.
+#[tokio::test]
+async fn no_stop_waits_for_what_it_brings_to_be_shown() {
+    let mut house = House::new();
+    let run = house.served().await;
+    house.world.epoch = 2;
+    let link = super::grants::policy(&house.world, b"stricter");
+    house.world.extend(&link);
+    let (kill, digest) = house.kill();
+    let Directive::Kill(warrant) = kill else { panic!("a kill") };
+    let closed = run.listener.0.load(Ordering::SeqCst);
+    run.listener.4.store(true, Ordering::SeqCst);
+    run.applied(&Directive::Kill(Warrant { links: vec![link], ..warrant })).await;
+    run.listener.4.store(false, Ordering::SeqCst);
+    assert!(run.listener.0.load(Ordering::SeqCst) > closed && !run.is_served());
+    let shown = || run.listener.3.lock()[&run.tenant].clone();
+    assert_eq!(shown(), None);
     run.applied(&house.restore(3, digest)).await;
     assert_eq!((shown(), run.is_served()), (Some(b"stricter".to_vec()), true));
 }

@@ -1,5 +1,7 @@
 //! ChangePolicy: only valid bundles that lock nobody out, in force for their own tenant from the next decision on.
 
+use orbital::{change::ChangeKind, names::Group, quorum::Need};
+
 use super::*;
 use crate::policies::Policies;
 
@@ -38,7 +40,17 @@ fn what_is_not_valid_is_not_proposed() {
 
 #[test]
 fn what_would_lock_the_tenant_out_is_not_proposed() {
-    for kind in ["RevokeL1", "RestoreL1", "ChangeActors", "ChangeQuorum", "ChangePolicy"] {
+    for kind in [
+        "RevokeL1",
+        "RestoreL1",
+        "BlockTenant",
+        "UnblockTenant",
+        "SuspendL1",
+        "ResumeL1",
+        "ChangeActors",
+        "ChangeQuorum",
+        "ChangePolicy",
+    ] {
         for wish in ["propose", "approve"] {
             let refused = proposed(bundle(&forbid(&format!("{wish}:{kind}")))).unwrap_err();
             assert_eq!(refused.code(), "bad-policy");
@@ -46,6 +58,44 @@ fn what_would_lock_the_tenant_out_is_not_proposed() {
         }
     }
     proposed(bundle(&forbid("propose:LinkL1"))).expect("a tenant may forbid itself other things");
+    // Whoever may not read it is told that there is no such tenant, whatever else is permitted.
+    assert_eq!(proposed(bundle(&forbid("read"))).unwrap_err().code(), "bad-policy");
+}
+
+/// Policies that fit the rules of their day: rules that they do not fit would lock the tenant out as well.
+#[test]
+fn rules_that_the_policies_do_not_fit_are_not_proposed() {
+    let only = r#"@id("only") forbid (principal is Person, action in [Action::"propose:RevokeL1", Action::"approve:RevokeL1"], resource)
+        unless { principal.groups.contains(Group::"Senior_Leadership") };"#;
+    let mut bench = Bench::new();
+    let policies = Policies::new(Evaluator::new(Bundle::default_bundle().unwrap()));
+    let action = change(&bench, bundle(only));
+    let proposal = bench.propose(action, "erin").unwrap();
+    bench.approve(&proposal, "judy").unwrap();
+    policies.enter(bench.tenant.id(), bench.tenant.chain.current(), &bench.tenant.links);
+    bench.evaluator = policies.of(bench.tenant.id());
+    let mut revoke_by = |groups: &[&str]| {
+        let need =
+            groups.iter().map(|group| Need { group: Group::new(group).unwrap(), count: 2 / groups.len() as u64 });
+        let next = bench.world.next(|root| root.rules.get_mut(&ChangeKind::RevokeL1).unwrap().need = need.collect());
+        bench.propose(Action::ChangeQuorum { next }, "erin").map(drop).map_err(|e| e.code())
+    };
+    assert_eq!(revoke_by(&["Security_Ops", "Compliance_Legal"]), Err("bad-policy"));
+    assert_eq!(revoke_by(&["Senior_Leadership"]), Ok(()));
+}
+
+/// Where the proposer confirms last, someone must be there who may propose and approve.
+#[test]
+fn a_proposer_who_confirms_must_be_one_who_may_approve() {
+    let apart = r#"@id("proposers") forbid (principal is Person, action == Action::"propose:RevokeL1", resource)
+        unless { principal.groups.contains(Group::"Security_Ops") };
+        @id("approvers") forbid (principal is Person, action == Action::"approve:RevokeL1", resource)
+        when { principal.groups.contains(Group::"Security_Ops") };"#;
+    for (confirm, found) in [(false, Ok(())), (true, Err("bad-policy"))] {
+        let mut bench = Bench::of(|root| root.rules.get_mut(&ChangeKind::RevokeL1).unwrap().confirm = confirm);
+        let action = change(&bench, bundle(apart));
+        assert_eq!(bench.propose(action, "erin").map(drop).map_err(|e| e.code()), found);
+    }
 }
 
 #[test]
