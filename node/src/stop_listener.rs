@@ -25,7 +25,6 @@ use orbital::{
     change::{Change, ChangeKind},
     codec::BadBody,
     directive::{Directive, LINKS_PER_DIRECTIVE_MAX, Warrant},
-    halt::Halt,
     names::TenantId,
     sign::{Kind, Signed},
 };
@@ -98,8 +97,8 @@ impl StopFile {
             return Err(NoStop::OtherTenant { genesis: tenant, change: change.tenant });
         }
         let warrant = Warrant { tenant, links: self.links.clone(), certificate: self.certificate.clone() };
-        let halt = Halt::set_by(&change.action).ok_or(NoStop::Grant(change.kind()))?;
-        Ok((tenant, Directive::halting(halt, warrant)))
+        let stop = Directive::stopping(&change.action, warrant).ok_or(NoStop::Grant(change.kind()))?;
+        Ok((tenant, stop))
     }
 }
 

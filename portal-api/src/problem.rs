@@ -178,6 +178,7 @@ fn refused(refusal: &Refusal) -> Problem {
         | R::AnchorTaken { .. }
         | R::TenantKilled { .. }
         | R::TenantBlocked { .. }
+        | R::TenantTerminated { .. }
         | R::ProposalClosed { .. }
         | R::DoubleAnswer { .. }
         | R::ConfirmTooEarly { .. }

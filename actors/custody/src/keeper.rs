@@ -267,6 +267,11 @@ impl Keeper {
         if for_good { self.stop(tenant, Stop::Killed, Some(name)).map(drop) } else { self.remember(tenant) }
     }
 
+    /// Deletes the tenant's wrapped keys and all that is wrapped under them, for ever. It is stopped for good before.
+    pub async fn shred(&self, tenant: &TenantId) -> Result<(), Error> {
+        self.shelf.shred(tenant).await
+    }
+
     /// Changes what is kept of a tenant and makes its row durable, in the order of the changes. What a stop adds meanwhile is in its
     /// tombstone.
     async fn store<T>(&self, tenant: &TenantId, change: impl FnOnce(&mut Kept) -> T + Send) -> Result<T, Error>

@@ -105,6 +105,8 @@ refusals! {
     NotSuccessor { version: u64, why: &'static str } = "not-successor";
     #[error("tenant {tenant} is killed: until a RestoreL1 names every kill, only stops, RestoreL1, ChangeActors and ChangeQuorum are taken, not {kind}")]
     TenantKilled { tenant: TenantId, kind: ChangeKind } = "tenant-killed";
+    #[error("tenant {tenant} is terminated: its keys are destroyed, and nothing brings them back, {kind} neither. Found a new tenant")]
+    TenantTerminated { tenant: TenantId, kind: ChangeKind } = "tenant-terminated";
     #[error("tenant {tenant} is blocked: until an UnblockTenant names every block, only stops and what lifts them, ChangeActors and ChangeQuorum are taken, not {kind}")]
     TenantBlocked { tenant: TenantId, kind: ChangeKind } = "tenant-blocked";
     #[error("{kind} names {name}, by which the tenant is not {word} as far as this ledger or any region knows: `kcm tenant show` lists its stops")]

@@ -32,6 +32,10 @@ pub enum TenantState {
     Blocked,
     /// A kill is not lifted.
     Killed,
+    /// Some region has not destroyed the tenant's keys yet.
+    Terminating,
+    /// Every region has.
+    Terminated,
 }
 
 /// One line of a list of tenants.

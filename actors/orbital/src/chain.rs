@@ -143,6 +143,13 @@ impl Chain {
                     return refuse("it does not add the one system that it names");
                 }
             }
+            Action::RetireSystem { system, .. } => {
+                let kept = now.callers.iter().filter(|rule| rule.system != *system).cloned().collect();
+                if !now.systems.contains(system) || !same.systems.insert(system.clone()) || same.callers != kept {
+                    return refuse("it does not take away the one system that it names, with its callers");
+                }
+                same.callers = now.callers.clone();
+            }
             Action::ChangeCallers { .. } => same.callers = now.callers.clone(),
             Action::ChangeActors { .. } => {
                 same.actors = now.actors.clone();
@@ -168,7 +175,8 @@ impl Chain {
             | Action::BlockTenant {}
             | Action::UnblockTenant { .. }
             | Action::SuspendL1 {}
-            | Action::ResumeL1 { .. } => {}
+            | Action::ResumeL1 { .. }
+            | Action::TerminateTenant {} => {}
         }
         if same == *now { Ok(()) } else { refuse("it alters more than its kind of change may") }
     }

@@ -155,6 +155,10 @@ pub enum Action {
     SuspendL1 {},
     /// Lifts the suspensions that it names, and no other.
     ResumeL1 { suspensions: BTreeSet<Digest> },
+    /// Destroys every key of the tenant in every region. Nothing lifts it.
+    TerminateTenant {},
+    /// Takes a system out of use, with its callers: its keys leave the regions' memory.
+    RetireSystem { system: System, next: Box<TrustRoot> },
 }
 
 impl Action {
@@ -173,6 +177,8 @@ impl Action {
             Self::UnblockTenant { .. } => ChangeKind::UnblockTenant,
             Self::SuspendL1 {} => ChangeKind::SuspendL1,
             Self::ResumeL1 { .. } => ChangeKind::ResumeL1,
+            Self::TerminateTenant {} => ChangeKind::TerminateTenant,
+            Self::RetireSystem { .. } => ChangeKind::RetireSystem,
         }
     }
 
@@ -180,6 +186,7 @@ impl Action {
     pub fn next(&self) -> Option<&TrustRoot> {
         match self {
             Self::RegisterSystem { next, .. }
+            | Self::RetireSystem { next, .. }
             | Self::ChangeCallers { next }
             | Self::ChangeActors { next }
             | Self::ChangeQuorum { next }
@@ -191,7 +198,8 @@ impl Action {
             | Self::BlockTenant {}
             | Self::UnblockTenant { .. }
             | Self::SuspendL1 {}
-            | Self::ResumeL1 { .. } => None,
+            | Self::ResumeL1 { .. }
+            | Self::TerminateTenant {} => None,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     canon::{self, Malformed},
     certificate::Certificate,
     chain::Genesis,
+    change::Action,
     codec::{self, BadBody},
     halt::Halt,
     names::{Deployment, Digest, Region, TenantId},
@@ -58,6 +59,8 @@ pub enum Directive {
     Unblock(Warrant),
     Suspend(Warrant),
     Resume(Warrant),
+    /// A kill that nothing lifts: the tenant's keys are deleted, too.
+    Shred(Warrant),
 }
 
 /// What a directive needs; a frame's signature alone changes no tenant state.
@@ -85,7 +88,7 @@ impl Directive {
             Self::Probe { .. } => Needs::ProposersSignature,
             Self::Hold { .. } => Needs::CertifiedHead,
             Self::Lease(_) => Needs::LeaseKey,
-            Self::Kill(_) | Self::Block(_) | Self::Suspend(_) => Needs::StopCertificate,
+            Self::Kill(_) | Self::Block(_) | Self::Suspend(_) | Self::Shred(_) => Needs::StopCertificate,
             Self::Link(_)
             | Self::Restore(_)
             | Self::Unblock(_)
@@ -111,6 +114,7 @@ impl Directive {
             Self::Unblock(_) => "unblock",
             Self::Suspend(_) => "suspend",
             Self::Resume(_) => "resume",
+            Self::Shred(_) => "shred",
         }
     }
 
@@ -137,6 +141,7 @@ impl Directive {
             | Self::Unblock(warrant)
             | Self::Suspend(warrant)
             | Self::Resume(warrant)
+            | Self::Shred(warrant)
             | Self::Trust(warrant)
             | Self::Callers(warrant) => Some(warrant),
             Self::Provision { .. } | Self::Probe { .. } | Self::Hold { .. } | Self::Lease(_) => None,
@@ -145,17 +150,18 @@ impl Directive {
     /// The stop that it brings.
     pub const fn stop(&self) -> Option<&Warrant> {
         match self {
-            Self::Kill(warrant) | Self::Block(warrant) | Self::Suspend(warrant) => Some(warrant),
+            Self::Kill(warrant) | Self::Block(warrant) | Self::Suspend(warrant) | Self::Shred(warrant) => Some(warrant),
             _ => None,
         }
     }
-    /// The directive that sets this halt.
-    pub const fn halting(halt: Halt, warrant: Warrant) -> Self {
-        match halt {
-            Halt::Kill => Self::Kill(warrant),
-            Halt::Block => Self::Block(warrant),
-            Halt::Suspension => Self::Suspend(warrant),
-        }
+    /// The directive that brings this stop, where the action is one.
+    pub fn stopping(action: &Action, warrant: Warrant) -> Option<Self> {
+        Some(match (Halt::set_by(action)?, action) {
+            (_, Action::TerminateTenant {}) => Self::Shred(warrant),
+            (Halt::Kill, _) => Self::Kill(warrant),
+            (Halt::Block, _) => Self::Block(warrant),
+            (Halt::Suspension, _) => Self::Suspend(warrant),
+        })
     }
     /// The links of the trust chain that travel along.
     pub fn links(&self) -> &[Certificate] {

@@ -31,10 +31,12 @@ impl Halt {
     /// What the change halts.
     pub const fn set_by(action: &Action) -> Option<Self> {
         match action {
-            Action::RevokeL1 {} => Some(Self::Kill),
+            // A termination is a kill that nothing lifts.
+            Action::RevokeL1 {} | Action::TerminateTenant {} => Some(Self::Kill),
             Action::BlockTenant {} => Some(Self::Block),
             Action::SuspendL1 {} => Some(Self::Suspension),
             Action::RegisterSystem { .. }
+            | Action::RetireSystem { .. }
             | Action::ChangeCallers { .. }
             | Action::ChangeActors { .. }
             | Action::ChangeQuorum { .. }
@@ -54,6 +56,7 @@ impl Halt {
             Action::UnblockTenant { blocks } => Some((Self::Block, blocks)),
             Action::ResumeL1 { suspensions } => Some((Self::Suspension, suspensions)),
             Action::RegisterSystem { .. }
+            | Action::RetireSystem { .. }
             | Action::ChangeCallers { .. }
             | Action::ChangeActors { .. }
             | Action::ChangeQuorum { .. }
@@ -61,6 +64,7 @@ impl Halt {
             | Action::ChangeLease { .. }
             | Action::LinkL1 { .. }
             | Action::RevokeL1 {}
+            | Action::TerminateTenant {}
             | Action::BlockTenant {}
             | Action::SuspendL1 {} => None,
         }

@@ -6,26 +6,26 @@ pub(crate) const TEMPLATE: &str = "\
 
 Usage: kcm [OPTIONS] <COMMAND>
 
-Start        demo         three regions, portal, KMIP and sample data on this machine
-             run          run the node that a topology file describes
-             topology     check
-             soft-l1      state, disable, enable, deny, allow
-Govern       tenant       genesis, sign, provision, list, show, trust, block, unblock, pin
-             key          list, link, probe, restore, suspend, resume
-             system       register, list
-             caller       add, remove, list
-             actor        keygen, list, add, remove, join, leave
-             quorum       show, set
-             lease        show, set
-             policy       new, check, test, what-if, set
-             proposal     list, show, approve, reject, confirm, withdraw, watch, certificate
-Emergency    revoke       simulate, propose, watch, sign, deliver
-Databases    kmip         client, ping, conf
-Evidence     audit        list, verify
-             trust        verify
-             certificate  verify
-Run          region       list
-             status       whether everything is in order
+Start        demo        three regions, portal, KMIP and sample data on this machine
+             run         run the node that a topology file describes
+             topology    check
+             soft-l1     state, disable, enable, deny, allow
+Govern       tenant      genesis, sign, provision, list, show, trust, block, unblock, terminate, pin
+             key         list, link, probe, restore, suspend, resume
+             system      register, retire, list
+             caller      add, remove, list
+             actor       keygen, list, add, remove, join, leave
+             quorum      show, set
+             lease       show, set
+             policy      new, check, test, what-if, set
+             proposal    list, show, approve, reject, confirm, withdraw, watch, certificate
+Emergency    revoke      simulate, propose, watch, sign, deliver
+Databases    kmip        client, ping, conf
+Evidence     audit       list, verify
+             trust       verify
+             certificate verify
+Run          region      list
+             status      whether everything is in order
 
 Options:
 {options}

@@ -98,6 +98,15 @@ fn action(action: &Action, trust: &TrustRoot) -> Vec<String> {
             lines.extend(differences(trust, next));
             lines
         }
+        Action::RetireSystem { system, next } => {
+            let mut lines = vec![format!("RETIRE: takes the system {system} out of use, with its callers. It stops working.")];
+            lines.extend(differences(trust, next));
+            lines
+        }
+        Action::TerminateTenant {} => vec![
+            "TERMINATE: every region destroys every key of this tenant. Nothing brings them back, and nobody reads its data again.".into(),
+            "Backups of a region's store open with the customer's own key alone: destroy it, too, for certainty.".into(),
+        ],
         Action::ChangePolicy { next, bundle } => policies(next, bundle, trust),
         Action::ChangeCallers { next }
         | Action::ChangeActors { next }

@@ -6,7 +6,6 @@ use clap::{Subcommand, ValueEnum};
 use orbital::{
     certificate::Certificate,
     change::Action,
-    halt::Halt,
     vote::{Role, Vote},
 };
 use serde_json::{Value, json};
@@ -61,7 +60,7 @@ pub enum RevokeCommand {
         /// The tenant's trust chain, as `kcm tenant trust` wrote it; needed by the first signer
         #[arg(long, value_name = "FILE")]
         tenant_file: Option<PathBuf>,
-        /// What the first signer stops: everything, everything and say so to clients, or only what protects anew
+        /// What the first signer stops: everything; the same, and clients are told; what protects anew; everything, and the keys are destroyed
         #[arg(long, value_enum, default_value = "kill")]
         stop: StopKind,
         /// The file that the stop is made in, or that the signature is added to
@@ -92,14 +91,17 @@ pub enum StopKind {
     Block,
     /// SuspendL1
     Suspend,
+    /// TerminateTenant
+    Terminate,
 }
 
-impl From<StopKind> for Halt {
+impl From<StopKind> for Action {
     fn from(kind: StopKind) -> Self {
         match kind {
-            StopKind::Kill => Self::Kill,
-            StopKind::Block => Self::Block,
-            StopKind::Suspend => Self::Suspension,
+            StopKind::Kill => Self::RevokeL1 {},
+            StopKind::Block => Self::BlockTenant {},
+            StopKind::Suspend => Self::SuspendL1 {},
+            StopKind::Terminate => Self::TerminateTenant {},
         }
     }
 }
@@ -183,13 +185,13 @@ async fn follow(global: &Global, tenant: &str) -> Result<Report, Failure> {
 }
 
 /// Begins a stop: change and proposal, by the first person.
-fn first(global: &Global, chain: &Path, halt: Halt, out: &Path, reason: &str) -> Result<Report, Failure> {
+fn first(global: &Global, chain: &Path, action: Action, out: &Path, reason: &str) -> Result<Report, Failure> {
     let file: TrustFile = files::read_json("trust chain", chain)?;
     pinned(global, file.tenant)?;
     let chain = file.verify(None)?;
     let identity = Identity::of(global)?;
     // A stop's epoch decides nothing (PROTOCOL §4), and without governance nobody can say the present one.
-    let change = compose::change(&chain, 0, halt.action(), None, reason)?;
+    let change = compose::change(&chain, 0, action, None, reason)?;
     let proposal = compose::sign_proposal(Screen::of(global), &identity, &chain, &change)?;
     let certificate = Certificate { change, proposal, approvals: Vec::new(), confirmations: Vec::new() };
     let stop = StopFile { genesis: file.genesis, links: file.links, certificate };

@@ -25,6 +25,18 @@ pub enum SystemCommand {
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
+    /// Propose to take a system out of use, with its callers
+    #[command(after_help = "Example: kcm --as alice system retire mongo-1 --tenant acme")]
+    Retire {
+        /// The system's name
+        name: System,
+        /// Pinned name, or id
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
+        tenant: String,
+        /// Why, for those who approve
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
     /// List the systems of a tenant
     #[command(after_help = "Example: kcm system list --tenant acme")]
     List {
@@ -45,6 +57,18 @@ pub(crate) async fn perform(global: &Global, command: SystemCommand) -> Result<R
                     .fix("choose another name"));
             }
             let action = Action::RegisterSystem { system: name, next: Box::new(next) };
+            compose::propose(global, &subject, Wish { action, regions: None, reason: &reason }).await
+        }
+        SystemCommand::Retire { name, tenant, reason } => {
+            let subject = Subject::of(global, &tenant).await?;
+            let mut next = subject.successor();
+            if !next.systems.remove(&name) {
+                return Err(Failure::usage(format!("there is no system {name}"))
+                    .because(format!("trust version {} of {tenant} does not list it", subject.chain.version()))
+                    .fix(format!("see which there are: kcm system list --tenant {tenant}")));
+            }
+            next.callers.retain(|rule| rule.system != name);
+            let action = Action::RetireSystem { system: name, next: Box::new(next) };
             compose::propose(global, &subject, Wish { action, regions: None, reason: &reason }).await
         }
         SystemCommand::List { tenant } => {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use orbital::{
     chain::Genesis,
+    change::Action,
     halt::Halt,
     names::{Digest, Region, TenantId},
 };
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use super::{
     Global,
-    compose::Subject,
+    compose::{self, Subject, Wish},
     context::{Context, Identity, Pins},
     exit::{Failure, Report},
     files, genesis, halt,
@@ -95,6 +96,16 @@ pub enum TenantCommand {
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
+    /// Propose to destroy every key of a tenant in every region, for ever
+    #[command(after_help = "Example: kcm --as carol tenant terminate acme --reason offboarded")]
+    Terminate {
+        /// Pinned name, or id
+        #[arg(value_name = "TENANT", allow_hyphen_values = true)]
+        tenant: String,
+        /// Why, for those who approve
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
     /// Pin a name to a tenant's id, which a member of the tenant told you
     #[command(after_help = "Example: kcm tenant pin acme kGkT02jo2jX3l0Mm3xw_1wapLo8Aq-9G17xJMr2UPic")]
     Pin {
@@ -119,6 +130,11 @@ pub(crate) async fn perform(global: &Global, command: TenantCommand) -> Result<R
         }
         TenantCommand::Unblock { tenant, block, reason } => {
             halt::lift(global, Halt::Block, &tenant, block, &reason).await
+        }
+        TenantCommand::Terminate { tenant, reason } => {
+            let subject = Subject::of(global, &tenant).await?;
+            let wish = Wish { action: Action::TerminateTenant {}, regions: None, reason: &reason };
+            compose::propose(global, &subject, wish).await
         }
         TenantCommand::Pin { name, id } => {
             Pins::read(global)?.pin(&name, id)?;
@@ -219,5 +235,5 @@ async fn trust(global: &Global, tenant: &str, out: &std::path::Path) -> Result<R
     let version = subject.chain.version();
     let text = format!("Trust chain of {} up to version {version} is in {}.", subject.trust().name, out.display());
     let json = json!({ "tenant": subject.tenant.id, "version": version, "digest": subject.chain.digest() });
-    Ok(Report::new(json, format!("{text}\nWritten {}.", plain::time(super::compose::now()))))
+    Ok(Report::new(json, format!("{text}\nWritten {}.", plain::time(compose::now()))))
 }

@@ -233,8 +233,14 @@ fn refusal(answer: Answer) -> Trouble {
 async fn a_stop_reaches_the_region_and_its_answer_is_proven() {
     let world = World::new();
     let mut region = healthy().await;
-    for (halt, name) in [(Halt::Kill, "kill"), (Halt::Block, "block"), (Halt::Suspension, "suspend")] {
-        let stop = file(world.halt(halt));
+    let stops = [
+        (Action::RevokeL1 {}, "kill"),
+        (Action::BlockTenant {}, "block"),
+        (Action::SuspendL1 {}, "suspend"),
+        (Action::TerminateTenant {}, "shred"),
+    ];
+    for (action, name) in stops {
+        let stop = file(world.certificate(action, "carol", &["dave"]));
         let ack = deliver(&region.address.to_string(), &stop).await.unwrap();
         let took = region.took.recv().await.unwrap();
         let warrant = took.stop().unwrap();

@@ -1,4 +1,5 @@
-//! A block and a suspension: what clients are told, over a restart and with governance away, until what lifts each names it.
+//! A block and a suspension: what clients are told, over a restart and with governance away, until what lifts each names it. And the end of a
+//! tenant, which nothing lifts.
 
 use kmip::ResultReason;
 
@@ -81,5 +82,25 @@ async fn a_suspended_tenant_reads_and_protects_nothing_new() {
     decide(&demo, STOPS, &["key", "suspend", "--tenant", "acme", "--region", "eu-frankfurt"]);
     assert!(kept_open.encrypt(&used.id, b"new").await.is_err());
     demo.connect("acme", "zrh-1").await.unwrap().create_active().await.unwrap();
+    demo.end();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminated_tenant_is_gone_for_good() {
+    let mut demo = Demo::start();
+    let ours = demo.use_everywhere("acme").await;
+    let theirs = demo.use_everywhere("globex").await;
+
+    decide(&demo, STOPS, &["tenant", "terminate", "acme", "--reason", "offboarded"]);
+    demo.refused(&ours).await;
+    demo.served(&theirs).await;
+    assert_eq!(demo.ok(None, &["tenant", "show", "acme"])["state"], "TERMINATED");
+    let refused = demo.kcm(Some("alice"), &["key", "restore", "--tenant", "acme"]);
+    assert!(refused.code == 4 && format!("{refused:?}").contains("tenant-terminated"), "{refused:?}");
+    demo.kill_9("fra-1");
+    demo.run("fra-1");
+    eventually("the other tenant is served after the start", async || demo.try_open(&theirs[0]).await.ok()).await;
+    demo.refused(&ours).await;
+    demo.served(&theirs).await;
     demo.end();
 }

@@ -296,6 +296,26 @@ impl KeyTable {
         zeroize(slots.remove(key))
     }
 
+    /// Takes every key of one system out and zeroizes it. Waits for their borrows. How many there were.
+    pub fn retire(&self, id: &TenantId, system: &System) -> usize {
+        let tenants = self.tenants.load();
+        let Some(tenant) = tenants.get(id) else { return 0 };
+        let mut keys = 0;
+        for shard in &tenant.shards {
+            let of_system = |slot: &Slot| slot.read().system.as_ref() == Some(system);
+            let mut gone = Vec::new();
+            shard.write().retain(|_, slot| {
+                let stays = !of_system(slot);
+                if !stays {
+                    gone.push(slot.clone());
+                }
+                stays
+            });
+            keys += gone.into_iter().filter(|slot| zeroize(Some(slot.clone()))).count();
+        }
+        keys
+    }
+
     /// Closes the gate: one atomic store, outside every lock and mailbox. From here on nothing begins and nothing leaves.
     /// `false`: the tenant is not known here.
     pub fn fence(&self, tenant: &TenantId, stop: Stop) -> bool {

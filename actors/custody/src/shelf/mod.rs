@@ -19,6 +19,7 @@ mod keys;
 mod objects;
 pub(crate) mod pair;
 mod rows;
+mod shred;
 mod tenants;
 mod terms;
 mod tombstone;

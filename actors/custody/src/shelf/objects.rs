@@ -256,7 +256,7 @@ pub(super) fn short_digest(parts: &[&[u8]]) -> [u8; 16] {
 }
 
 /// The end of the range of keys that begin with `prefix`.
-fn after(prefix: &[u8]) -> Vec<u8> {
+pub(super) fn after(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
         if last < u8::MAX {

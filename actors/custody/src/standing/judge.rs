@@ -34,9 +34,10 @@ impl Standing {
             Directive::Probe { change, proposal, .. } => self.probe(change, proposal, me),
             Directive::Hold { .. } => self.hold(),
             Directive::Link(warrant) => self.link(warrant, me, now),
-            Directive::Kill(warrant) | Directive::Block(warrant) | Directive::Suspend(warrant) => {
-                self.reach(warrant)?.halt(&warrant.certificate, me, now)
-            }
+            Directive::Kill(warrant)
+            | Directive::Block(warrant)
+            | Directive::Suspend(warrant)
+            | Directive::Shred(warrant) => self.reach(warrant)?.halt(&warrant.certificate, me, now),
             Directive::Restore(warrant) => self.lift(warrant, "restore", Halt::Kill, Judging { me, now }),
             Directive::Unblock(warrant) => self.lift(warrant, "unblock", Halt::Block, Judging { me, now }),
             Directive::Resume(warrant) => self.lift(warrant, "resume", Halt::Suspension, Judging { me, now }),
@@ -77,12 +78,15 @@ impl Standing {
         names_region(&certified, me)?;
         let mut next = self.clone();
         next.know(halt, certified.digest());
+        let terminates = matches!(certified.change().action, Action::TerminateTenant {});
+        next.for_good |= terminates;
         // One too many to be named stops everything, whatever it was.
         let halt = if next.for_good { Halt::Kill } else { halt };
         let mut effects = Vec::new();
         if next.is_halted(halt) {
             effects.push(Effect::Stop(halt));
         }
+        effects.extend(terminates.then_some(Effect::Shred));
         effects.push(Effect::Persist);
         Ok(Judged { next, effects, change: Some(certified.digest()) })
     }
@@ -176,7 +180,8 @@ impl Standing {
             (false, true) => Some(Effect::Policy),
             (false, false) => None,
         };
-        shown.into_iter().chain(self.has_other_terms(before).then_some(Effect::Terms))
+        let retired = then.systems.difference(&now.systems).cloned().map(Effect::Retire).collect::<Vec<_>>();
+        shown.into_iter().chain(self.has_other_terms(before).then_some(Effect::Terms)).chain(retired)
     }
 
     /// Whether a region that is cut off serves on for another time than before.

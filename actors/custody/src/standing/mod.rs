@@ -20,7 +20,7 @@ use orbital::{
     change::{Action, ChangeKind, L1Ref, bundle_in},
     directive::{Directive, LeaseGrant, Warrant},
     halt::{Halt, Halts},
-    names::{Deployment, Digest, Region, TenantId},
+    names::{Deployment, Digest, Region, System, TenantId},
     sign::{BadSignature, PublicKey},
     trust::TrustRoot,
 };
@@ -99,6 +99,10 @@ pub struct Standing {
 pub enum Effect {
     /// Fence; for a kill and a block drain and zeroize, too.
     Stop(Halt),
+    /// Delete the tenant's wrapped keys and what is wrapped under them.
+    Shred,
+    /// A system is retired: its keys leave memory.
+    Retire(System),
     /// Lift the stop: every known halt of its kind is lifted by name.
     Lift(Halt),
     /// The L1 to unseal from from now on.

@@ -325,7 +325,7 @@ proptest::proptest! {
         let stops = [Halt::Kill, Halt::Kill, Halt::Block, Halt::Block, Halt::Suspension].map(|halt| (halt, world.halt(halt)));
         let names = stops.each_ref().map(|(halt, c)| (*halt, Change::digest_of(&c.change)));
         let mut directives: Vec<Directive> =
-            stops.into_iter().map(|(halt, c)| Directive::halting(halt, world.warrant(c))).collect();
+            stops.into_iter().map(|(halt, c)| Directive::stopping(&halt.action(), world.warrant(c)).unwrap()).collect();
         // Each by name, and each by what lifts another kind, which lifts nothing of it.
         for (halt, name) in names {
             for lifts in [halt, if halt == Halt::Block { Halt::Suspension } else { Halt::Block }] {
@@ -368,7 +368,8 @@ fn each_halt_is_lifted_by_its_own_kind_alone() {
     for halt in Halt::ALL {
         let stop = world.halt(halt);
         let name = Change::digest_of(&stop.change);
-        let stopped = step(&world, &standing, &Directive::halting(halt, world.warrant(stop))).unwrap();
+        let stopped =
+            step(&world, &standing, &Directive::stopping(&halt.action(), world.warrant(stop)).unwrap()).unwrap();
         assert_eq!(stopped.effects, [Effect::Stop(halt), Effect::Persist]);
         let bring = |by: Halt, warrant| match by {
             Halt::Kill => Directive::Restore(warrant),
@@ -387,12 +388,49 @@ fn each_halt_is_lifted_by_its_own_kind_alone() {
     }
 }
 
+/// A termination kills, and nothing lifts it; it comes again until the keys are deleted.
+#[test]
+fn a_termination_kills_for_good() {
+    let mut world = World::new();
+    let stop = world.certificate(Action::TerminateTenant {}, "carol", &["dave"]);
+    let name = Change::digest_of(&stop.change);
+    let terminated = step(&world, &linked(&world), &Directive::Shred(world.warrant(stop.clone()))).unwrap();
+    let effects = [Effect::Stop(Halt::Kill), Effect::Shred, Effect::Persist];
+    assert_eq!((terminated.effects.as_slice(), terminated.next.is_killed_for_good()), (effects.as_slice(), true));
+    world.epoch = 2;
+    let restore = Directive::Restore(world.warrant(world.restore([name])));
+    assert_eq!(step(&world, &terminated.next, &restore), Err(Refusal::KilledForGood));
+    let again = step(&world, &terminated.next, &Directive::Shred(world.warrant(stop))).unwrap();
+    assert!(again.effects.contains(&Effect::Shred));
+    let kill = step(&world, &linked(&World::new()), &Directive::Kill(world.warrant(world.kill()))).unwrap();
+    assert!(!kill.effects.contains(&Effect::Shred), "nothing else deletes keys");
+}
+
+#[test]
+fn a_retired_systems_keys_are_told_to_leave() {
+    let mut world = World::new();
+    let standing = linked(&world);
+    world.epoch = 2;
+    let system = System::new(orbital::testing::SYSTEM).unwrap();
+    let next = world.next(|root| {
+        root.systems.remove(&system);
+        root.callers.clear();
+    });
+    let retire = world.certificate(Action::RetireSystem { system: system.clone(), next }, "alice", &["bob"]);
+    let judged = step(&world, &standing, &Directive::Trust(world.warrant(retire))).unwrap();
+    assert_eq!(judged.effects, [Effect::Persist, Effect::Callers, Effect::Retire(system)]);
+}
+
 #[test]
 fn nothing_is_unsealed_for_a_blocked_tenant() {
     let world = World::new();
     let hold = Directive::Hold { tenant: world.tenant() };
     let held = |halt: Halt| {
-        let stopped = applied(&world, &linked(&world), &Directive::halting(halt, world.warrant(world.halt(halt))));
+        let stopped = applied(
+            &world,
+            &linked(&world),
+            &Directive::stopping(&halt.action(), world.warrant(world.halt(halt))).unwrap(),
+        );
         step(&world, &stopped, &hold).map(|judged| judged.effects)
     };
     assert_eq!(Halt::ALL.map(held), [Err(Refusal::Killed), Err(Refusal::Blocked), Ok(vec![Effect::Hold])]);

@@ -76,7 +76,11 @@ impl Steward {
             match effect {
                 Effect::Persist => self.persist(tenant, cell, judged).await?,
                 // A stop is none of this lane's. What a link is to lift is written down with the head, and lifted with the link.
-                Effect::Stop(_) | Effect::LiftL1Stop => {}
+                Effect::Stop(_) | Effect::Shred | Effect::LiftL1Stop => {}
+                Effect::Retire(system) => {
+                    let keys = self.table.retire(&tenant, system);
+                    tracing::info!(%tenant, %system, keys, "a system is retired: its keys have left memory");
+                }
                 Effect::Lift(halt) => self.unhalt(tenant, cell, *halt).await?,
                 Effect::Link(l1) => self.put_link(tenant, cell, l1).await?,
                 Effect::Hold => self.cache.hold(tenant)?,

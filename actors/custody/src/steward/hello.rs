@@ -61,7 +61,7 @@ impl Steward {
 
 fn reported(stops: Stops) -> Reported {
     Reported {
-        killed: stops.holds(Stop::Killed),
+        killed: stops.holds(Stop::Killed) || stops.holds(Stop::KilledForGood),
         suspended: stops.holds(Stop::Suspended),
         blocked: stops.holds(Stop::Blocked),
         l1_stop: stops.holds(Stop::L1Stop),

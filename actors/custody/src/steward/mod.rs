@@ -126,9 +126,10 @@ impl Steward {
         };
         let (tenant, name) = (tenant_of(&directive), directive.name());
         let met = match &directive {
-            Directive::Kill(warrant) | Directive::Block(warrant) | Directive::Suspend(warrant) => {
-                self.stop(warrant).await
-            }
+            Directive::Kill(warrant)
+            | Directive::Block(warrant)
+            | Directive::Suspend(warrant)
+            | Directive::Shred(warrant) => self.stop(warrant).await,
             other => self.perform(other, digest).await,
         };
         let met = match met {
@@ -215,6 +216,7 @@ fn tenant_of(directive: &Directive) -> TenantId {
         | Directive::Kill(warrant)
         | Directive::Block(warrant)
         | Directive::Suspend(warrant)
+        | Directive::Shred(warrant)
         | Directive::Restore(warrant)
         | Directive::Unblock(warrant)
         | Directive::Resume(warrant)

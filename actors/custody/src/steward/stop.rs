@@ -12,7 +12,7 @@ use orbital::{
 use super::{Cell, Steward, Unmet};
 use crate::{
     key_table::Stop,
-    standing::{Judged, Refusal, Standing},
+    standing::{Effect, Judged, Refusal, Standing},
 };
 
 impl Cell {
@@ -96,6 +96,11 @@ impl Steward {
             let word = halt.word();
             tracing::error!(%tenant, "{word} and lifted at once; it stays {word} until what lifts it is sent again: {why}");
         }
+        // Again and again, until it was durable once: nothing else says whether it was.
+        if certain.judged.effects.contains(&Effect::Shred) {
+            self.keeper.shred(&tenant).await?;
+            tracing::warn!(%tenant, "terminated: its wrapped keys are deleted");
+        }
         Ok(())
     }
 
@@ -108,7 +113,8 @@ impl Steward {
         }
         let stops = judged.stops();
         if let Some(halt) = stops {
-            self.halt(&tenant, halt, change)?;
+            let stop = if judged.effects.contains(&Effect::Shred) { Stop::KilledForGood } else { Stop::of(halt) };
+            self.halt(&tenant, halt, stop, change)?;
         } else if let Some((halt, name)) = change.and_then(|name| Some((judged.next.halts().kind_of(&name)?, name))) {
             // It was lifted by name before it came: nothing to fence, but it is known from now on.
             self.keeper.note(&tenant, halt, name)?;
@@ -124,8 +130,7 @@ impl Steward {
         Ok(stops)
     }
 
-    fn halt(&self, tenant: &TenantId, halt: Halt, change: Option<Digest>) -> Result<(), Unmet> {
-        let stop = Stop::of(halt);
+    fn halt(&self, tenant: &TenantId, halt: Halt, stop: Stop, change: Option<Digest>) -> Result<(), Unmet> {
         // The fence first: from here on no cipher that it stops starts with this tenant's keys.
         self.table.fence(tenant, stop);
         let entombed = self.keeper.stop(tenant, stop, change)?;
@@ -166,6 +171,9 @@ impl Steward {
             self.show_callers(now);
         } else if now.trust().policy != before.trust().policy {
             self.callers.policy(now);
+        }
+        for system in before.trust().systems.difference(&now.trust().systems) {
+            self.table.retire(&tenant, system);
         }
         if now.has_other_terms(before)
             && let Err(why) = self.put_terms(now)

@@ -7,7 +7,6 @@ use orbital::{
     certificate::Certificate,
     change::{Action, Change},
     directive::{Directive, LINKS_PER_DIRECTIVE_MAX},
-    halt::Halt,
     names::{Digest, Region},
 };
 
@@ -28,8 +27,8 @@ pub(crate) fn links_after(tenant: &Tenant, version: u64) -> Vec<Certificate> {
 /// A stop with every link after a version. Where they do not fit one directive there are several, oldest links first, all with the same
 /// certificate: the region follows the links of each, refuses the certificate as one of a later version, and stops with the last. So a
 /// stop waits for nothing in the ordinary lane, however far behind the region is (PROTOCOL §4).
-pub(crate) fn stops(tenant: &Tenant, version: u64, halt: Halt, certificate: &Certificate) -> Vec<Directive> {
-    let stop = |links| directive(tenant.id(), &halt.action(), links, certificate.clone());
+pub(crate) fn stops(tenant: &Tenant, version: u64, action: &Action, certificate: &Certificate) -> Vec<Directive> {
+    let stop = |links| directive(tenant.id(), action, links, certificate.clone());
     let (mut parts, mut links, mut room) = (Vec::new(), Vec::new(), Room::default());
     for link in tenant.links.iter().skip(index_after(version)) {
         if !room.takes(link) {

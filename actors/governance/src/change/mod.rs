@@ -43,7 +43,9 @@ pub(crate) const fn risk(kind: ChangeKind) -> &'static str {
         ChangeKind::RotateL2 => "Makes a new tenant key; what was wrapped before is re-wrapped.",
         ChangeKind::RotateL3 => "Makes a new key of one system; what was wrapped before is re-wrapped.",
         ChangeKind::RegisterSystem => "Lets a new application or database have keys of this tenant.",
-        ChangeKind::RetireSystem => "Takes an application's or database's keys out of use. It stops working.",
+        ChangeKind::RetireSystem => {
+            "Takes an application's or database's keys out of use, with its callers. It stops working; registered anew it has its keys again."
+        }
         ChangeKind::ChangeCallers => {
             "Changes which client certificates use which system. A wrong anchor hands keys to a stranger; a missing one locks out a \
              database. Open connections are closed."
@@ -68,7 +70,8 @@ pub(crate) const fn risk(kind: ChangeKind) -> &'static str {
         }
         ChangeKind::UnblockTenant => "Lifts the blocks that it names: the tenant is served again.",
         ChangeKind::TerminateTenant => {
-            "Destroys every key of the tenant, for ever. Its data cannot be read again by anybody."
+            "Destroys every key of the tenant in every region, for ever: nothing lifts it. Its data cannot be read again by anybody, except from \
+             backups of a region's store and with the customer's own key."
         }
         ChangeKind::ApplyTopology => "Changes where the system runs and whom its parts trust.",
     }
@@ -84,6 +87,7 @@ pub(crate) fn directive(
     let warrant = Warrant { tenant, links, certificate };
     match action {
         Action::RegisterSystem { .. }
+        | Action::RetireSystem { .. }
         | Action::ChangeActors { .. }
         | Action::ChangeQuorum { .. }
         | Action::ChangeLease { .. }
@@ -91,6 +95,7 @@ pub(crate) fn directive(
         Action::ChangeCallers { .. } => Directive::Callers(warrant),
         Action::LinkL1 { .. } => Directive::Link(warrant),
         Action::RevokeL1 {} => Directive::Kill(warrant),
+        Action::TerminateTenant {} => Directive::Shred(warrant),
         Action::RestoreL1 { .. } => Directive::Restore(warrant),
         Action::BlockTenant {} => Directive::Block(warrant),
         Action::UnblockTenant { .. } => Directive::Unblock(warrant),
@@ -99,10 +104,12 @@ pub(crate) fn directive(
     }
 }
 
-/// Kinds that must reach every region of the trust root: the next version, which each region needs to follow the chain.
+/// Kinds that must reach every region of the trust root: the next version, which each region needs to follow the chain, and the end.
 pub(crate) const fn reaches_all(action: &Action) -> bool {
     match action {
         Action::RegisterSystem { .. }
+        | Action::RetireSystem { .. }
+        | Action::TerminateTenant {}
         | Action::ChangeCallers { .. }
         | Action::ChangeActors { .. }
         | Action::ChangeQuorum { .. }
@@ -137,8 +144,8 @@ mod tests {
     fn a_stop_and_nothing_else_takes_the_critical_lane() {
         let world = World::new();
         let kill = world.kill();
-        for halt in Halt::ALL {
-            let directive = directive(world.tenant(), &halt.action(), vec![], kill.clone());
+        for stop in Halt::ALL.map(|halt| halt.action()).into_iter().chain([Action::TerminateTenant {}]) {
+            let directive = directive(world.tenant(), &stop, vec![], kill.clone());
             assert_eq!((Lane::of(&directive), directive.needs()), (Lane::Critical, Needs::StopCertificate));
         }
         let lifts = Halt::ALL.map(|halt| halt.lifting(BTreeSet::new()));

@@ -3,7 +3,6 @@
 use ledger::Room;
 use orbital::{
     certificate::Uncertified,
-    halt::Halt,
     lane::Lane,
     names::{Person, ProposalId},
     sign::Signed,
@@ -132,9 +131,9 @@ pub(crate) fn apply(
     check_change(tenant, facts, &change)?;
     for region in &change.regions {
         let (version, certificate) = (facts.version_in(tenant, region), ratified.certificate());
-        let directives = match Halt::set_by(&change.action) {
-            Some(halt) => stops(tenant, version, halt, certificate),
-            None => vec![directive(tenant.id(), &change.action, links_after(tenant, version), certificate.clone())],
+        let directives = match change.kind().is_stop() {
+            true => stops(tenant, version, &change.action, certificate),
+            false => vec![directive(tenant.id(), &change.action, links_after(tenant, version), certificate.clone())],
         };
         decision.owe.extend(directives.into_iter().map(|directive| Owe { region: region.clone(), directive }));
     }

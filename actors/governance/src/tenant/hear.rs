@@ -123,7 +123,7 @@ impl State {
         if let Some(stopped) = self.tenant.halts.get(&change) {
             // It tells until it hears that we have it. That is no event: anyone with an old stop file could fill the ledger with it.
             let certificate = stopped.certificate.clone();
-            let stop = directive(self.tenant.id(), &stopped.halt.action(), Vec::new(), certificate);
+            let stop = directive(self.tenant.id(), &stopped.action, Vec::new(), certificate);
             return self.send_once(&region, Lane::Critical, stop);
         }
         match stopped(&self.tenant, &self.facts(), &region, certificate) {

@@ -135,7 +135,7 @@ impl Levels {
             return Vec::new();
         }
         again.tried(facts.now_ms, KILL_AGAIN_MAX_MS);
-        stops(tenant, facts.version_in(tenant, region), kill.halt, &kill.certificate)
+        stops(tenant, facts.version_in(tenant, region), &kill.action, &kill.certificate)
     }
 
     fn grants(

@@ -138,6 +138,9 @@ pub(crate) fn check_change(tenant: &Tenant, facts: &Facts<'_>, change: &Change) 
 /// On a killed tenant only what PROTOCOL §4 lists is valid, and on a blocked one little more.
 pub(crate) fn check_halted(tenant: &Tenant, facts: &Facts<'_>, kind: ChangeKind) -> Result<(), Refusal> {
     let id = tenant.id();
+    if tenant.terminated.is_some() && !kind.is_stop() {
+        return Err(Refusal::TenantTerminated { tenant: id, kind });
+    }
     match Halt::ALL.into_iter().find(|halt| !halt.allows(kind) && facts.is_halted(tenant, *halt)) {
         None | Some(Halt::Suspension) => Ok(()),
         Some(Halt::Kill) => Err(Refusal::TenantKilled { tenant: id, kind }),
@@ -170,6 +173,8 @@ fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(
         Action::RevokeL1 {}
         | Action::BlockTenant {}
         | Action::SuspendL1 {}
+        | Action::TerminateTenant {}
+        | Action::RetireSystem { .. }
         | Action::RegisterSystem { .. }
         | Action::ChangeCallers { .. }
         | Action::ChangeActors { .. }

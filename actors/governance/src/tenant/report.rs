@@ -65,10 +65,12 @@ pub(crate) fn stopped(
 ) -> Result<Decision, BadReport> {
     let certified = certify(&certificate, &tenant.chain, facts.now_s())?;
     let change = certified.change();
-    let halt = Halt::set_by(&change.action).ok_or(BadReport::NoStop(change.kind()))?;
+    if Halt::set_by(&change.action).is_none() {
+        return Err(BadReport::NoStop(change.kind()));
+    }
     let ours = change.regions.iter().filter(|region| tenant.chain.current().regions.contains_key(*region));
     let owe = ours.flat_map(|region| {
-        let parts = stops(tenant, facts.version_in(tenant, region), halt, &certificate);
+        let parts = stops(tenant, facts.version_in(tenant, region), &change.action, &certificate);
         parts.into_iter().map(|directive| Owe { region: region.clone(), directive })
     });
     let owe = owe.collect();

@@ -36,6 +36,8 @@ pub(crate) struct Grant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stopped {
     pub(crate) halt: Halt,
+    /// The change that set it.
+    pub(crate) action: Action,
     pub(crate) regions: BTreeSet<Region>,
     pub(crate) certificate: Certificate,
     /// The trust version under which it was made.
@@ -55,6 +57,8 @@ pub(crate) struct Tenant {
     pub(crate) halts: BTreeMap<Digest, Stopped>,
     /// Named by a change that lifts their kind.
     pub(crate) lifted: Halts,
+    /// Digest of the TerminateTenant in force: nothing lifts it.
+    pub(crate) terminated: Option<Digest>,
     /// Digest of the LinkL1 in force.
     pub(crate) link: Option<Digest>,
     pub(crate) proposals: BTreeMap<ProposalId, Proposal>,
@@ -83,6 +87,7 @@ impl Tenant {
             grants: Vec::new(),
             halts: BTreeMap::new(),
             lifted: Halts::default(),
+            terminated: None,
             link: None,
             proposals: BTreeMap::new(),
             running: BTreeSet::new(),
@@ -231,6 +236,7 @@ impl Tenant {
         let (change, digest) = (proposal.change.clone(), proposal.digest);
         match &change.action {
             Action::RegisterSystem { .. }
+            | Action::RetireSystem { .. }
             | Action::ChangeCallers { .. }
             | Action::ChangeActors { .. }
             | Action::ChangeQuorum { .. }
@@ -240,7 +246,7 @@ impl Tenant {
                 self.links.push(certificate.clone());
             }
             Action::LinkL1 { .. } => self.link = Some(digest),
-            Action::RevokeL1 {} | Action::BlockTenant {} | Action::SuspendL1 {} => {
+            Action::RevokeL1 {} | Action::BlockTenant {} | Action::SuspendL1 {} | Action::TerminateTenant {} => {
                 self.halted(digest, change, certificate)?;
                 self.stops.ratified(id);
                 return Ok(());
@@ -263,8 +269,11 @@ impl Tenant {
 
     fn halted(&mut self, digest: Digest, change: Change, certificate: Certificate) -> Result<(), Unfit> {
         let halt = Halt::set_by(&change.action).ok_or_else(|| format!("a {} stops nothing", change.kind()))?;
-        let stopped = Stopped { halt, regions: change.regions, certificate, version: change.trust_version };
-        self.halts.insert(digest, stopped);
+        if matches!(change.action, Action::TerminateTenant {}) {
+            self.terminated.get_or_insert(digest);
+        }
+        let Change { action, regions, trust_version: version, .. } = change;
+        self.halts.insert(digest, Stopped { halt, action, regions, certificate, version });
         Ok(())
     }
 

@@ -79,6 +79,45 @@ fn a_key_that_cannot_be_checked_founds_nothing() {
     assert!(matches!(genesis.found(), Err(BadGenesis::Signature(p, _)) if p == person("heidi")));
 }
 
+/// A retired system goes with its callers, and with nothing else; those of other systems stay.
+#[test]
+fn a_retirement_takes_one_system_and_its_callers() {
+    let mut world = World::new();
+    let next = world.next(|root| _ = root.systems.insert(billing()));
+    world.extend(&world.certificate(Action::RegisterSystem { system: billing(), next }, "alice", &["bob"]));
+    let retires = |system: System, alter: &dyn Fn(&mut TrustRoot)| {
+        let next = world.next(|root| alter(root));
+        followed(&world, Action::RetireSystem { system, next })
+    };
+    let orders = || System::new(crate::testing::SYSTEM).unwrap();
+    let without_orders = |root: &mut TrustRoot| {
+        root.systems.remove(&orders());
+        root.callers.clear();
+    };
+    retires(orders(), &without_orders).unwrap();
+    retires(billing(), &|root| _ = root.systems.remove(&billing())).unwrap();
+    let more = "it does not take away the one system that it names, with its callers";
+    // The callers of a system that stays.
+    let with_others_callers = |root: &mut TrustRoot| {
+        root.systems.remove(&billing());
+        root.callers.clear();
+    };
+    let refused = [
+        retires(billing(), &without_orders),
+        retires(billing(), &|_| ()),
+        retires(System::new("absent").unwrap(), &|_| ()),
+        retires(billing(), &with_others_callers),
+    ];
+    for (at, refused) in refused.into_iter().enumerate() {
+        assert_eq!(refused, Err(Uncertified::NotSuccessor(2, more)), "{at}");
+    }
+    let both = retires(billing(), &|root| {
+        without_orders(root);
+        root.systems.remove(&billing());
+    });
+    assert!(both.is_err());
+}
+
 #[test]
 fn a_chain_grows_by_one_version_and_keeps_every_digest() {
     let mut world = World::new();

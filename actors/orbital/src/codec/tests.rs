@@ -33,9 +33,10 @@ fn directives(world: &World) -> Vec<Directive> {
         Directive::Unblock(warrant()),
         Directive::Suspend(warrant()),
         Directive::Resume(warrant()),
+        Directive::Shred(warrant()),
     ];
     let names: BTreeSet<_> = all.iter().map(Directive::name).collect();
-    assert_eq!(names.len(), 13, "one of each: a new directive belongs here");
+    assert_eq!(names.len(), 14, "one of each: a new directive belongs here");
     all
 }
 

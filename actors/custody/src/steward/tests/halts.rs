@@ -7,7 +7,7 @@ impl House {
     fn halt(&self, halt: Halt) -> (Directive, Digest) {
         let stop = self.world.halt(halt);
         let name = Change::digest_of(&stop.change);
-        (Directive::halting(halt, self.world.warrant(stop)), name)
+        (Directive::stopping(&halt.action(), self.world.warrant(stop)).unwrap(), name)
     }
     /// What lifts it.
     fn lift(&mut self, epoch: u64, halt: Halt, name: Digest) -> Directive {
@@ -90,6 +90,48 @@ async fn a_halt_outlives_a_store_that_was_put_back() {
         run.applied(&house.lift(3, halt, name)).await;
         assert_eq!(run.stops(), Stops::default());
     }
+}
+
+/// What is acknowledged as terminated is gone from memory and from the store, over restarts, and nothing lifts it.
+#[tokio::test]
+async fn a_terminated_tenants_keys_are_deleted_and_nothing_brings_it_back() {
+    let mut house = House::new();
+    let run = house.served().await;
+    let there = |run: &Run| {
+        [None, Some(system("orders"))].map(|s| run.shelf.newest_key(&run.tenant, s.as_ref()).unwrap().is_some())
+    };
+    assert_eq!(there(&run), [true; 2]);
+    let stop = house.world.certificate(Action::TerminateTenant {}, "carol", &["dave"]);
+    let name = Change::digest_of(&stop.change);
+    let shred = Directive::Shred(house.world.warrant(stop));
+    let ack = run.applied(&shred).await;
+    assert_eq!((ack.change, run.keys(), there(&run), run.serves()), (Some(name), 0, [false; 2], (false, false)));
+    assert!(house.is_entombed(&name) && run.held().stops.killed);
+    assert_eq!(run.applied(&shred).await.generation, ack.generation, "it comes again");
+    run.stop().await;
+    let run = house.start().await;
+    assert_eq!((run.serves(), run.held().stops.killed), ((false, false), true));
+    assert!(run.refused(&house.restore(2, name)).await.contains("for good"));
+    run.applied(&house.lease(&run.held())).await;
+    assert_eq!(run.serves(), (false, false));
+    assert!(run.unseals().await.is_err());
+}
+
+#[tokio::test]
+async fn a_retired_systems_keys_leave_memory() {
+    let mut house = House::new();
+    let run = house.served().await;
+    let keys = run.keys();
+    house.world.epoch = 2;
+    let retired = system("orders");
+    let next = house.world.next(|root| {
+        root.systems.remove(&retired);
+        root.callers.clear();
+    });
+    let retire = house.world.certificate(Action::RetireSystem { system: retired, next }, "alice", &["bob"]);
+    run.applied(&Directive::Trust(house.world.warrant(retire))).await;
+    assert_eq!((run.keys(), run.listener.1.load(Ordering::SeqCst)), (keys - 1, 0), "the tenant's own key stays");
+    assert_eq!(run.serves(), (true, true));
 }
 
 /// Each stop is its own: what lifts one leaves the others, whichever came first.

@@ -32,6 +32,11 @@ pub(super) fn observed(bench: &Bench, more: impl IntoIterator<Item = Digest>) ->
     }
 }
 
+/// The names of what a region is owed that says this of itself.
+pub(super) fn owed_to(bench: &mut Bench, observed: &Observed) -> Vec<&'static str> {
+    names(&step(bench, Some(observed)))
+}
+
 fn step(bench: &mut Bench, observed: Option<&Observed>) -> Levelled {
     step_where(bench, observed, false)
 }

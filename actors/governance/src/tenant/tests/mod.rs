@@ -346,6 +346,33 @@ fn a_block_and_a_suspension_are_stops_that_their_own_change_lifts() {
 }
 
 #[test]
+fn a_terminated_tenant_takes_nothing_but_stops_and_its_lease_ends() {
+    let mut bench = Bench::new();
+    bench.linked();
+    let end = bench.propose(Action::TerminateTenant {}, "carol").unwrap();
+    assert_eq!(bench.approve(&end, "dave").unwrap(), State::Applying);
+    assert_eq!(bench.last.room, Room::Stop);
+    assert!(bench.last.owe.iter().all(|o| o.directive.name() == "shred" && Lane::of(&o.directive) == Lane::Critical));
+    let names = bench.tenant.halt_names().names();
+    for action in [Halt::Kill.lifting(names), link_l1("k")] {
+        assert_eq!(bench.propose(action, "alice").unwrap_err().code(), "tenant-terminated");
+    }
+    bench.propose(Action::RevokeL1 {}, "carol").expect("a stop is never refused");
+    // A region that lost it gets it again, as what it is.
+    let mut seen = levels::observed(&bench, []);
+    let renewed = |bench: &Bench, seen: &orbital::report::Observed| {
+        super::lease::renewal(&bench.tenant, &region("us-east"), seen, bench.world.lease_key()).unwrap()
+    };
+    assert!(renewed(&bench, &seen).is_none());
+    seen.halts.clear();
+    bench.acknowledge_all("shred");
+    bench.now_ms += 60_000;
+    assert_eq!(levels::owed_to(&mut bench, &seen), ["shred"]);
+    assert_eq!(bench.tenant.proposals[&end].state, State::Active);
+    assert_eq!(bench.replayed(), bench.tenant);
+}
+
+#[test]
 fn a_grant_voids_what_rests_on_the_old_trust_or_epoch() {
     let mut bench = Bench::new();
     let action = bench.register("billing");
