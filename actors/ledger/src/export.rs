@@ -8,7 +8,7 @@ use std::io::{BufRead, Read, Write};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{BODY_BYTES_MAX, Broken, Chain, Entry, Head, Ledger, LedgerError, READ_ROWS_MAX, Summary};
+use crate::{Anchor, BODY_BYTES_MAX, Broken, Chain, Entry, Head, Ledger, LedgerError, READ_ROWS_MAX, Summary};
 
 /// Longest line of an export: a body of control characters takes six bytes for each of its own.
 pub const LINE_BYTES_MAX: usize = BODY_BYTES_MAX * 6 + 16 * 1024;
@@ -85,7 +85,7 @@ pub fn export<L: Ledger + ?Sized>(
 }
 
 /// Verifies an export without the node. [`Summary::first`] says whether it is a whole chain (1) or a part of one.
-pub fn verify_export(mut input: impl BufRead, anchors: &[Head]) -> Result<Summary, Broken> {
+pub fn verify_export(mut input: impl BufRead, anchors: &[Anchor]) -> Result<Summary, Broken> {
     let mut number = 1;
     let first: First = read_line(&mut input, number)?.parse(number)?;
     if first.format != FORMAT {
@@ -215,7 +215,7 @@ mod tests {
     fn exported(ledger: &MemoryLedger, from: u64, to: Option<u64>) -> Vec<u8> {
         let mut out = Vec::new();
         let summary = export(ledger, from, to, &mut out).unwrap();
-        assert_eq!(verify_export(out.as_slice(), &[summary.last]), Ok(summary));
+        assert_eq!(verify_export(out.as_slice(), &[summary.last.into()]), Ok(summary));
         out
     }
     fn three() -> MemoryLedger {

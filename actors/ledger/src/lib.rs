@@ -6,18 +6,21 @@
 //! [`Ledger::append`] returns only when the batch would survive `kill -9` and a loss of power (invariant 10).
 //!
 //! Two backends, one conformance suite (`tests/conformance.rs`): [`RedbLedger`] on disk and [`MemoryLedger`] for simulations. Both put
-//! a batch through the same pure `step`. [`verify_file`] and [`verify_export`] check a chain offline (invariant 13).
+//! a batch through the same pure `step`. [`verify_file`] and [`verify_export`] check a chain offline (invariant 13). A [`Tree`] over the
+//! chain gives short proofs to whoever holds a [`Checkpoint`] alone.
 //!
 //! A full disk never stops a stop: [`RedbLedger`] keeps [`RESERVE_BYTES`] beside the database, of which a [`Batch`]
 //! uses as much as its [`Room`] says: all for a stop in force, half for one that is being collected, nothing for the rest (PROTOCOL §4).
 
 mod batch;
 mod chain;
+mod checkpoint;
 mod codec;
 mod entry;
 mod error;
 mod export;
 mod memory;
+mod merkle;
 mod offline;
 mod owed;
 mod redb;
@@ -28,11 +31,13 @@ pub use batch::{
     BATCH_ROWS_MAX, BODY_BYTES_MAX, Batch, META_KEY_BYTES_MAX, META_VALUE_BYTES_MAX, NewEntry, NewOwed, Receipt, Room,
     TEXT_BYTES_MAX,
 };
-pub use chain::{Broken, Chain, Head, Summary};
+pub use chain::{Anchor, Broken, Chain, Head, Summary};
+pub use checkpoint::{BadCheckpoint, Checkpoint, ORIGIN_BYTES_MAX};
 pub use entry::Entry;
 pub use error::LedgerError;
 pub use export::{LINE_BYTES_MAX, export, verify_export};
 pub use memory::MemoryLedger;
+pub use merkle::{Frontier, Hash, PROOF_HASHES_MAX, Tree, TreeHead, Unproven, verify_consistency, verify_inclusion};
 pub use offline::{OfflineLedger, verify_file};
 pub use owed::{LANE_CRITICAL, LANE_ORDINARY, Owed};
 pub use redb::RedbLedger;
@@ -76,9 +81,9 @@ pub trait Ledger: Send + Sync + 'static {
         self.verify_against(&[])
     }
 
-    /// As [`Ledger::verify`], and the chain must pass through each of `anchors`: heads that were written down elsewhere. Only an
+    /// As [`Ledger::verify`], and the chain must pass through each of `anchors`: heads and checkpoints that were kept elsewhere. Only an
     /// anchor finds a chain that someone with write access computed anew from the edited entry on.
-    fn verify_against(&self, anchors: &[Head]) -> Result<Summary, Broken> {
+    fn verify_against(&self, anchors: &[Anchor]) -> Result<Summary, Broken> {
         let mut chain = Chain::whole(anchors);
         let mut dry = false;
         loop {

@@ -14,7 +14,7 @@ use std::{
 use ::redb::{Database, StorageBackend};
 
 use crate::{
-    Batch, Broken, Entry, Head, Ledger, LedgerError, Owed, Receipt, Summary,
+    Anchor, Batch, Broken, Entry, Head, Ledger, LedgerError, Owed, Receipt, Summary,
     redb::{Store, Trouble},
 };
 
@@ -29,7 +29,7 @@ pub struct OfflineLedger {
 
 /// Verifies the ledger in the file at `path`: the checksums of the store, then the chain from its first entry to its head, then each
 /// anchor (see [`Ledger::verify_against`]). The file must not be open in a node: verify an export of a running one.
-pub fn verify_file(path: impl AsRef<Path>, anchors: &[Head]) -> Result<Summary, Broken> {
+pub fn verify_file(path: impl AsRef<Path>, anchors: &[Anchor]) -> Result<Summary, Broken> {
     // redb may panic on a file that was damaged on purpose; for an auditor that is one more finding.
     let checked = catch_unwind(AssertUnwindSafe(|| {
         let ledger = OfflineLedger::open(path.as_ref()).map_err(|e| Broken::unreadable(&e))?;
@@ -207,7 +207,7 @@ mod tests {
         let path = folder.path().join("l.redb");
         let summary = filled(&path);
         let before = fs::read(&path).unwrap();
-        assert_eq!(verify_file(&path, &[summary.last]), Ok(summary));
+        assert_eq!(verify_file(&path, &[summary.last.into()]), Ok(summary));
         assert_eq!(fs::read(&path).unwrap(), before);
         let offline = OfflineLedger::open(&path).unwrap();
         assert!(matches!(offline.put_meta("k", b"v"), Err(LedgerError::ReadOnly)));

@@ -144,12 +144,15 @@ fn meta_rows_are_replaced(ledger: impl Ledger) {
 fn anchors_bind_the_chain(ledger: impl Ledger) {
     let early = ledger.append(Batch::of(entry("a"))).unwrap().head;
     let late = ledger.append(Batch { entries: vec![entry("b"), entry("c")], ..Batch::default() }).unwrap().head;
-    assert_eq!(ledger.verify_against(&[early, late]).unwrap().last, late);
-    assert!(ledger.verify_against(&[Head { hash: [1; 32], ..early }]).is_err());
-    assert!(ledger.verify_against(&[Head { sequence: 4, hash: [1; 32] }]).is_err());
+    assert_eq!(ledger.verify_against(&[early.into(), late.into()]).unwrap().last, late);
+    assert!(ledger.verify_against(&[Head { hash: [1; 32], ..early }.into()]).is_err());
+    let tree = ledger.verify_against(&[early.into()]).unwrap().tree.unwrap();
+    assert_eq!(ledger.verify_against(&[tree.into()]).unwrap().tree, Some(tree));
+    assert!(ledger.verify_against(&[ledger::TreeHead { root: [1; 32], ..tree }.into()]).is_err());
+    assert!(ledger.verify_against(&[Head { sequence: 4, hash: [1; 32] }.into()]).is_err());
     let mut out = Vec::new();
     export(&ledger, 1, None, &mut out).unwrap();
-    assert_eq!(verify_export(out.as_slice(), &[early]).unwrap().last, late);
+    assert_eq!(verify_export(out.as_slice(), &[early.into()]).unwrap().last, late);
 }
 
 fn writers_take_turns(ledger: impl Ledger) {

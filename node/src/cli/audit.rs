@@ -46,15 +46,15 @@ pub enum AuditCommand {
         file: Vec<PathBuf>,
         /// A head that was written down earlier: the ledger must pass through it
         #[arg(long, value_name = "SEQUENCE:HASH", value_parser = anchor, requires = "file")]
-        anchor: Vec<ledger::Head>,
+        anchor: Vec<ledger::Anchor>,
     },
 }
 
-fn anchor(text: &str) -> Result<ledger::Head, String> {
+fn anchor(text: &str) -> Result<ledger::Anchor, String> {
     let bad = || format!("`{text}` is no head: write SEQUENCE:HASH, as `kcm audit verify` printed it");
     let (sequence, hash) = text.split_once(':').ok_or_else(bad)?;
     let hash: Digest = hash.parse().map_err(|_| bad())?;
-    Ok(ledger::Head { sequence: sequence.parse().map_err(|_| bad())?, hash: hash.0 })
+    Ok(ledger::Head { sequence: sequence.parse().map_err(|_| bad())?, hash: hash.0 }.into())
 }
 
 pub(crate) async fn perform(global: &Global, command: AuditCommand) -> Result<Report, Failure> {
@@ -109,7 +109,7 @@ fn kind(first: &[u8]) -> Kind {
     }
 }
 
-fn offline(paths: &[PathBuf], anchors: &[ledger::Head]) -> Result<Report, Failure> {
+fn offline(paths: &[PathBuf], anchors: &[ledger::Anchor]) -> Result<Report, Failure> {
     let mut kinds = Vec::new();
     for path in paths {
         let unreadable = |e| unreadable(path, e);
