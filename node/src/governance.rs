@@ -17,6 +17,7 @@ use tokio::{net::TcpListener, runtime::Handle};
 use topology::Model;
 
 use crate::{
+    checkpoints,
     cluster::{Lane, LaneOptions, LaneSink, Listen, PortWire},
     fault::RunError,
     health::{Health, Readiness, Reason, Status},
@@ -66,6 +67,7 @@ pub async fn run(
         lease_key: keyfiles::read_ed25519(&lease.key)?,
         evaluator: policy::Evaluator::new(policy::Bundle::default_bundle()?),
         ledger,
+        checkpointing: checkpoints::checkpointing(model, part)?,
         critical: critical.clone(),
         clock: Arc::new(governance::SystemClock::default()),
     };
@@ -85,6 +87,9 @@ pub async fn run(
         &pem(&part.rest_tls.ca)?,
     )?;
     serve_health(part.health, Arc::new(State { governance: governance.clone() }), metrics, &ending).await?;
+    if part.checkpoint.is_some() {
+        tokio::spawn(checkpoints::keep(governance.desk(), checkpoints::file(part), ending.wait()));
+    }
     tracing::info!(rest = %part.rest, orbital = %part.orbital, critical = %part.orbital_critical, "governance is up");
     let served = serve_rest(rest, tls, &governance, ending).await;
     // Before the lanes: what was decided last may still leave.

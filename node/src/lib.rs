@@ -1,9 +1,11 @@
 //! The node: composition roots of both planes, the cluster that joins them, and the `kcm` command line.
 
+mod checkpoints;
 pub mod cli;
 pub mod cluster;
 pub mod crypto;
 pub mod demo;
+mod durable;
 mod fault;
 mod files;
 pub mod governance;

@@ -8,9 +8,9 @@ use std::{
 use crate::{
     MaterialLeaves, Mode, Provider, Then, file,
     finding::At,
-    model::{self, IDENTITY, LeaseKey, MutualTls, ServerTls, Topology},
+    model::{self, IDENTITY, MutualTls, ServerTls, SigningKey, Topology},
     places,
-    units::{Size, Span},
+    units::{PublicKey, Size, Span},
 };
 
 /// Locked memory of a node whose region does not say.
@@ -68,8 +68,8 @@ pub(crate) fn build(file: &file::File, base: &Base<'_>) -> Option<Topology> {
 }
 
 fn governance(part: &file::Governance, base: &Base<'_>) -> Option<model::Governance> {
-    let lease = match (&part.lease_key, &part.lease_public) {
-        (Some(key), Some(public)) => Some(LeaseKey { key: base.path(&key.value), public: public.value }),
+    let pair = |key: &Option<At<PathBuf>>, public: &Option<At<PublicKey>>| match (key, public) {
+        (Some(key), Some(public)) => Some(SigningKey { key: base.path(&key.value), public: public.value }),
         (_, _) => None,
     };
     let ledger = match &part.ledger {
@@ -90,7 +90,8 @@ fn governance(part: &file::Governance, base: &Base<'_>) -> Option<model::Governa
         frame_key: base.required(&part.frame_key)?,
         frame_public: of(&part.frame_public)?,
         operators: part.operators.iter().flat_map(|all| &all.value).map(|one| one.value.clone()).collect(),
-        lease,
+        lease: pair(&part.lease_key, &part.lease_public),
+        checkpoint: pair(&part.checkpoint_key, &part.checkpoint_public),
     })
 }
 

@@ -53,7 +53,10 @@ impl Search<'_> {
     fn governance(&mut self, name: &NodeName, part: &Governance) {
         let tls = [&part.rest_tls, &part.orbital_tls].into_iter().flatten();
         tls.for_each(|tls| self.mutual(name, &tls.value));
-        [&part.frame_key, &part.lease_key].into_iter().flatten().for_each(|path| self.readable(name, path));
+        [&part.frame_key, &part.lease_key, &part.checkpoint_key]
+            .into_iter()
+            .flatten()
+            .for_each(|path| self.readable(name, path));
         part.orbital_tls.iter().for_each(|tls| self.identity(name, Plane::Governance, tls.value.cert.as_ref()));
     }
 

@@ -47,6 +47,8 @@ shapes! {
         optional operators: Vec<At<Person>>,
         optional lease_key: PathBuf,
         optional lease_public: PublicKey,
+        optional checkpoint_key: PathBuf,
+        optional checkpoint_public: PublicKey,
     }
     Ledger {
         required kind: LedgerKind,

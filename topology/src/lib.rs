@@ -30,8 +30,8 @@ pub use explain::{EXPLAIN_COLUMNS, explain, summary, to_json};
 pub use file::{LedgerKind, MaterialLeaves, Mode, Provider, SCHEMA, Then, Transport};
 pub use finding::{At, Code, Finding, Label, Place, Severity};
 pub use model::{
-    Autonomy, CryptoNode, Edge, Governance, IDENTITY, Kmip, L1, L1Auth, L1Provider, LeaseKey, Ledger, Model, MutualTls,
-    NodeRole, Orbital, Plane, RegionPart, Residency, ServerTls, Topology, UnknownNode,
+    Autonomy, CryptoNode, Edge, Governance, IDENTITY, Kmip, L1, L1Auth, L1Provider, Ledger, Model, MutualTls, NodeRole,
+    Orbital, Plane, RegionPart, Residency, ServerTls, SigningKey, Topology, UnknownNode,
 };
 pub use tree::{FILE_BYTES_MAX, Format};
 pub use units::{PublicKey, Size, Span};

@@ -65,7 +65,9 @@ pub struct Governance {
     /// Those who run the site, by the names in their REST certificates (SAN URI, else CN): they may found tenants and read everything.
     pub operators: BTreeSet<Person>,
     /// Private key and public half of lease renewals; `None` when each tenant keeps its own.
-    pub lease: Option<LeaseKey>,
+    pub lease: Option<SigningKey>,
+    /// Under every checkpoint of the ledger; without it there are none.
+    pub checkpoint: Option<SigningKey>,
 }
 
 /// Where the ledger is kept.
@@ -83,7 +85,7 @@ impl Default for Ledger {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeaseKey {
+pub struct SigningKey {
     pub key: PathBuf,
     pub public: PublicKey,
 }

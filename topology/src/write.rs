@@ -134,6 +134,10 @@ fn governance(page: &mut Page, part: &Governance) {
         page.path("lease_key", &lease.key);
         page.text("lease_public", lease.public);
     }
+    if let Some(checkpoint) = &part.checkpoint {
+        page.path("checkpoint_key", &checkpoint.key);
+        page.text("checkpoint_public", checkpoint.public);
+    }
 }
 
 fn l1(page: &mut Page, name: &str, part: &L1) {

@@ -107,6 +107,20 @@ fn half_a_lease_key_is_none() {
 }
 
 #[test]
+fn half_a_checkpoint_key_is_none_and_a_whole_one_is_read() {
+    assert_eq!(codes(&[("frame_key ", "checkpoint_key = \"c.key\"\nframe_key ")]), ["T0106"]);
+    let public = "BgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgY";
+    assert_eq!(codes(&[("frame_key ", &format!("checkpoint_public = \"{public}\"\nframe_key "))]), ["T0106"]);
+    let twice = with(&[]).into_model().unwrap().governance().unwrap().frame_public;
+    let twice = format!("checkpoint_key = \"c.key\"\ncheckpoint_public = \"{twice}\"\nframe_key ");
+    assert_eq!(codes(&[("frame_key ", &twice)]), ["T0102"]);
+    let both = format!("checkpoint_key = \"c.key\"\ncheckpoint_public = \"{public}\"\nframe_key ");
+    let model = with(&[("frame_key ", &both)]).into_model().unwrap();
+    let checkpoint = model.governance().unwrap().checkpoint.clone().unwrap();
+    assert_eq!((checkpoint.key.as_path(), checkpoint.public.0), (Path::new("/etc/kcm/c.key"), [6; 32]));
+}
+
+#[test]
 fn an_address_for_dialling_replaces_the_wildcard() {
     let anywhere = [("10.0.0.1:7400", "0.0.0.0:7400"), ("10.0.0.1:7401", "[::]:7401")];
     assert_eq!(codes(&anywhere), ["T0106"]);

@@ -5,6 +5,7 @@
 //! to it, everything else is as if it did not exist.
 
 mod actor;
+mod proving;
 mod verifying;
 
 use std::{collections::HashMap, sync::Arc};

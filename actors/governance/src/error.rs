@@ -165,6 +165,15 @@ refusals! {
     ConfirmTooEarly { missing: String } = "confirm-too-early";
     #[error("a {role} statement is no answer to a proposal: approve, reject, confirm or withdraw it")]
     WrongRole { role: &'static str } = "wrong-role";
+    #[error(
+        "this deployment signs no checkpoints: its topology file has no checkpoint_key and checkpoint_public under [governance]. Have the \
+         operators make one (`kcm actor keygen`) and start governance again; until then write down heads (`kcm audit verify`)"
+    )]
+    NoCheckpoints = "no-checkpoints";
+    #[error("there is no entry {0} here: `kcm audit list` shows those that you may see")]
+    UnknownEntry(u64) = "unknown-entry";
+    #[error("there is no proof from {old} to {new}: the ledger has {newest} entries, and a proof goes from a smaller number to a larger one of at most that. A checkpoint of more entries than that is of another ledger, or this one was cut off")]
+    NoSuchSize { old: u64, new: u64, newest: u64 } = "no-such-size";
     #[error("a {0} cannot be probed: only LinkL1 has an L1 to try")]
     NothingToProbe(ChangeKind) = "nothing-to-probe";
     #[error("the certificate does not carry the change: {0}")]
@@ -187,6 +196,11 @@ pub enum Fault {
         "entry {sequence} of the ledger does not read: {why}. Run `kcm audit verify`; a newer release may have written it"
     )]
     UnreadableEntry { sequence: u64, why: String },
+    #[error(
+        "the ledger is not the one of which checkpoints were signed before: {0}. Nothing is signed or proven. Keep the file as evidence, and \
+         find out who changed it or put it back to a backup"
+    )]
+    BrokenLedger(ledger::Broken),
     #[error("{what} could not be written: {why}. This is a defect of this release; report it")]
     Unwritable { what: &'static str, why: String },
     #[error("governance could not start: {0}")]
@@ -201,6 +215,7 @@ impl Fault {
             Self::Gone { .. } => "gone",
             Self::Busy { .. } => "busy",
             Self::UnreadableEntry { .. } => "unreadable-entry",
+            Self::BrokenLedger(_) => "broken-ledger",
             Self::Unwritable { .. } => "unwritable",
             Self::Start(_) => "start",
         }

@@ -4,6 +4,7 @@
 //! that it causes → couriers and the fold. Nothing takes effect before it is durable (DESIGN §8, invariant 5).
 
 mod change;
+mod checkpoints;
 mod claims;
 mod clock;
 mod desk;
@@ -21,6 +22,7 @@ mod tenant;
 mod views;
 mod visitor;
 
+pub use checkpoints::{Checkpointing, origin};
 pub use clock::{Clock, SystemClock};
 pub use desk::{Desk, Watching};
 pub use error::{Error, Fault, Refusal};

@@ -13,6 +13,7 @@ use orbital::{
 use ractor::ActorRef;
 
 use crate::{
+    checkpoints::Checkpoints,
     claims::Claims,
     clock::Clock,
     desk,
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) policies: Policies,
     pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) scribe: Scribe,
     pub(crate) roster: Roster,
     pub(crate) claims: Claims,

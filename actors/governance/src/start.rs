@@ -19,6 +19,7 @@ use ractor::{Actor, ActorCell, ActorRef};
 use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
+    checkpoints::{Checkpointing, Checkpoints},
     claims::Claims,
     clock::Clock,
     desk::{Desk, DeskActor, Verifying},
@@ -53,6 +54,8 @@ pub struct Options {
     /// Of the bundle whose digest the tenants' trust roots must name.
     pub evaluator: Evaluator,
     pub ledger: Arc<dyn Ledger>,
+    /// Without it, the ledger has no checkpoints.
+    pub checkpointing: Option<Checkpointing>,
     /// The runtime of the critical lane alone.
     pub critical: Handle,
     pub clock: Arc<dyn Clock>,
@@ -171,6 +174,7 @@ fn shared(options: Options) -> Result<Shared, Fault> {
         clock: options.clock,
         policies: Policies::new(options.evaluator),
         ledger: options.ledger,
+        checkpoints: Arc::new(Checkpoints::new(options.checkpointing)),
         roster: Roster::default(),
         claims: Claims::default(),
         people: People::default(),

@@ -14,6 +14,7 @@ use orbital::{
     trust::TrustRoot,
 };
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 pub use crate::proposal::State;
 
@@ -249,7 +250,8 @@ pub struct EntryView {
     /// The tenant's id, or empty.
     pub subject: String,
     pub correlation: String,
-    pub body: serde_json::Value,
+    /// The JSON byte for byte as it was hashed.
+    pub body: Box<RawValue>,
     pub previous: Digest,
     pub hash: Digest,
 }
@@ -271,6 +273,40 @@ pub struct Verified {
     pub head: Option<Digest>,
     /// What is wrong, and where; empty when sound.
     pub why: String,
+}
+
+/// The newest checkpoint of the ledger.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckpointView {
+    pub origin: String,
+    /// How many entries.
+    pub size: u64,
+    /// The root of their tree.
+    pub root: Digest,
+    /// The key under the note, as C2SP writes it. Compare it with what the operators published: whoever forged the note names a key of theirs.
+    pub verifier: String,
+    /// The signed note itself: what to keep, and to show to a witness.
+    pub note: String,
+}
+
+/// That a ledger is the beginning of a later one (RFC 6962 §2.1.2, with the hashes of PROTOCOL §2).
+#[derive(Clone, Debug, Serialize)]
+pub struct ConsistencyView {
+    pub old: u64,
+    pub new: u64,
+    pub proof: Vec<Digest>,
+}
+
+/// That an entry stands in the ledger (RFC 6962 §2.1.1, with the hashes of PROTOCOL §2).
+#[derive(Clone, Debug, Serialize)]
+pub struct InclusionView {
+    pub sequence: u64,
+    /// Of the entry.
+    pub hash: Digest,
+    /// Of the ledger, in entries, and its root: compare it with a checkpoint.
+    pub size: u64,
+    pub root: Digest,
+    pub proof: Vec<Digest>,
 }
 
 /// What revoking a tenant now would and would not reach.
@@ -316,9 +352,11 @@ pub enum SimulatedLease {
 
 impl From<ledger::Entry> for EntryView {
     fn from(entry: ledger::Entry) -> Self {
-        let as_text = || serde_json::Value::String(String::from_utf8_lossy(&entry.body).into_owned());
+        // Only valid JSON is appended; what were not would come as a text, and its hash would tell.
+        let text = String::from_utf8_lossy(&entry.body).into_owned();
+        let as_text = |_| serde_json::value::to_raw_value(&text).unwrap_or_default();
         Self {
-            body: serde_json::from_slice(&entry.body).unwrap_or_else(|_| as_text()),
+            body: RawValue::from_string(text.clone()).unwrap_or_else(as_text),
             sequence: entry.sequence,
             at_ms: entry.at_ms,
             kind: entry.kind,

@@ -1,7 +1,8 @@
 //! Orbital: the language that both planes speak, and the only way between them.
 //!
 //! `names`, `canon` and `sign` are the alphabet; `trust`, `quorum`, `change`, `halt`, `vote`, `certificate` and `chain` say who may cause what;
-//! `directive`, `report`, `hello`, `lane` and `frame` are what crosses; `outbox`, `inbox` and `reconcile` make it arrive.
+//! `directive`, `report`, `hello`, `lane` and `frame` are what crosses; `outbox`, `inbox` and `reconcile` make it arrive. `note` is the form
+//! of signature that tools outside know.
 
 pub mod canon;
 pub mod certificate;
@@ -15,6 +16,7 @@ pub mod hello;
 pub mod inbox;
 pub mod lane;
 pub mod names;
+pub mod note;
 pub mod outbox;
 pub mod quorum;
 pub mod reconcile;

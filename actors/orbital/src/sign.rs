@@ -136,6 +136,13 @@ impl PublicKey {
         key.verify_strict(kind.digest(bytes).as_bytes(), &ed25519_dalek::Signature::from_bytes(&signature.0))
             .map_err(|_| BadSignature::Mismatch(kind.label()))
     }
+
+    /// Verifies strictly a signature over a text itself. For signed notes alone.
+    pub(crate) fn verify_text(&self, text: &str, signature: &Signature) -> Result<(), BadSignature> {
+        let key = VerifyingKey::from_bytes(&self.0).map_err(|_| BadSignature::PublicKey)?;
+        key.verify_strict(text.as_bytes(), &ed25519_dalek::Signature::from_bytes(&signature.0))
+            .map_err(|_| BadSignature::Mismatch("note"))
+    }
 }
 
 /// An Ed25519 secret key. Wiped on drop; it has neither Debug nor Clone.
@@ -169,6 +176,11 @@ impl SecretKey {
 
     pub fn sign(&self, kind: Kind, bytes: &[u8]) -> Signature {
         Signature(self.0.sign(kind.digest(bytes).as_bytes()).to_bytes())
+    }
+
+    /// Signs a text itself. For signed notes alone, whose keys sign nothing else (`note.rs`).
+    pub(crate) fn sign_text(&self, text: &str) -> Signature {
+        Signature(self.0.sign(text.as_bytes()).to_bytes())
     }
 }
 

@@ -14,8 +14,8 @@ use orbital::{
     trust::{Anchor, CallerRule, RegionIdentity},
 };
 use topology::{
-    CryptoNode, Governance, IDENTITY, Kmip, LOCKED_MEMORY_DEFAULT, LeaseKey, MutualTls, Orbital, PublicKey, RegionPart,
-    Residency, ServerTls, Topology,
+    CryptoNode, Governance, IDENTITY, Kmip, LOCKED_MEMORY_DEFAULT, MutualTls, Orbital, PublicKey, RegionPart,
+    Residency, ServerTls, SigningKey, Topology,
 };
 
 use super::{
@@ -227,6 +227,7 @@ fn governance(dir: &Path, authorities: &Authorities, ports: &mut Ports) -> Resul
     let home = folder(dir, "gov-1")?;
     let frame = make_key(&home.join("frame.key"), "governance's frames")?;
     let lease = make_key(&home.join("lease.key"), "lease renewals")?;
+    let checkpoint = make_key(&home.join("checkpoint.key"), "checkpoints of the ledger")?;
     Ok(Governance {
         node: NodeName::new("gov-1")?,
         address: None,
@@ -249,7 +250,8 @@ fn governance(dir: &Path, authorities: &Authorities, ports: &mut Ports) -> Resul
         frame_key: home.join("frame.key"),
         frame_public: PublicKey(frame.public().0),
         operators: BTreeSet::from([Person::new(OPERATOR)?]),
-        lease: Some(LeaseKey { key: home.join("lease.key"), public: PublicKey(lease.public().0) }),
+        lease: Some(SigningKey { key: home.join("lease.key"), public: PublicKey(lease.public().0) }),
+        checkpoint: Some(SigningKey { key: home.join("checkpoint.key"), public: PublicKey(checkpoint.public().0) }),
     })
 }
 

@@ -1,4 +1,6 @@
-//! `/v1/audit`: the ledger's entries in order, and a check of the whole chain.
+//! `/v1/audit`: the ledger's entries in order, a check of the whole chain, checkpoints, and proofs for whoever holds one.
+
+use std::convert::Infallible;
 
 use warp::{Filter, reply::Response};
 
@@ -18,7 +20,54 @@ pub(crate) fn routes(door: &Door) -> Route {
         .and(warp::post().or(warp::get()).unify())
         .and(door.open())
         .then(|door: Door| async move { finish(verify(&door).await) });
-    entries.or(verify).unify().boxed()
+    let checkpoint = warp::path!("audit" / "checkpoint")
+        .and(warp::get())
+        .and(door.open())
+        .then(|door: Door| async move { finish(checkpoint(&door).await) });
+    let consistency = warp::path!("audit" / "consistency")
+        .and(warp::get())
+        .and(door.open())
+        .and(numbers(&["old", "new"]))
+        .then(|door: Door, asked| async move { finish(consistency(&door, asked).await) });
+    let inclusion = warp::path!("audit" / "inclusion")
+        .and(warp::get())
+        .and(door.open())
+        .and(numbers(&["sequence", "size"]))
+        .then(|door: Door, asked| async move { finish(inclusion(&door, asked).await) });
+    entries.or(verify).unify().or(checkpoint).unify().or(consistency).unify().or(inclusion).unify().boxed()
+}
+
+/// What a query says of two numbers, in the order of their names.
+type Numbers = [Option<u64>; 2];
+
+fn numbers(
+    known: &'static [&'static str; 2],
+) -> impl Filter<Extract = (Result<Numbers, Problem>,), Error = Infallible> + Clone + Send {
+    let raw = warp::query::raw().or(warp::any().map(String::new)).unify();
+    raw.map(move |query: String| read_numbers(&query, known))
+}
+
+fn read_numbers(query: &str, known: &[&str; 2]) -> Result<Numbers, Problem> {
+    let mut read = [None; 2];
+    for pair in query.split('&').filter(|p| !p.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let place = known.iter().zip(&mut read).find(|(known, _)| **known == name).map(|(_, place)| place);
+        let number = value.parse().ok().filter(|number: &u64| number.to_string() == value);
+        match place.zip(number) {
+            Some((place @ None, number)) => *place = Some(number),
+            _ => {
+                return Err(page::refused(format!(
+                    "`{pair}` is not understood; known are {}, numbers, once each",
+                    known.join(" and ")
+                )));
+            }
+        }
+    }
+    Ok(read)
+}
+
+fn needed(number: Option<u64>, name: &str) -> Result<u64, Problem> {
+    number.ok_or_else(|| page::refused(format!("{name} is missing: it is a number of entries, or an entry's sequence")))
 }
 
 async fn entries(door: &Door, ask: Result<Ask, Problem>) -> Result<Response, Problem> {
@@ -35,4 +84,18 @@ async fn entries(door: &Door, ask: Result<Ask, Problem>) -> Result<Response, Pro
 /// The outcome is data, not an error of this call: a broken chain answers 200 with `sound: false`.
 async fn verify(door: &Door) -> Result<Response, Problem> {
     Ok(shown(&door.desk.verify().await?))
+}
+
+async fn checkpoint(door: &Door) -> Result<Response, Problem> {
+    Ok(shown(&door.desk.checkpoint().await?))
+}
+
+async fn consistency(door: &Door, asked: Result<Numbers, Problem>) -> Result<Response, Problem> {
+    let [old, new] = asked?;
+    Ok(shown(&door.desk.consistency(needed(old, "old")?, needed(new, "new")?).await?))
+}
+
+async fn inclusion(door: &Door, asked: Result<Numbers, Problem>) -> Result<Response, Problem> {
+    let [sequence, size] = asked?;
+    Ok(shown(&door.desk.inclusion(needed(sequence, "sequence")?, size).await?))
 }

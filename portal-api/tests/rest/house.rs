@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use governance::{Governance, Options, Peer, SystemClock};
+use governance::{Checkpointing, Governance, Options, Peer, SystemClock};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use orbital::{
     names::{Deployment, NodeName, Person},
+    note::{Scheme, Signer},
     testing::{self, REGIONS, World},
 };
 use portal_api::limits::Limits;
@@ -99,6 +100,10 @@ impl House {
             lease_key: testing::secret("test/acme", "lease"),
             evaluator: policy::Evaluator::new(bundle),
             ledger: Arc::new(ledger::MemoryLedger::new()),
+            checkpointing: Some(Checkpointing {
+                signer: Signer::new("test/ledger", Scheme::Log, testing::secret("checkpoints", "gov-1")).unwrap(),
+                last: None,
+            }),
             critical: tokio::runtime::Handle::current(),
             clock: Arc::new(SystemClock::default()),
         });

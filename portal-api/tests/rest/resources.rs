@@ -2,10 +2,12 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http_body_util::BodyExt;
+use ledger::{Checkpoint, verify_consistency, verify_inclusion};
 use orbital::{
     chain::Genesis,
     change::Action,
     names::Digest,
+    note::Note,
     sign::Signed,
     testing::{World, link_l1},
     vote::Role,
@@ -143,6 +145,50 @@ async fn the_ledger_is_paged_and_verified() {
     assert!(verified["head"].as_str().unwrap().parse::<Digest>().is_ok());
     let simulated = house.post("/v1/tenants/acme/revocations:simulate", &json!({})).await;
     assert_eq!(simulated.body["regions"].as_array().unwrap().len(), 3);
+}
+
+/// Base64url digests as they stand in an answer.
+fn hashes(body: &Value) -> Vec<[u8; 32]> {
+    body["proof"].as_array().unwrap().iter().map(|d| d.as_str().unwrap().parse::<Digest>().unwrap().0).collect()
+}
+
+#[tokio::test]
+async fn whoever_holds_a_checkpoint_is_proven_what_came_before_and_what_came_after() {
+    let house = House::furnished().await;
+    let early = house.get("/v1/audit/checkpoint").await.body;
+    for action in [Action::RevokeL1 {}, link_l1("arn:aws:kms:eu-central-1:1:key/1")] {
+        assert_eq!(house.post("/v1/proposals", &proposed(&house.world, action, "carol").0).await.status, 202);
+    }
+    let late = house.get("/v1/audit/checkpoint").await.body;
+    let head = |body: &Value| {
+        let note = Note::parse(body["note"].as_str().unwrap().as_bytes()).unwrap();
+        assert_eq!(note.check(&body["verifier"].as_str().unwrap().parse().unwrap()), Ok(None));
+        Checkpoint::parse(note.text()).unwrap().head
+    };
+    let (early, late) = (head(&early), head(&late));
+    assert!(early.size < late.size);
+    let proof = house.get(&format!("/v1/audit/consistency?old={}&new={}", early.size, late.size)).await.body;
+    assert_eq!(verify_consistency(&early, &late, &hashes(&proof)), Ok(()));
+    for entry in house.get("/v1/audit/entries").await.body["items"].as_array().unwrap() {
+        let sequence = entry["sequence"].as_u64().unwrap();
+        let proof = house.get(&format!("/v1/audit/inclusion?sequence={sequence}&size={}", late.size)).await.body;
+        let hash = entry["hash"].as_str().unwrap().parse::<Digest>().unwrap().0;
+        assert_eq!(verify_inclusion(sequence, &hash, &late, &hashes(&proof)), Ok(()));
+    }
+    let more = late.size + 1;
+    for (query, code) in [
+        (format!("consistency?old={}&new={more}", late.size), "no-such-size"),
+        (format!("consistency?old={}&new={}", late.size, early.size), "no-such-size"),
+        (format!("inclusion?sequence=1&size={more}"), "no-such-size"),
+        (format!("inclusion?sequence={more}"), "unknown-entry"),
+        ("inclusion?sequence=0".into(), "unknown-entry"),
+        ("inclusion?sequence=01".into(), "bad-query"),
+        ("inclusion?sequence=1&sequence=1".into(), "bad-query"),
+        ("inclusion?size=1".into(), "bad-query"),
+        ("consistency?old=1".into(), "bad-query"),
+    ] {
+        assert_eq!(house.get(&format!("/v1/audit/{query}")).await.code(), code, "{query}");
+    }
 }
 
 #[tokio::test]

@@ -105,6 +105,37 @@ async fn a_tenants_person_sees_that_tenant_and_no_other() {
 }
 
 #[tokio::test]
+async fn an_entry_that_one_may_not_see_is_proven_to_nobody_and_the_ledgers_growth_to_everybody() {
+    let house = House::furnished().await;
+    let other = globex(&house, |_| ());
+    found(&house, &other).await;
+    let inclusion = async |name: &str, sequence: u64| {
+        get_as(&house, name, &format!("/v1/audit/inclusion?sequence={sequence}")).await
+    };
+    let listed = house.get("/v1/audit/entries").await;
+    let subjects = ids(&listed, "subject");
+    for (name, world) in [("alice", &house.world), ("globex-alice", &other)] {
+        for (sequence, subject) in (1..).zip(&subjects) {
+            let said = inclusion(name, sequence).await;
+            let missing = inclusion(name, 99).await;
+            if *subject == world.tenant().to_string() {
+                assert_eq!(said.status, 200, "{:?}", said.body);
+            } else {
+                // The same words as for what is not there.
+                let detail = |said: &Said| said.body["detail"].as_str().unwrap().replace(&sequence.to_string(), "99");
+                assert_eq!((said.status, said.code()), (404, "unknown-entry"));
+                assert_eq!(detail(&said), detail(&missing));
+            }
+        }
+        assert_eq!(get_as(&house, name, "/v1/audit/checkpoint").await.body["size"], subjects.len());
+        assert_eq!(get_as(&house, name, "/v1/audit/consistency?old=1&new=2").await.status, 200);
+    }
+    for path in ["checkpoint", "consistency?old=1&new=2", "inclusion?sequence=1"] {
+        assert_eq!(get_as(&house, "mallory", &format!("/v1/audit/{path}")).await.code(), "unknown-visitor");
+    }
+}
+
+#[tokio::test]
 async fn how_much_all_tenants_put_on_a_region_is_for_who_runs_the_site() {
     let house = House::furnished().await;
     let regions = |said: Said| said.body["items"].as_array().unwrap().clone();

@@ -10,6 +10,7 @@ use crate::{
     places,
     reader::wrong,
     suggest::did_you_mean,
+    units::PublicKey,
 };
 
 pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
@@ -174,6 +175,19 @@ fn store_rules(file: &File, findings: &mut Vec<Finding>) {
         if governance.value.lease_key.is_some() != governance.value.lease_public.is_some() {
             let message = "`lease_key` and `lease_public` belong together";
             let help = "Give both (governance renews leases) or neither (each tenant does).";
+            findings.push(Finding::new(Code::Missing, message, help).at(&governance.place, "has one of the two"));
+        }
+        let checkpoint = governance.value.checkpoint_public.as_ref();
+        let others = [&governance.value.frame_public, &governance.value.lease_public];
+        let twice = |key: &&At<PublicKey>| others.into_iter().flatten().any(|other| other.value == key.value);
+        if let Some(key) = checkpoint.filter(twice) {
+            let message = "`checkpoint_public` is the key of frames or leases as well";
+            let help = "Make a key of its own (`kcm actor keygen`): one key, one use (PROTOCOL §2).";
+            findings.push(Finding::new(Code::WrongValue, message, help).at(&key.place, "is used twice"));
+        }
+        if governance.value.checkpoint_key.is_some() != governance.value.checkpoint_public.is_some() {
+            let message = "`checkpoint_key` and `checkpoint_public` belong together";
+            let help = "Give both (governance signs checkpoints of its ledger) or neither (there are none).";
             findings.push(Finding::new(Code::Missing, message, help).at(&governance.place, "has one of the two"));
         }
     }

@@ -489,6 +489,7 @@ async fn started(
         lease_key: secret(&format!("test/{}", world.trust().name), "lease"),
         evaluator: Evaluator::new(Bundle::default_bundle().unwrap()),
         ledger: Arc::clone(ledger) as Arc<dyn Ledger>,
+        checkpointing: None,
         critical: critical.clone(),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
     };

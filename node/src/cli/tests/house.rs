@@ -3,9 +3,10 @@
 use std::{os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
 
 use clap::Parser;
-use governance::{Governance, Options, Peer, SystemClock};
+use governance::{Checkpointing, Governance, Options, Peer, SystemClock};
 use orbital::{
     names::{Deployment, NodeName, Person},
+    note::{Scheme, Signer},
     testing::{self, PEOPLE, REGIONS, World},
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -62,6 +63,10 @@ impl House {
             lease_key: testing::secret("test/acme", "lease"),
             evaluator: policy::Evaluator::new(bundle),
             ledger: Arc::new(ledger::MemoryLedger::new()),
+            checkpointing: Some(Checkpointing {
+                signer: Signer::new("test/ledger", Scheme::Log, testing::secret("checkpoints", "gov-1")).unwrap(),
+                last: None,
+            }),
             critical: runtime.handle().clone(),
             clock: Arc::new(SystemClock::default()),
         }));
