@@ -23,7 +23,7 @@ use crate::{durable, fault::RunError, keyfiles};
 const KEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// Where the last checkpoint stands.
-pub fn file(part: &topology::Governance) -> PathBuf {
+pub(crate) fn file(part: &topology::Governance) -> PathBuf {
     part.store.join("checkpoint")
 }
 
@@ -31,7 +31,7 @@ pub fn file(part: &topology::Governance) -> PathBuf {
 ///
 /// # Errors
 /// [`RunError`] where the key file does not read, or holds another key than the topology says.
-pub fn checkpointing(model: &Model, part: &topology::Governance) -> Result<Option<Checkpointing>, RunError> {
+pub(crate) fn checkpointing(model: &Model, part: &topology::Governance) -> Result<Option<Checkpointing>, RunError> {
     let Some(place) = &part.checkpoint else { return Ok(None) };
     let key = keyfiles::read_ed25519(&place.key)?;
     if key.public() != PublicKey(place.public.0) {
@@ -60,7 +60,7 @@ fn last(file: &Path, verifier: &Verifier) -> Result<Option<TreeHead>, String> {
 }
 
 /// Keeps the file up to date until `over`.
-pub async fn keep(desk: Desk, file: PathBuf, over: impl Future<Output = ()>) {
+pub(crate) async fn keep(desk: Desk, file: PathBuf, over: impl Future<Output = ()>) {
     let (mut every, mut kept) = (tokio::time::interval(KEEP_EVERY), None);
     let mut over = std::pin::pin!(over);
     loop {

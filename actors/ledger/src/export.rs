@@ -63,29 +63,61 @@ pub fn export<L: Ledger + ?Sized>(
             .map(Entry::head)
             .ok_or(LedgerError::NoSuchEntry { sequence: from, newest })?,
     };
-    let broken = |e: Broken| LedgerError::Broken(e);
-    let mut chain = Chain::after(before, &[]);
-    let first = First { format: FORMAT.into(), first: from.to_string(), previous: encode(&before.hash) };
-    write_line(out, &first)?;
-    let mut last = before;
-    while chain.next() <= to {
-        let page = ledger.entries(chain.next(), READ_ROWS_MAX)?;
+    let mut exporter = Exporter::begin(out, before)?;
+    while exporter.chain.next() <= to {
+        let page = ledger.entries(exporter.chain.next(), READ_ROWS_MAX)?;
         if page.is_empty() {
-            return Err(broken(Broken::WrongEnd { expected: to, found: last.sequence }));
+            return Err(LedgerError::Broken(Broken::WrongEnd { expected: to, found: exporter.last.sequence }));
         }
         for entry in page.iter().take_while(|e| e.sequence <= to) {
-            chain.link(entry).map_err(broken)?;
-            last = entry.head();
-            write_line(out, &Line::from(entry))?;
+            exporter.entry(entry)?;
         }
     }
-    write_line(out, &Last { last: last.sequence.to_string(), hash: encode(&last.hash) })?;
-    out.flush().map_err(|e| LedgerError::Export { why: e.to_string() })?;
-    chain.end(last).map_err(broken)
+    exporter.end()
+}
+
+/// Writes an export entry by entry, from wherever they come, checking the chain on the way.
+pub struct Exporter<'o> {
+    out: &'o mut dyn Write,
+    chain: Chain,
+    last: Head,
+}
+
+impl<'o> Exporter<'o> {
+    /// Begins an export whose first entry follows `before`.
+    pub fn begin(out: &'o mut dyn Write, before: Head) -> Result<Self, LedgerError> {
+        let chain = Chain::after(before, &[]);
+        let first = First { format: FORMAT.into(), first: chain.next().to_string(), previous: encode(&before.hash) };
+        write_line(out, &first)?;
+        Ok(Self { out, chain, last: before })
+    }
+
+    pub fn entry(&mut self, entry: &Entry) -> Result<(), LedgerError> {
+        self.chain.link(entry).map_err(LedgerError::Broken)?;
+        self.last = entry.head();
+        write_line(self.out, &Line::from(entry))
+    }
+
+    /// Writes the last line: without it, no reader takes the export.
+    pub fn end(self) -> Result<Summary, LedgerError> {
+        write_line(self.out, &Last { last: self.last.sequence.to_string(), hash: encode(&self.last.hash) })?;
+        self.out.flush().map_err(|e| LedgerError::Export { why: e.to_string() })?;
+        self.chain.end(self.last).map_err(LedgerError::Broken)
+    }
 }
 
 /// Verifies an export without the node. [`Summary::first`] says whether it is a whole chain (1) or a part of one.
-pub fn verify_export(mut input: impl BufRead, anchors: &[Anchor]) -> Result<Summary, Broken> {
+pub fn verify_export(input: impl BufRead, anchors: &[Anchor]) -> Result<Summary, Broken> {
+    read_export(input, anchors, |_| ())
+}
+
+/// As [`verify_export`], and hands over each entry that follows from those before. What was handed over is worth something only if all is
+/// sound in the end.
+pub fn read_export(
+    mut input: impl BufRead,
+    anchors: &[Anchor],
+    mut each: impl FnMut(Entry),
+) -> Result<Summary, Broken> {
     let mut number = 1;
     let first: First = read_line(&mut input, number)?.parse(number)?;
     if first.format != FORMAT {
@@ -111,7 +143,9 @@ pub fn verify_export(mut input: impl BufRead, anchors: &[Anchor]) -> Result<Summ
             };
         }
         let line: Line = text.parse(number)?;
-        chain.link(&line.entry(number)?)?;
+        let entry = line.entry(number)?;
+        chain.link(&entry)?;
+        each(entry);
     }
 }
 

@@ -35,7 +35,7 @@ pub use chain::{Anchor, Broken, Chain, Head, Summary};
 pub use checkpoint::{BadCheckpoint, Checkpoint, ORIGIN_BYTES_MAX};
 pub use entry::Entry;
 pub use error::LedgerError;
-pub use export::{LINE_BYTES_MAX, export, verify_export};
+pub use export::{Exporter, LINE_BYTES_MAX, export, read_export, verify_export};
 pub use memory::MemoryLedger;
 pub use merkle::{Frontier, Hash, PROOF_HASHES_MAX, Tree, TreeHead, Unproven, verify_consistency, verify_inclusion};
 pub use offline::{OfflineLedger, verify_file};

@@ -68,7 +68,7 @@ fn split(size: u64) -> u64 {
     1 << size.saturating_sub(1).checked_ilog2().unwrap_or(0)
 }
 
-/// The whole tree, with a proof for any size that it has had. 34 bytes an entry.
+/// The whole tree, with a proof for any size that it has had. 36 bytes an entry.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     leaves: Vec<Hash>,

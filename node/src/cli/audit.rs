@@ -1,29 +1,39 @@
 //! `kcm audit`: governance's ledger, live or offline, and the regions' logs. An offline check needs nothing but the file.
 
+mod formats;
+mod sift;
+mod source;
+pub(crate) mod verify;
+
 use std::{
-    fs::File,
-    io::{BufReader, Read},
-    path::{Path, PathBuf},
+    io::{self, Write},
+    path::PathBuf,
+    time::Duration,
 };
 
-use clap::Subcommand;
-use orbital::names::Digest;
+use clap::{Subcommand, ValueEnum};
+use ledger::{Entry, Exporter, Head, TreeHead};
+use orbital::{names::Digest, note::Verifier};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
 
 use super::{
     Global,
     context::Context,
     exit::{Failure, Report},
+    files::{self, NewFile},
     http::Portal,
     key::cell,
     plain,
+    screen::Screen,
     table::Table,
 };
+use sift::Sieve;
+use source::Source;
 
-/// What a ledger's file begins with (redb's file format).
-const LEDGER_MAGIC: &[u8] = b"redb";
-/// What an exported ledger's first line holds.
-const EXPORT_MARK: &str = "openkcm/ledger/";
+/// How often `tail` looks without having been told of anything.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum AuditCommand {
@@ -37,33 +47,128 @@ pub enum AuditCommand {
         #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=500))]
         limit: u64,
     },
-    /// Recompute a chain: governance's own, or that of a file
-    #[command(after_help = "Example: kcm audit verify fra-1/audit.00000000000000004711.jsonl fra-1/audit.jsonl")]
-    Verify {
-        /// A ledger, an exported ledger, or files of a region's log, oldest first: that none between them is missing is
-        /// checked as well [default: governance's ledger, by governance]
-        #[arg(value_name = "FILE")]
-        file: Vec<PathBuf>,
-        /// A head that was written down earlier: the ledger must pass through it
-        #[arg(long, value_name = "SEQUENCE:HASH", value_parser = anchor, requires = "file")]
-        anchor: Vec<ledger::Anchor>,
+    /// Find entries by person, kind, tenant, time or text
+    #[command(
+        after_help = "Example: kcm audit search --actor carol --kind proposal --from 2026-11-01T00:00:00Z revoke"
+    )]
+    Search {
+        /// Text that stands in the entry, also in what people signed
+        #[arg(value_name = "TEXT")]
+        text: Option<String>,
+        #[command(flatten)]
+        sieve: Sieve,
+        /// Only entries after this sequence
+        #[arg(long, value_name = "SEQUENCE", default_value_t = 0)]
+        after: u64,
+        /// At most so many
+        #[arg(long, value_name = "COUNT", default_value_t = 100)]
+        limit: usize,
+        /// A ledger or an export, instead of governance
+        #[arg(long, value_name = "FILE")]
+        ledger: Option<PathBuf>,
     },
+    /// Follow the ledger: each entry as it is written
+    #[command(after_help = "Example: kcm audit tail --kind proposal")]
+    Tail {
+        #[command(flatten)]
+        sieve: Sieve,
+        /// Begin after this sequence [default: ten entries before the newest]
+        #[arg(long, value_name = "SEQUENCE")]
+        after: Option<u64>,
+    },
+    /// Write entries for an auditor or a log collector
+    #[command(after_help = "Example: kcm audit export --format cef --after 4711")]
+    Export {
+        /// What a line is
+        #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
+        format: Form,
+        #[command(flatten)]
+        sieve: Sieve,
+        /// Only entries after this sequence
+        #[arg(long, value_name = "SEQUENCE", default_value_t = 0)]
+        after: u64,
+        /// A ledger or an export, instead of governance
+        #[arg(long, value_name = "FILE")]
+        ledger: Option<PathBuf>,
+        /// A new file for the lines, whole or not at all [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Fetch governance's newest checkpoint: a small file to keep elsewhere
+    #[command(
+        after_help = "Example: kcm audit checkpoint --log acme/ledger+fb2fc739+AQYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYG --out 2026-11.note"
+    )]
+    Checkpoint {
+        /// The key under checkpoints, as the operators published it
+        #[arg(long, value_name = "KEY", value_parser = verify::log_key)]
+        log: Option<Verifier>,
+        /// A new file for it
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Prove that one entry stands in the ledger of a checkpoint
+    #[command(
+        after_help = "Example: kcm audit prove 4711 --checkpoint 2026-11.note --log acme/ledger+fb2fc739+AQYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYG"
+    )]
+    Prove {
+        #[arg(value_name = "SEQUENCE")]
+        sequence: u64,
+        /// A checkpoint that was kept
+        #[arg(long, value_name = "NOTE")]
+        checkpoint: PathBuf,
+        /// The key under it, as the operators published it
+        #[arg(long, value_name = "KEY", value_parser = verify::log_key)]
+        log: Verifier,
+    },
+    /// Recompute a chain: governance's own, or that of a file
+    Verify(verify::Verify),
 }
 
-fn anchor(text: &str) -> Result<ledger::Anchor, String> {
-    let bad = || format!("`{text}` is no head: write SEQUENCE:HASH, as `kcm audit verify` printed it");
-    let (sequence, hash) = text.split_once(':').ok_or_else(bad)?;
-    let hash: Digest = hash.parse().map_err(|_| bad())?;
-    Ok(ledger::Head { sequence: sequence.parse().map_err(|_| bad())?, hash: hash.0 }.into())
+/// What `export` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// The chain itself, which `kcm audit verify` checks
+    Jsonl,
+    /// OCSF 1.3.0, Entity Management, an object a line
+    Ocsf,
+    /// CEF behind a syslog header (RFC 5424)
+    Cef,
 }
 
 pub(crate) async fn perform(global: &Global, command: AuditCommand) -> Result<Report, Failure> {
     match command {
         AuditCommand::List { after, limit } => list(global, after, limit).await,
-        AuditCommand::Verify { file, anchor } => match file.as_slice() {
-            [] => live(global).await,
-            files => offline(files, &anchor),
-        },
+        AuditCommand::Search { text, sieve, after, limit, ledger } => {
+            let wanted = Wanted { sieve: sieve.resolved(global)?, text, limit };
+            search(&Source::of(global, ledger.as_ref())?, after, wanted).await
+        }
+        AuditCommand::Tail { sieve, after } => tail(global, &sieve.resolved(global)?, after).await,
+        AuditCommand::Export { format, sieve, after, ledger, out } => {
+            let source = Source::of(global, ledger.as_ref())?;
+            let sieve = sieve.resolved(global)?;
+            match out {
+                None => {
+                    let mut out = io::BufWriter::new(io::stdout());
+                    export(&source, after, format, &sieve, &mut out).await?;
+                    // The lines are all there is to say.
+                    Ok(Report::new(Value::Null, ""))
+                }
+                Some(path) => {
+                    let mut file = NewFile::begin("export", &path, 0o600, false)?;
+                    let entries = export(&source, after, format, &sieve, &mut file).await?;
+                    file.place(Ok(()))?;
+                    let text = format!("{entries} entries written to {}.", path.display());
+                    Ok(Report::new(json!({ "entries": entries, "file": path }), text))
+                }
+            }
+        }
+        AuditCommand::Checkpoint { log, out } => checkpoint(global, log.as_ref(), out).await,
+        AuditCommand::Prove { sequence, checkpoint, log } => {
+            let bytes = files::read("checkpoint", &checkpoint)?;
+            let kept = verify::kept(&bytes, &checkpoint.display().to_string(), &log, &[])?;
+            prove(global, sequence, kept.head).await
+        }
+        AuditCommand::Verify(asked) => verify::perform(global, asked).await,
     }
 }
 
@@ -79,158 +184,187 @@ async fn list(global: &Global, after: u64, limit: u64) -> Result<Report, Failure
     Ok(Report::new(body, table.render()))
 }
 
-async fn live(global: &Global) -> Result<Report, Failure> {
-    let portal = Portal::of(&Context::need(global)?)?;
-    let body: Value = portal.get("/v1/audit/verify").await?;
-    let of = |name: &str| body.get(name).map(cell).unwrap_or_default();
-    if body.get("sound") != Some(&Value::Bool(true)) {
-        return Err(broken("governance's ledger", &of("why")));
+/// What `search` looks for.
+struct Wanted {
+    sieve: Sieve,
+    text: Option<String>,
+    limit: usize,
+}
+
+async fn search(source: &Source, after: u64, wanted: Wanted) -> Result<Report, Failure> {
+    let mut found = Vec::new();
+    let each = &mut |entry: Entry| {
+        let mentioned = wanted.text.as_ref().is_none_or(|text| sift::mentions(&entry, text));
+        if mentioned && wanted.sieve.lets_through(&entry) {
+            found.push(entry);
+        }
+        // One more than asked for says that there are more.
+        Ok(found.len() <= wanted.limit)
+    };
+    source.each(after, each).await?;
+    let more = found.len() > wanted.limit;
+    found.truncate(wanted.limit);
+    let mut table = Table::new(&["sequence", "at", "kind", "actor", "tenant", "correlation"]);
+    for entry in &found {
+        let actor = sift::actor(&sift::body(entry)).unwrap_or_default();
+        let at = plain::time_ms(entry.at_ms);
+        let (tenant, correlation) = (entry.subject.clone(), entry.correlation.clone());
+        table.row([entry.sequence.to_string(), at, entry.kind.clone(), actor, tenant, correlation]);
     }
-    let (entries, head) = (of("entries"), of("head"));
-    let text = format!("Sound: {entries} entries.\nHead: {entries}:{head} (write it down; --anchor checks against it)");
+    let mut text = table.render();
+    if let Some(last) = found.last().filter(|_| more) {
+        text.push_str(&format!("\nThere are more: go on with --after {}.", last.sequence));
+    }
+    let items: Vec<Value> = found.iter().map(shown).collect();
+    Ok(Report::new(json!({ "items": items, "more": more }), text))
+}
+
+/// An entry as one object, its body as JSON.
+fn shown(entry: &Entry) -> Value {
+    let body = sift::body(entry);
+    json!({
+        "sequence": entry.sequence, "at_ms": entry.at_ms, "kind": entry.kind, "actor": sift::actor(&body), "subject": entry.subject,
+        "correlation": entry.correlation, "body": body, "previous": Digest(entry.previous), "hash": Digest(entry.hash),
+    })
+}
+
+/// Tells each entry, woken by governance's events; `--wait` ends it.
+async fn tail(global: &Global, sieve: &Sieve, after: Option<u64>) -> Result<Report, Failure> {
+    let (screen, end) = (Screen::of(global), global.wait.and_then(|wait| Instant::now().checked_add(wait)));
+    let portal = Portal::of(&Context::need(global)?)?;
+    // Opened before the first look, so that nothing falls between the two.
+    let mut events = portal.events(None).await?;
+    let mut after = match after {
+        Some(after) => after,
+        None => newest(&portal).await?.saturating_sub(10),
+    };
+    let (source, mut told) = (Source::Live(portal), 0_u64);
+    loop {
+        let begun = after;
+        let each = &mut |entry: Entry| {
+            after = entry.sequence;
+            if sieve.lets_through(&entry) {
+                let actor = sift::actor(&sift::body(&entry)).unwrap_or_default();
+                let (sequence, at) = (entry.sequence, plain::time_ms(entry.at_ms));
+                screen.line(&shown(&entry), &format!("{sequence}  {at}  {}  {actor}  {}", entry.kind, entry.subject));
+                told += 1;
+            }
+            Ok(true)
+        };
+        source.each(begun, each).await?;
+        if end.is_some_and(|end| Instant::now() >= end) {
+            return Ok(Report::new(json!({ "told": told, "after": after }), ""));
+        }
+        let left = end.map_or(LOOK_AGAIN, |end| end.saturating_duration_since(Instant::now()).min(LOOK_AGAIN));
+        match timeout(left, events.next()).await {
+            Ok(Ok(Some(_))) | Err(_) => {}
+            Ok(Ok(None) | Err(_)) => {
+                let Source::Live(portal) = &source else { continue };
+                events = portal.events(None).await?;
+            }
+        }
+    }
+}
+
+/// How many entries there are.
+async fn newest(portal: &Portal) -> Result<u64, Failure> {
+    let size = |body: Value, name: &str| body.get(name).and_then(Value::as_u64).unwrap_or_default();
+    match portal.get::<Value>("/v1/audit/checkpoint").await {
+        Ok(body) => Ok(size(body, "size")),
+        Err(failure) if failure.code.as_deref() == Some("no-checkpoints") => {
+            Ok(size(portal.get("/v1/audit/verify").await?, "entries"))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn export(source: &Source, after: u64, form: Form, sieve: &Sieve, out: &mut dyn Write) -> Result<u64, Failure> {
+    if form == Form::Jsonl && !(sieve.lets_all_through() && after == 0) {
+        return Err(Failure::usage("a part of a chain proves little")
+            .because("jsonl is the chain itself, from its first entry on, so that a checkpoint can be held against it")
+            .fix("leave the filters out, or choose --format ocsf or cef"));
+    }
+    let failed = |why: &dyn std::fmt::Display| {
+        Failure::usage("the export could not be written")
+            .because(why)
+            .fix("is there space, and does the reader still read?")
+    };
+    let chain = |e: ledger::LedgerError| match e {
+        ledger::LedgerError::Broken(ledger::Broken::OutOfOrder { .. }) => Failure::denied(
+            "the ledger is not yours to export as a chain",
+        )
+        .because("your certificate sees a part of the entries, and a chain with holes proves nothing")
+        .fix("have an operator export it, prove single entries (`kcm audit prove`), or choose --format ocsf or cef"),
+        other => failed(&other),
+    };
+    let mut count = 0_u64;
+    if form == Form::Jsonl {
+        let mut exporter = Exporter::begin(out, Head::EMPTY).map_err(chain)?;
+        let each = &mut |entry: Entry| {
+            count += 1;
+            exporter.entry(&entry).map_err(chain).map(|()| true)
+        };
+        source.each(0, each).await?;
+        exporter.end().map_err(chain)?;
+        return Ok(count);
+    }
+    let each = &mut |entry: Entry| {
+        if sieve.lets_through(&entry) {
+            let line = if form == Form::Cef { formats::cef(&entry) } else { formats::ocsf(&entry) };
+            writeln!(out, "{line}").map_err(|e| failed(&e))?;
+            count += 1;
+        }
+        Ok(true)
+    };
+    source.each(after, each).await?;
+    out.flush().map_err(|e| failed(&e))?;
+    Ok(count)
+}
+
+async fn checkpoint(global: &Global, log: Option<&Verifier>, out: Option<PathBuf>) -> Result<Report, Failure> {
+    let portal = Portal::of(&Context::need(global)?)?;
+    let body: Value = portal.get("/v1/audit/checkpoint").await?;
+    let of = |name: &str| body.get(name).map(cell).unwrap_or_default();
+    let note = of("note");
+    let mut text = note.clone();
+    if let Some(log) = log {
+        verify::kept(note.as_bytes(), "GET /v1/audit/checkpoint", log, &[])?;
+        text.push_str(&format!("Verified here: signed by {}.", log.name()));
+    } else {
+        text.push_str(&format!(
+            "Not verified: compare the key with what the operators published, and give it as --log:\n{}",
+            of("verifier")
+        ));
+    }
+    if let Some(path) = out {
+        files::write("checkpoint", &path, note.as_bytes(), 0o644, false)?;
+    }
     Ok(Report::new(body, text))
 }
 
-/// What a file is, from its first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Ledger,
-    Export,
-    RegionLog,
-}
-
-fn kind(first: &[u8]) -> Kind {
-    if first.starts_with(LEDGER_MAGIC) {
-        Kind::Ledger
-    } else if String::from_utf8_lossy(first).lines().next().is_some_and(|line| line.contains(EXPORT_MARK)) {
-        Kind::Export
-    } else {
-        Kind::RegionLog
+async fn prove(global: &Global, sequence: u64, head: TreeHead) -> Result<Report, Failure> {
+    #[derive(Deserialize)]
+    struct Shown {
+        proof: Vec<Digest>,
     }
-}
-
-fn offline(paths: &[PathBuf], anchors: &[ledger::Anchor]) -> Result<Report, Failure> {
-    let mut kinds = Vec::new();
-    for path in paths {
-        let unreadable = |e| unreadable(path, e);
-        let mut first = Vec::new();
-        File::open(path).map_err(unreadable)?.take(1024).read_to_end(&mut first).map_err(unreadable)?;
-        kinds.push((path, kind(&first)));
-    }
-    let (path, checked) = match kinds.as_slice() {
-        [(path, Kind::Ledger)] => (path, ledger::verify_file(path, anchors)),
-        [(path, Kind::Export)] => {
-            let file = File::open(path).map_err(|e| unreadable(path, e))?;
-            (path, ledger::verify_export(BufReader::new(file), anchors))
-        }
-        several => {
-            if let Some((other, _)) = several.iter().find(|(_, kind)| *kind != Kind::RegionLog) {
-                return Err(Failure::usage("only files of one region's log are checked together")
-                    .at(other.display())
-                    .fix("check a ledger or an export by itself"));
-            }
-            if !anchors.is_empty() {
-                return Err(Failure::usage("--anchor is for ledgers").fix("compare the head that is printed yourself"));
-            }
-            return region_log(paths);
-        }
-    };
-    let place = path.display().to_string();
-    let summary = checked.map_err(|e| unsound(&place, &e))?;
-    let head = format!("{}:{}", summary.last.sequence, Digest(summary.last.hash));
-    let text = format!("Sound: {} entries from {}.\nHead: {head}", summary.entries, summary.first);
-    let json = json!({ "sound": true, "first": summary.first, "entries": summary.entries, "head": head });
-    Ok(Report::new(json, text))
-}
-
-fn unreadable(path: &Path, why: std::io::Error) -> Failure {
-    Failure::usage("the file does not read").at(path.display()).because(why).fix("check the path and your rights")
-}
-
-fn region_log(paths: &[PathBuf]) -> Result<Report, Failure> {
-    let checked = kmip_server::audit::verify_files(paths);
-    let summary = checked.map_err(|(path, why)| broken(&path.display().to_string(), &why.to_string()))?;
-    let mut text = format!("Sound: {} records under {} seals.\nHead: {}", summary.records, summary.seals, summary.head);
-    if summary.unsealed > 0 {
-        text.push_str(&format!("\n{} records after the last seal are not covered by it.", summary.unsealed));
-    }
-    if summary.after > 0 {
-        text.push_str(&format!(
-            "\nIt goes on after seal {}: name the files before it as well to check those.",
-            summary.after
-        ));
-    }
-    let json = json!({
-        "sound": true, "records": summary.records, "after": summary.after, "seals": summary.seals, "head": summary.head,
-        "unsealed": summary.unsealed,
-    });
-    Ok(Report::new(json, text))
-}
-
-fn unsound(place: &str, why: &ledger::Broken) -> Failure {
-    match why {
-        ledger::Broken::InUse { .. } => Failure::usage("the ledger is open in a running node").at(place).because(why).fix(
-            "ask the node itself (`kcm audit verify` without FILE), or check a copy that was made while it was stopped",
-        ),
-        other => broken(place, &other.to_string()),
-    }
-}
-
-fn broken(place: &str, why: &str) -> Failure {
-    Failure::denied("the audit chain is broken")
-        .at(place)
-        .because(why)
-        .fix("keep the file as evidence, and compare it with a backup and with the heads that were written down")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_known_by_its_first_bytes() {
-        assert_eq!(kind(b"redb\x1a\x0a"), Kind::Ledger);
-        assert_eq!(kind(b"{\"format\":\"openkcm/ledger/v1\"}\n"), Kind::Export);
-        assert_eq!(kind(b"{\"t\":1}\n{\"x\":\"openkcm/ledger/v1\"}"), Kind::RegionLog);
-    }
-
-    #[test]
-    fn an_edited_export_is_found_and_an_anchor_holds() {
-        use ledger::{Batch, Ledger, NewEntry};
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("l.redb");
-        let ledger = ledger::RedbLedger::open(&path).unwrap();
-        let (kind, subject, correlation) = ("k".to_owned(), String::new(), String::new());
-        ledger.append(Batch::of(NewEntry { at_ms: 7, kind, subject, correlation, body: b"{}".to_vec() })).unwrap();
-        let export = folder.path().join("l.jsonl");
-        let mut bytes = Vec::new();
-        ledger::export(&ledger, 1, None, &mut bytes).unwrap();
-        std::fs::write(&export, &bytes).unwrap();
-        drop(ledger);
-        let report = offline(std::slice::from_ref(&path), &[]).unwrap();
-        let head = anchor(report.json["head"].as_str().unwrap()).unwrap();
-        assert_eq!(offline(std::slice::from_ref(&export), &[head]).unwrap().json["entries"], 1);
-        let edited = String::from_utf8(bytes).unwrap().replace("\"7\"", "\"8\"");
-        std::fs::write(&export, edited).unwrap();
-        let failure = offline(std::slice::from_ref(&export), &[]).unwrap_err();
-        assert_eq!(failure.exit, super::super::exit::Exit::Denied);
-        assert_eq!(offline(&[path, export], &[]).unwrap_err().exit, super::super::exit::Exit::Usage);
-    }
-
-    #[test]
-    fn files_of_a_region_log_are_checked_in_order_and_a_gap_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = |name: &str, after: u64| {
-            let path = folder.path().join(name);
-            let line = format!("{{\"after\":{after},\"chain\":\"{}\"}}\n", Digest([7; 32]));
-            std::fs::write(&path, line).unwrap();
-            path
-        };
-        let (first, second, other) = (file("a", 4), file("b", 4), file("c", 9));
-        let report = offline(&[first.clone(), second], &[]).unwrap();
-        assert_eq!((&report.json["after"], &report.json["seals"]), (&json!(4), &json!(4)));
-        let failure = offline(&[first, other], &[]).unwrap_err();
-        assert_eq!(failure.exit, super::super::exit::Exit::Denied);
-        assert!(failure.to_string().contains("missing") && failure.to_string().contains("/c"), "{failure}");
-    }
+    let source = Source::of(global, None)?;
+    let Source::Live(portal) = &source else { return Err(Failure::usage("only governance proves")) };
+    let shown: Shown = portal.get(&format!("/v1/audit/inclusion?sequence={sequence}&size={}", head.size)).await?;
+    let proof: Vec<_> = shown.proof.into_iter().map(|digest| digest.0).collect();
+    let mut entry = None;
+    source
+        .each(sequence.saturating_sub(1), &mut |found| {
+            entry = Some(found);
+            Ok(false)
+        })
+        .await?;
+    let missing = || Failure::usage("there is no such entry").at(sequence).fix("see `kcm audit list`");
+    let entry = entry.filter(|entry| entry.sequence == sequence).ok_or_else(missing)?;
+    ledger::verify_inclusion(sequence, &entry.hash, &head, &proof)
+        .map_err(|e| verify::broken(&format!("entry {sequence}"), &e.to_string()))?;
+    let text = format!(
+        "Proven: entry {sequence} ({}) stands in the ledger of the checkpoint of {} entries.",
+        entry.kind, head.size
+    );
+    Ok(Report::new(json!({ "proven": true, "size": head.size, "entry": self::shown(&entry) }), text))
 }

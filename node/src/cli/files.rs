@@ -2,9 +2,9 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{Read, Write},
+    io::{self, BufWriter, Read, Write},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -47,23 +47,62 @@ pub(crate) fn read_json<T: DeserializeOwned>(what: &str, path: &Path) -> Result<
 
 /// Writes a file whole or not at all. A file that exists is replaced only where `replace` says so.
 pub(crate) fn write(what: &str, path: &Path, bytes: &[u8], mode: u32, replace: bool) -> Result<(), Failure> {
-    let failed = |why: &dyn std::fmt::Display, fix: &str| {
-        Failure::usage(format!("the {what} could not be written")).at(path.display()).because(why).fix(fix)
-    };
-    if !replace && path.exists() {
-        return Err(failed(&"a file of this name exists already", "choose another name, or move the old file away"));
+    let mut file = NewFile::begin(what, path, mode, replace)?;
+    let written = file.write_all(bytes);
+    file.place(written)
+}
+
+/// A file that is written piece by piece, and stands under its name only when it is whole.
+pub(crate) struct NewFile {
+    what: String,
+    path: PathBuf,
+    part: PathBuf,
+    file: BufWriter<fs::File>,
+    replace: bool,
+}
+
+impl NewFile {
+    pub(crate) fn begin(what: &str, path: &Path, mode: u32, replace: bool) -> Result<Self, Failure> {
+        if !replace && path.exists() {
+            return Err(unwritten(what, path, &"a file of this name exists already")
+                .fix("choose another name, or move the old file away"));
+        }
+        let mut part = path.as_os_str().to_owned();
+        part.push(format!(".{}.part", std::process::id()));
+        let part = PathBuf::from(part);
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&part);
+        let file = BufWriter::new(file.map_err(|e| unwritten(what, path, &e))?);
+        Ok(Self { what: what.to_owned(), path: path.to_owned(), part, file, replace })
     }
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = Path::new(&name);
-    let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(part).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    // `hard_link` refuses an existing name, so that two processes can't both believe that the file is theirs.
-    let placed = written.and_then(|()| if replace { fs::rename(part, path) } else { fs::hard_link(part, path) });
-    let _gone_or_renamed = fs::remove_file(part);
-    placed.map_err(|e| failed(&e, "check that the folder exists, is writable and has space"))
+
+    /// Gives it its name if everything was `written`.
+    pub(crate) fn place(mut self, written: io::Result<()>) -> Result<(), Failure> {
+        let written = written.and_then(|()| self.file.flush()).and_then(|()| self.file.get_ref().sync_all());
+        // `hard_link` refuses an existing name, so that two processes can't both believe that the file is theirs.
+        let place = if self.replace { fs::rename::<&Path, &Path> } else { fs::hard_link };
+        let placed = written.and_then(|()| place(&self.part, &self.path));
+        placed.map_err(|e| unwritten(&self.what, &self.path, &e))
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        let _gone_or_renamed = fs::remove_file(&self.part);
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn unwritten(what: &str, path: &Path, why: &dyn std::fmt::Display) -> Failure {
+    let failure = Failure::usage(format!("the {what} could not be written")).at(path.display()).because(why);
+    failure.fix("check that the folder exists, is writable and has space")
 }
 
 pub(crate) fn write_json(what: &str, path: &Path, value: &impl Serialize, replace: bool) -> Result<(), Failure> {

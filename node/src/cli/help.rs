@@ -21,7 +21,8 @@ Govern       tenant      genesis, sign, provision, list, show, trust, block, unb
              proposal    list, show, approve, reject, confirm, withdraw, watch, certificate
 Emergency    revoke      simulate, propose, watch, sign, deliver
 Databases    kmip        client, ping, conf
-Evidence     audit       list, verify
+Evidence     audit       list, search, tail, export, checkpoint, prove, verify
+             witness     watch the ledger grow, and cosign its checkpoints
              trust       verify
              certificate verify
 Run          region      list

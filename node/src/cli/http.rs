@@ -85,6 +85,12 @@ impl Portal {
         self.read(path, answer.body)
     }
 
+    /// As [`Portal::get`], from the very bytes of the answer: what is hashed must not pass through another spelling.
+    pub(crate) async fn get_exact<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let bytes = self.call_exact(Method::GET, path, None).await?;
+        serde_json::from_slice(&bytes).map_err(|e| self.unread(path, &e))
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
         self.call(Method::POST, path, Some(body)).await
     }
@@ -111,15 +117,23 @@ impl Portal {
     }
 
     pub(crate) fn read<T: DeserializeOwned>(&self, path: &str, body: Value) -> Result<T, Failure> {
-        serde_json::from_value(body).map_err(|e| {
-            Failure::new(Exit::NotHealthy, "the portal's answer does not read")
-                .at(format!("{}{path}", self.url))
-                .because(e)
-                .fix("are portal and `kcm` of the same release?")
-        })
+        serde_json::from_value(body).map_err(|e| self.unread(path, &e))
+    }
+
+    fn unread(&self, path: &str, why: &serde_json::Error) -> Failure {
+        Failure::new(Exit::NotHealthy, "the portal's answer does not read")
+            .at(format!("{}{path}", self.url))
+            .because(why)
+            .fix("are portal and `kcm` of the same release?")
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Failure> {
+        let bytes = self.call_exact(method, path, body).await?;
+        let body = serde_json::from_slice(&bytes).map_err(|e| self.unread(path, &e))?;
+        Ok(Answer { body })
+    }
+
+    async fn call_exact(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Bytes, Failure> {
         let place = format!("{method} {}{path}", self.url);
         let within = Duration::from_millis(ANSWER_TIMEOUT_MS);
         let answer = timeout(within, self.exchange(method, path, body, &place)).await;
@@ -131,7 +145,7 @@ impl Portal {
         })?
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Option<&Value>, place: &str) -> Result<Answer, Failure> {
+    async fn exchange(&self, method: Method, path: &str, body: Option<&Value>, place: &str) -> Result<Bytes, Failure> {
         let bytes = body.map(|b| Bytes::from(b.to_string())).unwrap_or_default();
         let response = self.send(method, path, bytes, None, place).await?;
         let status = response.status();
@@ -143,8 +157,7 @@ impl Portal {
         if !status.is_success() {
             return Err(refused(status, &bytes, place));
         }
-        let body = serde_json::from_slice(&bytes).map_err(|e| broken(&e))?;
-        Ok(Answer { body })
+        Ok(bytes)
     }
 
     async fn send(

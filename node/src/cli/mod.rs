@@ -37,6 +37,7 @@ mod tenant;
 mod trust;
 mod watch;
 mod wire;
+mod witness;
 
 use std::{future::Future, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -143,6 +144,8 @@ pub enum Command {
     /// Read the audit chain and verify it
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Watch the ledger grow, and cosign its checkpoints
+    Witness(witness::WitnessArgs),
     /// Verify a tenant's trust chain, offline
     #[command(subcommand)]
     Trust(evidence::TrustCommand),
@@ -262,6 +265,7 @@ fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
         Command::Proposal(command) => block_on(proposal::perform(global, command)),
         Command::Revoke(command) => block_on(revoke::perform(global, command)),
         Command::Audit(command) => block_on(audit::perform(global, command)),
+        Command::Witness(args) => block_on(witness::perform(global, args)),
         Command::Trust(command) => evidence::trust(global, command),
         Command::Certificate(command) => evidence::certificate(global, command),
         Command::Region(command) => block_on(region::perform(global, command)),

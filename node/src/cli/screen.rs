@@ -40,6 +40,8 @@ impl Screen {
     pub(crate) fn report(self, report: &Report) {
         match self.format {
             Format::Table => out(&report.text),
+            // What has nothing to say has written its lines itself.
+            Format::Json if report.json.is_null() => {}
             Format::Json => out(&format!("{:#}", report.json)),
         }
     }

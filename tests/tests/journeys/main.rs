@@ -35,3 +35,5 @@ mod journey_policy;
 mod journey_restart;
 #[cfg(test)]
 mod journey_without_governance;
+#[cfg(test)]
+mod journey_witness;
