@@ -340,7 +340,7 @@ mod tests {
         let bare = line.replace("— ", "- ");
         let tab = format!("a\tb\n\n{line}");
         for bad in ["", "a\n", "a\n\n", "a\n\n\n", "a\n\nb\n", "a\n\n— n AAAA\n", &many, &large, &cut, &bare, &tab] {
-            assert!(Note::parse(bad.as_bytes()).is_err(), "{}", &bad[..bad.len().min(60)]);
+            assert!(Note::parse(bad.as_bytes()).is_err(), "{:?}", bad.get(..60));
         }
     }
 
