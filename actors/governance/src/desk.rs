@@ -13,7 +13,7 @@ use std::{collections::HashMap, sync::Arc};
 use orbital::{
     chain::Genesis,
     change::Change,
-    names::{Correlation, Person, ProposalId, TenantId},
+    names::{Correlation, Digest, Person, ProposalId, TenantId},
     sign::Signed,
     vote::Role,
 };
@@ -27,9 +27,10 @@ use crate::{
     error::{Error, Fault, Refusal},
     events::{Event, Happened, Subscription},
     shared::Shared,
-    tenant::{self, Outcome, Reply},
+    tenant::{self, Outcome, Proposer, Reply},
     views::{
-        Entries, EntryView, Filter, LaneView, ProposalView, RegionView, Simulation, TenantSummary, TenantView, Verified,
+        DryRunView, Entries, EntryView, Filter, LaneView, ProposalView, RegionView, Simulation, TenantSummary,
+        TenantView, Verified,
     },
     visitor::Visitor,
 };
@@ -59,12 +60,14 @@ pub(crate) enum Msg {
         vote: Signed,
         correlation: Correlation,
         received_us: u64,
+        expected: Option<Digest>,
         reply: Reply<Outcome>,
     },
     Withdraw {
         id: ProposalId,
         vote: Signed,
         correlation: Correlation,
+        expected: Option<Digest>,
         reply: Reply<Outcome>,
     },
     ProbeAgain {
@@ -72,6 +75,7 @@ pub(crate) enum Msg {
         /// Whose right it is to be checked.
         by: Option<Person>,
         correlation: Correlation,
+        expected: Option<Digest>,
         reply: Reply<Outcome>,
     },
 }
@@ -83,17 +87,25 @@ impl ractor::Message for Msg {}
 pub struct Desk {
     shared: Arc<Shared>,
     visitor: Visitor,
+    /// The tag of the proposal as the caller saw it; what answers it is refused where it has moved on since.
+    expected: Option<Digest>,
 }
 
 impl Desk {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, visitor: Visitor::House }
+        Self { shared, visitor: Visitor::House, expected: None }
     }
 
     /// The desk as it is for whoever a verified client certificate names: its SAN URI, else its CN.
     #[must_use]
     pub fn seen_by(&self, name: &str) -> Self {
-        Self { shared: Arc::clone(&self.shared), visitor: Visitor::Named(name.into()) }
+        Self { visitor: Visitor::Named(name.into()), ..self.clone() }
+    }
+
+    /// The desk as it is for whoever saw the proposal as [`ProposalView::tag`] names it, and answers it as that.
+    #[must_use]
+    pub fn expecting(&self, tag: Digest) -> Self {
+        Self { expected: Some(tag), ..self.clone() }
     }
 
     /// That the visitor is somebody here: an operator, or a person of some tenant.
@@ -120,6 +132,13 @@ impl Desk {
         self.ask(|reply| Msg::Propose { change, proposal, correlation, reply }).await?
     }
 
+    /// What would become of a change if it were proposed now: everything is checked, nothing is written.
+    pub async fn dry_run(&self, change: Vec<u8>, by: Proposer) -> Result<DryRunView, Error> {
+        let tenant = Change::from_bytes(&change).map_err(Refusal::MalformedChange)?.tenant;
+        self.check_tenant(tenant)?;
+        self.read(tenant, |reply| tenant::Msg::DryRun(change, by, reply)).await?
+    }
+
     /// Answers a proposal: [`Role::Approve`], [`Role::Reject`] or [`Role::Confirm`], with a statement of that role. When this returns,
     /// the answer is durable; when it ratified the change, the directives are on their way.
     pub async fn answer(
@@ -131,7 +150,8 @@ impl Desk {
     ) -> Result<ProposalView, Error> {
         let received_us = self.shared.clock.monotonic_us();
         self.owner(&id)?;
-        self.ask(|reply| Msg::Answer { id, role, vote, correlation, received_us, reply }).await?
+        self.ask(|reply| Msg::Answer { id, role, vote, correlation, received_us, expected: self.expected, reply })
+            .await?
     }
 
     /// The proposer takes the proposal back, with a signed statement of [`Role::Reject`].
@@ -142,14 +162,14 @@ impl Desk {
         correlation: Correlation,
     ) -> Result<ProposalView, Error> {
         self.owner(&id)?;
-        self.ask(|reply| Msg::Withdraw { id, vote, correlation, reply }).await?
+        self.ask(|reply| Msg::Withdraw { id, vote, correlation, expected: self.expected, reply }).await?
     }
 
     /// Lets the regions whose probe of a LinkL1 failed try again, once the cause is mended. For whoever may propose such a change, and
     /// for operators.
     pub async fn probe_again(&self, id: ProposalId, correlation: Correlation) -> Result<ProposalView, Error> {
         let by = self.visitor.person(&self.shared, self.owner(&id)?);
-        self.ask(|reply| Msg::ProbeAgain { id, by, correlation, reply }).await?
+        self.ask(|reply| Msg::ProbeAgain { id, by, correlation, expected: self.expected, reply }).await?
     }
 
     /// One proposal.
@@ -329,7 +349,7 @@ impl Watching {
     }
 
     fn may_see(&self, happened: &Happened) -> bool {
-        let Desk { shared, visitor } = &self.desk;
+        let Desk { shared, visitor, .. } = &self.desk;
         match happened {
             Happened::Proposal { tenant, .. }
             | Happened::Acknowledged { tenant, .. }

@@ -131,6 +131,13 @@ refusals! {
     PolicyDenies { person: Person, wish: &'static str, kind: ChangeKind, decision: String } = "policy-denies";
     #[error("this very change was proposed before, by {proposer}: answer proposal {id} instead")]
     AlreadyProposed { id: ProposalId, proposer: Person } = "already-proposed";
+    #[error(
+        "{proposer}'s proposal {id} ({state}) is about {object}, too, and only one at a time is collected: answer it, or have it rejected or \
+         withdrawn, and propose again"
+    )]
+    ObjectBusy { id: ProposalId, proposer: Person, state: State, object: String } = "object-busy";
+    #[error("proposal {0} is not as it was when it was read: read it again, then decide anew")]
+    ChangedSince(ProposalId) = "changed-since";
     #[error("{count} {what} are open, the limit is {max}: close one (approve, reject, withdraw) and propose again")]
     TooManyOpen { what: &'static str, count: usize, max: usize } = "too-many-open";
     #[error(

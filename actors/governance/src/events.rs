@@ -107,6 +107,18 @@ pub enum Happened {
 }
 
 impl Happened {
+    /// Whether a proposal may be another than before.
+    pub fn concerns(&self, id: &ProposalId) -> bool {
+        match self {
+            Self::Missed { .. } => true,
+            Self::Proposal { proposal, .. } | Self::Probed { proposal, .. } | Self::Unconfirmed { proposal, .. } => {
+                proposal == id
+            }
+            Self::Acknowledged { proposal, .. } => proposal.as_ref() == Some(id),
+            Self::Entry { .. } | Self::Connected { .. } | Self::Disconnected { .. } | Self::Stalled { .. } => false,
+        }
+    }
+
     /// The SSE event name.
     pub const fn name(&self) -> &'static str {
         match self {

@@ -29,6 +29,7 @@ pub use error::{Error, Fault, Refusal};
 pub use events::{EVENTS_KEPT, Event, Happened};
 pub use fleet::Peer;
 pub use start::{Governance, Options};
+pub use tenant::{DIFFERENCES_MAX, Proposer};
 pub use views::*;
 
 /// Most proposals that one list shows.

@@ -1,5 +1,7 @@
 //! What the desk shows: plain values that serialise to JSON as they stand. Nothing here decides.
 
+mod preview;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use orbital::{
@@ -15,8 +17,10 @@ use orbital::{
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 
 pub use crate::proposal::State;
+pub use preview::{BarredView, CandidateView, DifferenceView, DryRunView, QuorumView, ReachView, UnmetRule};
 
 /// Where a tenant stands, as one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -141,6 +145,9 @@ pub struct ProposalView {
     pub confirmations: Vec<VoteView>,
     /// Groups that still have to sign; empty once ratified.
     pub missing: Vec<Group>,
+    /// Who still can approve; where one proposal is shown that still collects, not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<QuorumView>,
     /// The proposer still has to confirm.
     pub needs_confirmation: bool,
     /// Unix seconds.
@@ -154,6 +161,15 @@ pub struct ProposalView {
     pub regions: BTreeMap<Region, RegionProgress>,
     /// The quorum certificate, once ratified.
     pub certificate: Option<Certificate>,
+}
+
+impl ProposalView {
+    /// A digest of everything that is shown: equal ones say that nothing has moved.
+    pub fn tag(&self) -> Digest {
+        // Plain data that serialises; should it ever not, no tag equals another's and nothing is taken for unmoved.
+        let shown = serde_json::to_vec(self).unwrap_or_else(|why| format!("{} {why}", self.id).into_bytes());
+        Digest(Sha256::digest(shown).into())
+    }
 }
 
 /// A vote and when it came.

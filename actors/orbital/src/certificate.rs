@@ -2,6 +2,8 @@
 //!
 //! A [`Certified`] can be had from [`certify`] alone; what moves a tenant takes one by value.
 
+mod demands;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,8 @@ use crate::{
     trust::{BadTrust, TrustRoot},
     vote::{Role, Vote},
 };
+
+pub use demands::{Demand, demands};
 
 /// Most answers in one certificate.
 pub const ANSWERS_MAX: usize = 64;
@@ -119,12 +123,10 @@ fn check(certificate: &Certificate, change: &Change, chain: &Chain, now: u64) ->
     }
     let kind = change.kind();
     let (signers, doubt) = signers(certificate, &proposed, trust, kind.is_stop())?;
-    for needed in std::iter::once(kind).chain(kind.includes()) {
-        let met = meets(trust.rule(needed)?, trust, kind, &signers);
-        met.map_err(|unmet| doubt.clone().unwrap_or(unmet))?;
-    }
-    if let Some(next) = change.action.next() {
-        meets_closure(trust, next, &signers)?;
+    for demand in demands(trust, &change.action)? {
+        // What a kind includes is asked for in that kind's name.
+        let named = if kind.includes() == Some(demand.kind) { kind } else { demand.kind };
+        meets(&demand, named, &signers).map_err(|unmet| doubt.clone().unwrap_or(unmet))?;
     }
     check_confirmed(certificate, &proposed, trust)?;
     Ok(signers)
@@ -216,32 +218,12 @@ fn known_key(vote: &Vote, trust: &TrustRoot) -> Result<PublicKey, Uncertified> {
     })
 }
 
-fn meets(rule: &Rule, trust: &TrustRoot, kind: ChangeKind, signers: &BTreeSet<Person>) -> Result<(), Uncertified> {
-    if rule.verify == Verify::User {
+fn meets(demand: &Demand<'_>, kind: ChangeKind, signers: &BTreeSet<Person>) -> Result<(), Uncertified> {
+    if demand.rule.verify == Verify::User {
         return Err(Uncertified::NeedsUserVerification { kind });
     }
-    let missing = rule.missing(trust, signers);
+    let missing = demand.missing(signers);
     if missing.is_empty() { Ok(()) } else { Err(Uncertified::Unmet { kind, missing }) }
-}
-
-/// A change that alters rule or electorate of kind K needs K's old rule (under the old people) and K's new rule (under the new) besides
-/// its own (PROTOCOL §3).
-fn meets_closure(old: &TrustRoot, next: &TrustRoot, signers: &BTreeSet<Person>) -> Result<(), Uncertified> {
-    for kind in ChangeKind::ALL {
-        let (before, after) = (old.rule(kind)?, next.rule(kind)?);
-        if before != after || electorate(old, before) != electorate(next, after) {
-            meets(before, old, kind, signers)?;
-            // Whoever enters with this version cannot sign under it yet: the new rule is met by those who were there before.
-            let standing = signers.iter().filter(|p| same_keys(old, next, p)).cloned().collect();
-            meets(after, next, kind, &standing)?;
-        }
-    }
-    Ok(())
-}
-
-fn same_keys(old: &TrustRoot, next: &TrustRoot, person: &Person) -> bool {
-    let keys = |t: &TrustRoot| t.actors.get(person).map(|a| a.keys.clone());
-    keys(old).is_some() && keys(old) == keys(next)
 }
 
 /// Who could sign for a rule, with which keys.

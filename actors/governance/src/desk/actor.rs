@@ -63,18 +63,18 @@ impl Actor for DeskActor {
                 let of = Change::from_bytes(&change).map(|c| c.tenant).map_err(Refusal::MalformedChange);
                 state.hand_on(of, reply, |reply| tenant::Msg::Propose { change, proposal, correlation, reply });
             }
-            Msg::Answer { id, role, vote, correlation, received_us, reply } => {
+            Msg::Answer { id, role, vote, correlation, received_us, expected, reply } => {
                 let of = state.owner(&id);
-                let msg = |reply| tenant::Msg::Answer { id, role, vote, correlation, received_us, reply };
+                let msg = |reply| tenant::Msg::Answer { id, role, vote, correlation, received_us, expected, reply };
                 state.hand_on(of, reply, msg);
             }
-            Msg::Withdraw { id, vote, correlation, reply } => {
+            Msg::Withdraw { id, vote, correlation, expected, reply } => {
                 let of = state.owner(&id);
-                state.hand_on(of, reply, |reply| tenant::Msg::Withdraw { id, vote, correlation, reply });
+                state.hand_on(of, reply, |reply| tenant::Msg::Withdraw { id, vote, correlation, expected, reply });
             }
-            Msg::ProbeAgain { id, by, correlation, reply } => {
+            Msg::ProbeAgain { id, by, correlation, expected, reply } => {
                 let of = state.owner(&id);
-                state.hand_on(of, reply, |reply| tenant::Msg::ProbeAgain { id, by, correlation, reply });
+                state.hand_on(of, reply, |reply| tenant::Msg::ProbeAgain { id, by, correlation, expected, reply });
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use std::{
 };
 
 use orbital::{
-    names::{Correlation, Person, ProposalId, Region, TenantId},
+    names::{Correlation, Digest, Person, ProposalId, Region, TenantId},
     sign::Signed,
     vote::Role,
 };
@@ -22,6 +22,7 @@ use super::{
     level::Levels,
     load::{Loaded, load},
     pending::Pending,
+    preview::{Proposer, dry_run},
     propose::{Proposing, propose},
     queue::{Report, Reports},
     record::Record,
@@ -36,7 +37,7 @@ use crate::{
     roster::Place,
     shared::Shared,
     supervisor::{Child, Spawned},
-    views::{Filter, ProposalView, Simulation, TenantSummary, TenantView},
+    views::{DryRunView, Filter, ProposalView, Simulation, TenantSummary, TenantView},
 };
 
 /// Who waits for a decision.
@@ -52,24 +53,29 @@ pub(crate) enum Msg {
         correlation: Correlation,
         reply: Reply<Outcome>,
     },
+    /// What would become of a change; writes nothing.
+    DryRun(Vec<u8>, Proposer, Reply<Result<DryRunView, Error>>),
     Answer {
         id: ProposalId,
         role: Role,
         vote: Signed,
         correlation: Correlation,
         received_us: u64,
+        expected: Option<Digest>,
         reply: Reply<Outcome>,
     },
     Withdraw {
         id: ProposalId,
         vote: Signed,
         correlation: Correlation,
+        expected: Option<Digest>,
         reply: Reply<Outcome>,
     },
     ProbeAgain {
         id: ProposalId,
         by: Option<Person>,
         correlation: Correlation,
+        expected: Option<Digest>,
         reply: Reply<Outcome>,
     },
     /// The time of a proposal may be over.
@@ -163,14 +169,24 @@ impl Actor for TenantActor {
             Msg::Propose { change, proposal, correlation, reply } => {
                 tell(reply, state.propose(change, proposal, correlation).await);
             }
-            Msg::Answer { id, role, vote, correlation, received_us, reply } => {
+            Msg::DryRun(change, by, reply) => {
+                tell(reply, dry_run(&state.tenant, &state.facts(), &state.shared.board, change, by));
+            }
+            Msg::Answer { id, expected, reply, .. }
+            | Msg::Withdraw { id, expected, reply, .. }
+            | Msg::ProbeAgain { id, expected, reply, .. }
+                if state.moved_on(&id, expected) =>
+            {
+                tell(reply, Err(Refusal::ChangedSince(id).into()));
+            }
+            Msg::Answer { id, role, vote, correlation, received_us, reply, .. } => {
                 tell(reply, state.answer(id, role, vote, correlation, received_us).await);
             }
-            Msg::Withdraw { id, vote, correlation, reply } => {
+            Msg::Withdraw { id, vote, correlation, reply, .. } => {
                 let decided = withdraw(&state.tenant, &state.facts(), &id, vote);
                 tell(reply, state.close(id, decided, correlation).await);
             }
-            Msg::ProbeAgain { id, by, correlation, reply } => {
+            Msg::ProbeAgain { id, by, correlation, reply, .. } => {
                 let decided = probe_again(&state.tenant, &state.facts(), &id, by.as_ref());
                 tell(reply, state.close(id, decided, correlation).await);
             }
@@ -244,7 +260,12 @@ impl State {
     }
 
     fn view(&self, id: &ProposalId) -> Option<ProposalView> {
-        self.tenant.proposals.get(id).map(|p| view::proposal(p, &self.facts()))
+        self.tenant.proposals.get(id).map(|p| view::one_proposal(&self.tenant, p, &self.facts()))
+    }
+
+    /// Whether a proposal is no more as the caller saw it.
+    fn moved_on(&self, id: &ProposalId, expected: Option<Digest>) -> bool {
+        expected.is_some_and(|expected| self.view(id).is_some_and(|view| view.tag() != expected))
     }
 
     fn viewed(&self, id: &ProposalId) -> Outcome {

@@ -2,9 +2,11 @@
 
 use ledger::Room;
 use orbital::{
-    certificate::Uncertified,
+    certificate::{Certificate, Uncertified},
+    change::Change,
+    directive::Directive,
     lane::Lane,
-    names::{Person, ProposalId},
+    names::{Person, ProposalId, Region},
     sign::Signed,
     vote::{Role, Vote},
 };
@@ -14,6 +16,7 @@ use super::{
     file::{Answer, Proposal},
     propose::{check_change, check_halted, missing, probes},
     record::{Record, Voice},
+    rivals,
     state::Tenant,
 };
 use crate::{
@@ -40,6 +43,9 @@ pub(crate) fn answer(tenant: &Tenant, facts: &Facts<'_>, answering: Answering<'_
         Role::Confirm => Voice::Confirm,
         Role::Propose | Role::Fire => return Err(Refusal::WrongRole { role: ballot::role_name(role) }.into()),
     };
+    if tenant.proposals.get(id).is_some_and(|known| was_taken(known, voice, &signed)) {
+        return Ok(Decision::default());
+    }
     let proposal = open(tenant, facts, id, State::Open)?;
     let vote = checked(tenant, facts, proposal, role, &signed)?;
     let mut decision = Decision::default();
@@ -54,6 +60,16 @@ pub(crate) fn answer(tenant: &Tenant, facts: &Facts<'_>, answering: Answering<'_
     }
     count(tenant, facts, proposal, voice, Answer { vote, signed, at_ms: facts.now_ms }, received_ms, &mut decision)?;
     Ok(decision)
+}
+
+/// This very answer again: what it was told the first time got lost.
+fn was_taken(proposal: &Proposal, voice: Voice, signed: &Signed) -> bool {
+    let answers = match voice {
+        Voice::Approve => &proposal.approvals,
+        Voice::Reject => &proposal.rejections,
+        Voice::Confirm => &proposal.confirmations,
+    };
+    answers.iter().any(|answer| answer.signed == *signed)
 }
 
 /// Takes an answer down and, where it completes the certificate, everything that follows from it.
@@ -111,7 +127,7 @@ fn probe_failed(tenant: &Tenant, proposal: &Proposal, decision: &mut Decision) -
     owe
 }
 
-fn failed(proposal: &Proposal) -> Vec<orbital::names::Region> {
+fn failed(proposal: &Proposal) -> Vec<Region> {
     let bad = |p: &super::file::Probe| {
         p.state.is_some_and(|state| state != orbital::report::L1State::Enabled || !p.why.is_empty())
     };
@@ -130,21 +146,30 @@ pub(crate) fn apply(
     let change = ratified.certified().change().clone();
     check_change(tenant, facts, &change)?;
     for region in &change.regions {
-        let (version, certificate) = (facts.version_in(tenant, region), ratified.certificate());
-        let directives = match change.kind().is_stop() {
-            true => stops(tenant, version, &change.action, certificate),
-            false => vec![directive(tenant.id(), &change.action, links_after(tenant, version), certificate.clone())],
-        };
-        decision.owe.extend(directives.into_iter().map(|directive| Owe { region: region.clone(), directive }));
+        let owed = directives(tenant, facts, region, &change, ratified.certificate());
+        decision.owe.extend(owed.into_iter().map(|directive| Owe { region: region.clone(), directive }));
     }
     let certificate = ratified.into_certificate();
     decision.records.push(Record::Applied { proposal: proposal.id.clone(), certificate, received_ms });
-    if !change.kind().is_stop() {
-        decision.records.extend(voided(tenant, proposal));
-    }
+    decision.records.extend(voided(tenant, proposal));
     decision.room = if change.kind().is_stop() { Room::Stop } else { Room::Ordinary };
     debug_assert!(decision.owe.iter().all(|o| (Lane::of(&o.directive) == Lane::Critical) == change.kind().is_stop()));
     Ok(())
+}
+
+/// What a region is owed of a change that is in force.
+pub(crate) fn directives(
+    tenant: &Tenant,
+    facts: &Facts<'_>,
+    region: &Region,
+    change: &Change,
+    certificate: &Certificate,
+) -> Vec<Directive> {
+    let version = facts.version_in(tenant, region);
+    match change.kind().is_stop() {
+        true => stops(tenant, version, &change.action, certificate),
+        false => vec![directive(tenant.id(), &change.action, links_after(tenant, version), certificate.clone())],
+    }
 }
 
 /// A grant moves the epoch, and may move the trust: what other ordinary proposals rest on. Stops are never voided.
@@ -154,15 +179,18 @@ fn voided(tenant: &Tenant, by: &Proposal) -> Vec<Record> {
         by.kind(),
         by.digest.short()
     );
-    let pending = tenant.running.iter().filter_map(|id| tenant.proposals.get(id)).filter(|p| p.state.is_pending());
-    let others = pending.filter(|p| p.id != by.id && !p.is_stop());
-    others.map(|p| Record::Voided { proposal: p.id.clone(), why: why.clone() }).collect()
+    let others = rivals::voided(tenant, &by.change, &by.id);
+    others.into_iter().map(|proposal| Record::Voided { proposal, why: why.clone() }).collect()
 }
 
 /// The proposer takes it back.
 pub(crate) fn withdraw(tenant: &Tenant, facts: &Facts<'_>, id: &ProposalId, signed: Signed) -> Result<Decision, Error> {
     let known = tenant.proposals.get(id).ok_or_else(|| Refusal::UnknownProposal(id.clone()))?;
-    let proposal = open(tenant, facts, id, if known.state.is_pending() { known.state } else { State::Open })?;
+    let again = known.state == State::Withdrawn;
+    let proposal = match again {
+        true => known,
+        false => open(tenant, facts, id, if known.state.is_pending() { known.state } else { State::Open })?,
+    };
     let vote = Vote::read(Role::Reject, &signed).map_err(Refusal::MalformedVote)?;
     let (person, proposer) = (vote.person.clone(), proposal.proposed.person.clone());
     if person != proposer {
@@ -172,6 +200,10 @@ pub(crate) fn withdraw(tenant: &Tenant, facts: &Facts<'_>, id: &ProposalId, sign
         return Err(Refusal::OtherProposal { person }.into());
     }
     ballot::check_signer(tenant.chain.current(), Role::Reject, &vote, &signed)?;
+    if again {
+        // Taken back already, by a word of the proposer: whoever did not hear the answer gets it.
+        return Ok(Decision::default());
+    }
     let withdrawn = Record::Withdrawn { proposal: id.clone(), vote: signed };
     Ok(Decision { records: vec![withdrawn], ..Decision::default() })
 }

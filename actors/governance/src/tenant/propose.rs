@@ -7,7 +7,7 @@ use orbital::{
     change::{Action, Change, ChangeKind, L1Ref},
     directive::Directive,
     halt::{Halt, Halts},
-    names::{Deployment, Group, Person, Region},
+    names::{Deployment, Group, Person, ProposalId, Region},
     sign::Signed,
     trust::TrustRoot,
     vote::{Role, Vote},
@@ -17,6 +17,7 @@ use super::{
     decision::{Decision, Facts, Owe},
     file::{Proposal, id_of},
     record::Record,
+    rivals,
     state::Tenant,
 };
 use crate::{
@@ -57,19 +58,8 @@ pub(crate) fn propose(
         };
     }
     let vote = Vote::read(Role::Propose, &statement).map_err(Refusal::MalformedVote)?;
-    if tenant.past.contains(&(vote.expires, id.clone())) {
-        return Err(Refusal::AlreadyEnded(id).into());
-    }
-    let trust = tenant.chain.current();
-    check_deployment(&change, &trust.deployment)?;
-    ballot::check_proposed(&vote, &change, &bytes)?;
-    check_version(tenant, &change, &vote)?;
-    ballot::check_signer(trust, Role::Propose, &vote, &statement)?;
-    ballot::check_policy(&facts.evaluator, tenant, Role::Propose, &vote.person, &change)?;
-    check_change(tenant, facts, &change)?;
-    check_expiry(trust, change.kind(), vote.expires, facts.now_s())?;
-    check_room(tenant, facts, &change, &vote)?;
-    let missing = missing(trust, change.kind(), [vote.person.clone()]);
+    check_opening(tenant, facts, &id, &change, &bytes, &vote, Some(&statement))?;
+    let missing = missing(tenant.chain.current(), change.kind(), [vote.person.clone()]);
     let owe = probes(tenant, &change, &bytes, &statement, change.regions.iter());
     let room = match change.kind().is_stop() {
         true => tenant.stops.room(&vote.person, facts.now_ms),
@@ -77,6 +67,33 @@ pub(crate) fn propose(
     };
     let opened = Record::Opened { proposal: id, change: bytes, statement, missing };
     Ok(Proposing::New(Decision { records: vec![opened], owe, settle: Vec::new(), room }))
+}
+
+/// Everything that can be known to fail. A dry run may come without the statement: then nobody's signature is checked.
+pub(crate) fn check_opening(
+    tenant: &Tenant,
+    facts: &Facts<'_>,
+    id: &ProposalId,
+    change: &Change,
+    bytes: &[u8],
+    vote: &Vote,
+    statement: Option<&Signed>,
+) -> Result<(), Refusal> {
+    if tenant.past.contains(&(vote.expires, id.clone())) {
+        return Err(Refusal::AlreadyEnded(id.clone()));
+    }
+    let trust = tenant.chain.current();
+    check_deployment(change, &trust.deployment)?;
+    ballot::check_proposed(vote, change, bytes)?;
+    check_version(tenant, change, vote)?;
+    if let Some(statement) = statement {
+        ballot::check_signer(trust, Role::Propose, vote, statement)?;
+    }
+    ballot::check_policy(&facts.evaluator, tenant, Role::Propose, &vote.person, change)?;
+    check_change(tenant, facts, change)?;
+    check_expiry(trust, change.kind(), vote.expires, facts.now_s())?;
+    rivals::check(tenant, change)?;
+    check_room(tenant, facts, change, vote)
 }
 
 /// A probe for each of these regions, where the change has an L1 to try.

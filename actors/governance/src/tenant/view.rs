@@ -8,6 +8,7 @@ use super::{
     decision::Facts,
     file::{Answer, Progress, Proposal},
     pending::Pending,
+    quorum::{Asked, quorum},
     state::Tenant,
 };
 use crate::{
@@ -97,6 +98,14 @@ pub(crate) fn proposals(tenant: &Tenant, facts: &Facts<'_>, filter: &Filter, lim
     found.into_iter().take(limit).map(|p| proposal(p, facts)).collect()
 }
 
+/// One proposal with who can still approve it, while that matters.
+pub(crate) fn one_proposal(tenant: &Tenant, shown: &Proposal, facts: &Facts<'_>) -> ProposalView {
+    let open = shown.state == State::Open;
+    // A trust root without a rule is refused before it is in force; the rest of the view is as good without.
+    let quorum = open.then(|| quorum(tenant, facts, &Asked::of(shown)).ok()).flatten();
+    ProposalView { quorum, ..proposal(shown, facts) }
+}
+
 pub(crate) fn proposal(proposal: &Proposal, facts: &Facts<'_>) -> ProposalView {
     let votes = |answers: &[Answer]| answers.iter().map(vote).collect();
     let probes = proposal.probes.iter().map(|(region, probe)| {
@@ -125,6 +134,7 @@ pub(crate) fn proposal(proposal: &Proposal, facts: &Facts<'_>) -> ProposalView {
         rejections: votes(&proposal.rejections),
         confirmations: votes(&proposal.confirmations),
         missing: proposal.missing.clone(),
+        quorum: None,
         needs_confirmation: proposal.state == State::Open && proposal.missing.is_empty(),
         expires: proposal.proposed.expires,
         created_ms: proposal.created_ms,

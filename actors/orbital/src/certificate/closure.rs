@@ -1,7 +1,7 @@
 //! Coalition closure (PROTOCOL §9.7): whatever versions a coalition makes, it reaches the effect of kind K only if it met K's rule at the
 //! start; and no lone person blocks a kill. Random trust roots, rules and sequences of changes, each from a printed seed.
 //!
-//! The steps are the real ones without the signatures: `meets`, `meets_closure` and `TrustRoot::check`. A coalition signs with every key
+//! The steps are the real ones without the signatures: `meets`, `demands` and `TrustRoot::check`. A coalition signs with every key
 //! that it holds: its own, those of persons that it invented, and those that it put in place of another person's.
 
 use super::*;
@@ -21,6 +21,10 @@ const KINDS: [ChangeKind; 5] = [
     ChangeKind::ChangeActors,
     ChangeKind::ChangeQuorum,
 ];
+
+fn meets_closure(old: &TrustRoot, next: &TrustRoot, signers: &BTreeSet<Person>) -> bool {
+    demands::closure(old, next).unwrap().iter().all(|demand| meets(demand, demand.kind, signers).is_ok())
+}
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
 struct Dice(u64);
@@ -119,8 +123,8 @@ fn run(seed: u64, base: &TrustRoot, closure: bool) -> (usize, Vec<ChangeKind>) {
     let (mut now, mut held, mut made) = (first.clone(), coalition.clone(), 0);
     for step in 0..STEPS {
         let (kind, next, held_next) = wish(&mut dice, &now, &held, step);
-        let allowed = meets(&now.rules[&kind], &now, kind, &held).is_ok()
-            && (!closure || meets_closure(&now, &next, &held).is_ok());
+        let allowed = meets(&demands::present(&now, kind).unwrap(), kind, &held).is_ok()
+            && (!closure || meets_closure(&now, &next, &held));
         if allowed && next.check().is_ok() {
             (now, held, made) = (next, held_next, made + 1);
         }

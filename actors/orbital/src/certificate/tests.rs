@@ -378,9 +378,10 @@ fn a_weaker_rule_needs_the_old_rule_and_the_new() {
 fn a_rule_that_asks_for_passkeys_is_not_met_by_key_files() {
     let world = World::new();
     let rule = Rule { verify: Verify::User, ..world.trust().rules[&ChangeKind::RevokeL1].clone() };
+    let demand = Demand { rule: &rule, ..demands::present(world.trust(), ChangeKind::RevokeL1).unwrap() };
     let signers = BTreeSet::from([person("carol"), person("dave")]);
     assert_eq!(
-        meets(&rule, world.trust(), ChangeKind::RevokeL1, &signers),
+        meets(&demand, ChangeKind::RevokeL1, &signers),
         Err(Uncertified::NeedsUserVerification { kind: ChangeKind::RevokeL1 })
     );
 }

@@ -2,6 +2,7 @@
 
 mod levels;
 mod policies;
+mod preview;
 mod properties;
 mod refusals;
 

@@ -164,11 +164,15 @@ fn an_anchor_of_another_tenant_is_refused() {
     assert_eq!(code(b.propose(second, "alice")), "anchor-taken");
     assert_eq!(code(b.approve(&open, "bob")), "anchor-taken");
     assert_eq!(b.tenant.proposals[&open].state, State::Open, "nothing was written");
+    b.withdraw(&open, "alice").unwrap();
     // What stands already stays the tenant's own to keep and to give up.
     let own = Action::ChangeCallers { next: b.world.next(|root| root.callers.clear()) };
-    assert_eq!(code(b.propose(own, "alice")), "taken");
+    let own = b.propose(own, "alice").unwrap();
+    b.withdraw(&own, "alice").unwrap();
     b.claims.enter(rival.tenant(), None);
-    assert_eq!(b.approve(&open, "bob").unwrap(), State::Applying);
+    let again = action(&b);
+    let again = b.propose(again, "alice").unwrap();
+    assert_eq!(b.approve(&again, "bob").unwrap(), State::Applying);
 }
 
 #[test]
@@ -215,7 +219,16 @@ fn answers_that_do_not_count() {
     let mut tampered = b.world.answer(Role::Approve, &statement, "bob");
     tampered.signature.0[5] ^= 1;
     assert_eq!(code(b.answer_signed(&id, Role::Approve, tampered)), "bad-signature");
-    assert_eq!(b.approve(&id, "frank").unwrap(), State::Open, "of the proposer's group: taken, and not enough");
+    let frank = b.world.answer(Role::Approve, &statement, "frank");
+    let taken = b.answer_signed(&id, Role::Approve, frank.clone()).unwrap();
+    assert_eq!(taken, State::Open, "of the proposer's group: taken, and not enough");
+    let (known, at) = (b.tenant.clone(), b.records.len());
+    assert_eq!(
+        code(b.answer_signed(&id, Role::Approve, frank)),
+        "taken",
+        "the very same again: it is told how it stands"
+    );
+    assert_eq!((&b.tenant, b.records.len()), (&known, at), "and nothing is written");
     assert_eq!(code(b.approve(&id, "frank")), "double-answer");
     assert_eq!(code(b.answer(&id, Role::Reject, "frank")), "double-answer");
     assert_eq!(b.tenant.proposals[&id].missing, [Group::new("Compliance_Legal").unwrap()]);
@@ -286,10 +299,12 @@ fn a_proposal_is_made_once_and_there_are_limits() {
     assert_eq!(b.propose_signed(bytes, statement).unwrap(), id, "a repeated call finds what the first made");
     assert_eq!(b.records.len(), records);
     assert_eq!(code(b.propose_change(&change, "bob")), "already-proposed");
-    for _ in 1..crate::tenant::propose::PROPOSALS_OPEN_MAX {
-        b.propose(link_l1("k"), "alice").unwrap();
+    for n in 1..crate::tenant::propose::PROPOSALS_OPEN_MAX {
+        let action = b.register(&format!("system-{n}"));
+        b.propose(action, "alice").unwrap();
     }
-    assert_eq!(code(b.propose(link_l1("k"), "alice")), "too-many-open");
+    let action = b.register("one-more");
+    assert_eq!(code(b.propose(action, "alice")), "too-many-open");
     for _ in 0..crate::tenant::propose::STOPS_OPEN_PER_PERSON_MAX {
         b.propose(Action::RevokeL1 {}, "carol").unwrap();
     }

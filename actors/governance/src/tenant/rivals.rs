@@ -1,0 +1,58 @@
+//! Rivals: proposals of which only one can come into force. Each grant moves the epoch, so the first in force voids the others; two for
+//! the same object are not even collected side by side. Stops have no rivals (PROTOCOL §4).
+
+use orbital::{
+    change::{Action, Change},
+    names::ProposalId,
+};
+
+use super::{file::Proposal, state::Tenant};
+use crate::error::Refusal;
+
+/// What a change is about, where only one proposal about it is collected at a time. Who decides, and by which rules, is never kept busy:
+/// else one person could hold off their own removal with a proposal, and the next one.
+fn object(action: &Action) -> Option<String> {
+    match action {
+        Action::LinkL1 { .. } => Some("the link to the customer's KMS".to_owned()),
+        Action::RestoreL1 { .. } => Some("the kills of the tenant".to_owned()),
+        Action::UnblockTenant { .. } => Some("the blocks of the tenant".to_owned()),
+        Action::ResumeL1 { .. } => Some("the suspensions of the tenant".to_owned()),
+        Action::RegisterSystem { system, .. } | Action::RetireSystem { system, .. } => Some(format!("system {system}")),
+        Action::ChangeCallers { .. } => Some("the callers".to_owned()),
+        Action::ChangeLease { .. } => Some("the lease".to_owned()),
+        Action::ChangePolicy { .. } => Some("the policies".to_owned()),
+        Action::ChangeActors { .. }
+        | Action::ChangeQuorum { .. }
+        | Action::RevokeL1 {}
+        | Action::BlockTenant {}
+        | Action::SuspendL1 {}
+        | Action::TerminateTenant {} => None,
+    }
+}
+
+/// Refuses a change while a proposal about the same object is collected.
+pub(crate) fn check(tenant: &Tenant, change: &Change) -> Result<(), Refusal> {
+    let Some(object) = object(&change.action) else { return Ok(()) };
+    let same = |p: &&Proposal| self::object(&p.change.action).as_ref() == Some(&object);
+    match pending(tenant).find(same) {
+        None => Ok(()),
+        Some(rival) => Err(Refusal::ObjectBusy {
+            id: rival.id.clone(),
+            proposer: rival.proposed.person.clone(),
+            state: rival.state,
+            object,
+        }),
+    }
+}
+
+/// The proposals that a change would void by coming into force.
+pub(crate) fn voided(tenant: &Tenant, change: &Change, id: &ProposalId) -> Vec<ProposalId> {
+    if change.kind().is_stop() {
+        return Vec::new();
+    }
+    pending(tenant).filter(|p| p.id != *id && !p.is_stop()).map(|p| p.id.clone()).collect()
+}
+
+fn pending(tenant: &Tenant) -> impl Iterator<Item = &Proposal> {
+    tenant.running.iter().filter_map(|id| tenant.proposals.get(id)).filter(|p| p.state.is_pending())
+}
