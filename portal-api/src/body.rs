@@ -11,14 +11,22 @@ use warp::{Filter, Rejection};
 
 use crate::{limits::BODY_BYTES_MAX, problem::Problem};
 
+/// A body that was read: what it says, and its bytes.
+#[derive(Debug)]
+pub(crate) struct Read<T> {
+    pub(crate) value: T,
+    pub(crate) bytes: Vec<u8>,
+}
+
 /// Reads the body as `T`. What is wrong with it is a problem for the route to return, not a rejection: the path has matched.
 pub(crate) fn json<T: DeserializeOwned + Send + 'static>(
     within: Duration,
-) -> impl Filter<Extract = (Result<T, Problem>,), Error = Rejection> + Clone + Send {
+) -> impl Filter<Extract = (Result<Read<T>, Problem>,), Error = Rejection> + Clone + Send {
     warp::header::headers_cloned().and(warp::body::stream()).then(move |headers: HeaderMap, body| async move {
         check_type(&headers)?;
         let bytes = timeout(within, collect(body)).await.map_err(|_| too_slow(within))??;
-        serde_json::from_slice(&bytes).map_err(|e| Problem::unreadable("", &e))
+        let value = serde_json::from_slice(&bytes).map_err(|e| Problem::unreadable("", &e))?;
+        Ok(Read { value, bytes })
     })
 }
 

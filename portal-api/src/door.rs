@@ -3,18 +3,19 @@
 use std::{convert::Infallible, sync::Arc};
 
 use governance::Desk;
-use orbital::names::Correlation;
+use orbital::names::{Correlation, Digest};
 use tokio::sync::watch;
 use warp::{
     Filter, Rejection,
-    filters::BoxedFilter,
-    http::{HeaderValue, StatusCode, header},
+    filters::{BoxedFilter, path::FullPath},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     reply::{self, Reply, Response},
 };
 
 use crate::{
-    correlation,
+    correlation, etag,
     limits::{Limits, WATCHERS_MAX, WATCHERS_PER_CALLER_MAX},
+    once::{Call, Once},
     peer::PeerId,
     problem::Problem,
     shares::Shares,
@@ -28,6 +29,7 @@ pub(crate) struct Door {
     /// Turns true when the listener closes: event streams end then.
     pub(crate) closing: watch::Receiver<bool>,
     pub(crate) watchers: Arc<Shares>,
+    pub(crate) once: Arc<Once>,
 }
 
 /// A resource's routes.
@@ -35,7 +37,8 @@ pub(crate) type Route = BoxedFilter<(Response,)>;
 
 impl Door {
     pub(crate) fn new(desk: Desk, limits: Limits, closing: watch::Receiver<bool>) -> Self {
-        Self { desk, limits, closing, watchers: Shares::new(WATCHERS_MAX, WATCHERS_PER_CALLER_MAX) }
+        let watchers = Shares::new(WATCHERS_MAX, WATCHERS_PER_CALLER_MAX);
+        Self { desk, limits, closing, watchers, once: Once::new(limits.once) }
     }
 
     /// Hands itself to a route, with the desk as it is for whoever calls: no route can ask it as anybody else.
@@ -69,6 +72,31 @@ fn caller() -> impl Filter<Extract = (String,), Error = Infallible> + Clone {
 /// Who calls, as the listener read it.
 pub(crate) fn peer() -> impl Filter<Extract = (Option<PeerId>,), Error = Infallible> + Clone {
     warp::ext::optional::<PeerId>()
+}
+
+/// What a call that writes says besides its body.
+#[derive(Clone, Debug)]
+pub(crate) struct Writing {
+    pub(crate) call: Call,
+    /// The tag that must still hold.
+    expected: Result<Option<Digest>, Problem>,
+}
+
+impl Writing {
+    /// The desk, for whoever answers a proposal as they read it.
+    pub(crate) fn desk(&self, door: &Door) -> Result<Desk, Problem> {
+        let expected = self.expected.clone()?;
+        Ok(expected.map_or_else(|| door.desk.clone(), |tag| door.desk.expecting(tag)))
+    }
+}
+
+/// The headers of a call that writes.
+pub(crate) fn writing() -> impl Filter<Extract = (Writing,), Error = Infallible> + Clone {
+    let read = |method: Method, path: FullPath, headers: HeaderMap, caller| Writing {
+        call: Call::of(&headers, caller, format!("{method} {}", path.as_str())),
+        expected: etag::expected(&headers),
+    };
+    warp::method().and(warp::path::full()).and(warp::header::headers_cloned()).and(peer()).map(read)
 }
 
 /// The request's correlation id, which the listener put there.

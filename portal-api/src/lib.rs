@@ -5,14 +5,18 @@
 //! test walks it.
 
 mod body;
+mod contract;
 mod correlation;
 mod door;
 mod error;
+mod etag;
 mod idle;
 pub mod limits;
 mod listener;
+mod once;
 mod page;
 pub mod peer;
+mod prefer;
 pub mod problem;
 mod routes;
 mod shares;

@@ -34,12 +34,50 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const PAGE_ITEMS_MAX: usize = 500;
 /// Items of a page where the caller names no limit.
 pub const PAGE_ITEMS_DEFAULT: usize = 100;
+/// Longest time that a read is held for `Prefer: wait`, in seconds: well within [`IDLE_TIMEOUT_MS`].
+pub const WAIT_SECONDS_MAX: u64 = 30;
+/// Calls with an idempotency key that are remembered of one caller.
+pub const ONCE_KEYS_PER_CALLER_MAX: usize = 64;
+/// Bytes of answers that are remembered of one caller.
+pub const ONCE_BYTES_PER_CALLER_MAX: usize = 1024 * 1024;
+/// Calls with an idempotency key that are remembered of all callers.
+pub const ONCE_KEYS_MAX: usize = 8 * 1024;
+/// Bytes of answers that are remembered of all callers.
+pub const ONCE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Largest answer that is remembered, in bytes.
+pub const ONCE_ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// How long an answer is remembered.
+pub const ONCE_KEPT_MS: u64 = 24 * 3_600 * 1_000;
 /// Most parallel streams of one HTTP/2 connection.
 pub const STREAMS_MAX: u32 = 64;
 /// Longest correlation id, in bytes.
 pub const CORRELATION_BYTES_MAX: usize = 128;
 /// How long open requests may take to end after a shutdown.
 pub const DRAIN_TIMEOUT_MS: u64 = 5_000;
+
+/// What is remembered of calls with an idempotency key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnceLimits {
+    pub keys_per_caller: usize,
+    pub bytes_per_caller: usize,
+    pub keys: usize,
+    pub bytes: usize,
+    pub answer_bytes: usize,
+    pub kept: Duration,
+}
+
+impl Default for OnceLimits {
+    fn default() -> Self {
+        Self {
+            keys_per_caller: ONCE_KEYS_PER_CALLER_MAX,
+            bytes_per_caller: ONCE_BYTES_PER_CALLER_MAX,
+            keys: ONCE_KEYS_MAX,
+            bytes: ONCE_BYTES_MAX,
+            answer_bytes: ONCE_ANSWER_BYTES_MAX,
+            kept: Duration::from_millis(ONCE_KEPT_MS),
+        }
+    }
+}
 
 /// The limits that a listener runs with; tests lower them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +91,7 @@ pub struct Limits {
     pub body: Duration,
     pub idle: Duration,
     pub drain: Duration,
+    pub once: OnceLimits,
 }
 
 impl Default for Limits {
@@ -67,6 +106,7 @@ impl Default for Limits {
             body: Duration::from_millis(BODY_TIMEOUT_MS),
             idle: Duration::from_millis(IDLE_TIMEOUT_MS),
             drain: Duration::from_millis(DRAIN_TIMEOUT_MS),
+            once: OnceLimits::default(),
         }
     }
 }

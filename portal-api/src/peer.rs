@@ -28,6 +28,11 @@ impl PeerId {
         sound.then(|| Self(name.into()))
     }
 
+    #[cfg(test)]
+    pub(crate) fn named(name: &str) -> Self {
+        Self(name.into())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -32,6 +32,8 @@ pub struct Problem {
     /// What to do next.
     pub fix: String,
     pub errors: Vec<Finding>,
+    /// The methods that the path takes, where it does not take this one.
+    pub allow: String,
 }
 
 /// The members of RFC 9457 and ours, as they are written.
@@ -53,7 +55,15 @@ struct Written<'p> {
 
 impl Problem {
     pub fn new(status: u16, code: &'static str, title: &'static str) -> Self {
-        Self { title, status, detail: String::new(), code, fix: String::new(), errors: Vec::new() }
+        Self {
+            title,
+            status,
+            detail: String::new(),
+            code,
+            fix: String::new(),
+            errors: Vec::new(),
+            allow: String::new(),
+        }
     }
 
     /// Why.
@@ -66,6 +76,12 @@ impl Problem {
     #[must_use]
     pub fn fix(self, fix: impl fmt::Display) -> Self {
         Self { fix: fix.to_string(), ..self }
+    }
+
+    /// The methods that the path takes (RFC 9110 §15.5.6).
+    #[must_use]
+    pub fn allow(self, allow: String) -> Self {
+        Self { allow, ..self }
     }
 
     /// A member of the request that does not read.
@@ -108,6 +124,9 @@ impl Problem {
         *response.status_mut() = status;
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if let Some(allow) = HeaderValue::from_str(&self.allow).ok().filter(|allow| !allow.is_empty()) {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -177,6 +196,7 @@ fn refused(refusal: &Refusal) -> Problem {
         | R::AlreadyLinked(_)
         | R::AlreadyProposed { .. }
         | R::AlreadyEnded(_)
+        | R::ObjectBusy { .. }
         | R::AnchorTaken { .. }
         | R::TenantKilled { .. }
         | R::TenantBlocked { .. }
@@ -187,6 +207,7 @@ fn refused(refusal: &Refusal) -> Problem {
         | R::Expired { .. } => {
             (409, "The state of things does not allow it", "read the present state, then decide anew")
         }
+        R::ChangedSince(_) => (412, "It has changed since it was read", "read it again, and answer with its new ETag"),
         R::AmbiguousName { .. } => (409, "The name is not unique", "use the tenant's id from GET /v1/tenants"),
         _ => (422, "This cannot be decided", "correct what the detail names, then sign and send it again"),
     };

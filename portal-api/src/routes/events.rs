@@ -78,7 +78,7 @@ fn message(event: &Event) -> sse::Event {
         .unwrap_or_else(|_| sse::Event::default().id(event.id.to_string()).event("missed").data("{}"))
 }
 
-fn crowded(full: Full) -> Problem {
+pub(super) fn crowded(full: Full) -> Problem {
     Problem::new(503, "too-many-watchers", "Too many watch already")
         .detail(format!("event streams: {full}"))
         .fix("close one, or try again later")

@@ -2,6 +2,7 @@
 
 mod actors;
 mod audit;
+mod docs;
 mod events;
 mod keys;
 mod proposals;
@@ -18,6 +19,7 @@ use warp::{
 };
 
 use crate::{
+    contract::{self, Undescribed},
     door::{Door, Route, Stranger},
     problem::Problem,
 };
@@ -40,9 +42,9 @@ pub(crate) fn all(door: &Door) -> Route {
         .unify()
         .or(events::routes(door))
         .unify();
-    let open = warp::path("v1").and(openapi()).or(livez()).unify();
+    let open = warp::path("v1").and(openapi()).or(livez()).unify().or(docs::routes()).unify();
     let routes = open.or(warp::path("v1").and(door.known()).and(v1)).unify();
-    routes.recover(unmatched).unify().boxed()
+    contract::kept().and(routes).recover(unmatched).unify().boxed()
 }
 
 fn openapi() -> Route {
@@ -64,6 +66,8 @@ fn livez() -> Route {
 
 async fn unmatched(rejection: Rejection) -> Result<Response, Infallible> {
     let problem = if let Some(Stranger(problem)) = rejection.find() {
+        problem.clone()
+    } else if let Some(Undescribed(problem)) = rejection.find() {
         problem.clone()
     } else if rejection.find::<MethodNotAllowed>().is_some() {
         Problem::new(405, "method-not-allowed", "This path does not take this method")

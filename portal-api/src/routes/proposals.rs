@@ -1,20 +1,25 @@
-//! `/v1/proposals`: propose, read, answer. What is signed is signed elsewhere; nothing here can sign.
+//! `/v1/proposals`: propose, try, read, answer. What is signed is signed elsewhere; nothing here can sign.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use governance::{Filter as Which, ProposalView, State};
+use governance::{Filter as Which, ProposalView, Proposer, State};
+use http::HeaderMap;
 use orbital::{
-    names::{Correlation, Person, ProposalId},
+    names::{Correlation, Digest, Person, ProposalId},
     sign::Signed,
     vote::Role,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use warp::{Filter, reply::Response};
 
+use super::events;
 use crate::{
-    body,
-    door::{Door, Route, accepted, correlated, finish, shown},
+    body::{self, Read},
+    door::{self, Door, Route, Writing, accepted, correlated, finish, shown, writing},
+    etag,
     page::{self, Ask},
+    peer::PeerId,
+    prefer,
     problem::Problem,
 };
 
@@ -25,7 +30,9 @@ struct Proposed {
     /// Canonical bytes of the change, base64url.
     #[serde(with = "orbital::canon::bytes")]
     change: Vec<u8>,
-    proposal: Signed,
+    proposal: Option<Signed>,
+    /// Who would propose it: a dry run needs no signature.
+    proposer: Option<Person>,
 }
 
 /// The body of an answer.
@@ -43,6 +50,9 @@ struct Shown {
     /// Persons whose approval would count: of a group that is still missing, and not yet heard.
     may_sign: BTreeSet<Person>,
 }
+
+/// The member of the query that asks for a dry run.
+const DRY_RUN: &str = "dry_run";
 
 /// What the path says is done to a proposal.
 #[derive(Clone, Copy, Debug)]
@@ -67,18 +77,25 @@ pub(crate) fn routes(door: &Door) -> Route {
     let propose = warp::path!("proposals")
         .and(warp::post())
         .and(door.open())
+        .and(page::ask(&[DRY_RUN]))
+        .and(writing())
         .and(correlated())
         .and(body::json(door.limits.body))
-        .then(|door: Door, id, body| async move { finish(propose(&door, id, body).await) });
+        .then(|door: Door, ask, writing, id, body| async move { finish(propose(&door, ask, writing, id, body).await) });
     let show = warp::path!("proposals" / String)
         .and(warp::get())
         .and(door.open())
-        .then(|id: String, door: Door| async move { finish(show(&door, &id).await) });
+        .and(warp::header::headers_cloned())
+        .and(door::peer())
+        .then(|id: String, door: Door, headers, peer| async move { finish(show(&door, &id, &headers, peer).await) });
     let probe = warp::path!("proposals" / String / "probe")
         .and(warp::post())
         .and(door.open())
+        .and(writing())
         .and(correlated())
-        .then(|id: String, door: Door, correlation| async move { finish(probe(&door, &id, correlation).await) });
+        .then(|id: String, door: Door, writing, correlation| async move {
+            finish(probe(&door, &id, writing, correlation).await)
+        });
     let routes = list.or(propose).unify().or(show).unify().or(probe).unify();
     DEEDS
         .into_iter()
@@ -92,10 +109,11 @@ fn answer_route(door: &Door, name: &'static str, deed: Deed) -> Route {
         .and(warp::path::end())
         .and(warp::post())
         .and(door.open())
+        .and(writing())
         .and(correlated())
         .and(body::json(door.limits.body))
-        .then(move |id: String, door: Door, correlation, body| async move {
-            finish(answer(&door, deed, &id, correlation, body).await)
+        .then(move |id: String, door: Door, writing, correlation, body| async move {
+            finish(answer(&door, deed, &id, writing, correlation, body).await)
         })
         .boxed()
 }
@@ -119,57 +137,131 @@ fn word<T: DeserializeOwned>(ask: &Ask, name: &str) -> Result<Option<T>, Problem
 
 async fn propose(
     door: &Door,
+    ask: Result<Ask, Problem>,
+    writing: Writing,
     id: Result<Correlation, Problem>,
-    body: Result<Proposed, Problem>,
+    body: Result<Read<Proposed>, Problem>,
 ) -> Result<Response, Problem> {
-    let body = body?;
-    taken(door, door.desk.propose(body.change, body.proposal, id?).await?).await
+    let dry = dry(&ask?)?;
+    let Read { value: Proposed { change, proposal, proposer }, bytes } = body?;
+    let by = match (proposal, proposer) {
+        (Some(signed), None) => Proposer::Signed(signed),
+        (None, Some(person)) if dry => Proposer::Named(person),
+        _ => return Err(unproposed(dry)),
+    };
+    match by {
+        Proposer::Signed(signed) if !dry => {
+            let (desk, id) = (writing.desk(door)?, id?);
+            let work = async { Ok(taken(desk.propose(change, signed, id).await?)) };
+            door.once.run(writing.call, &bytes, work).await
+        }
+        by => Ok(shown(&door.desk.dry_run(change, by).await?)),
+    }
 }
 
-async fn show(door: &Door, id: &str) -> Result<Response, Problem> {
-    let view = door.desk.proposal(named(id)?).await?;
-    Ok(shown(&with_signers(door, view).await?))
+/// `?dry_run=true`.
+fn dry(ask: &Ask) -> Result<bool, Problem> {
+    match ask.more(DRY_RUN) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(page::refused(format!("{DRY_RUN} is `{other}`, but must be true or false"))),
+    }
 }
 
-async fn probe(door: &Door, id: &str, correlation: Result<Correlation, Problem>) -> Result<Response, Problem> {
-    taken(door, door.desk.probe_again(named(id)?, correlation?).await?).await
+fn unproposed(dry: bool) -> Problem {
+    let must = match dry {
+        true => "a dry run has either `proposal`, the signed statement, or `proposer`, a person's name",
+        false => "a proposal has `proposal`, the proposer's signed statement; `proposer` alone is for dry runs",
+    };
+    Problem::unreadable("", &must)
+}
+
+async fn show(door: &Door, id: &str, headers: &HeaderMap, caller: Option<PeerId>) -> Result<Response, Problem> {
+    let id = named(id)?;
+    let Some(wait) = prefer::wait(headers) else {
+        let view = door.desk.proposal(id).await?;
+        let tag = view.tag();
+        return etag::tagged(&with_signers(view), tag, headers);
+    };
+    let view = waited(door, id, etag::seen(headers)?, wait, caller).await?;
+    let tag = view.tag();
+    let mut response = etag::tagged(&with_signers(view), tag, headers)?;
+    prefer::applied(&mut response, wait);
+    Ok(response)
+}
+
+/// The proposal once it is another than `seen`, or than it is now; at the latest when the time is over or the listener closes.
+async fn waited(
+    door: &Door,
+    id: ProposalId,
+    seen: Option<Digest>,
+    wait: Duration,
+    caller: Option<PeerId>,
+) -> Result<ProposalView, Problem> {
+    let _share = door.watchers.take(caller).map_err(events::crowded)?;
+    // Before the first look, so that nothing falls between the two.
+    let (mut events, mut closing) = (door.desk.events(None), door.closing.clone());
+    let mut view = door.desk.proposal(id.clone()).await?;
+    let seen = seen.unwrap_or_else(|| view.tag());
+    let over = tokio::time::sleep(wait);
+    tokio::pin!(over);
+    while view.tag() == seen {
+        let event = tokio::select! {
+            () = &mut over => break,
+            _ = closing.wait_for(|closing| *closing) => break,
+            event = events.next() => event,
+        };
+        let Some(event) = event else { break };
+        if event.happened.concerns(&id) {
+            view = door.desk.proposal(id.clone()).await?;
+        }
+    }
+    Ok(view)
+}
+
+async fn probe(
+    door: &Door,
+    id: &str,
+    writing: Writing,
+    correlation: Result<Correlation, Problem>,
+) -> Result<Response, Problem> {
+    let (id, correlation, desk) = (named(id)?, correlation?, writing.desk(door)?);
+    let work = async { Ok(taken(desk.probe_again(id, correlation).await?)) };
+    door.once.run(writing.call, &[], work).await
 }
 
 async fn answer(
     door: &Door,
     deed: Deed,
     id: &str,
+    writing: Writing,
     correlation: Result<Correlation, Problem>,
-    body: Result<Answered, Problem>,
+    body: Result<Read<Answered>, Problem>,
 ) -> Result<Response, Problem> {
-    let (id, correlation, vote) = (named(id)?, correlation?, body?.vote);
-    let view = match deed {
-        Deed::Answer(role) => door.desk.answer(id, role, vote, correlation).await?,
-        Deed::Withdraw => door.desk.withdraw(id, vote, correlation).await?,
+    let (id, correlation, Read { value: Answered { vote }, bytes }) = (named(id)?, correlation?, body?);
+    let desk = writing.desk(door)?;
+    let work = async {
+        let view = match deed {
+            Deed::Answer(role) => desk.answer(id, role, vote, correlation).await?,
+            Deed::Withdraw => desk.withdraw(id, vote, correlation).await?,
+        };
+        Ok(taken(view))
     };
-    taken(door, view).await
+    door.once.run(writing.call, &bytes, work).await
 }
 
 fn named(id: &str) -> Result<ProposalId, Problem> {
     ProposalId::new(id).map_err(|_| Problem::not_found("proposal", &id.chars().take(64).collect::<String>()))
 }
 
-async fn taken(door: &Door, view: ProposalView) -> Result<Response, Problem> {
-    let location = format!("/v1/proposals/{}", view.id);
-    Ok(accepted(&with_signers(door, view).await?, &location))
+fn taken(view: ProposalView) -> Response {
+    let (location, tag) = (format!("/v1/proposals/{}", view.id), view.tag());
+    let mut response = accepted(&with_signers(view), &location);
+    etag::set(&mut response, tag);
+    response
 }
 
-async fn with_signers(door: &Door, view: ProposalView) -> Result<Shown, Problem> {
-    if view.missing.is_empty() || view.state != State::Open {
-        return Ok(Shown { view, may_sign: BTreeSet::new() });
-    }
-    let trust = door.desk.tenant(&view.tenant.to_string()).await?.trust_root;
-    let heard = |person: &Person| *person == view.proposer || view.approvals.iter().any(|v| v.person == *person);
-    let may_sign = trust
-        .actors
-        .iter()
-        .filter(|(person, actor)| !heard(person) && view.missing.iter().any(|g| actor.groups.contains(g)))
-        .map(|(person, _)| person.clone())
-        .collect();
-    Ok(Shown { view, may_sign })
+fn with_signers(view: ProposalView) -> Shown {
+    let candidates = view.quorum.iter().flat_map(|quorum| &quorum.can_approve);
+    Shown { may_sign: candidates.map(|candidate| candidate.person.clone()).collect(), view }
 }

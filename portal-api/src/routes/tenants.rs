@@ -1,6 +1,7 @@
 //! `/v1/tenants`: found one, list them, see one, take its trust chain home, simulate its revocation.
 
-use governance::TenantView;
+use governance::{Refusal, TenantView};
+use http::HeaderMap;
 use orbital::{
     certificate::Certificate,
     chain::Genesis,
@@ -10,8 +11,9 @@ use serde::Serialize;
 use warp::{Filter, reply::Response};
 
 use crate::{
-    body,
-    door::{Door, Route, accepted, correlated, finish, shown},
+    body::{self, Read},
+    door::{Door, Route, Writing, accepted, correlated, finish, shown, writing},
+    etag,
     page::{self, Ask},
     problem::Problem,
 };
@@ -41,17 +43,20 @@ pub(crate) fn routes(door: &Door) -> Route {
     let found = warp::path!("tenants")
         .and(warp::post())
         .and(door.open())
+        .and(writing())
         .and(correlated())
         .and(body::json(door.limits.body))
-        .then(|door: Door, id, genesis| async move { finish(found(&door, id, genesis).await) });
+        .then(|door: Door, writing, id, genesis| async move { finish(found(&door, writing, id, genesis).await) });
     let show = warp::path!("tenants" / String)
         .and(warp::get())
         .and(door.open())
-        .then(|tenant: String, door: Door| async move { finish(view(&door, &tenant).await.map(|v| shown(&v))) });
+        .and(warp::header::headers_cloned())
+        .then(|tenant: String, door: Door, headers| async move { finish(show(&door, &tenant, &headers).await) });
     let trust = warp::path!("tenants" / String / "trust")
         .and(warp::get())
         .and(door.open())
-        .then(|tenant: String, door: Door| async move { finish(view(&door, &tenant).await.map(|v| shown(&chain(v)))) });
+        .and(warp::header::headers_cloned())
+        .then(|tenant: String, door: Door, headers| async move { finish(trust(&door, &tenant, &headers).await) });
     let simulate = warp::path!("tenants" / String / "revocations:simulate")
         .and(warp::post())
         .and(door.open())
@@ -70,13 +75,33 @@ async fn list(door: &Door, ask: Result<Ask, Problem>) -> Result<Response, Proble
     Ok(page.reply("/v1/tenants", &ask))
 }
 
+async fn show(door: &Door, tenant: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+    let view = view(door, tenant).await?;
+    etag::tagged(&view, etag::of(&view)?, headers)
+}
+
+async fn trust(door: &Door, tenant: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+    let chain = chain(view(door, tenant).await?);
+    etag::tagged(&chain, etag::of(&chain)?, headers)
+}
+
 async fn found(
     door: &Door,
+    writing: Writing,
     id: Result<Correlation, Problem>,
-    genesis: Result<Genesis, Problem>,
+    genesis: Result<Read<Genesis>, Problem>,
 ) -> Result<Response, Problem> {
-    let tenant = door.desk.provision(genesis?, id?).await?;
-    Ok(accepted(&Founded { id: tenant }, &format!("/v1/tenants/{tenant}")))
+    let (Read { value, bytes }, id) = (genesis?, id?);
+    let again = writing.call.has_key();
+    let work = async {
+        let tenant = match door.desk.provision(value, id).await {
+            // A tenant's id is the digest of its genesis: who asks with a key asks that it be there, and it is.
+            Err(governance::Error::Refused(Refusal::TenantKnown(known))) if again => known,
+            founded => founded?,
+        };
+        Ok(accepted(&Founded { id: tenant }, &format!("/v1/tenants/{tenant}")))
+    };
+    door.once.run(writing.call, &bytes, work).await
 }
 
 async fn simulate(door: &Door, tenant: &str) -> Result<Response, Problem> {

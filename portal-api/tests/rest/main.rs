@@ -2,6 +2,8 @@
 //! answer is the journeys' to test.
 
 #[cfg(test)]
+mod conditions;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod limits;
@@ -9,6 +11,8 @@ mod limits;
 mod openapi;
 #[cfg(test)]
 mod resources;
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]

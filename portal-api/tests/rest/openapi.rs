@@ -2,60 +2,138 @@
 
 use std::collections::BTreeSet;
 
+use orbital::testing::link_l1;
 use serde_json::{Value, json};
 
-use crate::house::House;
+use crate::{house::House, schema};
 
 fn document() -> Value {
     serde_json::from_str(portal_api::OPENAPI).unwrap()
 }
 
+/// A way to ask that is wrong in one thing, or right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Right,
+    /// A member of the query that nobody described.
+    Query,
+    /// The path is there; what it names is not.
+    Unknown,
+    /// By somebody whom nobody knows.
+    Stranger,
+    /// Headers that do not read.
+    Correlation,
+    Condition,
+    Key,
+    /// Bodies that do not read, are of another type, or too large.
+    Member,
+    Type,
+    Large,
+}
+
+const WAYS: [Way; 10] = [
+    Way::Right,
+    Way::Query,
+    Way::Unknown,
+    Way::Stranger,
+    Way::Correlation,
+    Way::Condition,
+    Way::Key,
+    Way::Member,
+    Way::Type,
+    Way::Large,
+];
+
+/// The request of this way for an operation, and who asks.
+fn request(
+    way: Way,
+    method: &str,
+    path: &str,
+    known: &str,
+    right: &Value,
+) -> (http::request::Builder, Vec<u8>, &'static str) {
+    let id = if way == Way::Unknown { "pnone" } else { known };
+    let tenant = if way == Way::Unknown { "nobody" } else { "acme" };
+    let mut at = path.replace("{tenant}", tenant).replace("{id}", id);
+    if way == Way::Query {
+        at.push_str("?colour=red");
+    }
+    let mut request = http::Request::builder().method(method.to_uppercase().as_str()).uri(at);
+    let (name, value) = match way {
+        Way::Correlation => ("x-correlation-id", "a b"),
+        Way::Condition => ("if-match", "\"x\""),
+        Way::Key => ("idempotency-key", ""),
+        _ => ("accept", "*/*"),
+    };
+    request = request.header(name, value);
+    request = request.header("content-type", if way == Way::Type { "text/plain" } else { "application/json" });
+    let body = match way {
+        Way::Member => json!({ "more": 1 }).to_string().into_bytes(),
+        Way::Large => vec![b' '; portal_api::limits::BODY_BYTES_MAX + 1],
+        _ => right.to_string().into_bytes(),
+    };
+    (request, body, if way == Way::Stranger { "mallory" } else { crate::house::OPERATOR })
+}
+
+/// The body that an operation takes well, as long as nobody has sent it before.
+fn right(house: &House, path: &str) -> Value {
+    match path {
+        "/v1/tenants" => serde_json::to_value(house.world.genesis()).unwrap(),
+        "/v1/proposals" => crate::resources::proposed(&house.world, link_l1("other"), "alice").0,
+        _ => json!({ "vote": crate::resources::proposed(&house.world, link_l1("none"), "bob").1 }),
+    }
+}
+
 #[tokio::test]
-async fn every_described_path_answers_with_a_described_status_and_type() {
+async fn whatever_is_asked_only_described_answers_come() {
     let house = House::furnished().await;
+    let kill = crate::resources::proposed(&house.world, orbital::change::Action::RevokeL1 {}, "carol").0;
+    let known = house.post("/v1/proposals", &kill).await.body["id"].as_str().unwrap().to_owned();
     let document = document();
-    let mut walked = 0;
+    let (mut walked, mut seen) = (0, BTreeSet::new());
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
-            if path == "/v1/events" {
-                // An open stream: `resources` and `limits` read it.
-                continue;
+            for way in WAYS {
+                if path == "/v1/events" && ![Way::Query, Way::Stranger, Way::Correlation].contains(&way) {
+                    // An open stream: `resources` and `limits` read it.
+                    continue;
+                }
+                let (request, body, who) = request(way, method, path, &known, &right(&house, path));
+                let sends = operation["requestBody"].is_object();
+                let said = house.send_as(who, request, if sends { body } else { Vec::new() }).await;
+                let place = format!("{way:?} {method} {path}");
+                assert_ne!(said.code(), "no-such-path", "{place}");
+                let described = &operation["responses"][said.status.to_string()];
+                assert!(described.is_object(), "{place} answers {} {:?}, undescribed", said.status, said.body);
+                let kind = said.headers["content-type"].to_str().unwrap().split(';').next().unwrap();
+                assert!(described["content"][kind].is_object(), "{place} answers {kind}, undescribed");
+                if kind.ends_with("json") {
+                    let found = schema::findings(&document, &described["content"][kind]["schema"], &said.body);
+                    assert!(found.is_empty(), "{place}: {found:#?}");
+                }
+                if said.status >= 400 {
+                    assert_eq!(said.body["status"], said.status, "{place}");
+                    for member in ["title", "detail", "fix", "code", "instance"] {
+                        let text = said.body[member].as_str().unwrap_or_default();
+                        assert!(!text.is_empty(), "{place}: {member} says nothing in {}", said.body);
+                    }
+                }
+                if matches!(way, Way::Query | Way::Correlation) {
+                    assert_eq!(said.status, 400, "{place}");
+                }
+                walked += 1;
+                seen.insert(said.status);
             }
-            let at = path.replace("{tenant}", "acme").replace("{id}", "no-such-proposal");
-            let said = match method.as_str() {
-                "get" => house.get(&at).await,
-                "post" => house.post(&at, &json!({})).await,
-                other => panic!("{other} {path} is described but never used here"),
-            };
-            assert_ne!(said.code(), "no-such-path", "{method} {path}");
-            assert_ne!(said.code(), "method-not-allowed", "{method} {path}");
-            let described = &operation["responses"][said.status.to_string()];
-            assert!(described.is_object(), "{method} {path} answers {} {:?}, undescribed", said.status, said.body);
-            let kind = said.headers["content-type"].to_str().unwrap().split(';').next().unwrap();
-            assert!(described["content"][kind].is_object(), "{method} {path} answers {kind}, undescribed");
-            required(&document, &described["content"][kind]["schema"], &said.body, &format!("{method} {path}"));
-            walked += 1;
+            let other =
+                http::Request::builder().method("DELETE").uri(path.replace("{tenant}", "acme").replace("{id}", &known));
+            let said = house.send(other, Vec::new()).await;
+            assert_eq!((said.status, said.code()), (405, "method-not-allowed"), "{path}");
+            let allow = said.headers["allow"].to_str().unwrap().to_owned();
+            assert!(allow.split(", ").any(|one| one == method.to_uppercase()), "{path}: {allow}");
         }
     }
-    assert!(walked >= 20, "{walked}");
-}
-
-/// Each member that the schema requires is there.
-fn required(document: &Value, schema: &Value, body: &Value, place: &str) {
-    let schema = resolved(document, schema);
-    for name in schema["required"].as_array().into_iter().flatten() {
-        assert!(body.get(name.as_str().unwrap()).is_some(), "{place}: {name} is required, but missing in {body}");
-    }
-    if let (Some(items), Some(of)) = (body["items"].as_array(), schema["properties"]["items"].get("items")) {
-        items.iter().for_each(|item| required(document, of, item, place));
-    }
-}
-
-fn resolved<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
-    match schema["$ref"].as_str() {
-        Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
-        None => schema,
-    }
+    assert!(walked >= 200, "{walked}");
+    assert!([200, 202, 400, 403, 404, 409, 413, 415].iter().all(|status| seen.contains(status)), "{seen:?}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::house::House;
 
 /// A proposal of `action`, as its proposer would post it.
-fn proposed(world: &World, action: Action, proposer: &str) -> (Value, Signed) {
+pub(crate) fn proposed(world: &World, action: Action, proposer: &str) -> (Value, Signed) {
     let mut change = world.change(action);
     // A provisioned tenant is at epoch 0; grants name the next.
     change.epoch = u64::from(!change.kind().is_stop());
