@@ -1,7 +1,8 @@
-//! Cursor pages: `?limit=` and `?after=`, the next page in the `Link` header (RFC 8288). The cursor is the last item's own id.
+//! Cursor pages: `?limit=` and `?after=`, the next page in the `Link` header (RFC 8288).
 
 use std::{collections::BTreeMap, convert::Infallible};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderValue, header};
 use serde::Serialize;
 use warp::{
@@ -67,7 +68,7 @@ fn read(query: &str, known: &[&str]) -> Result<Ask, Problem> {
     Ok(Ask { after, limit, more: members })
 }
 
-/// Cursors are ids: nothing in them ever needs an escape but `/` and `:`, which queries may carry plainly (RFC 3986 §3.4).
+/// Cursors are base64url, the rest are ids: nothing in them ever needs an escape but `/` and `:`, which queries may carry plainly (RFC 3986 §3.4).
 fn plain(name: &str, value: &str) -> Result<String, Problem> {
     let sound = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'/' | b'-');
     if !value.is_empty() && value.bytes().all(sound) {
@@ -83,19 +84,20 @@ pub(crate) fn refused(why: String) -> Problem {
         .fix("follow the Link header of the page before, or leave the query out")
 }
 
-/// Cuts the items after the cursor to a page. `id` names an item; the items come in a stable order.
-pub(crate) fn cut<T>(items: Vec<T>, ask: &Ask, id: impl Fn(&T) -> String) -> Result<Page<T>, Problem> {
-    let start = match &ask.after {
-        None => 0,
-        Some(after) => {
-            let at = items.iter().position(|item| id(item) == *after);
-            at.map(|at| at.saturating_add(1))
-                .ok_or_else(|| refused(format!("the cursor `{after}` names no item of this list")))?
-        }
-    };
+/// Where the page begins: after the item with this key. A cursor says nothing to a caller; here it is the key, spelt in base64url.
+pub(crate) fn position(ask: &Ask) -> Result<Option<String>, Problem> {
+    let Some(after) = &ask.after else { return Ok(None) };
+    let key = URL_SAFE_NO_PAD.decode(after).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    key.map(Some).ok_or_else(|| refused(format!("`{after}` is no cursor of this list")))
+}
+
+/// Sorts the items by their keys and cuts those after the cursor to a page. An item that went away since takes none with it.
+pub(crate) fn cut<T>(mut items: Vec<T>, ask: &Ask, key: impl Fn(&T) -> String) -> Result<Page<T>, Problem> {
+    items.sort_by_cached_key(&key);
+    let start = position(ask)?.map_or(0, |after| items.partition_point(|item| key(item) <= after));
     let more = items.len().saturating_sub(start) > ask.limit;
     let items: Vec<T> = items.into_iter().skip(start).take(ask.limit).collect();
-    let next = items.last().filter(|_| more).map(id);
+    let next = items.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(key(last)));
     Ok(Page { items, next })
 }
 
@@ -136,10 +138,13 @@ mod tests {
         #[test]
         fn walking_the_pages_gives_every_item_once(count in 0usize..40, limit in 1usize..9) {
             let all: Vec<usize> = (0..count).collect();
-            let (mut seen, mut after) = (Vec::new(), None);
+            let (mut left, mut seen, mut after) = (all.clone(), Vec::new(), None);
             loop {
-                let page = cut(all.clone(), &Ask { after, limit, more: BTreeMap::new() }, usize::to_string).unwrap();
+                let ask = Ask { after, limit, more: BTreeMap::new() };
+                let page = cut(left.clone(), &ask, |n| format!("{n:03}")).unwrap();
                 proptest::prop_assert!(page.items.len() <= limit);
+                // The very item that the cursor names goes away meanwhile.
+                left.retain(|n| Some(n) != page.items.last());
                 seen.extend(page.items);
                 match page.next { Some(next) => after = Some(next), None => break }
             }
@@ -148,11 +153,11 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_of_another_list_is_refused_and_a_link_leads_on() {
-        assert_eq!(cut(vec![1], &ask(Some("9"), 1), i32::to_string).unwrap_err().code, "bad-query");
+    fn what_is_no_cursor_is_refused_and_a_link_leads_on() {
+        assert_eq!(cut(vec![1], &ask(Some("_"), 1), i32::to_string).unwrap_err().code, "bad-query");
         let page = cut(vec![1, 2], &ask(None, 1), i32::to_string).unwrap();
         let filtered = read("limit=1&state=open", &["state"]).unwrap();
         let response = page.reply("/v1/things", &filtered);
-        assert_eq!(response.headers()[header::LINK], "</v1/things?limit=1&after=1&state=open>; rel=\"next\"");
+        assert_eq!(response.headers()[header::LINK], "</v1/things?limit=1&after=MQ&state=open>; rel=\"next\"");
     }
 }

@@ -115,6 +115,8 @@ pub struct Filter {
     pub tenant: Option<TenantId>,
     pub state: Option<State>,
     pub kind: Option<ChangeKind>,
+    /// Only what comes after this one in the list, by its moment and its id.
+    pub after: Option<(u64, ProposalId)>,
     /// Newest first, at most so many; none says [`crate::PROPOSALS_LISTED_MAX`].
     pub limit: Option<usize>,
 }

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use super::{
     Global,
     context::{Context, Identity, Pins},
+    dry,
     exit::{Exit, Failure, Report},
     http::Portal,
     plain, random,
@@ -132,11 +133,14 @@ pub(crate) struct Wish<'a> {
 
 /// Makes, signs and sends a change. Ends with 3, or as the proposal ends where `--wait` says to wait for it.
 pub(crate) async fn propose(global: &Global, subject: &Subject, wish: Wish<'_>) -> Result<Report, Failure> {
-    let screen = Screen::of(global);
-    let identity = Identity::of(global)?;
     // Grants are ordered by epoch, each one above the last; a stop names the one that its author saw (PROTOCOL §4).
     let epoch = subject.tenant.epoch.saturating_add(u64::from(!wish.action.kind().is_stop()));
     let bytes = change(&subject.chain, epoch, wish.action, wish.regions, wish.reason)?;
+    if global.dry_run {
+        return dry::run(subject, &Identity::person(global)?, &bytes).await;
+    }
+    let screen = Screen::of(global);
+    let identity = Identity::of(global)?;
     let signed = sign_proposal(screen, &identity, &subject.chain, &bytes)?;
     let body = json!({ "change": encode(&bytes), "proposal": signed });
     let answer = subject.portal.post("/v1/proposals", &body).await?;

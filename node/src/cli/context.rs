@@ -170,16 +170,20 @@ fn beside(folder: &Path, path: &Path) -> PathBuf {
     if path.is_absolute() || path.exists() { path.to_owned() } else { folder.join(path) }
 }
 
+fn acts(global: &Global, known: &[KeyPlace]) -> Result<Person, Failure> {
+    match (&global.person, known) {
+        (Some(person), _) => Ok(person.clone()),
+        (None, [only]) => Ok(only.name.clone()),
+        (None, _) => Err(nobody(known)),
+    }
+}
+
 impl Identity {
     /// Who signs: `--as`, with `--key` or the context's key file; without `--as`, the only person of the context.
     pub fn of(global: &Global) -> Result<Self, Failure> {
         let context = Context::read(global)?;
         let known: &[KeyPlace] = context.as_ref().map_or(&[], |c| c.file.actors.as_slice());
-        let person = match (&global.person, known) {
-            (Some(person), _) => person.clone(),
-            (None, [only]) => only.name.clone(),
-            (None, _) => return Err(nobody(known)),
-        };
+        let person = acts(global, known)?;
         let place = match (&global.key, known.iter().find(|k| k.name == person)) {
             (Some(path), _) => path.clone(),
             (None, Some(known)) => known.key.clone(),
@@ -188,6 +192,12 @@ impl Identity {
         let secret = keyfiles::read_ed25519(&place)
             .map_err(|e| Failure::usage("the key file cannot be used").at(place.display()).because(e))?;
         Ok(Self { person, secret, place })
+    }
+
+    /// As whom the command acts, without their key.
+    pub fn person(global: &Global) -> Result<Person, Failure> {
+        let context = Context::read(global)?;
+        acts(global, context.as_ref().map_or(&[], |c| c.file.actors.as_slice()))
     }
 
     /// The name under which the trust root lists this key: only a listed key can sign anything that counts.

@@ -4,10 +4,12 @@
 //! trust chain is verified from its pinned genesis before anything is signed under it.
 
 mod actor;
+mod approvers;
 mod audit;
 mod caller;
 mod compose;
 pub mod context;
+mod dry;
 mod duration;
 mod evidence;
 pub mod exit;
@@ -75,6 +77,9 @@ pub struct Global {
     /// Wait for every region's answer, then exit, such as 30s
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration::parse)]
     pub wait: Option<Duration>,
+    /// Say what would become of a proposal; sign and write nothing
+    #[arg(long, global = true)]
+    pub dry_run: bool,
     /// Sign without asking
     #[arg(short, long, global = true)]
     pub yes: bool,
@@ -245,6 +250,9 @@ pub fn execute(cli: Cli, start: Start) -> ExitCode {
 
 fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
     let global = &cli.global;
+    if global.dry_run {
+        dry::check(&cli.command)?;
+    }
     match cli.command {
         Command::Demo(args) => (start.demo)(global, args),
         Command::Run(args) => (start.run)(global, args),

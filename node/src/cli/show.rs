@@ -61,6 +61,9 @@ pub(crate) fn full(proposal: &wire::Proposal, chain: &Chain) -> String {
         lines.push(format!("Risk: {}", proposal.risk));
     }
     lines.push(people(proposal));
+    if let Some(quorum) = &proposal.quorum {
+        lines.extend(quorum.lines());
+    }
     if !proposal.probes.is_empty() {
         lines.push(probes(proposal));
     }

@@ -9,6 +9,8 @@ use orbital::{
 };
 use serde::Deserialize;
 
+use super::approvers::Quorum;
+
 /// A tenant, as listed.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Tenant {
@@ -53,6 +55,8 @@ pub(crate) struct Proposal {
     pub(crate) missing: Vec<Group>,
     #[serde(default)]
     pub(crate) may_sign: BTreeSet<Person>,
+    #[serde(default)]
+    pub(crate) quorum: Option<Quorum>,
     #[serde(default)]
     pub(crate) needs_confirmation: bool,
     pub(crate) expires: u64,

@@ -72,7 +72,7 @@ async fn list(door: &Door, tenant: &str, ask: Result<Ask, Problem>) -> Result<Re
     let proposed =
         door.desk.proposals(which).await?.into_iter().filter(|p| matches!(p.state, State::Open | State::Ratified));
     let keys = linked(&view).into_iter().chain(proposed.filter_map(wanted)).collect();
-    let page = page::cut(keys, &ask, |k: &KeyView| k.change.to_string())?;
+    let page = page::cut(keys, &ask, |k: &KeyView| format!("{} {}", u8::from(k.proposal.is_some()), k.change))?;
     Ok(page.reply(&format!("/v1/tenants/{tenant}/keys"), &ask))
 }
 

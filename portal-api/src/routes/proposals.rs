@@ -124,9 +124,24 @@ async fn list(door: &Door, ask: Result<Ask, Problem>) -> Result<Response, Proble
         Some(name) => Some(door.desk.tenant(name).await?.summary.id),
         None => None,
     };
-    let which = Which { tenant, state: word::<State>(&ask, "state")?, kind: word(&ask, "kind")?, limit: None };
-    let page = page::cut(door.desk.proposals(which).await?, &ask, |p| p.id.to_string())?;
+    let which = Which { tenant, state: word::<State>(&ask, "state")?, kind: word(&ask, "kind")?, ..Which::default() };
+    let after = page::position(&ask)?.map(|key| placed(&key)).transpose()?;
+    // One more than asked for says whether there is a next page.
+    let which = Which { after, limit: Some(ask.limit.saturating_add(1)), ..which };
+    let page = page::cut(door.desk.proposals(which).await?, &ask, place)?;
     Ok(page.reply("/v1/proposals", &ask))
+}
+
+/// Where a proposal stands in the list: newest first, those of one moment by their ids.
+fn place(view: &ProposalView) -> String {
+    format!("{:020} {}", u64::MAX.saturating_sub(view.created_ms), view.id)
+}
+
+fn placed(key: &str) -> Result<(u64, ProposalId), Problem> {
+    let read = key
+        .split_once(' ')
+        .and_then(|(from_end, id)| Some((u64::MAX.saturating_sub(from_end.parse().ok()?), ProposalId::new(id).ok()?)));
+    read.ok_or_else(|| page::refused("the cursor is none of this list".to_owned()))
 }
 
 /// A member of the query that is one word of a known list.

@@ -71,7 +71,7 @@ pub(super) async fn view(door: &Door, tenant: &str) -> Result<TenantView, Proble
 
 async fn list(door: &Door, ask: Result<Ask, Problem>) -> Result<Response, Problem> {
     let ask = ask?;
-    let page = page::cut(door.desk.tenants().await?, &ask, |t| t.id.to_string())?;
+    let page = page::cut(door.desk.tenants().await?, &ask, |t| format!("{}\n{}", t.name, t.id))?;
     Ok(page.reply("/v1/tenants", &ask))
 }
 

@@ -67,8 +67,10 @@ async fn actors_come_in_pages_with_a_link_to_the_next() {
         said.body["items"].as_array().unwrap().iter().map(|a| a["person"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(people(&first), ["alice", "bob"]);
-    assert_eq!(first.headers["link"], "</v1/tenants/acme/actors?limit=2&after=bob>; rel=\"next\"");
-    assert_eq!(people(&house.get("/v1/tenants/acme/actors?limit=2&after=bob").await)[0], "carol");
+    let next = first.body["next"].as_str().unwrap();
+    let path = format!("/v1/tenants/acme/actors?limit=2&after={next}");
+    assert_eq!(first.headers["link"], format!("<{path}>; rel=\"next\""));
+    assert_eq!(people(&house.get(&path).await)[0], "carol");
     assert_eq!(house.get("/v1/tenants/acme/actors?limit=0").await.code(), "bad-query");
 }
 
@@ -120,6 +122,28 @@ async fn proposals_are_listed_by_what_is_asked_and_taken_back_by_their_proposer(
     let own = house.world.answer(Role::Reject, &statement, "alice");
     assert_eq!(house.post(&path, &json!({ "vote": own })).await.body["state"], "withdrawn");
     assert_eq!(house.get("/v1/proposals/none-of-these").await.code(), "unknown-proposal");
+}
+
+#[tokio::test]
+async fn every_proposal_is_on_one_page_while_new_ones_come() {
+    let house = House::furnished().await;
+    let mut made = std::collections::BTreeSet::new();
+    for who in ["carol", "dave", "heidi", "carol", "dave"] {
+        let taken = house.post("/v1/proposals", &proposed(&house.world, Action::RevokeL1 {}, who).0).await;
+        made.insert(taken.body["id"].as_str().unwrap().to_owned());
+    }
+    let (mut seen, mut path) = (Vec::new(), "/v1/proposals?limit=2".to_owned());
+    loop {
+        let page = house.get(&path).await;
+        seen.extend(page.body["items"].as_array().unwrap().iter().map(|p| p["id"].as_str().unwrap().to_owned()));
+        let Some(link) = page.headers.get("link") else { break };
+        path = link.to_str().unwrap().trim_start_matches('<').split('>').next().unwrap().to_owned();
+        // Newer than the page: it is on none that follows.
+        house.post("/v1/proposals", &proposed(&house.world, Action::RevokeL1 {}, "heidi").0).await;
+    }
+    assert_eq!(seen.len(), 5, "{seen:?}");
+    assert_eq!(seen.into_iter().collect::<std::collections::BTreeSet<_>>(), made);
+    assert_eq!(house.get("/v1/proposals?after=Ym9i").await.code(), "bad-query", "a cursor of another list");
 }
 
 #[tokio::test]
@@ -222,6 +246,11 @@ async fn events_are_told_and_resume_after_the_last_one_seen() {
     let mut again = house.sender().await;
     let mut resumed = again.send_request(stream(Some((id - 1).to_string()))).await.unwrap().into_body();
     assert!(message(&mut resumed).await.contains(&format!("id:{id}")));
+    // Numbers that are gone, here those of another run, are told plainly; the first thing heard says where to go on.
+    let mut behind = house.sender().await;
+    let mut behind = behind.send_request(stream(Some("1".to_owned()))).await.unwrap().into_body();
+    let told = message(&mut behind).await;
+    assert!(told.contains("event:missed") && told.contains("id:"), "{told}");
     let bad = house.send(http::Request::get("/v1/events").header("last-event-id", "x"), vec![]).await;
     assert_eq!(bad.code(), "bad-query");
 }

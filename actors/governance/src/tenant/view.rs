@@ -90,8 +90,11 @@ pub(crate) fn view(tenant: &Tenant, facts: &Facts<'_>, pending: &Pending) -> Res
 
 /// The proposals that a filter lets through, newest first.
 pub(crate) fn proposals(tenant: &Tenant, facts: &Facts<'_>, filter: &Filter, limit: usize) -> Vec<ProposalView> {
+    let later = |p: &Proposal| {
+        filter.after.as_ref().is_none_or(|(at_ms, id)| p.created_ms < *at_ms || p.created_ms == *at_ms && p.id > *id)
+    };
     let wanted = |p: &&Proposal| {
-        filter.state.is_none_or(|state| p.state == state) && filter.kind.is_none_or(|kind| p.kind() == kind)
+        later(p) && filter.state.is_none_or(|state| p.state == state) && filter.kind.is_none_or(|kind| p.kind() == kind)
     };
     let mut found: Vec<_> = tenant.proposals.values().filter(wanted).collect();
     found.sort_by(|a, b| b.created_ms.cmp(&a.created_ms).then_with(|| a.id.cmp(&b.id)));

@@ -38,6 +38,8 @@ fn a_revocation_takes_two_persons_and_tells_who_is_silent() {
     let id = proposed.json["id"].as_str().unwrap().to_owned();
 
     let shown = house.kcm(&["proposal", "show", &id]).unwrap().text;
+    assert!(shown.contains("Can approve: dave (Senior_Leadership), heidi (Senior_Leadership)."), "{shown}");
+    assert!(shown.contains("not carol: proposed it"), "{shown}");
     assert!(shown.contains("Verified here") && shown.contains("REVOKE: every region locks this tenant"), "{shown}");
     assert!(shown.contains("Reason: \"drill\"."), "{shown}");
     let own = house.kcm(&["--as", "carol", "proposal", "approve", &id]).unwrap_err();
@@ -54,6 +56,39 @@ fn a_revocation_takes_two_persons_and_tells_who_is_silent() {
     let restore = house.kcm(&["--as", "alice", "key", "restore", "--tenant", "acme"]).unwrap();
     assert_eq!(restore.json["kind"], "RestoreL1");
     assert_eq!(restore.json["change"]["action"]["kills"], json!([proposed.json["digest"]]));
+}
+
+#[test]
+fn a_dry_run_needs_no_key_and_leaves_nothing_behind() {
+    let house = House::furnished();
+    let words = ["system", "register", "billing", "--tenant", "acme"];
+    let dry = |who: &str| house.kcm(&[&["--as", who, "--key", "nowhere.key", "--dry-run"], &words[..]].concat());
+    let tried = dry("alice").unwrap();
+    assert_eq!((tried.exit, &tried.json["signed"]), (Exit::Done, &json!(false)));
+    for told in [
+        "REGISTER: adds the system billing",
+        "Would change /trust_root/systems",
+        "Can approve: bob (Compliance_Legal), grace (Compliance_Legal).",
+        "Nothing was signed and nothing was written.",
+    ] {
+        assert!(tried.text.contains(told), "{told}: {}", tried.text);
+    }
+    assert_eq!(house.kcm(&["proposal", "list"]).unwrap().json["items"], json!([]));
+    assert_eq!(dry("mallory").unwrap_err().code.as_deref(), Some("unknown-signer"));
+    // What is not to be tried is not done either.
+    let id = house.kcm(&[&["--as", "alice"], &words[..]].concat()).unwrap().json["id"].as_str().unwrap().to_owned();
+    let file = house.named("made.pem");
+    let refused: [&[&str]; 3] = [
+        &["--as", "bob", "proposal", "approve", &id],
+        &["--as", "erin", "caller", "add", "--tenant", "acme", "--system", testing::SYSTEM, "--new", &file],
+        &["tenant", "list"],
+    ];
+    for words in refused {
+        let failure = house.kcm(&[&["--dry-run"], words].concat()).unwrap_err();
+        assert!(failure.what.contains("proposes nothing"), "{failure}");
+    }
+    assert!(!house.path("made.pem").exists());
+    assert_eq!(house.kcm(&["proposal", "show", &id]).unwrap().json["approvals"], json!([]));
 }
 
 #[test]
@@ -101,6 +136,8 @@ fn people_rules_systems_and_callers_are_composed_here() {
     let add = ["--as", "alice", "caller", "add", "--tenant", "acme", "--system", testing::SYSTEM, "--ca", &ca];
     let added = house.kcm(&add).unwrap();
     assert_eq!(added.json["kind"], "ChangeCallers");
+    // One proposal about the callers is collected at a time.
+    house.kcm(&["--as", "alice", "proposal", "withdraw", added.json["id"].as_str().unwrap()]).unwrap();
     // With a key of its own, which is there once and for one reader.
     let file = house.named("mongo-1.pem");
     let place = ["--as", "alice", "kmip", "client", "add", "--tenant", "acme", "--system", testing::SYSTEM];
