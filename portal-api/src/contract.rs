@@ -21,6 +21,8 @@ struct Operation {
 struct Place {
     segments: Vec<Box<str>>,
     operations: Vec<Operation>,
+    /// The methods, as `Allow` lists them.
+    methods: String,
 }
 
 #[derive(Debug, Default)]
@@ -56,12 +58,13 @@ impl Contract {
                 let query = parameters.filter_map(|parameter| query_member(&document, parameter)).collect();
                 operations.push(Operation { method, query });
             }
-            places.push(Place { segments: segments(path).map(Into::into).collect(), operations });
+            let methods = operations.iter().map(|o: &Operation| o.method.as_str()).collect::<Vec<_>>().join(", ");
+            places.push(Place { segments: segments(path).map(Into::into).collect(), operations, methods });
         }
         Some(Self(places))
     }
 
-    fn check(&self, method: &Method, path: &str, query: &str) -> Result<(), Problem> {
+    fn check(&'static self, method: &Method, path: &str, query: &str) -> Result<(), Problem> {
         let fits = |place: &&Place| {
             let described = place.segments.iter().map(|s| if s.starts_with('{') { None } else { Some(s.as_ref()) });
             let given: Vec<_> = segments(path).collect();
@@ -95,8 +98,8 @@ fn query_member(document: &Value, parameter: &Value) -> Option<Box<str>> {
     parameter.get("name").and_then(Value::as_str).filter(|_| in_query).map(Into::into)
 }
 
-fn other_method(method: &Method, place: &Place) -> Problem {
-    let allowed = place.operations.iter().map(|o| o.method.as_str()).collect::<Vec<_>>().join(", ");
+fn other_method(method: &Method, place: &'static Place) -> Problem {
+    let allowed = &place.methods;
     Problem::new(405, "method-not-allowed", "This path does not take this method")
         .detail(format!("the path takes {allowed}, not {method}"))
         .fix("GET /v1/openapi.json lists the methods of each path")

@@ -33,7 +33,7 @@ pub struct Problem {
     pub fix: String,
     pub errors: Vec<Finding>,
     /// The methods that the path takes, where it does not take this one.
-    pub allow: String,
+    pub allow: Option<&'static String>,
 }
 
 /// The members of RFC 9457 and ours, as they are written.
@@ -55,15 +55,7 @@ struct Written<'p> {
 
 impl Problem {
     pub fn new(status: u16, code: &'static str, title: &'static str) -> Self {
-        Self {
-            title,
-            status,
-            detail: String::new(),
-            code,
-            fix: String::new(),
-            errors: Vec::new(),
-            allow: String::new(),
-        }
+        Self { title, status, detail: String::new(), code, fix: String::new(), errors: Vec::new(), allow: None }
     }
 
     /// Why.
@@ -80,8 +72,8 @@ impl Problem {
 
     /// The methods that the path takes (RFC 9110 §15.5.6).
     #[must_use]
-    pub fn allow(self, allow: String) -> Self {
-        Self { allow, ..self }
+    pub fn allow(self, methods: &'static String) -> Self {
+        Self { allow: Some(methods), ..self }
     }
 
     /// A member of the request that does not read.
@@ -124,7 +116,7 @@ impl Problem {
         *response.status_mut() = status;
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        if let Some(allow) = HeaderValue::from_str(&self.allow).ok().filter(|allow| !allow.is_empty()) {
+        if let Some(allow) = self.allow.and_then(|methods| HeaderValue::from_str(methods).ok()) {
             response.headers_mut().insert(header::ALLOW, allow);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -95,8 +95,12 @@ async fn found(
     let again = writing.call.has_key();
     let work = async {
         let tenant = match door.desk.provision(value, id).await {
-            // A tenant's id is the digest of its genesis: who asks with a key asks that it be there, and it is.
-            Err(governance::Error::Refused(Refusal::TenantKnown(known))) if again => known,
+            // A tenant's id is the digest of its genesis: who asks with a key asks that it be there. Where it is still being founded, it
+            // is not there yet, and the refusal stands.
+            Err(governance::Error::Refused(Refusal::TenantKnown(known))) if again => {
+                let there = door.desk.tenant(&known.to_string()).await.is_ok();
+                there.then_some(known).ok_or(governance::Error::from(Refusal::TenantKnown(known)))?
+            }
             founded => founded?,
         };
         Ok(accepted(&Founded { id: tenant }, &format!("/v1/tenants/{tenant}")))
