@@ -22,6 +22,7 @@ use super::{
     revoke::RevokeCommand,
     system::SystemCommand,
     table::Table,
+    tenant::TenantCommand,
 };
 
 /// What the portal answers.
@@ -64,7 +65,8 @@ const VALUE_SHOWN_MAX: usize = 60;
 /// Whether a command ends in a proposal. One that is not listed refuses `--dry-run`: better than doing what was only to be tried.
 fn proposes(command: &Command) -> bool {
     match command {
-        Command::Key(command) => matches!(command, KeyCommand::Link { .. } | KeyCommand::Restore { .. }),
+        Command::Key(command) => !matches!(command, KeyCommand::List { .. } | KeyCommand::Probe { .. }),
+        Command::Tenant(command) => matches!(command, TenantCommand::Block { .. } | TenantCommand::Unblock { .. }),
         Command::System(command) => matches!(command, SystemCommand::Register { .. }),
         // With --new it makes a key and its file first.
         Command::Caller(command) | Command::Kmip(KmipCommand::Client(command)) => match command {

@@ -74,6 +74,12 @@ fn a_dry_run_needs_no_key_and_leaves_nothing_behind() {
         assert!(tried.text.contains(told), "{told}: {}", tried.text);
     }
     assert_eq!(house.kcm(&["proposal", "list"]).unwrap().json["items"], json!([]));
+    for (who, stop) in
+        [("carol", &["tenant", "block", "acme"][..]), ("carol", &["revoke", "propose", "--tenant", "acme"])]
+    {
+        let tried = house.kcm(&[&["--as", who, "--dry-run"], stop].concat()).unwrap();
+        assert!(tried.text.contains("Would change /halted/"), "{}", tried.text);
+    }
     assert_eq!(dry("mallory").unwrap_err().code.as_deref(), Some("unknown-signer"));
     // What is not to be tried is not done either.
     let id = house.kcm(&[&["--as", "alice"], &words[..]].concat()).unwrap().json["id"].as_str().unwrap().to_owned();

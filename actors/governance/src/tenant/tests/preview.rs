@@ -179,3 +179,14 @@ fn the_tag_moves_with_what_is_shown() {
     b.answer(&id, Role::Reject, "heidi").unwrap();
     assert_ne!(tag(&b), first);
 }
+
+#[test]
+fn a_stop_and_its_end_are_told_as_what_they_halt_and_lift() {
+    let mut b = Bench::new();
+    let differing = |dry: &DryRunView| dry.differences.iter().map(|d| d.pointer.clone()).collect::<Vec<_>>();
+    assert_eq!(differing(&tried(&b, Action::BlockTenant {}, "carol").unwrap()), ["/halted/blocked"]);
+    let kill = b.killed();
+    assert_eq!(differing(&tried(&b, Action::RevokeL1 {}, "carol").unwrap()), [""; 0], "killed already");
+    let restore = tried(&b, Action::RestoreL1 { kills: [kill].into() }, "alice").unwrap();
+    assert_eq!(differing(&restore), ["/epoch", "/halted/killed", "/lifted/kills"]);
+}
