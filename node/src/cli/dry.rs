@@ -66,8 +66,11 @@ const VALUE_SHOWN_MAX: usize = 60;
 fn proposes(command: &Command) -> bool {
     match command {
         Command::Key(command) => !matches!(command, KeyCommand::List { .. } | KeyCommand::Probe { .. }),
-        Command::Tenant(command) => matches!(command, TenantCommand::Block { .. } | TenantCommand::Unblock { .. }),
-        Command::System(command) => matches!(command, SystemCommand::Register { .. }),
+        Command::Tenant(command) => matches!(
+            command,
+            TenantCommand::Block { .. } | TenantCommand::Unblock { .. } | TenantCommand::Terminate { .. }
+        ),
+        Command::System(command) => matches!(command, SystemCommand::Register { .. } | SystemCommand::Retire { .. }),
         // With --new it makes a key and its file first.
         Command::Caller(command) | Command::Kmip(KmipCommand::Client(command)) => match command {
             CallerCommand::Add(add) => add.new.is_none(),
