@@ -97,8 +97,11 @@ impl StopFile {
             return Err(NoStop::OtherTenant { genesis: tenant, change: change.tenant });
         }
         let warrant = Warrant { tenant, links: self.links.clone(), certificate: self.certificate.clone() };
-        let stop = Directive::stopping(&change.action, warrant).ok_or(NoStop::Grant(change.kind()))?;
-        Ok((tenant, stop))
+        let directive = Directive::carrying(&change.action, warrant);
+        if directive.stop().is_none() {
+            return Err(NoStop::Grant(change.kind()));
+        }
+        Ok((tenant, directive))
     }
 }
 

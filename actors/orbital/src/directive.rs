@@ -10,7 +10,6 @@ use crate::{
     chain::Genesis,
     change::Action,
     codec::{self, BadBody},
-    halt::Halt,
     names::{Deployment, Digest, Region, TenantId},
     sign::{Kind, SecretKey, Signed},
 };
@@ -154,14 +153,25 @@ impl Directive {
             _ => None,
         }
     }
-    /// The directive that brings this stop, where the action is one.
-    pub fn stopping(action: &Action, warrant: Warrant) -> Option<Self> {
-        Some(match (Halt::set_by(action)?, action) {
-            (_, Action::TerminateTenant {}) => Self::Shred(warrant),
-            (Halt::Kill, _) => Self::Kill(warrant),
-            (Halt::Block, _) => Self::Block(warrant),
-            (Halt::Suspension, _) => Self::Suspend(warrant),
-        })
+    /// The directive that carries a certified change with this action.
+    pub const fn carrying(action: &Action, warrant: Warrant) -> Self {
+        match action {
+            Action::RegisterSystem { .. }
+            | Action::RetireSystem { .. }
+            | Action::ChangeActors { .. }
+            | Action::ChangeQuorum { .. }
+            | Action::ChangeLease { .. }
+            | Action::ChangePolicy { .. } => Self::Trust(warrant),
+            Action::ChangeCallers { .. } => Self::Callers(warrant),
+            Action::LinkL1 { .. } => Self::Link(warrant),
+            Action::RevokeL1 {} => Self::Kill(warrant),
+            Action::RestoreL1 { .. } => Self::Restore(warrant),
+            Action::BlockTenant {} => Self::Block(warrant),
+            Action::UnblockTenant { .. } => Self::Unblock(warrant),
+            Action::SuspendL1 {} => Self::Suspend(warrant),
+            Action::ResumeL1 { .. } => Self::Resume(warrant),
+            Action::TerminateTenant {} => Self::Shred(warrant),
+        }
     }
     /// The links of the trust chain that travel along.
     pub fn links(&self) -> &[Certificate] {

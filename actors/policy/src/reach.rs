@@ -84,21 +84,15 @@ fn looks_at(expression: &Value, variable: &str, harmless: &[&str]) -> bool {
     match expression {
         Value::Object(members) => members.iter().any(|(operator, operand)| match operator.as_str() {
             // The members of a record may have any name, those of operators too.
-            "Record" => members_of(operand).any(|member| looks_at(member, variable, harmless)),
+            "Record" => operand
+                .as_object()
+                .is_none_or(|members| members.values().any(|member| looks_at(member, variable, harmless))),
             "Var" => operand.as_str() == Some(variable),
             "." if reads(operand, variable, harmless) => false,
             _ => looks_at(operand, variable, harmless),
         }),
         Value::Array(items) => items.iter().any(|item| looks_at(item, variable, harmless)),
         _ => false,
-    }
-}
-
-/// The members of a record; what is none is looked at as it is.
-fn members_of(record: &Value) -> Box<dyn Iterator<Item = &Value> + '_> {
-    match record {
-        Value::Object(members) => Box::new(members.values()),
-        other => Box::new(std::iter::once(other)),
     }
 }
 

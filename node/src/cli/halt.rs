@@ -1,8 +1,9 @@
-//! Stops that are no kill, and what lifts each kind: `kcm tenant block|unblock`, `kcm key suspend|resume|restore`.
+//! Stops, and what lifts each kind: `kcm revoke propose`, `kcm tenant block|unblock|terminate`, `kcm key suspend|resume|restore`.
 
 use std::collections::BTreeSet;
 
 use orbital::{
+    change::Action,
     halt::Halt,
     names::{Digest, Region},
 };
@@ -14,17 +15,17 @@ use super::{
     wire,
 };
 
-/// Proposes a stop of this kind.
+/// Proposes a stop.
 pub(crate) async fn set(
     global: &Global,
-    halt: Halt,
+    action: Action,
     tenant: &str,
     region: Vec<Region>,
     reason: &str,
 ) -> Result<Report, Failure> {
     let subject = Subject::of(global, tenant).await?;
     let regions = Some(region).filter(|r| !r.is_empty()).map(BTreeSet::from_iter);
-    compose::propose(global, &subject, Wish { action: halt.action(), regions, reason }).await
+    compose::propose(global, &subject, Wish { action, regions, reason }).await
 }
 
 /// Proposes to lift these, or all of this kind that are in force.

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use super::{
     Global,
-    compose::{self, Subject, Wish},
+    compose::{self, Subject},
     context::{Context, Identity, Pins},
     exit::{Exit, Failure, Report},
-    files,
+    files, halt,
     http::Portal,
     key::cell,
     plain,
@@ -110,9 +110,7 @@ pub(crate) async fn perform(global: &Global, command: RevokeCommand) -> Result<R
     match command {
         RevokeCommand::Simulate { tenant } => simulate(global, &tenant).await,
         RevokeCommand::Propose { tenant, reason } => {
-            let subject = Subject::of(global, &tenant).await?;
-            let wish = Wish { action: Action::RevokeL1 {}, regions: None, reason: &reason };
-            compose::propose(global, &subject, wish).await
+            halt::set(global, Action::RevokeL1 {}, &tenant, Vec::new(), &reason).await
         }
         RevokeCommand::Watch { tenant } => follow(global, &tenant).await,
         RevokeCommand::Sign { tenant_file, stop, out, reason } => match (tenant_file, out.exists()) {

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{
     Global,
-    compose::{self, Subject, Wish},
+    compose::{self, Subject},
     context::{Context, Identity, Pins},
     exit::{Failure, Report},
     files, genesis, halt,
@@ -126,15 +126,13 @@ pub(crate) async fn perform(global: &Global, command: TenantCommand) -> Result<R
         TenantCommand::Show { tenant } => show(global, &tenant).await,
         TenantCommand::Trust { tenant, out } => trust(global, &tenant, &out).await,
         TenantCommand::Block { tenant, region, reason } => {
-            halt::set(global, Halt::Block, &tenant, region, &reason).await
+            halt::set(global, Action::BlockTenant {}, &tenant, region, &reason).await
         }
         TenantCommand::Unblock { tenant, block, reason } => {
             halt::lift(global, Halt::Block, &tenant, block, &reason).await
         }
         TenantCommand::Terminate { tenant, reason } => {
-            let subject = Subject::of(global, &tenant).await?;
-            let wish = Wish { action: Action::TerminateTenant {}, regions: None, reason: &reason };
-            compose::propose(global, &subject, wish).await
+            halt::set(global, Action::TerminateTenant {}, &tenant, Vec::new(), &reason).await
         }
         TenantCommand::Pin { name, id } => {
             Pins::read(global)?.pin(&name, id)?;

@@ -173,7 +173,7 @@ impl Standing {
     }
 
     /// What a longer chain makes necessary once it is durable, whichever directive brought its links.
-    fn shown_effects(&self, before: &Self) -> impl Iterator<Item = Effect> {
+    pub(crate) fn shown_effects(&self, before: &Self) -> impl Iterator<Item = Effect> {
         let (now, then) = (self.trust(), before.trust());
         let shown = match (now.callers != then.callers, now.policy != then.policy) {
             (true, _) => Some(Effect::Callers),

@@ -77,19 +77,39 @@ impl Steward {
                 Effect::Persist => self.persist(tenant, cell, judged).await?,
                 // A stop is none of this lane's. What a link is to lift is written down with the head, and lifted with the link.
                 Effect::Stop(_) | Effect::Shred | Effect::LiftL1Stop => {}
-                Effect::Retire(system) => {
-                    let keys = self.table.retire(&tenant, system);
-                    tracing::info!(%tenant, %system, keys, "a system is retired: its keys have left memory");
-                }
+
                 Effect::Lift(halt) => self.unhalt(tenant, cell, *halt).await?,
                 Effect::Link(l1) => self.put_link(tenant, cell, l1).await?,
                 Effect::Hold => self.cache.hold(tenant)?,
-                Effect::Callers => cell.show(|now| self.show_callers(now)),
-                Effect::Policy => cell.show(|now| self.callers.policy(now)),
-                Effect::Terms => cell.show(|now| self.put_terms(now))?,
+                Effect::Callers | Effect::Policy | Effect::Terms | Effect::Retire(_) => {
+                    cell.show(|now| self.show_effect(now, effect))?
+                }
                 Effect::Renew { nonce, seconds } => self.renew(tenant, cell, nonce, *seconds).await?,
                 Effect::Probe { change, l1 } => self.probe(tenant, *change, l1),
             }
+        }
+        Ok(())
+    }
+
+    /// Performs one of [`Standing::shown_effects`], whichever directive has brought it.
+    pub(super) fn show_effect(&self, now: &Standing, effect: &Effect) -> Result<(), Unmet> {
+        match effect {
+            Effect::Callers => self.show_callers(now),
+            Effect::Policy => self.callers.policy(now),
+            Effect::Terms => self.put_terms(now)?,
+            Effect::Retire(system) => {
+                let (tenant, keys) = (now.tenant(), self.table.retire(&now.tenant(), system));
+                tracing::info!(%tenant, %system, keys, "a system is retired: its keys have left memory");
+            }
+            Effect::Stop(_)
+            | Effect::Shred
+            | Effect::Lift(_)
+            | Effect::Link(_)
+            | Effect::LiftL1Stop
+            | Effect::Renew { .. }
+            | Effect::Hold
+            | Effect::Probe { .. }
+            | Effect::Persist => {}
         }
         Ok(())
     }

@@ -125,12 +125,9 @@ impl Steward {
             }
         };
         let (tenant, name) = (tenant_of(&directive), directive.name());
-        let met = match &directive {
-            Directive::Kill(warrant)
-            | Directive::Block(warrant)
-            | Directive::Suspend(warrant)
-            | Directive::Shred(warrant) => self.stop(warrant).await,
-            other => self.perform(other, digest).await,
+        let met = match directive.stop() {
+            Some(warrant) => self.stop(warrant).await,
+            None => self.perform(&directive, digest).await,
         };
         let met = match met {
             Ok(change) => Met { tenant, change, outcome: Outcome::Applied, why: self.but(&directive, &tenant) },

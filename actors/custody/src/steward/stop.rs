@@ -166,20 +166,11 @@ impl Steward {
 
     /// Shows what has changed since a stop was judged under `before`.
     fn show_brought(&self, now: &Standing, before: &Standing) {
-        let tenant = now.tenant();
-        if now.trust().callers != before.trust().callers {
-            self.show_callers(now);
-        } else if now.trust().policy != before.trust().policy {
-            self.callers.policy(now);
-        }
-        for system in before.trust().systems.difference(&now.trust().systems) {
-            self.table.retire(&tenant, system);
-        }
-        if now.has_other_terms(before)
-            && let Err(why) = self.put_terms(now)
-        {
-            // A key cache that has fallen serves nobody either.
-            tracing::warn!(%tenant, "new terms are in force for the lease alone: {why}");
+        for effect in now.shown_effects(before) {
+            if let Err(why) = self.show_effect(now, &effect) {
+                // A key cache that has fallen serves nobody either.
+                tracing::warn!(tenant = %now.tenant(), "new terms are in force for the lease alone: {why}");
+            }
         }
     }
 

@@ -165,9 +165,13 @@ impl House {
     }
     /// A kill and its digest.
     fn kill(&self) -> (Directive, Digest) {
+        self.kill_bringing(Vec::new())
+    }
+    /// The same with links that the region lacks.
+    fn kill_bringing(&self, links: Vec<Certificate>) -> (Directive, Digest) {
         let kill = self.world.kill();
         let digest = Change::digest_of(&kill.change);
-        (Directive::Kill(self.world.warrant(kill)), digest)
+        (Directive::Kill(Warrant { links, ..self.world.warrant(kill) }), digest)
     }
     fn restore(&mut self, epoch: u64, kill: Digest) -> Directive {
         self.world.epoch = epoch;

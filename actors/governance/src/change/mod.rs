@@ -1,4 +1,4 @@
-//! Changes: for each kind its risk in words and the directive that it yields, both exhaustive, and what a region needs to catch up.
+//! Changes: for each kind its risk in words, exhaustive, and what a region needs to catch up.
 
 mod catch_up;
 
@@ -84,24 +84,7 @@ pub(crate) fn directive(
     links: Vec<Certificate>,
     certificate: Certificate,
 ) -> Directive {
-    let warrant = Warrant { tenant, links, certificate };
-    match action {
-        Action::RegisterSystem { .. }
-        | Action::RetireSystem { .. }
-        | Action::ChangeActors { .. }
-        | Action::ChangeQuorum { .. }
-        | Action::ChangeLease { .. }
-        | Action::ChangePolicy { .. } => Directive::Trust(warrant),
-        Action::ChangeCallers { .. } => Directive::Callers(warrant),
-        Action::LinkL1 { .. } => Directive::Link(warrant),
-        Action::RevokeL1 {} => Directive::Kill(warrant),
-        Action::TerminateTenant {} => Directive::Shred(warrant),
-        Action::RestoreL1 { .. } => Directive::Restore(warrant),
-        Action::BlockTenant {} => Directive::Block(warrant),
-        Action::UnblockTenant { .. } => Directive::Unblock(warrant),
-        Action::SuspendL1 {} => Directive::Suspend(warrant),
-        Action::ResumeL1 { .. } => Directive::Resume(warrant),
-    }
+    Directive::carrying(action, Warrant { tenant, links, certificate })
 }
 
 /// Kinds that must reach every region of the trust root: the next version, which each region needs to follow the chain, and the end.

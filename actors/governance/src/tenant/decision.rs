@@ -58,7 +58,9 @@ impl Facts<'_> {
 
     /// Halted in this way, also by a stop that went straight to a region.
     pub(crate) fn is_halted(&self, tenant: &Tenant, halt: Halt) -> bool {
-        !self.halts(tenant).of(halt).is_subset(tenant.lifted.of(halt))
+        let ours = tenant.halts.iter().filter(|(_, stopped)| stopped.halt == halt).map(|(name, _)| name);
+        let told = self.seen.values().filter_map(|s| s.observed.as_ref()).flat_map(|o| o.halts.of(halt));
+        ours.chain(told).any(|name| !tenant.lifted.of(halt).contains(name))
     }
 
     pub(crate) fn is_killed(&self, tenant: &Tenant) -> bool {

@@ -31,7 +31,7 @@ pub(crate) fn renewal(
         && observed.epoch == desired.epoch
         && desired.halts.is_subset(&observed.halts)
         && desired.lifted == observed.lifted;
-    if !level || tenant.terminated.is_some() || trust.lease.key != key.public() {
+    if !level || tenant.is_terminated() || trust.lease.key != key.public() {
         return Ok(None);
     }
     let grant = LeaseGrant {

@@ -181,7 +181,7 @@ fn before(tenant: &Tenant, facts: &Facts<'_>) -> Value {
         "halted": halted(&facts.halts(tenant), &tenant.lifted, None),
         "l1": link.and_then(|action| match action { Action::LinkL1 { l1 } => Some(l1), _ => None }),
         "lifted": tenant.lifted,
-        "terminated": tenant.terminated.is_some(),
+        "terminated": tenant.is_terminated(),
         "trust_root": tenant.chain.current(),
     })
 }

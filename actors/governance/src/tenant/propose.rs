@@ -155,7 +155,7 @@ pub(crate) fn check_change(tenant: &Tenant, facts: &Facts<'_>, change: &Change) 
 /// On a killed tenant only what PROTOCOL §4 lists is valid, and on a blocked one little more.
 pub(crate) fn check_halted(tenant: &Tenant, facts: &Facts<'_>, kind: ChangeKind) -> Result<(), Refusal> {
     let id = tenant.id();
-    if tenant.terminated.is_some() && !kind.is_stop() {
+    if tenant.is_terminated() && !kind.is_stop() {
         return Err(Refusal::TenantTerminated { tenant: id, kind });
     }
     match Halt::ALL.into_iter().find(|halt| !halt.allows(kind) && facts.is_halted(tenant, *halt)) {

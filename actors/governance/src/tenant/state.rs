@@ -57,8 +57,6 @@ pub(crate) struct Tenant {
     pub(crate) halts: BTreeMap<Digest, Stopped>,
     /// Named by a change that lifts their kind.
     pub(crate) lifted: Halts,
-    /// Digest of the TerminateTenant in force: nothing lifts it.
-    pub(crate) terminated: Option<Digest>,
     /// Digest of the LinkL1 in force.
     pub(crate) link: Option<Digest>,
     pub(crate) proposals: BTreeMap<ProposalId, Proposal>,
@@ -87,7 +85,6 @@ impl Tenant {
             grants: Vec::new(),
             halts: BTreeMap::new(),
             lifted: Halts::default(),
-            terminated: None,
             link: None,
             proposals: BTreeMap::new(),
             running: BTreeSet::new(),
@@ -101,6 +98,16 @@ impl Tenant {
 
     pub(crate) fn id(&self) -> TenantId {
         self.chain.tenant()
+    }
+
+    /// The TerminateTenants in force: nothing lifts one.
+    pub(crate) fn terminations(&self) -> impl Iterator<Item = Digest> {
+        let ends = self.halts.iter().filter(|(_, stopped)| matches!(stopped.action, Action::TerminateTenant {}));
+        ends.map(|(digest, _)| *digest)
+    }
+
+    pub(crate) fn is_terminated(&self) -> bool {
+        self.terminations().next().is_some()
     }
 
     /// The names of this ledger's halts.
@@ -269,9 +276,6 @@ impl Tenant {
 
     fn halted(&mut self, digest: Digest, change: Change, certificate: Certificate) -> Result<(), Unfit> {
         let halt = Halt::set_by(&change.action).ok_or_else(|| format!("a {} stops nothing", change.kind()))?;
-        if matches!(change.action, Action::TerminateTenant {}) {
-            self.terminated.get_or_insert(digest);
-        }
         let Change { action, regions, trust_version: version, .. } = change;
         self.halts.insert(digest, Stopped { halt, action, regions, certificate, version });
         Ok(())

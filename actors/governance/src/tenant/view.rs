@@ -34,8 +34,8 @@ pub(crate) fn summary(tenant: &Tenant, facts: &Facts<'_>) -> TenantSummary {
     // A proposal that is no longer held in memory has ended.
     let gone = |change| tenant.by_change(change).is_none_or(|p| p.state == State::Active);
     let state = match &link {
-        _ if tenant.terminated.is_some_and(gone) => TenantState::Terminated,
-        _ if tenant.terminated.is_some() => TenantState::Terminating,
+        _ if tenant.terminations().any(gone) => TenantState::Terminated,
+        _ if tenant.is_terminated() => TenantState::Terminating,
         _ if killed => TenantState::Killed,
         _ if blocked => TenantState::Blocked,
         _ if suspended => TenantState::Suspended,

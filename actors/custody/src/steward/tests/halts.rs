@@ -7,17 +7,13 @@ impl House {
     fn halt(&self, halt: Halt) -> (Directive, Digest) {
         let stop = self.world.halt(halt);
         let name = Change::digest_of(&stop.change);
-        (Directive::stopping(&halt.action(), self.world.warrant(stop)).unwrap(), name)
+        (Directive::carrying(&halt.action(), self.world.warrant(stop)), name)
     }
     /// What lifts it.
     fn lift(&mut self, epoch: u64, halt: Halt, name: Digest) -> Directive {
         self.world.epoch = epoch;
         let warrant = self.world.warrant(self.world.lift(halt, [name]));
-        match halt {
-            Halt::Kill => Directive::Restore(warrant),
-            Halt::Block => Directive::Unblock(warrant),
-            Halt::Suspension => Directive::Resume(warrant),
-        }
+        Directive::carrying(&halt.lifting([name].into()), warrant)
     }
 }
 
