@@ -174,6 +174,7 @@ fn refused(refusal: &Refusal) -> Problem {
         R::PolicyDenies { .. }
         | R::UnknownSigner { .. }
         | R::BadSignature { .. }
+        | R::NotUserVerified { .. }
         | R::NotDemanded { .. }
         | R::ProposerApproves(_)
         | R::ProposerRejects(_)

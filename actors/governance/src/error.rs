@@ -121,6 +121,8 @@ refusals! {
     UnknownSigner { person: Person, key: String, version: u64 } = "unknown-signer";
     #[error("the signature of {person} on the {role} statement: {why}. Sign with the key that the trust root lists")]
     BadSignature { person: Person, role: &'static str, why: BadSignature } = "bad-signature";
+    #[error("the rule for {kind} asks for user verification, which this signature of {person} does not prove: sign with the passkey, by PIN or body")]
+    NotUserVerified { person: Person, kind: ChangeKind } = "not-user-verified";
     #[error("expired at {expired} (Unix seconds), now is {now}: propose it again")]
     Expired { expired: u64, now: u64 } = "expired";
     #[error("the proposal expires at {expires} (Unix seconds), later than its rule allows ({latest}): sign it again with a shorter time")]

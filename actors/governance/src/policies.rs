@@ -107,7 +107,8 @@ pub(crate) fn check_people(next: &TrustRoot, evaluator: &Evaluator) -> Result<()
         let meets = |proposer: &Person, of: ChangeKind| {
             let signers: BTreeSet<Person> = approvers.iter().chain([proposer]).cloned().collect();
             let confirms = |rule: &Rule| !rule.confirm || approvers.contains(proposer);
-            next.rule(of).is_ok_and(|rule| rule.missing(next, &signers).is_empty() && confirms(rule))
+            let able = |rule: &Rule| signers.iter().filter(|p| next.can_prove(p, rule.verify)).cloned().collect();
+            next.rule(of).is_ok_and(|rule| rule.missing(next, &able(rule)).is_empty() && confirms(rule))
         };
         let kinds = || std::iter::once(kind).chain(kind.includes());
         if !proposers.iter().any(|proposer| kinds().all(|of| meets(proposer, of))) {

@@ -13,10 +13,10 @@ use crate::{
     chain::Chain,
     change::{Change, ChangeKind},
     names::{Digest, Group, Person},
-    quorum::{Rule, Verify},
-    sign::{BadSignature, PublicKey, Signed},
+    quorum::{Rule, Signers, Verify},
+    sign::{BadSignature, Signed},
     trust::{BadTrust, TrustRoot},
-    vote::{Role, Vote},
+    vote::{Listed, Role, Vote},
 };
 
 pub use demands::{Demand, demands};
@@ -62,16 +62,22 @@ pub enum Uncertified {
     Ahead { made: u64, current: u64 },
     #[error("expired at {expired} (Unix seconds), now is {now}; propose it again")]
     Expired { expired: u64, now: u64 },
-    #[error("{kind} lacks a signer of {}", .missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
-    Unmet { kind: ChangeKind, missing: Vec<Group> },
-    #[error("{kind} asks for passkeys with user verification, which key files cannot give")]
-    NeedsUserVerification { kind: ChangeKind },
+    #[error("{kind} lacks a signer of {}{}", .missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "), with(*.verify))]
+    Unmet { kind: ChangeKind, missing: Vec<Group>, verify: Verify },
     #[error("the proposer {0} has not confirmed")]
     Unconfirmed(Person),
     #[error("a certificate holds at most {ANSWERS_MAX} answers")]
     TooManyAnswers,
     #[error("the change does not follow from version {0}: {1}")]
     NotSuccessor(u64, &'static str),
+}
+
+/// How the signers that are lacking would have to sign.
+const fn with(verify: Verify) -> &'static str {
+    match verify {
+        Verify::Key => "",
+        Verify::User => " who signs by a passkey with user verification: key files do not count for this rule",
+    }
 }
 
 /// Proof that a change was certified under the chain's current version.
@@ -129,7 +135,7 @@ fn check(certificate: &Certificate, change: &Change, chain: &Chain, now: u64) ->
         meets(&demand, named, &signers).map_err(|unmet| doubt.clone().unwrap_or(unmet))?;
     }
     check_confirmed(certificate, &proposed, trust)?;
-    Ok(signers)
+    Ok(signers.who_proved(Verify::Key))
 }
 
 /// Deployment, tenant, trust version and digests: that this certificate is for this tenant and this time.
@@ -176,13 +182,13 @@ fn signers(
     proposed: &Vote,
     trust: &TrustRoot,
     stop: bool,
-) -> Result<(BTreeSet<Person>, Option<Uncertified>), Uncertified> {
-    let (mut signers, mut doubt) = (BTreeSet::new(), None);
+) -> Result<(Signers, Option<Uncertified>), Uncertified> {
+    let (mut signers, mut doubt) = (Signers::default(), None);
     let proposer = proposer(certificate, proposed, trust);
     let approvers = certificate.approvals.iter().map(|a| approver(a, &certificate.proposal, proposed, trust));
     for signer in std::iter::once(proposer).chain(approvers) {
         match signer {
-            Ok(person) => _ = signers.insert(person),
+            Ok((person, proved)) => signers.add(person, proved),
             Err(Uncertified::UnknownSigner { .. }) if stop => {}
             Err(why) if stop => _ = doubt.get_or_insert(why),
             Err(why) => return Err(why),
@@ -191,25 +197,28 @@ fn signers(
     Ok((signers, doubt))
 }
 
-fn proposer(certificate: &Certificate, proposed: &Vote, trust: &TrustRoot) -> Result<Person, Uncertified> {
-    let key = known_key(proposed, trust)?;
-    certificate.proposal.verify(Role::Propose.kind(), &key).map_err(Uncertified::Proposal)?;
-    Ok(proposed.person.clone())
+fn proposer(certificate: &Certificate, proposed: &Vote, trust: &TrustRoot) -> Result<(Person, Verify), Uncertified> {
+    let proved = known_key(proposed, trust)?.verify(Role::Propose, &certificate.proposal);
+    Ok((proposed.person.clone(), proved.map_err(Uncertified::Proposal)?))
 }
 
-fn approver(approval: &Signed, proposal: &Signed, proposed: &Vote, trust: &TrustRoot) -> Result<Person, Uncertified> {
+fn approver(
+    approval: &Signed,
+    proposal: &Signed,
+    proposed: &Vote,
+    trust: &TrustRoot,
+) -> Result<(Person, Verify), Uncertified> {
     let vote = Vote::read(Role::Approve, approval)?;
     if !vote.answers(proposed, proposal) {
         return Err(Uncertified::OtherProposal { person: vote.person });
     }
-    let key = known_key(&vote, trust)?;
-    match approval.verify(Role::Approve.kind(), &key) {
-        Ok(()) => Ok(vote.person),
+    match known_key(&vote, trust)?.verify(Role::Approve, approval) {
+        Ok(proved) => Ok((vote.person, proved)),
         Err(why) => Err(Uncertified::Answer { person: vote.person, why }),
     }
 }
 
-fn known_key(vote: &Vote, trust: &TrustRoot) -> Result<PublicKey, Uncertified> {
+fn known_key<'t>(vote: &'t Vote, trust: &'t TrustRoot) -> Result<Listed<'t>, Uncertified> {
     let (person, key, version) = (&vote.person, &vote.key, trust.version);
     vote.key_in(trust).ok_or_else(|| Uncertified::UnknownSigner {
         person: person.clone(),
@@ -218,12 +227,9 @@ fn known_key(vote: &Vote, trust: &TrustRoot) -> Result<PublicKey, Uncertified> {
     })
 }
 
-fn meets(demand: &Demand<'_>, kind: ChangeKind, signers: &BTreeSet<Person>) -> Result<(), Uncertified> {
-    if demand.rule.verify == Verify::User {
-        return Err(Uncertified::NeedsUserVerification { kind });
-    }
+fn meets(demand: &Demand<'_>, kind: ChangeKind, signers: &Signers) -> Result<(), Uncertified> {
     let missing = demand.missing(signers);
-    if missing.is_empty() { Ok(()) } else { Err(Uncertified::Unmet { kind, missing }) }
+    if missing.is_empty() { Ok(()) } else { Err(Uncertified::Unmet { kind, missing, verify: demand.rule.verify }) }
 }
 
 /// Who could sign for a rule, with which keys.
@@ -236,7 +242,8 @@ fn electorate<'t>(trust: &'t TrustRoot, rule: &Rule) -> Vec<(&'t Person, Vec<Gro
 }
 
 fn check_confirmed(certificate: &Certificate, proposed: &Vote, trust: &TrustRoot) -> Result<(), Uncertified> {
-    if !trust.rule(proposed.kind)?.confirm {
+    let rule = trust.rule(proposed.kind)?;
+    if !rule.confirm {
         return Ok(());
     }
     let unconfirmed = || Uncertified::Unconfirmed(proposed.person.clone());
@@ -244,7 +251,11 @@ fn check_confirmed(certificate: &Certificate, proposed: &Vote, trust: &TrustRoot
     let vote = Vote::read(Role::Confirm, signed)?;
     let by_proposer = vote.person == proposed.person && vote.answers(proposed, &certificate.proposal);
     let key = vote.key_in(trust).filter(|_| by_proposer).ok_or_else(unconfirmed)?;
-    signed.verify(Role::Confirm.kind(), &key).map_err(|why| Uncertified::Answer { person: vote.person, why })
+    match key.verify(Role::Confirm, signed) {
+        Ok(proved) if proved >= rule.verify => Ok(()),
+        Ok(_) => Err(unconfirmed()),
+        Err(why) => Err(Uncertified::Answer { person: vote.person.clone(), why }),
+    }
 }
 
 #[cfg(test)]

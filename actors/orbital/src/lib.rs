@@ -1,6 +1,6 @@
 //! Orbital: the language that both planes speak, and the only way between them.
 //!
-//! `names`, `canon` and `sign` are the alphabet; `trust`, `quorum`, `change`, `halt`, `vote`, `certificate` and `chain` say who may cause what;
+//! `names`, `canon` and `sign` are the alphabet; `trust`, `quorum`, `change`, `halt`, `vote`, `webauthn`, `certificate` and `chain` say who may cause what;
 //! `directive`, `report`, `hello`, `lane` and `frame` are what crosses; `outbox`, `inbox` and `reconcile` make it arrive. `note` is the form
 //! of signature that tools outside know.
 
@@ -28,4 +28,5 @@ pub mod testing;
 mod transplant;
 pub mod trust;
 pub mod vote;
+pub mod webauthn;
 pub mod wire;

@@ -3,7 +3,7 @@
 //! Both planes call it (DESIGN §2.5). Every doubt counts against the signer: a person fills at most one slot, two persons are the floor
 //! whatever a rule says, and where a rule asks for disjoint groups a person of two demanded groups fills none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,14 +30,39 @@ pub struct Need {
     pub count: u64,
 }
 
-/// What a signature must prove.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a signature must prove, and what one proved. The later includes the earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verify {
     /// Possession of the key.
     Key,
     /// A passkey with user verification; forced for HYOK.
     User,
+}
+
+/// Distinct persons whose signatures count, each with the most that one of their signatures proved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signers(BTreeMap<Person, Verify>);
+
+impl Signers {
+    pub fn add(&mut self, person: Person, proved: Verify) {
+        let most = self.0.entry(person).or_insert(proved);
+        *most = proved.max(*most);
+    }
+
+    pub fn join(&mut self, others: Self) {
+        others.0.into_iter().for_each(|(person, proved)| self.add(person, proved));
+    }
+
+    /// Those who proved as much.
+    pub fn who_proved(&self, what: Verify) -> BTreeSet<Person> {
+        self.0.iter().filter(|(_, proved)| **proved >= what).map(|(person, _)| person.clone()).collect()
+    }
+
+    /// Those of them whom `keep` keeps.
+    pub fn only(&self, keep: impl Fn(&Person) -> bool) -> Self {
+        Self(self.0.iter().filter(|(person, _)| keep(person)).map(|(p, v)| (p.clone(), *v)).collect())
+    }
 }
 
 /// Who must sign one kind of change.
@@ -102,6 +127,11 @@ impl Rule {
     /// Whether these distinct persons meet the rule under this trust root.
     pub fn met_by(&self, trust: &TrustRoot, signers: &BTreeSet<Person>) -> bool {
         self.missing(trust, signers).is_empty()
+    }
+
+    /// The groups of the slots that nobody of these fills who proved what the rule asks for: empty says met.
+    pub fn lacks(&self, trust: &TrustRoot, signers: &Signers) -> Vec<Group> {
+        self.missing(trust, &signers.who_proved(self.verify))
     }
 
     /// The groups of the slots that nobody fills, and how many persons fail the floor of two: empty says met.
@@ -170,7 +200,7 @@ impl Rule {
 pub(crate) fn check_rule(trust: &TrustRoot, kind: ChangeKind, rule: &Rule) -> Result<(), BadTrust> {
     check_spelling(kind, rule)?;
     let everyone: BTreeSet<Person> =
-        trust.actors.iter().filter(|(_, a)| a.can_sign()).map(|(p, _)| p.clone()).collect();
+        trust.actors.keys().filter(|person| trust.can_prove(person, rule.verify)).cloned().collect();
     for need in rule.need.iter().filter(|_| !kind.is_stop()) {
         let of_group = |p: &&Person| trust.actors.get(p).is_some_and(|a| a.groups.contains(&need.group));
         if rule.met_by(trust, &everyone.iter().filter(of_group).cloned().collect()) {
@@ -183,7 +213,8 @@ pub(crate) fn check_rule(trust: &TrustRoot, kind: ChangeKind, rule: &Rule) -> Re
             None => Ok(()),
             Some(group) => {
                 let who = gone.map_or("nobody".to_owned(), |gone| format!("without {gone} nobody"));
-                let why = format!("{who} is left to sign for {group}; add a person to that group");
+                let with = if rule.verify == Verify::User { " with a passkey" } else { "" };
+                let why = format!("{who} is left to sign for {group}{with}; add a person{with} to that group");
                 Err(BadTrust::Unmeetable { kind, why })
             }
         }
@@ -205,9 +236,6 @@ fn check_spelling(kind: ChangeKind, rule: &Rule) -> Result<(), BadTrust> {
     }
     if groups.len() < 2 && !kind.is_stop() {
         return Err(BadTrust::OneGroup(kind));
-    }
-    if rule.verify == Verify::User {
-        return unmeetable("it asks for passkeys, whose signatures are not checked yet: say verify = key".to_owned());
     }
     if !(1..=EXPIRES_SECONDS_MAX).contains(&rule.expires_seconds) {
         return unmeetable(format!("approvals are collected for 1 to {EXPIRES_SECONDS_MAX} seconds"));

@@ -1,4 +1,4 @@
-//! Digests with a domain, and Ed25519 signatures over them.
+//! Digests with a domain, and the signatures over them: Ed25519's, and the assertions of people's passkeys ([`crate::webauthn`]).
 //!
 //! `digest = SHA-256("openkcm/" kind "/v1" 0x00 bytes)` with one [`Kind`] per type of statement (PROTOCOL §2): a signature made for one
 //! purpose can't be moved to another. Verification is strict (RFC 8032 with the small-order points refused), so that all readers agree.
@@ -11,7 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::names::Digest;
+use crate::{
+    names::Digest,
+    webauthn::{self, Assertion, BadAssertion},
+};
 
 /// What a digest is taken of. The variants only grow; their labels never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,12 +82,34 @@ impl Kind {
 pub enum BadSignature {
     #[error("the public key is not 32 bytes of base64url")]
     PublicKey,
+    #[error("the public key is neither 32 bytes of Ed25519 nor 33 of P-256 (a compressed point), as base64url")]
+    PersonKey,
     #[error("the signature is not 64 bytes of base64url")]
     Signature,
     #[error("the secret key file does not hold 32 bytes of base64url; make one with `kcm actor keygen`")]
     SecretKey,
     #[error("the signature over this {0} does not verify")]
     Mismatch(&'static str),
+    #[error("the passkey's assertion does not count: {0}")]
+    Assertion(#[from] BadAssertion),
+    #[error("a {0} is signed by a {1} here, and this signature is another's")]
+    OtherAlgorithm(&'static str, &'static str),
+}
+
+/// Serde's side of what has one text: in JSON and in frames alike.
+macro_rules! as_text {
+    ($name:ident) => {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                String::deserialize(d)?.parse().map_err(de::Error::custom)
+            }
+        }
+    };
 }
 
 macro_rules! fixed_bytes {
@@ -106,16 +131,7 @@ macro_rules! fixed_bytes {
                 Ok(Self(<[u8; $len]>::try_from(bytes).map_err(|_| $bad)?))
             }
         }
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-                s.collect_str(self)
-            }
-        }
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                String::deserialize(d)?.parse().map_err(de::Error::custom)
-            }
-        }
+        as_text!($name);
     };
 }
 
@@ -144,6 +160,91 @@ impl PublicKey {
             .map_err(|_| BadSignature::Mismatch("note"))
     }
 }
+
+/// A person's public key: Ed25519's 32 bytes, or the 33 of a point of P-256 (SEC 1 §2.3.3, compressed). The length tells which.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PersonKey {
+    Ed25519(PublicKey),
+    P256([u8; 33]),
+}
+
+impl From<PublicKey> for PersonKey {
+    fn from(key: PublicKey) -> Self {
+        Self::Ed25519(key)
+    }
+}
+
+impl PartialEq<PublicKey> for PersonKey {
+    fn eq(&self, other: &PublicKey) -> bool {
+        *self == Self::Ed25519(*other)
+    }
+}
+
+impl fmt::Display for PersonKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ed25519(key) => key.fmt(f),
+            Self::P256(point) => f.write_str(&URL_SAFE_NO_PAD.encode(point)),
+        }
+    }
+}
+
+impl fmt::Debug for PersonKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for PersonKey {
+    type Err = BadSignature;
+    fn from_str(text: &str) -> Result<Self, BadSignature> {
+        let bytes = URL_SAFE_NO_PAD.decode(text.trim()).map_err(|_| BadSignature::PersonKey)?;
+        if let Ok(key) = <[u8; 32]>::try_from(bytes.as_slice()) {
+            return Ok(Self::Ed25519(PublicKey(key)));
+        }
+        let point = <[u8; 33]>::try_from(bytes).ok().filter(webauthn::is_point);
+        point.map(Self::P256).ok_or(BadSignature::PersonKey)
+    }
+}
+
+/// What stands under a statement: an Ed25519 signature, or the assertion of a passkey. One text each, which no other reads as.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SignedBy {
+    Key(Signature),
+    Passkey(Box<Assertion>),
+}
+
+impl From<Signature> for SignedBy {
+    fn from(signature: Signature) -> Self {
+        Self::Key(signature)
+    }
+}
+
+impl From<Assertion> for SignedBy {
+    fn from(assertion: Assertion) -> Self {
+        Self::Passkey(Box::new(assertion))
+    }
+}
+
+impl fmt::Display for SignedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(signature) => signature.fmt(f),
+            Self::Passkey(assertion) => assertion.fmt(f),
+        }
+    }
+}
+
+impl std::str::FromStr for SignedBy {
+    type Err = BadSignature;
+    fn from_str(text: &str) -> Result<Self, BadSignature> {
+        // No base64url has a dot.
+        if text.contains('.') { Ok(text.parse::<Assertion>()?.into()) } else { Ok(Self::Key(text.parse()?)) }
+    }
+}
+
+as_text!(PersonKey);
+as_text!(SignedBy);
 
 /// An Ed25519 secret key. Wiped on drop; it has neither Debug nor Clone.
 pub struct SecretKey(SigningKey);
@@ -190,16 +291,20 @@ impl SecretKey {
 pub struct Signed {
     #[serde(with = "crate::canon::bytes")]
     pub statement: Vec<u8>,
-    pub signature: Signature,
+    pub signature: SignedBy,
 }
 
 impl Signed {
     pub fn new(kind: Kind, statement: Vec<u8>, key: &SecretKey) -> Self {
         let signature = key.sign(kind, &statement);
-        Self { statement, signature }
+        Self { statement, signature: signature.into() }
     }
+    /// For what an Ed25519 key signs. People may sign with passkeys, too: [`crate::vote::Listed::verify`].
     pub fn verify(&self, kind: Kind, key: &PublicKey) -> Result<(), BadSignature> {
-        key.verify(kind, &self.statement, &self.signature)
+        match &self.signature {
+            SignedBy::Key(signature) => key.verify(kind, &self.statement, signature),
+            SignedBy::Passkey(_) => Err(BadSignature::OtherAlgorithm(kind.label(), "key file")),
+        }
     }
 }
 

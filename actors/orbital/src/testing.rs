@@ -29,10 +29,12 @@ use crate::{
     halt::Halt,
     names::{Deployment, Digest, Group, Jurisdiction, KeyName, KeyRef, Person, Region, System, TenantId, TenantName},
     quorum::Rule,
-    sign::{Kind, PublicKey, SecretKey, Signed},
+    sign::{Kind, PublicKey, SecretKey, Signed, SignedBy},
     trust::{Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, L1Terms, LeaseTerms, RegionIdentity, TrustRoot},
     vote::{Role, Signer, Vote},
 };
+
+pub mod authenticator;
 
 /// Each person and their groups.
 pub const PEOPLE: [(&str, &[&str]); 11] = [
@@ -276,7 +278,7 @@ fn first_root(seed: &str, deployment: &str, tenant: &str, lease: PublicKey) -> T
 
 /// A person of these groups with one key.
 pub fn actor(groups: &[&str], public: PublicKey) -> Actor {
-    let key = ActorKey { algorithm: Algorithm::Ed25519, public, independent: true, proof: None };
+    let key = ActorKey { algorithm: Algorithm::Ed25519, public: public.into(), independent: true, proof: None };
     Actor {
         groups: groups.iter().map(|g| Group::new(g).unwrap()).collect(),
         keys: BTreeMap::from([(KeyName::new(KEY).unwrap(), key)]),
@@ -292,6 +294,15 @@ pub fn secret(seed: &str, name: &str) -> SecretKey {
 /// LinkL1 to a key of this name at the provider `soft`.
 pub fn link_l1(key: &str) -> Action {
     Action::LinkL1 { l1: L1Ref { provider: System::new("soft").unwrap(), key: KeyRef::new(key).unwrap() } }
+}
+
+/// The statement with one bit of its signature turned.
+pub fn spoilt(mut signed: Signed) -> Signed {
+    match &mut signed.signature {
+        SignedBy::Key(signature) => signature.0[5] ^= 1,
+        SignedBy::Passkey(assertion) => *assertion.signature.last_mut().unwrap() ^= 1,
+    }
+    signed
 }
 
 pub fn person(name: &str) -> Person {

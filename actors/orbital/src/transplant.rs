@@ -126,7 +126,7 @@ fn statements(world: &World) -> Vec<(Kind, Signed, PublicKey)> {
         .map(|role| (role.kind(), world.answer(role, &link.proposal, "bob"), world.key("bob").public()));
     let genesis = world.genesis();
     let signature = genesis.signatures.values().next().copied().unwrap();
-    let root = Signed { statement: genesis.root, signature };
+    let root = Signed { statement: genesis.root, signature: signature.into() };
     let mut all = vec![
         (Kind::Propose, link.proposal.clone(), world.key("alice").public()),
         (Kind::Trust, root, world.key("alice").public()),

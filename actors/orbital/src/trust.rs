@@ -11,8 +11,8 @@ use crate::{
     canon::{self, Malformed, Text},
     change::ChangeKind,
     names::{Deployment, Digest, Group, Jurisdiction, KeyName, Person, Region, System, TenantId, TenantName},
-    quorum::{self, Rule},
-    sign::{Kind, PublicKey, Signature},
+    quorum::{self, Rule, Verify},
+    sign::{Kind, PersonKey, PublicKey, Signature},
 };
 
 /// Most persons in one trust root.
@@ -29,7 +29,7 @@ pub const CALLERS_MAX: usize = 1_024;
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
     Ed25519,
-    /// A passkey. Its signatures are checked once the portal makes them; until then such a key counts for nothing.
+    /// A passkey: ES256 or EdDSA, as its key is. It counts under the terms of the trust root alone ([`crate::webauthn`]).
     Webauthn,
 }
 
@@ -38,26 +38,12 @@ pub enum Algorithm {
 #[serde(deny_unknown_fields)]
 pub struct ActorKey {
     pub algorithm: Algorithm,
-    pub public: PublicKey,
+    pub public: PersonKey,
     /// Not made or held by anything of governance: a CLI key, or a passkey of a foreign origin (PROTOCOL §3).
     pub independent: bool,
     /// The key's own signature over tenant id, person and key, where it was enrolled after genesis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Signature>,
-}
-
-impl ActorKey {
-    /// Whether its signatures count: a passkey's do not yet.
-    pub fn counts(&self) -> bool {
-        self.algorithm == Algorithm::Ed25519
-    }
-}
-
-impl Actor {
-    /// Whether this person can sign anything at all.
-    pub fn can_sign(&self) -> bool {
-        self.keys.values().any(ActorKey::counts)
-    }
 }
 
 /// A person.
@@ -202,6 +188,10 @@ pub enum BadTrust {
     ReusedKey { use_of: String },
     #[error("{0} and {1} are the same subject at the identity provider")]
     SharedSubject(Person, Person),
+    #[error("key {key} of {person}: {why}")]
+    Key { person: Person, key: KeyName, why: &'static str },
+    #[error("the passkey terms: {0}")]
+    Terms(&'static str),
     #[error("no rule for {0}: every kind of change needs one")]
     NoRule(ChangeKind),
     #[error("the rule for {kind} cannot be met: {why}")]
@@ -248,10 +238,31 @@ impl TrustRoot {
         self.rules.get(&kind).ok_or(BadTrust::NoRule(kind))
     }
 
+    /// Whether a key's signatures count: a passkey's do under terms that allow its algorithm.
+    pub fn counts(&self, key: &ActorKey) -> bool {
+        match (key.algorithm, &key.public) {
+            (Algorithm::Ed25519, PersonKey::Ed25519(_)) => true,
+            (Algorithm::Ed25519, PersonKey::P256(_)) => false,
+            (Algorithm::Webauthn, public) => self.webauthn.as_ref().is_some_and(|terms| terms.admit(public)),
+        }
+    }
+
+    /// Whether this person has a key that can prove so much.
+    pub fn can_prove(&self, person: &Person, what: Verify) -> bool {
+        let proves = |key: &ActorKey| what == Verify::Key || key.algorithm == Algorithm::Webauthn;
+        self.actors.get(person).is_some_and(|a| a.keys.values().any(|key| proves(key) && self.counts(key)))
+    }
+
+    /// The most that this person's keys can prove.
+    pub fn most(&self, person: &Person) -> Verify {
+        if self.can_prove(person, Verify::User) { Verify::User } else { Verify::Key }
+    }
+
     /// Everything that a version must hold by itself, whoever certified it.
     pub fn check(&self) -> Result<(), BadTrust> {
         self.check_shape()?;
         self.check_limits()?;
+        self.check_terms()?;
         self.check_persons()?;
         self.check_uses()?;
         self.check_regions()?;
@@ -283,8 +294,23 @@ impl TrustRoot {
         if self.lease.seconds == 0 && self.l1.grace == 0 { Err(BadTrust::NoLimit) } else { Ok(()) }
     }
 
+    fn check_terms(&self) -> Result<(), BadTrust> {
+        if let Some(why) = self.webauthn.as_ref().and_then(WebauthnTerms::fault) {
+            return Err(BadTrust::Terms(why));
+        }
+        let all = self.actors.iter().flat_map(|(person, a)| a.keys.iter().map(move |(name, key)| (person, name, key)));
+        let foreign = |k: &ActorKey| k.algorithm == Algorithm::Ed25519 && matches!(k.public, PersonKey::P256(_));
+        match all.into_iter().find(|(.., key)| foreign(key)) {
+            None => Ok(()),
+            Some((person, key, _)) => {
+                let why = "a key of P-256 is a passkey's: its algorithm is webauthn";
+                Err(BadTrust::Key { person: person.clone(), key: key.clone(), why })
+            }
+        }
+    }
+
     fn check_persons(&self) -> Result<(), BadTrust> {
-        let signing = self.actors.values().filter(|a| a.can_sign()).count();
+        let signing = self.actors.keys().filter(|person| self.can_prove(person, Verify::Key)).count();
         if signing < 2 {
             return Err(BadTrust::TooFewPersons(signing));
         }
@@ -314,7 +340,7 @@ impl TrustRoot {
         });
         let recovery = self.recovery.iter().flat_map(|r| &r.keys).map(|k| ("recovery key".to_owned(), *k));
         let lease = std::iter::once(("lease key".to_owned(), self.lease.key));
-        match regions.chain(recovery).chain(lease).find(|(_, key)| !seen.insert(*key)) {
+        match regions.chain(recovery).chain(lease).find(|(_, key)| !seen.insert(PersonKey::from(*key))) {
             None => Ok(()),
             Some((use_of, _)) => Err(BadTrust::ReusedKey { use_of }),
         }

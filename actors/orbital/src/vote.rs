@@ -6,8 +6,10 @@ use crate::{
     canon::{self, Malformed, Text},
     change::{Change, ChangeKind},
     names::{Deployment, Digest, KeyName, Person, TenantId},
-    sign::{Kind, PublicKey, SecretKey, Signed},
-    trust::TrustRoot,
+    quorum::Verify,
+    sign::{BadSignature, Kind, PersonKey, SecretKey, Signed, SignedBy},
+    trust::{ActorKey, Algorithm, TrustRoot, WebauthnTerms},
+    webauthn::BadAssertion,
 };
 
 /// The part that a signer plays.
@@ -141,8 +143,38 @@ impl Vote {
     }
 
     /// The signer's key in a trust root: none where the person, the key or its algorithm is not there to count.
-    pub fn key_in(&self, trust: &TrustRoot) -> Option<PublicKey> {
+    pub fn key_in<'t>(&'t self, trust: &'t TrustRoot) -> Option<Listed<'t>> {
         let key = trust.actors.get(&self.person)?.keys.get(&self.key)?;
-        key.counts().then_some(key.public)
+        trust.counts(key).then_some(Listed { key, terms: trust.webauthn.as_ref(), origin: &self.origin })
+    }
+}
+
+/// A voter's key as a trust root lists it. [`Vote::key_in`] alone makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'t> {
+    key: &'t ActorKey,
+    terms: Option<&'t WebauthnTerms>,
+    origin: &'t Text,
+}
+
+impl Listed<'_> {
+    /// That this key signed the statement in this role, and what that proves. A passkey signs the digest that a key file would, at the
+    /// origin that the statement names.
+    pub fn verify(&self, role: Role, signed: &Signed) -> Result<Verify, BadSignature> {
+        let kind = role.kind();
+        match (self.key.algorithm, &self.key.public, &signed.signature) {
+            (Algorithm::Ed25519, PersonKey::Ed25519(key), _) => signed.verify(kind, key).map(|()| Verify::Key),
+            (Algorithm::Webauthn, key, SignedBy::Passkey(assertion)) => {
+                let terms = self.terms.ok_or(BadAssertion::Terms("any kind"))?;
+                let checked = assertion.check(key, terms, kind.digest(&signed.statement).as_bytes())?;
+                if checked.origin() != self.origin.as_str() {
+                    let found = checked.origin().to_owned();
+                    return Err(BadAssertion::Origin { found, expected: "the origin that the statement names" }.into());
+                }
+                Ok(if checked.presence().user_verified { Verify::User } else { Verify::Key })
+            }
+            (Algorithm::Webauthn, ..) => Err(BadSignature::OtherAlgorithm(kind.label(), "passkey")),
+            (Algorithm::Ed25519, ..) => Err(BadSignature::OtherAlgorithm(kind.label(), "key file")),
+        }
     }
 }

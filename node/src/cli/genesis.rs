@@ -126,7 +126,7 @@ impl RuleSpec {
 
 /// A key of the command line: nothing of governance made or holds it.
 pub(crate) fn actor_key(public: PublicKey) -> ActorKey {
-    ActorKey { algorithm: Algorithm::Ed25519, public, independent: true, proof: None }
+    ActorKey { algorithm: Algorithm::Ed25519, public: public.into(), independent: true, proof: None }
 }
 
 /// Reads a description (files in it lie beside `folder`) and makes the genesis, as yet unsigned.

@@ -39,7 +39,7 @@ pub(crate) fn check(proposal: &wire::Proposal, chain: &Chain) -> Result<Checked,
     let key = proposed.key_in(chain.current()).ok_or_else(|| {
         refuse(&format!("{} or their key is not in trust version {}", proposed.person, chain.version()))
     })?;
-    proposal.proposal.verify(Role::Propose.kind(), &key).map_err(|e| refuse(&e))?;
+    key.verify(Role::Propose, &proposal.proposal).map_err(|e| refuse(&e))?;
     if let Action::ChangePolicy { bundle, .. } = &change.action {
         // Policies that cannot be read here cannot be read before they are signed.
         policy::Bundle::parse_canonical(bundle).map_err(|e| refuse(&e))?;

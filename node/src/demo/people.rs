@@ -76,7 +76,8 @@ impl Keyring {
         let groups: BTreeMap<_, _> = PEOPLE.into_iter().collect();
         let one = |(person, (key, _)): (&Person, &(SecretKey, PathBuf))| {
             let held = groups.get(person.as_str()).copied().unwrap_or_default();
-            let key = ActorKey { algorithm: Algorithm::Ed25519, public: key.public(), independent: true, proof: None };
+            let key =
+                ActorKey { algorithm: Algorithm::Ed25519, public: key.public().into(), independent: true, proof: None };
             let actor = Actor {
                 groups: held.iter().map(Group::new).collect::<Result<_, _>>()?,
                 keys: BTreeMap::from([(KeyName::new(KEY)?, key)]),

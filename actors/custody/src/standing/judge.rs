@@ -244,7 +244,7 @@ impl Standing {
             && vote.deployment == me.deployment
             && read.regions.contains(&me.region);
         let key = vote.key_in(self.trust()).filter(|_| here).ok_or(Refusal::ProbeElsewhere)?;
-        proposal.verify(Role::Propose.kind(), &key)?;
+        key.verify(Role::Propose, proposal)?;
         let probe = Effect::Probe { change: digest, l1: l1.clone() };
         Ok(Judged { next: self.clone(), effects: vec![probe], change: Some(digest) })
     }

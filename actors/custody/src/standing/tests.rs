@@ -85,7 +85,7 @@ fn every_directive_without_its_proof_is_refused_and_changes_nothing() {
         root.rules.get_mut(&ChangeKind::LinkL1).unwrap().expires_seconds += 1;
     });
     let mut forged = world.warrant(world.kill());
-    forged.certificate.approvals[0].signature = forged.certificate.proposal.signature;
+    forged.certificate.approvals[0].signature = forged.certificate.proposal.signature.clone();
     let unsigned =
         Signed::new(Kind::Lease, orbital::canon::write("x", &grant(&world, &standing)).unwrap(), &secret("x", "y"));
     let change = world.change(link_l1("other")).to_bytes().unwrap();
@@ -109,6 +109,34 @@ fn every_directive_without_its_proof_is_refused_and_changes_nothing() {
     let hold = Directive::Hold { tenant: world.tenant() };
     assert_eq!(hold.needs(), Needs::CertifiedHead);
     assert_eq!(step(&world, &standing, &hold).unwrap().next, standing);
+}
+
+#[test]
+fn a_region_applies_what_passkeys_signed_and_nothing_that_they_signed_for_another() {
+    use orbital::{certificate::Certificate, quorum::Verify, testing::authenticator::with_passkeys, vote::Role};
+    let verifying = |tenant: &str| {
+        World::founded("test", tenant, |root| {
+            with_passkeys(root);
+            root.rules.get_mut(&ChangeKind::RevokeL1).unwrap().verify = Verify::User;
+        })
+    };
+    let (world, other) = (verifying("acme"), verifying("globex"));
+    let standing = linked(&world);
+    let kill = |change: &[u8], signers: &World, verified: bool| {
+        let proposal = signers.propose_by_passkey(change, "carol", true);
+        let approvals = vec![signers.answer_by_passkey(Role::Approve, &proposal, "dave", verified)];
+        let certificate = Certificate { change: change.to_vec(), proposal, approvals, confirmations: Vec::new() };
+        Directive::Kill(world.warrant(certificate))
+    };
+    let change = world.change(Action::RevokeL1 {}).to_bytes().unwrap();
+    for refused in
+        [kill(&change, &world, false), kill(&change, &other, true), Directive::Kill(world.warrant(world.kill()))]
+    {
+        assert!(step(&world, &standing, &refused).is_err());
+    }
+    // As it crosses: through the frame's bytes and back.
+    let crossed = Directive::decode(&kill(&change, &world, true).encode().unwrap()).unwrap();
+    assert_eq!(step(&world, &standing, &crossed).unwrap().effects, [Effect::Stop(Halt::Kill), Effect::Persist]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use orbital::{
     change::Change,
     names::Person,
+    quorum::{Signers, Verify},
     sign::Signed,
     trust::TrustRoot,
     vote::{Role, Vote},
@@ -25,14 +26,37 @@ pub(crate) const fn role_name(role: Role) -> &'static str {
     }
 }
 
-/// That the signer stands in the present trust root with this key, and that the key signed.
+/// That the signer stands in the present trust root with this key, that the key signed, and that the signature can count.
 pub(crate) fn check_signer(trust: &TrustRoot, role: Role, vote: &Vote, signed: &Signed) -> Result<(), Refusal> {
     let Some(key) = vote.key_in(trust) else {
         let (person, key) = (vote.person.clone(), vote.key.to_string());
         return absent(Refusal::UnknownSigner { person, key, version: trust.version });
     };
     let bad = |why| Refusal::BadSignature { person: vote.person.clone(), role: role_name(role), why };
-    signed.verify(role.kind(), &key).map_err(bad)
+    let proved = key.verify(role, signed).map_err(bad)?;
+    check_proved(trust, role, vote, proved)
+}
+
+/// Nobody answers twice: whoever has a passkey does not spend their answer on a key file, or a touch, where the rule asks for user
+/// verification. Whoever has none may sign for the other rules that a change touches; a rejection is good by any key.
+fn check_proved(trust: &TrustRoot, role: Role, vote: &Vote, proved: Verify) -> Result<(), Refusal> {
+    let kinds = [Some(vote.kind), vote.kind.includes()].into_iter().flatten();
+    let asked = kinds.filter_map(|kind| trust.rules.get(&kind)).any(|rule| rule.verify > proved);
+    if asked && role != Role::Reject && trust.can_prove(&vote.person, Verify::User) {
+        return Err(Refusal::NotUserVerified { person: vote.person.clone(), kind: vote.kind });
+    }
+    Ok(())
+}
+
+/// Whose signatures these are, each with the most that one of them proved. Each was checked when it came; what it proves is read from it
+/// again, and one that proves nothing any more counts as possession of the key: what it carries is judged by the certificate.
+pub(crate) fn signers<'v>(trust: &TrustRoot, votes: impl IntoIterator<Item = (Role, &'v Vote, &'v Signed)>) -> Signers {
+    let mut signers = Signers::default();
+    for (role, vote, signed) in votes {
+        let proved = vote.key_in(trust).and_then(|key| key.verify(role, signed).ok());
+        signers.add(vote.person.clone(), proved.unwrap_or(Verify::Key));
+    }
+    signers
 }
 
 /// Whoever is not, or no more, in the trust root signs nothing.

@@ -58,7 +58,15 @@ pub(crate) fn answer(tenant: &Tenant, facts: &Facts<'_>, answering: Answering<'_
     if proposal.is_stop() {
         decision.room = tenant.stops.room(&vote.person, facts.now_ms);
     }
-    count(tenant, facts, proposal, voice, Answer { vote, signed, at_ms: facts.now_ms }, received_ms, &mut decision)?;
+    count(
+        tenant,
+        facts,
+        proposal,
+        (role, voice),
+        Answer { vote, signed, at_ms: facts.now_ms },
+        received_ms,
+        &mut decision,
+    )?;
     Ok(decision)
 }
 
@@ -77,7 +85,7 @@ fn count(
     tenant: &Tenant,
     facts: &Facts<'_>,
     proposal: &Proposal,
-    voice: Voice,
+    (role, voice): (Role, Voice),
     answer: Answer,
     received_ms: u64,
     decision: &mut Decision,
@@ -89,8 +97,9 @@ fn count(
         Voice::Approve | Voice::Reject => &mut certificate.approvals,
     };
     answers.push(answer.signed.clone());
-    let people = proposal.approvals.iter().map(|a| &a.vote).chain([&proposal.proposed, &answer.vote]);
-    let still = missing(trust, proposal.kind(), people.map(|vote| vote.person.clone()));
+    let mut signers = proposal.signers(trust);
+    signers.join(ballot::signers(trust, [(role, &answer.vote, &answer.signed)]));
+    let still = missing(trust, proposal.kind(), &signers);
     let answered = |missing| Record::Answered { proposal: id.clone(), voice, vote: answer.signed, missing };
     match ratify(certificate, &tenant.chain, facts.now_s()) {
         Ok(ratified) => {

@@ -7,11 +7,13 @@ use orbital::{
     change::{Action, Change, ChangeKind},
     names::{Correlation, Digest, Group, ProposalId, Region},
     report::{L1State, Outcome, SyncAck},
+    quorum::Signers,
     sign::Signed,
+    trust::TrustRoot,
     vote::{Role, Vote},
 };
 
-use crate::proposal::State;
+use crate::proposal::{State, ballot};
 
 /// Why a record does not follow from what came before it: the ledger is not this tenant's, or damaged.
 pub(crate) type Unfit = String;
@@ -92,6 +94,11 @@ impl Proposal {
             approvals: signed(&self.approvals),
             confirmations: signed(&self.confirmations),
         }
+    }
+    /// Proposer and approvers under this trust root, with what each proved.
+    pub(crate) fn signers(&self, trust: &TrustRoot) -> Signers {
+        let answers = self.approvals.iter().map(|a| (Role::Approve, &a.vote, &a.signed));
+        ballot::signers(trust, answers.chain([(Role::Propose, &self.proposed, &self.statement)]))
     }
     /// The trust version that it makes, where it makes one.
     pub(crate) fn made_version(&self) -> Option<u64> {

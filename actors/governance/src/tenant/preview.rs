@@ -9,7 +9,9 @@ use orbital::{
     halt::{Halt, Halts},
     lane::Lane,
     names::{Person, ProposalId, Region},
+    quorum::Signers,
     sign::{Kind, Signature, Signed},
+    trust::TrustRoot,
     vote::{Role, Vote},
 };
 use serde_json::{Map, Value, json};
@@ -27,6 +29,7 @@ use crate::{
     change::risk,
     error::{Error, Fault, Refusal},
     fleet::Board,
+    proposal::ballot,
     views::{DifferenceView, DryRunView, ReachView},
 };
 
@@ -61,14 +64,16 @@ pub(crate) fn dry_run(
     if !exists {
         check_opening(tenant, facts, &id, &change, &bytes, &vote, statement.as_ref())?;
     }
+    let trust = tenant.chain.current();
     let asked = match tenant.proposals.get(&id) {
-        Some(proposal) => Asked::of(proposal),
+        Some(proposal) => Asked::of(proposal, trust),
         None => Asked {
             change: &change,
             proposer: &vote.person,
             approved: [].into(),
             rejected: [].into(),
             confirmed: false,
+            signers: signers(trust, &vote, statement.as_ref()),
         },
     };
     let quorum = quorum(tenant, facts, &asked)?;
@@ -95,6 +100,16 @@ pub(crate) fn dry_run(
     })
 }
 
+/// The proposer with what the statement proved; without one, with the most that their keys can prove.
+fn signers(trust: &TrustRoot, vote: &Vote, statement: Option<&Signed>) -> Signers {
+    if let Some(statement) = statement {
+        return ballot::signers(trust, [(Role::Propose, vote, statement)]);
+    }
+    let mut signers = Signers::default();
+    signers.add(vote.person.clone(), trust.most(&vote.person));
+    signers
+}
+
 /// Whether this is the proposal that is there already; another one of the same change is refused.
 fn known(tenant: &Tenant, id: &ProposalId, proposer: &Person, statement: Option<&Signed>) -> Result<bool, Refusal> {
     let Some(known) = tenant.proposals.get(id) else { return Ok(false) };
@@ -116,7 +131,7 @@ fn unsigned(
 ) -> Result<Vote, Refusal> {
     let trust = tenant.chain.current();
     let keys = trust.actors.get(&person).map(|actor| &actor.keys);
-    let key = keys.into_iter().flatten().find(|(_, key)| key.counts()).map(|(name, _)| name.clone());
+    let key = keys.into_iter().flatten().find(|(_, key)| trust.counts(key)).map(|(name, _)| name.clone());
     let nobody =
         || Refusal::UnknownSigner { person: person.clone(), key: "of any name".to_owned(), version: trust.version };
     let key = key.ok_or_else(nobody)?;

@@ -1,13 +1,12 @@
 //! Opening a proposal: everything that can be known to fail is refused here, before anybody is asked to sign.
 
-use std::collections::BTreeSet;
-
 use ledger::Room;
 use orbital::{
     change::{Action, Change, ChangeKind, L1Ref},
     directive::Directive,
     halt::{Halt, Halts},
-    names::{Deployment, Group, Person, ProposalId, Region},
+    names::{Deployment, Group, ProposalId, Region},
+    quorum::Signers,
     sign::Signed,
     trust::TrustRoot,
     vote::{Role, Vote},
@@ -59,7 +58,8 @@ pub(crate) fn propose(
     }
     let vote = Vote::read(Role::Propose, &statement).map_err(Refusal::MalformedVote)?;
     check_opening(tenant, facts, &id, &change, &bytes, &vote, Some(&statement))?;
-    let missing = missing(tenant.chain.current(), change.kind(), [vote.person.clone()]);
+    let signers = ballot::signers(tenant.chain.current(), [(Role::Propose, &vote, &statement)]);
+    let missing = missing(tenant.chain.current(), change.kind(), &signers);
     let owe = probes(tenant, &change, &bytes, &statement, change.regions.iter());
     let room = match change.kind().is_stop() {
         true => tenant.stops.room(&vote.person, facts.now_ms),
@@ -111,12 +111,11 @@ pub(crate) fn probes<'r>(
     regions.map(|region| Owe { region: region.clone(), directive: probe.clone() }).collect()
 }
 
-/// The groups of the kind's own rule that these people leave open.
-pub(crate) fn missing(trust: &TrustRoot, kind: ChangeKind, people: impl IntoIterator<Item = Person>) -> Vec<Group> {
-    let signers: BTreeSet<_> = people.into_iter().collect();
+/// The groups of the kind's own rule that these signers leave open.
+pub(crate) fn missing(trust: &TrustRoot, kind: ChangeKind, signers: &Signers) -> Vec<Group> {
     let kinds = [Some(kind), kind.includes()].into_iter().flatten();
     let rules = kinds.filter_map(|kind| trust.rules.get(&kind));
-    rules.map(|rule| rule.missing(trust, &signers)).find(|missing| !missing.is_empty()).unwrap_or_default()
+    rules.map(|rule| rule.lacks(trust, signers)).find(|missing| !missing.is_empty()).unwrap_or_default()
 }
 
 fn check_deployment(change: &Change, ours: &Deployment) -> Result<(), Refusal> {

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn ack(n: u64) -> Report {
-        let signed = Signed { statement: vec![], signature: Signature([0; 64]) };
+        let signed = Signed { statement: vec![], signature: Signature([0; 64]).into() };
         Report::Acknowledged { ack: signed, received_us: n }
     }
     fn taken(reports: &mut Reports) -> Vec<Report> {

@@ -6,6 +6,7 @@ use orbital::{
     certificate::{Demand, demands},
     change::Change,
     names::{Group, Person},
+    quorum::{Signers, Verify},
     trust::{Actor, TrustRoot},
     vote::Role,
 };
@@ -28,10 +29,12 @@ pub(crate) struct Asked<'a> {
     pub(crate) approved: BTreeSet<&'a Person>,
     pub(crate) rejected: BTreeSet<&'a Person>,
     pub(crate) confirmed: bool,
+    /// Proposer and approvers, with what each proved.
+    pub(crate) signers: Signers,
 }
 
 impl<'a> Asked<'a> {
-    pub(crate) fn of(proposal: &'a Proposal) -> Self {
+    pub(crate) fn of(proposal: &'a Proposal, trust: &TrustRoot) -> Self {
         let people = |answers: &'a [Answer]| answers.iter().map(|answer| &answer.vote.person).collect();
         Self {
             change: &proposal.change,
@@ -39,11 +42,8 @@ impl<'a> Asked<'a> {
             approved: people(&proposal.approvals),
             rejected: people(&proposal.rejections),
             confirmed: !proposal.confirmations.is_empty(),
+            signers: proposal.signers(trust),
         }
-    }
-
-    fn signers(&self) -> BTreeSet<Person> {
-        self.approved.iter().copied().chain([self.proposer]).cloned().collect()
     }
 
     /// Why this person's approval would be refused, whatever the rules.
@@ -67,20 +67,20 @@ pub(crate) fn quorum(tenant: &Tenant, facts: &Facts<'_>, asked: &Asked<'_>) -> R
     let trust = tenant.chain.current();
     let demands = demands(trust, &asked.change.action).map_err(Refusal::BadTrust)?;
     let groups: BTreeSet<_> = demands.iter().flat_map(|d| d.rule.need.iter().map(|n| n.group.clone())).collect();
-    let signers = asked.signers();
-    let open = unmet(demands, &signers);
+    let open = unmet(demands, &asked.signers);
     let (mut can, mut cannot) = (Vec::new(), Vec::new());
     for (person, actor) in &trust.actors {
         let own: BTreeSet<_> = actor.groups.intersection(&groups).cloned().collect();
         if own.is_empty() {
             continue;
         }
-        match bar(tenant, facts, asked, &open, &signers, (person, actor)) {
+        match bar(tenant, facts, asked, &open, (person, actor)) {
             None => can.push(CandidateView { person: person.clone(), groups: own }),
             Some(why) => cannot.push(BarredView { person: person.clone(), why }),
         }
     }
-    let all: BTreeSet<_> = signers.iter().chain(can.iter().map(|c| &c.person)).cloned().collect();
+    let mut all = asked.signers.clone();
+    can.iter().for_each(|candidate| all.add(candidate.person.clone(), trust.most(&candidate.person)));
     Ok(QuorumView {
         met: open.is_empty(),
         reachable: open.iter().all(|open| open.demand.missing(&all).is_empty()),
@@ -92,13 +92,14 @@ pub(crate) fn quorum(tenant: &Tenant, facts: &Facts<'_>, asked: &Asked<'_>) -> R
 }
 
 /// The demands that these signers leave open. A change of people asks for the rules of many kinds, most of them alike.
-fn unmet<'t>(demands: Vec<Demand<'t>>, signers: &BTreeSet<Person>) -> Vec<Open<'t>> {
+fn unmet<'t>(demands: Vec<Demand<'t>>, signers: &Signers) -> Vec<Open<'t>> {
     let mut open: Vec<Open<'t>> = Vec::new();
     for demand in demands {
         let alike = |o: &&mut Open<'_>| {
             let (one, other) = (&o.demand, &demand);
             one.trust.version == other.trust.version
-                && (&one.rule.need, one.rule.disjoint) == (&other.rule.need, other.rule.disjoint)
+                && (&one.rule.need, one.rule.disjoint, one.rule.verify)
+                    == (&other.rule.need, other.rule.disjoint, other.rule.verify)
         };
         if let Some(known) = open.iter_mut().find(alike) {
             known.shown.kinds.insert(demand.kind);
@@ -120,19 +121,24 @@ fn bar(
     facts: &Facts<'_>,
     asked: &Asked<'_>,
     open: &[Open<'_>],
-    signers: &BTreeSet<Person>,
     (person, actor): (&Person, &Actor),
 ) -> Option<String> {
     if let Some(heard) = asked.heard(person) {
         return Some(heard.to_owned());
     }
-    if !actor.can_sign() {
+    let trust = tenant.chain.current();
+    if !trust.can_prove(person, Verify::Key) {
         return Some("has no key whose signatures count".to_owned());
     }
-    let mut with = signers.clone();
-    with.insert(person.clone());
-    if !open.iter().any(|open| open.demand.missing(&with).len() < open.shown.missing.len()) {
-        return Some(idle(open, &actor.groups));
+    let fills = |proved| {
+        let mut with = asked.signers.clone();
+        with.add(person.clone(), proved);
+        open.iter().any(|open| open.demand.missing(&with).len() < open.shown.missing.len())
+    };
+    match trust.most(person) {
+        most if fills(most) => {}
+        Verify::Key if fills(Verify::User) => return Some("has no passkey, which the rule asks for".to_owned()),
+        _ => return Some(idle(open, &actor.groups)),
     }
     let allowed = ballot::check_policy(&facts.evaluator, tenant, Role::Approve, person, asked.change);
     allowed.err().map(|refusal| refusal.to_string())

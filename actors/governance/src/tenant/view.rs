@@ -105,7 +105,7 @@ pub(crate) fn proposals(tenant: &Tenant, facts: &Facts<'_>, filter: &Filter, lim
 pub(crate) fn one_proposal(tenant: &Tenant, shown: &Proposal, facts: &Facts<'_>) -> ProposalView {
     let open = shown.state == State::Open;
     // A trust root without a rule is refused before it is in force; the rest of the view is as good without.
-    let quorum = open.then(|| quorum(tenant, facts, &Asked::of(shown)).ok()).flatten();
+    let quorum = open.then(|| quorum(tenant, facts, &Asked::of(shown, tenant.chain.current())).ok()).flatten();
     ProposalView { quorum, ..proposal(shown, facts) }
 }
 

@@ -1,13 +1,11 @@
 //! Demands: every rule that a change asks its signers to meet, in one list. [`super::certify`] holds the signers against it, and whoever
 //! asks who can still sign reads the same list, so that the two cannot differ.
 
-use std::collections::BTreeSet;
-
 use super::electorate;
 use crate::{
     change::{Action, ChangeKind},
     names::{Group, Person},
-    quorum::Rule,
+    quorum::{Rule, Signers},
     trust::{BadTrust, TrustRoot},
 };
 
@@ -24,14 +22,11 @@ pub struct Demand<'t> {
 }
 
 impl Demand<'_> {
-    /// The groups of the slots that these people leave open; empty says met.
-    pub fn missing(&self, signers: &BTreeSet<Person>) -> Vec<Group> {
+    /// The groups of the slots that these signers leave open, by what each of them proved; empty says met.
+    pub fn missing(&self, signers: &Signers) -> Vec<Group> {
         match self.before {
-            None => self.rule.missing(self.trust, signers),
-            Some(old) => {
-                let standing = signers.iter().filter(|p| same_keys(old, self.trust, p)).cloned().collect();
-                self.rule.missing(self.trust, &standing)
-            }
+            None => self.rule.lacks(self.trust, signers),
+            Some(old) => self.rule.lacks(self.trust, &signers.only(|person| same_keys(old, self.trust, person))),
         }
     }
 }
@@ -73,7 +68,10 @@ fn same_keys(old: &TrustRoot, next: &TrustRoot, person: &Person) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{World, link_l1, person};
+    use crate::{
+        quorum::Verify,
+        testing::{World, link_l1, person},
+    };
 
     #[test]
     fn a_restore_asks_for_what_the_kill_asked_for_and_a_link_for_its_own_rule() {
@@ -81,7 +79,7 @@ mod tests {
         let kinds =
             |action: &Action| demands(world.trust(), action).unwrap().iter().map(|d| d.kind).collect::<Vec<_>>();
         assert_eq!(kinds(&link_l1("k")), [ChangeKind::LinkL1]);
-        let restore = Action::RestoreL1 { kills: BTreeSet::new() };
+        let restore = Action::RestoreL1 { kills: Default::default() };
         assert_eq!(kinds(&restore), [ChangeKind::RestoreL1, ChangeKind::RevokeL1]);
     }
 
@@ -95,7 +93,11 @@ mod tests {
         let action = Action::ChangeActors { next };
         let all = demands(world.trust(), &action).unwrap();
         let new = all.iter().find(|d| d.kind == ChangeKind::RevokeL1 && d.before.is_some()).unwrap();
-        let with = |names: [&str; 2]| new.missing(&names.map(person).into_iter().collect());
+        let with = |names: [&str; 2]| {
+            let mut signers = Signers::default();
+            names.map(person).into_iter().for_each(|person| signers.add(person, Verify::Key));
+            new.missing(&signers)
+        };
         assert!(with(["carol", "dave"]).is_empty());
         assert_eq!(with(["carol", "zoe"]).len(), 1);
     }

@@ -6,7 +6,11 @@ use crate::{
     change::Action,
     names::{Deployment, KeyName, System},
     sign::SecretKey,
-    testing::{EXPIRES, NOW, World, actor, link_l1, person, secret},
+    testing::{
+        EXPIRES, NOW, World, actor,
+        authenticator::{ORIGIN, PASSKEY, with_passkeys},
+        link_l1, person, secret, spoilt,
+    },
     trust::Actor,
 };
 
@@ -30,11 +34,6 @@ fn answered_anew(world: &World, mut certificate: Certificate, alter: impl FnOnce
     certificate.proposal = altered(Role::Propose, &certificate.proposal, world.key("alice"), alter);
     certificate.approvals = vec![world.answer(Role::Approve, &certificate.proposal, "bob")];
     certificate
-}
-
-fn spoilt(mut signed: Signed) -> Signed {
-    signed.signature.0[0] ^= 1;
-    signed
 }
 
 /// Version 2: dave is gone, lena is new in his group. Signed by everyone whose rules that touches.
@@ -151,7 +150,7 @@ fn votes_count_by_person() {
     let world = World::new();
     let unmet = |groups: &[&str]| {
         let missing = groups.iter().map(|g| Group::new(g).unwrap()).collect();
-        Err(Uncertified::Unmet { kind: ChangeKind::RevokeL1, missing })
+        Err(Uncertified::Unmet { kind: ChangeKind::RevokeL1, missing, verify: Verify::Key })
     };
     let kill = |approvers: &[&str]| check(&world, &world.certificate(Action::RevokeL1 {}, "carol", approvers));
     assert_eq!(kill(&["carol", "carol"]), unmet(&["Senior_Leadership"]), "the proposer approves");
@@ -169,7 +168,7 @@ fn two_keys_of_one_person_are_one_vote() {
     let public = second.public();
     alter_actors(&mut world, |actors| {
         let carol = actors.get_mut(&person("carol")).unwrap();
-        let key = crate::trust::ActorKey { public, ..carol.keys.values().next().unwrap().clone() };
+        let key = crate::trust::ActorKey { public: public.into(), ..carol.keys.values().next().unwrap().clone() };
         carol.keys.insert(KeyName::new("key-2").unwrap(), key);
     });
     let mut kill = world.certificate(Action::RevokeL1 {}, "carol", &["carol"]);
@@ -212,7 +211,7 @@ fn an_approver_cannot_spoil_a_stop_by_a_new_key_of_the_same_name() {
     let public = secret("new", "dave").public();
     alter_actors(&mut world, |actors| {
         let dave = actors.get_mut(&person("dave")).unwrap();
-        dave.keys.values_mut().for_each(|k| k.public = public);
+        dave.keys.values_mut().for_each(|k| k.public = public.into());
     });
     assert_eq!(check(&world, &kill).unwrap().signers(), &BTreeSet::from([person("carol"), person("heidi")]));
 }
@@ -224,7 +223,7 @@ fn a_key_that_cannot_be_checked_counts_for_nothing() {
         let heidi = actors.get_mut(&person("heidi")).unwrap();
         let key = heidi.keys.values().next().unwrap().clone();
         let passkey = crate::trust::ActorKey {
-            public: secret("passkey", "heidi").public(),
+            public: secret("passkey", "heidi").public().into(),
             algorithm: crate::trust::Algorithm::Webauthn,
             ..key
         };
@@ -281,7 +280,10 @@ fn lifting_a_kill_takes_what_setting_it_took() {
     let restore = Action::RestoreL1 { kills: BTreeSet::from([Digest([0; 32])]) };
     let weak = world.certificate(restore.clone(), "alice", &["bob"]);
     let missing = vec![Group::new("Senior_Leadership").unwrap(); 2];
-    assert_eq!(check(&world, &weak), Err(Uncertified::Unmet { kind: ChangeKind::RestoreL1, missing }));
+    assert_eq!(
+        check(&world, &weak),
+        Err(Uncertified::Unmet { kind: ChangeKind::RestoreL1, missing, verify: Verify::Key })
+    );
     check(&world, &world.certificate(restore, "alice", &["bob", "carol", "dave"])).unwrap();
 }
 
@@ -341,7 +343,7 @@ fn who_enters_or_gets_a_new_key_does_not_count_for_the_new_rule() {
     };
     let public = secret("new", "heidi").public();
     let next = world.next(|root| {
-        root.actors.get_mut(&person("heidi")).unwrap().keys.values_mut().for_each(|k| k.public = public);
+        root.actors.get_mut(&person("heidi")).unwrap().keys.values_mut().for_each(|k| k.public = public.into());
     });
     let rotates = |approvers: &[&str]| {
         check(&world, &world.certificate(Action::ChangeActors { next: next.clone() }, "erin", approvers))
@@ -374,16 +376,119 @@ fn a_weaker_rule_needs_the_old_rule_and_the_new() {
     weakens(&["alice", "carol", "dave", "judy"]).unwrap();
 }
 
+/// A tenant whose people have passkeys, and whose rule for this kind asks for user verification.
+fn verifying(kind: ChangeKind, alter: impl FnOnce(&mut Rule)) -> World {
+    World::founded("test", "acme", |root| {
+        with_passkeys(root);
+        let rule = root.rules.get_mut(&kind).unwrap();
+        rule.verify = Verify::User;
+        alter(rule);
+    })
+}
+
+/// A kill proposed and approved by passkeys, each with or without user verification.
+fn kill_by_passkeys(world: &World, carol: bool, dave: bool) -> Certificate {
+    let change = world.change(Action::RevokeL1 {}).to_bytes().unwrap();
+    let proposal = world.propose_by_passkey(&change, "carol", carol);
+    let approvals = vec![world.answer_by_passkey(Role::Approve, &proposal, "dave", dave)];
+    Certificate { change, proposal, approvals, confirmations: Vec::new() }
+}
+
 #[test]
-fn a_rule_that_asks_for_passkeys_is_not_met_by_key_files() {
-    let world = World::new();
-    let rule = Rule { verify: Verify::User, ..world.trust().rules[&ChangeKind::RevokeL1].clone() };
-    let demand = Demand { rule: &rule, ..demands::present(world.trust(), ChangeKind::RevokeL1).unwrap() };
+fn passkeys_count_where_a_touch_is_enough_and_mix_with_key_files() {
+    let world = World::founded("test", "acme", with_passkeys);
     let signers = BTreeSet::from([person("carol"), person("dave")]);
-    assert_eq!(
-        meets(&demand, ChangeKind::RevokeL1, &signers),
-        Err(Uncertified::NeedsUserVerification { kind: ChangeKind::RevokeL1 })
-    );
+    assert_eq!(check(&world, &kill_by_passkeys(&world, false, false)).unwrap().signers(), &signers);
+    let mut mixed = kill_by_passkeys(&world, true, true);
+    mixed.approvals = vec![world.answer(Role::Approve, &mixed.proposal, "dave")];
+    assert_eq!(check(&world, &mixed).unwrap().signers(), &signers);
+    mixed.approvals = vec![spoilt(world.answer_by_passkey(Role::Approve, &mixed.proposal, "dave", true))];
+    assert!(matches!(check(&world, &mixed), Err(Uncertified::Answer { person: p, .. }) if p == person("dave")));
+}
+
+#[test]
+fn a_rule_that_asks_for_user_verification_is_met_by_nothing_else() {
+    let world = verifying(ChangeKind::RevokeL1, |_| ());
+    check(&world, &kill_by_passkeys(&world, true, true)).unwrap();
+    let missing = vec![Group::new("Senior_Leadership").unwrap()];
+    let unmet = Err(Uncertified::Unmet { kind: ChangeKind::RevokeL1, missing, verify: Verify::User });
+    assert_eq!(check(&world, &kill_by_passkeys(&world, true, false)), unmet);
+    assert_eq!(check(&world, &kill_by_passkeys(&world, false, true)), unmet);
+    let mut by_file = kill_by_passkeys(&world, true, true);
+    by_file.approvals = vec![world.answer(Role::Approve, &by_file.proposal, "dave")];
+    assert_eq!(check(&world, &by_file), unmet);
+    // A second signature of the same person by passkey makes up for it.
+    by_file.approvals.push(world.answer_by_passkey(Role::Approve, &by_file.proposal, "dave", true));
+    check(&world, &by_file).unwrap();
+    // Other rules of the same tenant ask for no more than before.
+    check(&world, &world.link("k")).unwrap();
+}
+
+#[test]
+fn the_last_word_is_verified_where_the_rule_asks_for_it() {
+    let world = verifying(ChangeKind::RevokeL1, |rule| rule.confirm = true);
+    let mut kill = kill_by_passkeys(&world, true, true);
+    let unconfirmed = Err(Uncertified::Unconfirmed(person("carol")));
+    assert_eq!(check(&world, &kill), unconfirmed);
+    kill.confirmations = vec![world.answer(Role::Confirm, &kill.proposal, "carol")];
+    assert_eq!(check(&world, &kill), unconfirmed);
+    kill.confirmations = vec![world.answer_by_passkey(Role::Confirm, &kill.proposal, "carol", true)];
+    check(&world, &kill).unwrap();
+}
+
+#[test]
+fn a_rule_comes_to_ask_for_passkeys_only_by_those_who_have_used_theirs() {
+    let world = World::founded("test", "acme", with_passkeys);
+    let change = world.change(Action::ChangeQuorum {
+        next: world.next(|root| root.rules.get_mut(&ChangeKind::LinkL1).unwrap().verify = Verify::User),
+    });
+    let change = change.to_bytes().unwrap();
+    let proposal = world.propose(&change, "erin");
+    let with = |alice: Signed, bob: Signed| {
+        let approvals = vec![alice, bob];
+        check(
+            &world,
+            &Certificate { change: change.clone(), proposal: proposal.clone(), approvals, confirmations: vec![] },
+        )
+    };
+    let file = |name| world.answer(Role::Approve, &proposal, name);
+    let passkey = |name| world.answer_by_passkey(Role::Approve, &proposal, name, true);
+    assert!(matches!(with(file("alice"), passkey("bob")), Err(Uncertified::Unmet { verify: Verify::User, .. })));
+    assert!(matches!(with(passkey("alice"), file("bob")), Err(Uncertified::Unmet { verify: Verify::User, .. })));
+    with(passkey("alice"), passkey("bob")).unwrap();
+}
+
+#[test]
+fn a_passkey_signs_at_the_origin_that_its_statement_names() {
+    let world = World::founded("test", "acme", |root| {
+        with_passkeys(root);
+        root.webauthn.as_mut().unwrap().origins.insert("https://acme.example".to_owned());
+    });
+    let mut kill = kill_by_passkeys(&world, true, true);
+    let mut vote = Vote::read(Role::Approve, &kill.approvals[0]).unwrap();
+    assert_eq!(vote.origin.as_str(), ORIGIN);
+    vote.origin = canon::Text::new("https://acme.example").unwrap();
+    let statement = canon::write("a vote", &vote).unwrap();
+    let assertion = world.passkey("dave").assert(Role::Approve.kind().digest(&statement).as_bytes(), true);
+    kill.approvals = vec![Signed { statement, signature: assertion.into() }];
+    let Err(Uncertified::Answer { why, .. }) = check(&world, &kill) else { panic!("the origins differ") };
+    assert!(why.to_string().contains("the origin that the statement names"), "{why}");
+}
+
+#[test]
+fn each_kind_of_key_signs_in_its_own_way_alone() {
+    let world = World::founded("test", "acme", with_passkeys);
+    let kill = kill_by_passkeys(&world, true, true);
+    let approved = |signed: Signed| check(&world, &Certificate { approvals: vec![signed], ..kill.clone() });
+    let (by_file, by_passkey) = (world.answer(Role::Approve, &kill.proposal, "dave"), kill.approvals[0].clone());
+    let other = |result| matches!(result, Err(Uncertified::Answer { why: BadSignature::OtherAlgorithm(..), .. }));
+    // The key file over a statement that names the passkey, and the reverse.
+    let named = altered(Role::Approve, &by_file, world.key("dave"), |vote| vote.key = KeyName::new(PASSKEY).unwrap());
+    assert!(other(approved(named)));
+    let digest = Role::Approve.kind().digest(&by_file.statement);
+    let signature = world.passkey("dave").assert(digest.as_bytes(), true).into();
+    assert!(other(approved(Signed { signature, ..by_file })));
+    approved(by_passkey).unwrap();
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Rules: the matching against a brute-force oracle, and every rule that must not stand.
 
 use super::*;
-use crate::testing::{World, person};
+use crate::testing::{
+    World,
+    authenticator::{PASSKEY, with_passkeys},
+    person,
+};
 
 fn need(group: &str, count: u64) -> Need {
     Need { group: Group::new(group).unwrap(), count }
@@ -87,9 +91,37 @@ fn who_has_no_key_that_counts_is_not_there_to_sign() {
 }
 
 #[test]
-fn passkeys_and_impossible_times_are_refused_until_they_can_be_met() {
+fn a_rule_that_asks_for_passkeys_stands_where_enough_people_have_one() {
+    let base = Rule::default_for(ChangeKind::RevokeL1).unwrap();
+    let rule = Rule { verify: Verify::User, ..base };
+    unmeetable(stands(ChangeKind::RevokeL1, &rule), "with a passkey");
+    let mut root = World::founded("test", "acme", with_passkeys).trust().clone();
+    check_rule(&root, ChangeKind::RevokeL1, &rule).unwrap();
+    // With heidi's passkey gone, two are left, and neither may go.
+    let key = crate::names::KeyName::new(PASSKEY).unwrap();
+    root.actors.get_mut(&person("heidi")).unwrap().keys.remove(&key);
+    unmeetable(check_rule(&root, ChangeKind::RevokeL1, &rule), "without ");
+    check_rule(&root, ChangeKind::RevokeL1, &Rule { verify: Verify::Key, ..rule.clone() }).unwrap();
+    // And without terms no passkey counts at all.
+    let mut root = World::founded("test", "acme", with_passkeys).trust().clone();
+    root.webauthn = None;
+    unmeetable(check_rule(&root, ChangeKind::RevokeL1, &rule), "with a passkey");
+}
+
+#[test]
+fn a_signer_counts_for_the_most_that_they_proved() {
+    let mut signers = Signers::default();
+    for proved in [Verify::Key, Verify::User, Verify::Key] {
+        signers.add(person("dave"), proved);
+    }
+    signers.add(person("carol"), Verify::Key);
+    assert_eq!(signers.who_proved(Verify::User), people(&["dave"]));
+    assert_eq!(signers.who_proved(Verify::Key), people(&["carol", "dave"]));
+}
+
+#[test]
+fn impossible_times_are_refused() {
     let base = Rule::default_for(ChangeKind::LinkL1).unwrap();
-    unmeetable(stands(ChangeKind::LinkL1, &Rule { verify: Verify::User, ..base.clone() }), "passkeys");
     for expires_seconds in [0, EXPIRES_SECONDS_MAX + 1] {
         unmeetable(stands(ChangeKind::LinkL1, &Rule { expires_seconds, ..base.clone() }), "seconds");
     }

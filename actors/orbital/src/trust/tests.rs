@@ -1,7 +1,11 @@
 //! What a version must hold by itself: one alteration each, and the finding that it alone makes.
 
 use super::*;
-use crate::testing::{World, actor, person, region, secret};
+use crate::testing::{
+    World, actor,
+    authenticator::{PASSKEY, with_passkeys},
+    person, region, secret,
+};
 
 fn found(alter: impl FnOnce(&mut TrustRoot)) -> Result<(), BadTrust> {
     let mut root = World::new().trust().clone();
@@ -46,7 +50,7 @@ fn a_key_has_one_person_and_one_use() {
     let alice = World::new().key("alice").public();
     let hers = |key: &mut PublicKey| *key = alice;
     assert_eq!(
-        found(|r| hers(&mut actor_of(r, "bob").keys.values_mut().next().unwrap().public)),
+        found(|r| actor_of(r, "bob").keys.values_mut().next().unwrap().public = alice.into()),
         Err(BadTrust::SharedKey(person("alice"), person("bob")))
     );
     let reused = |use_of: &str| Err(BadTrust::ReusedKey { use_of: use_of.to_owned() });
@@ -180,4 +184,74 @@ fn the_largest_root_still_fits_into_the_change_that_makes_it() {
         }
     };
     world.chain().extend(&world.certificate(Action::ChangeCallers { next }, "alice", &["bob"])).unwrap();
+}
+
+#[test]
+fn a_passkey_counts_under_terms_that_allow_its_algorithm() {
+    let mut root = World::founded("test", "acme", with_passkeys).trust().clone();
+    let passkey = actor_of(&mut root, "alice").keys[&KeyName::new(PASSKEY).unwrap()].clone();
+    let of_ed25519 = ActorKey { public: secret("t", "eddsa").public().into(), ..passkey.clone() };
+    assert_eq!((root.counts(&passkey), root.counts(&of_ed25519)), (true, false));
+    root.webauthn.as_mut().unwrap().algorithms = BTreeSet::from([crate::webauthn::EDDSA.to_owned()]);
+    assert_eq!((root.counts(&passkey), root.counts(&of_ed25519)), (false, true));
+    root.webauthn = None;
+    assert_eq!((root.counts(&passkey), root.counts(&of_ed25519)), (false, false));
+}
+
+#[test]
+fn a_key_of_p256_is_a_passkeys_and_a_point() {
+    let root = World::founded("test", "acme", with_passkeys).trust().clone();
+    let bytes = root.to_bytes().unwrap();
+    assert_eq!(TrustRoot::from_bytes(&bytes), Ok(root.clone()));
+    let mut as_file = root.clone();
+    actor_of(&mut as_file, "alice").keys.values_mut().for_each(|key| key.algorithm = Algorithm::Ed25519);
+    assert!(matches!(as_file.check(), Err(BadTrust::Key { person: p, .. }) if p == person("alice")));
+    // No point has this x; and neither another first byte nor another length is a second spelling.
+    let public = World::new().passkey("alice").public();
+    let PersonKey::P256(point) = public else { panic!("{public}") };
+    let text = |bytes: &[u8]| base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, bytes);
+    assert_eq!(text(&point).parse(), Ok(public));
+    let (mut first, mut none) = (point, point);
+    first[0] = 4;
+    none[1..].fill(0xff);
+    for bad in [&first[..], &none, &point[..31], &[0; 33], &[2; 65]] {
+        assert_eq!(text(bad).parse::<PersonKey>(), Err(crate::sign::BadSignature::PersonKey), "{bad:?}");
+    }
+}
+
+#[test]
+fn passkey_terms_name_one_rp_and_its_own_origins() {
+    let with = |alter: fn(&mut WebauthnTerms)| {
+        let mut root = World::founded("test", "acme", with_passkeys).trust().clone();
+        alter(root.webauthn.as_mut().unwrap());
+        root.check()
+    };
+    let origin = |o: &'static str| {
+        let mut root = World::founded("test", "acme", with_passkeys).trust().clone();
+        root.webauthn.as_mut().unwrap().origins.insert(o.to_owned());
+        root.check()
+    };
+    for good in ["https://acme.example", "https://a.b.acme.example", "https://acme.example:8443"] {
+        assert_eq!(origin(good), Ok(()), "{good}");
+    }
+    for bad in [
+        "http://acme.example",
+        "https://evilacme.example",
+        "https://acme.example.evil.example",
+        "https://acme.example/",
+        "https://ACME.example",
+        "https://acme.example:443",
+        "https://acme.example:08443",
+        "https://acme.example:",
+        "https://u@acme.example",
+        "https://x/.acme.example",
+        "",
+    ] {
+        assert!(matches!(origin(bad), Err(BadTrust::Terms(_))), "{bad}");
+    }
+    assert!(matches!(with(|t| t.rp_id.clear()), Err(BadTrust::Terms(_))));
+    assert!(matches!(with(|t| t.rp_id = "Acme.example".to_owned()), Err(BadTrust::Terms(_))));
+    assert!(matches!(with(|t| _ = t.algorithms.insert("RS256".to_owned())), Err(BadTrust::Terms(_))));
+    let crowd = |t: &mut WebauthnTerms| t.origins.extend((0..16).map(|n| format!("https://h{n}.acme.example")));
+    assert!(matches!(with(crowd), Err(BadTrust::Terms(_))));
 }

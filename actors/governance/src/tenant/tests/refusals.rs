@@ -216,8 +216,7 @@ fn answers_that_do_not_count() {
     let other = b.propose(Action::RevokeL1 {}, "carol").unwrap();
     let vote = b.world.answer(Role::Approve, &b.tenant.proposals[&other].statement, "bob");
     assert_eq!(code(b.answer_signed(&id, Role::Approve, vote)), "other-proposal");
-    let mut tampered = b.world.answer(Role::Approve, &statement, "bob");
-    tampered.signature.0[5] ^= 1;
+    let tampered = orbital::testing::spoilt(b.world.answer(Role::Approve, &statement, "bob"));
     assert_eq!(code(b.answer_signed(&id, Role::Approve, tampered)), "bad-signature");
     let frank = b.world.answer(Role::Approve, &statement, "frank");
     let taken = b.answer_signed(&id, Role::Approve, frank.clone()).unwrap();
@@ -422,4 +421,50 @@ fn a_weaker_rule_needs_the_old_one_too() {
     assert_eq!(b.tenant.proposals[&id].missing.len(), 2);
     assert_eq!(b.approve(&id, "carol").unwrap(), State::Open);
     assert_eq!(b.approve(&id, "dave").unwrap(), State::Applying);
+}
+
+/// A bench whose people have passkeys, and whose rule for revoking asks for user verification.
+fn verifying() -> Bench {
+    Bench::of(|root| {
+        orbital::testing::authenticator::with_passkeys(root);
+        root.rules.get_mut(&ChangeKind::RevokeL1).unwrap().verify = orbital::quorum::Verify::User;
+    })
+}
+
+#[test]
+fn an_approval_by_passkey_ratifies_where_the_rule_asks_for_user_verification() {
+    let mut b = verifying();
+    let change = b.world.change(Action::RevokeL1 {}).to_bytes().unwrap();
+    for by_less in [b.world.propose(&change, "carol"), b.world.propose_by_passkey(&change, "carol", false)] {
+        assert_eq!(code(b.propose_signed(change.clone(), by_less)), "not-user-verified");
+    }
+    let statement = b.world.propose_by_passkey(&change, "carol", true);
+    let id = b.propose_signed(change, statement.clone()).unwrap();
+    assert_eq!(b.tenant.proposals[&id].missing.len(), 1, "carol counts, another of her group is missing");
+    let by_touch = b.world.answer_by_passkey(Role::Approve, &statement, "dave", false);
+    for by_less in [b.world.answer(Role::Approve, &statement, "dave"), by_touch] {
+        assert_eq!(code(b.answer_signed(&id, Role::Approve, by_less)), "not-user-verified");
+    }
+    let another = b.world.answer_by_passkey(Role::Approve, &statement, "heidi", true);
+    let verified = b.world.answer_by_passkey(Role::Approve, &statement, "dave", true);
+    let moved = Signed { signature: another.signature, ..verified.clone() };
+    assert_eq!(code(b.answer_signed(&id, Role::Approve, moved)), "bad-signature");
+    b.answer_signed(&id, Role::Approve, verified).unwrap();
+    assert!(b.records.iter().any(|(_, record)| matches!(record, Record::Certified { .. })), "ratified");
+    assert!(b.owed.iter().any(|(_, directive)| matches!(directive, orbital::directive::Directive::Kill(_))));
+    assert_eq!(b.replayed(), b.tenant);
+}
+
+#[test]
+fn passkeys_answer_beside_key_files_and_any_key_rejects() {
+    let mut b = verifying();
+    let id = b.propose(link(), "alice").unwrap();
+    let statement = b.tenant.proposals[&id].statement.clone();
+    let by_touch = b.world.answer_by_passkey(Role::Approve, &statement, "bob", false);
+    b.answer_signed(&id, Role::Approve, by_touch).unwrap();
+    assert!(b.records.iter().any(|(_, record)| matches!(record, Record::Certified { .. })), "ratified");
+    let change = b.world.change(Action::RevokeL1 {}).to_bytes().unwrap();
+    let id = b.propose_signed(change.clone(), b.world.propose_by_passkey(&change, "carol", true)).unwrap();
+    // Whether a stop ends by one rejection is the life's to say; that a key file may give one is the ballot's.
+    b.answer(&id, Role::Reject, "dave").unwrap();
 }
