@@ -89,7 +89,8 @@ fn every_directive_without_its_proof_is_refused_and_changes_nothing() {
     let unsigned =
         Signed::new(Kind::Lease, orbital::canon::write("x", &grant(&world, &standing)).unwrap(), &secret("x", "y"));
     let change = world.change(link_l1("other")).to_bytes().unwrap();
-    let by_nobody = Signed { statement: world.propose(&change, "alice").statement, signature: unsigned.signature };
+    let by_nobody =
+        Signed { statement: world.propose(&change, "alice").statement, signature: unsigned.signature.clone() };
     let directives = [
         Directive::Provision { genesis: world.genesis(), links: Vec::new() },
         Directive::Probe { tenant: world.tenant(), change, proposal: by_nobody },
