@@ -298,9 +298,10 @@ impl TrustRoot {
         if let Some(why) = self.webauthn.as_ref().and_then(WebauthnTerms::fault) {
             return Err(BadTrust::Terms(why));
         }
-        let all = self.actors.iter().flat_map(|(person, a)| a.keys.iter().map(move |(name, key)| (person, name, key)));
+        let mut all =
+            self.actors.iter().flat_map(|(person, a)| a.keys.iter().map(move |(name, key)| (person, name, key)));
         let foreign = |k: &ActorKey| k.algorithm == Algorithm::Ed25519 && matches!(k.public, PersonKey::P256(_));
-        match all.into_iter().find(|(.., key)| foreign(key)) {
+        match all.find(|(.., key)| foreign(key)) {
             None => Ok(()),
             Some((person, key, _)) => {
                 let why = "a key of P-256 is a passkey's: its algorithm is webauthn";

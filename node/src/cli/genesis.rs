@@ -224,7 +224,7 @@ pub(crate) fn sentences(root: &TrustRoot) -> Vec<String> {
     let mut lines = vec![format!("Deployment {}.", root.deployment)];
     for (person, actor) in &root.actors {
         let groups = words(actor.groups.iter().map(ToString::to_string).collect());
-        let keys = words(actor.keys.iter().map(|(name, key)| format!("{name} {}", key.public)).collect());
+        let keys = words(actor.keys.iter().map(|(name, key)| format!("{name} {}", plain::public(key))).collect());
         lines.push(format!("Person {person}: {groups}; keys: {keys}."));
     }
     for (name, region) in &root.regions {
@@ -235,6 +235,10 @@ pub(crate) fn sentences(root: &TrustRoot) -> Vec<String> {
     lines.extend(root.callers.iter().map(|rule| format!("Caller: {}.", plain::caller(rule))));
     lines.extend(root.rules.iter().map(|(kind, rule)| plain::rule(*kind, rule)));
     lines.extend(plain::terms(root).map(|term| format!("A region: {term}.")));
+    lines.extend(root.webauthn.iter().map(|terms| {
+        let [origins, algorithms] = [&terms.origins, &terms.algorithms].map(|set| words(set.iter().cloned().collect()));
+        format!("Passkeys: {algorithms}, for rpId {}, at {origins}.", terms.rp_id)
+    }));
     lines.push(format!("Policy bundle {}.", root.policy));
     lines
 }

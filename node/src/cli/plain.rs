@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use orbital::{
     change::{Action, Change, ChangeKind},
     names::{Digest, Person},
-    quorum::Rule,
-    trust::{Actor, Anchor, CallerRule, L1Resume, TrustRoot},
+    quorum::{Rule, Verify},
+    trust::{Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, TrustRoot},
     vote::{Role, Vote},
 };
 
@@ -51,7 +51,8 @@ pub(crate) fn vote(role: Role, person: &Person, expires: u64) -> String {
 pub(crate) fn rule(kind: ChangeKind, rule: &Rule) -> String {
     let need = rule.need.iter().map(|n| format!("{} of {}", n.count, n.group)).collect::<Vec<_>>().join(" and ");
     let confirm = if rule.confirm { ", then the proposer confirms" } else { "" };
-    format!("{kind} needs {need}{confirm}.")
+    let by = if rule.verify == Verify::User { ", each by a passkey with user verification" } else { "" };
+    format!("{kind} needs {need}{by}{confirm}.")
 }
 
 /// A proposal's vote must speak of exactly these bytes: what is shown is what is signed.
@@ -224,18 +225,18 @@ fn people(now: &BTreeMap<Person, Actor>, next: &BTreeMap<Person, Actor>, lines: 
     for (person, actor) in next {
         let Some(before) = now.get(person) else {
             lines.push(format!("  + {person}, of {}", list(&actor.groups)));
-            lines.extend(actor.keys.iter().map(|(name, key)| format!("  + key {name} of {person}: {}", key.public)));
+            lines.extend(actor.keys.iter().map(|(name, key)| format!("  + key {name} of {person}: {}", public(key))));
             continue;
         };
         set(&before.groups, &actor.groups, lines, |group| format!("{person} in {group}"));
         for (name, key) in &before.keys {
             if actor.keys.get(name) != Some(key) {
-                lines.push(format!("  - key {name} of {person}: {}", key.public));
+                lines.push(format!("  - key {name} of {person}: {}", public(key)));
             }
         }
         for (name, key) in &actor.keys {
             if before.keys.get(name) != Some(key) {
-                lines.push(format!("  + key {name} of {person}: {}", key.public));
+                lines.push(format!("  + key {name} of {person}: {}", public(key)));
             }
         }
         if before.subject != actor.subject {
@@ -247,6 +248,12 @@ fn people(now: &BTreeMap<Person, Actor>, next: &BTreeMap<Person, Actor>, lines: 
 fn set<T: Ord>(now: &BTreeSet<T>, next: &BTreeSet<T>, lines: &mut Vec<String>, name: impl Fn(&T) -> String) {
     lines.extend(now.difference(next).map(|t| format!("  - {}", name(t))));
     lines.extend(next.difference(now).map(|t| format!("  + {}", name(t))));
+}
+
+/// A key as it is compared.
+pub(crate) fn public(key: &ActorKey) -> String {
+    let word = if key.algorithm == Algorithm::Webauthn { " (passkey)" } else { "" };
+    format!("{}{word}", key.public)
 }
 
 /// One caller rule, for people.

@@ -63,10 +63,11 @@ pub(crate) async fn perform(global: &Global, command: QuorumCommand) -> Result<R
     match command {
         QuorumCommand::Show { tenant } => show(global, &tenant).await,
         QuorumCommand::Set { kind, need, overlapping, confirm, expires, tenant, reason } => {
-            let rule =
-                Rule { need, disjoint: !overlapping, verify: Verify::Key, confirm, expires_seconds: expires.as_secs() };
             let subject = Subject::of(global, &tenant).await?;
             let mut next = subject.successor();
+            // What signatures must prove has no word here: it stays, so that nobody weakens it unawares.
+            let verify = next.rules.get(&kind).map_or(Verify::Key, |rule| rule.verify);
+            let rule = Rule { need, disjoint: !overlapping, verify, confirm, expires_seconds: expires.as_secs() };
             if next.rules.insert(kind, rule.clone()) == Some(rule) {
                 return Err(
                     Failure::usage("nothing would change").because(format!("the rule for {kind} says so already"))

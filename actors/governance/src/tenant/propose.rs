@@ -1,5 +1,7 @@
 //! Opening a proposal: everything that can be known to fail is refused here, before anybody is asked to sign.
 
+use std::collections::BTreeSet;
+
 use ledger::Room;
 use orbital::{
     change::{Action, Change, ChangeKind, L1Ref},

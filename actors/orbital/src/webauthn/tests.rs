@@ -17,7 +17,7 @@ use crate::{
 };
 
 fn bytes(hex: &str) -> Vec<u8> {
-    let nibble = |b: u8| (b as char).to_digit(16).unwrap() as u8;
+    let nibble = |b: u8| u8::try_from(char::from(b).to_digit(16).unwrap()).unwrap();
     hex.as_bytes().chunks(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect()
 }
 
@@ -251,8 +251,9 @@ fn what_is_larger_than_its_limit_is_refused_unread() {
     let room = CLIENT_DATA_BYTES_MAX - client_data(&CHALLENGE, ORIGIN, &pad(0)).len();
     with_more(&pad(room)).unwrap();
     too_long(with_more(&pad(room + 1)), "client data");
-    // A map of one text of so many bytes: 3 bytes of heads and one of the name.
-    let extension = |n: usize| [&[0xa1, 0x61, b'a', 0x59, (n >> 8) as u8, n as u8][..], &vec![b'x'; n]].concat();
+    // A map of one byte string of so many bytes: the map, its name of one letter, and a length of two bytes.
+    let extension =
+        |n: usize| [&[0xa1, 0x61, b'a', 0x59][..], &u16::try_from(n).unwrap().to_be_bytes(), &vec![b'x'; n]].concat();
     let room = AUTHENTICATOR_DATA_BYTES_MAX - 37 - 6;
     with_data(USER_PRESENT | EXTENDED, &extension(room)).unwrap();
     too_long(with_data(USER_PRESENT | EXTENDED, &extension(room + 1)), "authenticator data");

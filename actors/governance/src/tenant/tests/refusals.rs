@@ -1,7 +1,7 @@
 //! Every refusal of the decisions, each by the one thing that is wrong.
 
 use orbital::{
-    change::Change,
+    change::{Change, ChangeKind},
     names::{Deployment, Group},
     quorum::Need,
     testing::{actor, person, secret},
@@ -458,7 +458,7 @@ fn an_approval_by_passkey_ratifies_where_the_rule_asks_for_user_verification() {
 #[test]
 fn passkeys_answer_beside_key_files_and_any_key_rejects() {
     let mut b = verifying();
-    let id = b.propose(link(), "alice").unwrap();
+    let id = b.propose(link_l1("k"), "alice").unwrap();
     let statement = b.tenant.proposals[&id].statement.clone();
     let by_touch = b.world.answer_by_passkey(Role::Approve, &statement, "bob", false);
     b.answer_signed(&id, Role::Approve, by_touch).unwrap();
