@@ -153,8 +153,9 @@ fn another_type_challenge_origin_or_frame_is_refused() {
         assert_eq!(client(kind, &right, ORIGIN), Err(BadAssertion::Type), "{kind}");
     }
     let padded = format!("{right}=");
+    let short: String = right.chars().skip(1).collect();
     let other = URL_SAFE_NO_PAD.encode([8; 32]);
-    for challenge in [padded.as_str(), &other, &right[..42], ""] {
+    for challenge in [padded.as_str(), &other, &short, ""] {
         assert_eq!(client("webauthn.get", challenge, ORIGIN), Err(BadAssertion::Challenge), "{challenge}");
     }
     let port = format!("{ORIGIN}:8443");
