@@ -80,13 +80,15 @@ mod tests {
     fn an_approver_removed_meanwhile_counts_no_more() {
         let demo = Demo::start();
         let key = demo.dir.join("lena.key");
-        let made = demo.json("alice", &["actor", "keygen", "--person", "lena", "--out", key.to_str().unwrap()]);
-        let public = made.ends_with(0).json()["public"].as_str().unwrap().to_owned();
+        let (key, enrolment) = (key.to_str().unwrap(), demo.dir.join("lena.enrolment"));
+        demo.kcm("alice", &["actor", "keygen", "--person", "lena", "--out", key]).ends_with(0);
+        let enrolment = enrolment.to_str().unwrap();
+        demo.kcm("lena", &["--key", key, "actor", "enrol", "--tenant", "acme", "--out", enrolment]).ends_with(0);
         // Someone has to take bob's place first: each rule must stay one that any one person's absence can't block.
         let alone = demo.kcm("erin", &["actor", "remove", "bob", "--tenant", "acme", "--reason", "left"]);
         assert_ne!(alone.code, 3, "{}", alone.said());
         alone.says(&["Compliance_Legal"]);
-        let add = ["actor", "add", "lena", "--tenant", "acme", "--group", "Compliance_Legal", "--public-key", &public];
+        let add = ["actor", "add", "lena", "--tenant", "acme", "--group", "Compliance_Legal", "--enrolment", enrolment];
         ratify(&demo, &demo.propose("erin", &add));
 
         demo.revoke("acme");
@@ -110,7 +112,6 @@ mod tests {
         }
         let open = shown(&demo, &anew);
         assert_eq!((&open["state"], &open["missing"][0]), (&"open".into(), &"Compliance_Legal".into()), "{open}");
-        let key = key.to_str().unwrap();
         demo.kcm("lena", &["--key", key, "proposal", "approve", &anew, "--wait", WAIT]).ends_with(0);
     }
 }

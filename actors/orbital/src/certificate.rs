@@ -2,6 +2,7 @@
 //!
 //! A [`Certified`] can be had from [`certify`] alone; what moves a tenant takes one by value.
 
+mod besides;
 mod demands;
 
 use std::collections::BTreeSet;
@@ -12,13 +13,16 @@ use crate::{
     canon::Malformed,
     chain::Chain,
     change::{Change, ChangeKind},
-    names::{Digest, Group, Person},
+    enrol::BadEnrolment,
+    names::{Digest, Group, KeyName, Person},
     quorum::{Rule, Signers, Verify},
     sign::{BadSignature, Signed},
     trust::{BadTrust, TrustRoot},
     vote::{Listed, Role, Vote},
 };
 
+pub(crate) use besides::check_independent;
+pub use besides::{Besides, Spoken, besides};
 pub use demands::{Demand, demands};
 
 /// Most answers in one certificate.
@@ -64,12 +68,27 @@ pub enum Uncertified {
     Expired { expired: u64, now: u64 },
     #[error("{kind} lacks a signer of {}{}", .missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "), with(*.verify))]
     Unmet { kind: ChangeKind, missing: Vec<Group>, verify: Verify },
+    #[error(transparent)]
+    Besides(#[from] Besides),
+    #[error("key {key} of {person}: {why}")]
+    Unenrolled { person: Person, key: KeyName, why: BadEnrolment },
     #[error("the proposer {0} has not confirmed")]
     Unconfirmed(Person),
     #[error("a certificate holds at most {ANSWERS_MAX} answers")]
     TooManyAnswers,
     #[error("the change does not follow from version {0}: {1}")]
     NotSuccessor(u64, &'static str),
+}
+
+impl Uncertified {
+    /// The groups of which more signers would mend it; none where more signers are no remedy.
+    pub fn lacking(&self) -> Option<Vec<Group>> {
+        match self {
+            Self::Unmet { missing, .. } => Some(missing.clone()),
+            Self::Besides(besides) => Some(besides.groups().to_vec()),
+            _ => None,
+        }
+    }
 }
 
 /// How the signers that are lacking would have to sign.
@@ -133,6 +152,9 @@ fn check(certificate: &Certificate, change: &Change, chain: &Chain, now: u64) ->
         // What a kind includes is asked for in that kind's name.
         let named = if kind.includes() == Some(demand.kind) { kind } else { demand.kind };
         meets(&demand, named, &signers).map_err(|unmet| doubt.clone().unwrap_or(unmet))?;
+    }
+    if let Some(lacking) = besides(trust, &change.action, &spoken(certificate, &proposed, trust))?.into_iter().next() {
+        return Err(lacking.into());
     }
     check_confirmed(certificate, &proposed, trust)?;
     Ok(signers.who_proved(Verify::Key))
@@ -216,6 +238,13 @@ fn approver(
         Ok(proved) => Ok((vote.person, proved)),
         Err(why) => Err(Uncertified::Answer { person: vote.person, why }),
     }
+}
+
+/// Who has spoken, by signatures that were checked: of a grant each one holds.
+fn spoken<'t>(certificate: &Certificate, proposed: &Vote, trust: &'t TrustRoot) -> Vec<Spoken<'t>> {
+    let approved = certificate.approvals.iter().filter_map(|approval| Vote::read(Role::Approve, approval).ok());
+    let approved: Vec<_> = approved.filter_map(|vote| Spoken::of(trust, &vote, true)).collect();
+    Spoken::of(trust, proposed, false).into_iter().chain(approved).collect()
 }
 
 fn known_key<'t>(vote: &'t Vote, trust: &'t TrustRoot) -> Result<Listed<'t>, Uncertified> {

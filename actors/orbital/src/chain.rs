@@ -8,9 +8,10 @@ use crate::{
     canon::Malformed,
     certificate::{Certificate, Certified, Uncertified, certify},
     change::{Action, BUNDLE_BYTES_MAX, Change},
+    enrol::Enrolment,
     names::{Digest, Person, TenantId},
     sign::{BadSignature, Kind, PersonKey, PublicKey, Signature},
-    trust::{Algorithm, BadTrust, TrustRoot},
+    trust::{ActorKey, Algorithm, BadTrust, TrustRoot},
 };
 
 /// Longest chain that is read at once.
@@ -123,9 +124,30 @@ impl Chain {
         Ok((longer, certified))
     }
 
+    /// Each key that enters has said itself whose it is.
+    fn check_enrolled(&self, next: &TrustRoot) -> Result<(), Uncertified> {
+        for (person, actor) in &next.actors {
+            let known = self.current.actors.get(person).map(|actor| &actor.keys);
+            let known = |key: &ActorKey| {
+                let same = |old: &ActorKey| (old.algorithm, old.public) == (key.algorithm, key.public);
+                known.is_some_and(|keys| keys.values().any(same))
+            };
+            for (name, key) in actor.keys.iter().filter(|(_, key)| !known(key)) {
+                let enrolment = Enrolment::new(self.tenant, person.clone(), key.algorithm, key.public);
+                enrolment.check(key.proof.as_ref(), next.webauthn.as_ref()).map_err(|why| Uncertified::Unenrolled {
+                    person: person.clone(),
+                    key: name.clone(),
+                    why,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// What the next version may differ in: only what its kind of change is about.
     pub fn check_successor(&self, action: &Action, next: &TrustRoot) -> Result<(), Uncertified> {
         next.check()?;
+        self.check_enrolled(next)?;
         let now = &self.current;
         let refuse = |why| Err(Uncertified::NotSuccessor(now.version, why));
         match () {
@@ -156,6 +178,7 @@ impl Chain {
             Action::ChangeActors { .. } => {
                 same.actors = now.actors.clone();
                 same.recovery = now.recovery.clone();
+                same.webauthn = now.webauthn.clone();
             }
             Action::ChangeQuorum { .. } => same.rules = now.rules.clone(),
             Action::ChangePolicy { bundle, .. } => {

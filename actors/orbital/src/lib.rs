@@ -1,6 +1,6 @@
 //! Orbital: the language that both planes speak, and the only way between them.
 //!
-//! `names`, `canon` and `sign` are the alphabet; `trust`, `quorum`, `change`, `halt`, `vote`, `webauthn`, `certificate` and `chain` say who may cause what;
+//! `names`, `canon` and `sign` are the alphabet; `trust`, `quorum`, `change`, `halt`, `enrol`, `vote`, `webauthn`, `certificate` and `chain` say who may cause what;
 //! `directive`, `report`, `hello`, `lane` and `frame` are what crosses; `outbox`, `inbox` and `reconcile` make it arrive. `note` is the form
 //! of signature that tools outside know.
 
@@ -10,6 +10,7 @@ pub mod chain;
 pub mod change;
 pub mod codec;
 pub mod directive;
+pub mod enrol;
 pub mod frame;
 pub mod halt;
 pub mod hello;

@@ -36,6 +36,7 @@ pub enum Kind {
     Policy,
     Frame,
     Directive,
+    Enrol,
 }
 
 impl Kind {
@@ -58,6 +59,7 @@ impl Kind {
             Self::Policy => "policy",
             Self::Frame => "frame",
             Self::Directive => "directive",
+            Self::Enrol => "enrol",
         }
     }
 

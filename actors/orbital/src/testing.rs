@@ -26,6 +26,7 @@ use crate::{
     chain::{Chain, Genesis},
     change::{Action, Change, ChangeKind, L1Ref},
     directive::Warrant,
+    enrol::Enrolment,
     halt::Halt,
     names::{Deployment, Digest, Group, Jurisdiction, KeyName, KeyRef, Person, Region, System, TenantId, TenantName},
     quorum::Rule,
@@ -284,6 +285,29 @@ pub fn actor(groups: &[&str], public: PublicKey) -> Actor {
         keys: BTreeMap::from([(KeyName::new(KEY).unwrap(), key)]),
         subject: None,
     }
+}
+
+impl World {
+    /// Somebody new of these groups, with the key [`newcomer_key`] that has enrolled itself.
+    pub fn newcomer(&self, name: &str, groups: &[&str]) -> Actor {
+        let key = newcomer_key(name);
+        let mut actor = actor(groups, key.public());
+        actor.keys.values_mut().for_each(|entry| *entry = self.enrolled(name, &key));
+        actor
+    }
+
+    /// A key that says itself that it is this person's.
+    pub fn enrolled(&self, name: &str, key: &SecretKey) -> ActorKey {
+        let (algorithm, public) = (Algorithm::Ed25519, key.public().into());
+        let enrolment = Enrolment::new(self.tenant(), person(name), algorithm, public);
+        let proof = Some(enrolment.sign(key).unwrap().signature);
+        ActorKey { algorithm, public, independent: true, proof }
+    }
+}
+
+/// The secret key of somebody who is not in any genesis.
+pub fn newcomer_key(name: &str) -> SecretKey {
+    secret("newcomer", name)
 }
 
 /// The secret key of this name in the world of this seed, which is `deployment/tenant`.

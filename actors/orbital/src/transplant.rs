@@ -26,7 +26,7 @@ use crate::{
     vote::{Role, Vote},
 };
 
-const KINDS: [Kind; 17] = [
+const KINDS: [Kind; 18] = [
     Kind::Change,
     Kind::Trust,
     Kind::Propose,
@@ -44,6 +44,7 @@ const KINDS: [Kind; 17] = [
     Kind::Policy,
     Kind::Frame,
     Kind::Directive,
+    Kind::Enrol,
 ];
 const ROLES: [Role; 5] = [Role::Propose, Role::Approve, Role::Reject, Role::Confirm, Role::Fire];
 

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     canon::{self, Malformed, Text},
+    certificate,
     change::ChangeKind,
     names::{Deployment, Digest, Group, Jurisdiction, KeyName, Person, Region, System, TenantId, TenantName},
     quorum::{self, Rule, Verify},
-    sign::{Kind, PersonKey, PublicKey, Signature},
+    sign::{Kind, PersonKey, PublicKey, SignedBy},
 };
 
 /// Most persons in one trust root.
@@ -41,9 +42,9 @@ pub struct ActorKey {
     pub public: PersonKey,
     /// Not made or held by anything of governance: a CLI key, or a passkey of a foreign origin (PROTOCOL §3).
     pub independent: bool,
-    /// The key's own signature over tenant id, person and key, where it was enrolled after genesis.
+    /// The key's own signature over its enrolment, where it entered after genesis ([`crate::enrol`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proof: Option<Signature>,
+    pub proof: Option<SignedBy>,
 }
 
 /// A person.
@@ -270,7 +271,7 @@ impl TrustRoot {
         for kind in ChangeKind::ALL {
             quorum::check_rule(self, kind, self.rule(kind)?)?;
         }
-        Ok(())
+        certificate::check_independent(self)
     }
 
     fn check_shape(&self) -> Result<(), BadTrust> {

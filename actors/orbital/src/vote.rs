@@ -161,20 +161,37 @@ impl Listed<'_> {
     /// That this key signed the statement in this role, and what that proves. A passkey signs the digest that a key file would, at the
     /// origin that the statement names.
     pub fn verify(&self, role: Role, signed: &Signed) -> Result<Verify, BadSignature> {
-        let kind = role.kind();
-        match (self.key.algorithm, &self.key.public, &signed.signature) {
-            (Algorithm::Ed25519, PersonKey::Ed25519(key), _) => signed.verify(kind, key).map(|()| Verify::Key),
-            (Algorithm::Webauthn, key, SignedBy::Passkey(assertion)) => {
-                let terms = self.terms.ok_or(BadAssertion::Terms("any kind"))?;
-                let checked = assertion.check(key, terms, kind.digest(&signed.statement).as_bytes())?;
-                if checked.origin() != self.origin.as_str() {
-                    let found = checked.origin().to_owned();
-                    return Err(BadAssertion::Origin { found, expected: "the origin that the statement names" }.into());
-                }
-                Ok(if checked.presence().user_verified { Verify::User } else { Verify::Key })
+        let (proved, origin) = verify(role.kind(), (self.key.algorithm, &self.key.public), self.terms, signed)?;
+        match origin {
+            Some(found) if found != self.origin.as_str() => {
+                Err(BadAssertion::Origin { found, expected: "the origin that the statement names" }.into())
             }
-            (Algorithm::Webauthn, ..) => Err(BadSignature::OtherAlgorithm(kind.label(), "passkey")),
-            (Algorithm::Ed25519, ..) => Err(BadSignature::OtherAlgorithm(kind.label(), "key file")),
+            _ => Ok(proved),
         }
+    }
+
+    /// Whether the trust root marks it as one that nothing of governance makes or holds.
+    pub const fn is_independent(&self) -> bool {
+        self.key.independent
+    }
+}
+
+/// That a person's key signed the statement for this purpose: what that proves, and where a passkey was asked to.
+pub(crate) fn verify(
+    kind: Kind,
+    (algorithm, key): (Algorithm, &PersonKey),
+    terms: Option<&WebauthnTerms>,
+    signed: &Signed,
+) -> Result<(Verify, Option<String>), BadSignature> {
+    match (algorithm, key, &signed.signature) {
+        (Algorithm::Ed25519, PersonKey::Ed25519(key), _) => signed.verify(kind, key).map(|()| (Verify::Key, None)),
+        (Algorithm::Webauthn, key, SignedBy::Passkey(assertion)) => {
+            let terms = terms.ok_or(BadAssertion::Terms("any kind"))?;
+            let checked = assertion.check(key, terms, kind.digest(&signed.statement).as_bytes())?;
+            let proved = if checked.presence().user_verified { Verify::User } else { Verify::Key };
+            Ok((proved, Some(checked.origin().to_owned())))
+        }
+        (Algorithm::Webauthn, ..) => Err(BadSignature::OtherAlgorithm(kind.label(), "passkey")),
+        (Algorithm::Ed25519, ..) => Err(BadSignature::OtherAlgorithm(kind.label(), "key file")),
     }
 }

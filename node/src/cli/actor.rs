@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use orbital::{
     change::Action,
+    enrol::Enrolment,
     names::{Group, KeyName, Person},
-    sign::{PublicKey, SecretKey},
-    trust::{Actor, TrustRoot},
+    sign::{SecretKey, Signed},
+    trust::{Actor, ActorKey, Algorithm, TrustRoot},
 };
 use serde_json::json;
 
 use super::{
     Global,
     compose::{self, Subject, Wish},
+    context::{Identity, Pins},
     exit::{Failure, Report},
-    files,
-    genesis::actor_key,
-    random,
+    files, random,
     table::Table,
 };
 
@@ -37,6 +37,16 @@ pub enum ActorCommand {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Let one's new key say itself whose it is; the file that is made goes to whoever proposes the key
+    #[command(after_help = "Example: kcm --as frank --key frank.key actor enrol --tenant acme --out frank.enrolment")]
+    Enrol {
+        /// Pinned name, or id
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
+        tenant: String,
+        /// Where the enrolment goes; an existing file is never replaced
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
     /// List the people of a tenant, their groups and keys
     #[command(after_help = "Example: kcm actor list --tenant acme")]
     List {
@@ -46,15 +56,15 @@ pub enum ActorCommand {
     },
     /// Propose to add a person, or another key for one
     #[command(
-        after_help = "Example: kcm --as erin actor add frank --tenant acme --group Security_Ops --public-key KEY"
+        after_help = "Example: kcm --as erin actor add frank --tenant acme --group Security_Ops --enrolment frank.enrolment"
     )]
     Add {
         /// The person
         #[arg(value_name = "WHO")]
         who: Person,
-        /// The person's public key, as `kcm actor keygen` printed it
-        #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
-        public_key: PublicKey,
+        /// What the key says of itself: the file of `kcm actor enrol`, or of a passkey's enrolment in the portal
+        #[arg(long, value_name = "FILE")]
+        enrolment: PathBuf,
         /// The key's name
         #[arg(long, value_name = "NAME", default_value = KEY_NAME)]
         key_name: KeyName,
@@ -117,8 +127,11 @@ pub(crate) async fn perform(global: &Global, command: ActorCommand) -> Result<Re
     match command {
         ActorCommand::Keygen { person, out } => keygen(&person, &out),
         ActorCommand::List { tenant } => list(global, &tenant).await,
-        ActorCommand::Add { who, public_key, key_name, group, at } => {
-            propose(global, &at, |next| add(next, who, key_name, public_key, group)).await
+        ActorCommand::Enrol { tenant, out } => enrol(global, &tenant, &out),
+        ActorCommand::Add { who, enrolment, key_name, group, at } => {
+            let signed = files::read_json("enrolment", &enrolment)?;
+            propose(global, &at, |next| add(next, who, key_name, &signed, group).map_err(|e| e.at(enrolment.display())))
+                .await
         }
         ActorCommand::Remove { who, key_name, at } => {
             propose(global, &at, |next| remove(next, &who, key_name.as_ref())).await
@@ -140,6 +153,21 @@ fn keygen(person: &Person, out: &Path) -> Result<Report, Failure> {
     files::write("key file", out, text.as_bytes(), 0o600, false)?;
     let said = format!("Key of {person} is in {}, readable by you alone.\nPublic key: {public}", out.display());
     Ok(Report::new(json!({ "person": person, "public": public, "file": out }), said))
+}
+
+fn enrol(global: &Global, tenant: &str, out: &Path) -> Result<Report, Failure> {
+    let tenant = Pins::read(global)?.tenant(tenant)?;
+    let identity = Identity::of(global)?;
+    let (person, public) = (&identity.person, identity.secret.public());
+    let enrolment = Enrolment::new(tenant, person.clone(), Algorithm::Ed25519, public.into());
+    let signed = enrolment.sign(&identity.secret).map_err(compose::unsignable)?;
+    files::write_json("enrolment", out, &signed, false)?;
+    let said = format!(
+        "The key {public} says in {} that it is {person}'s, in tenant {tenant}.\nHand the file to somebody who may \
+         propose people (`kcm actor add`), and tell those who approve the key by another way than that file.",
+        out.display()
+    );
+    Ok(Report::new(json!({ "tenant": tenant, "person": person, "public": public, "file": out }), said))
 }
 
 async fn list(global: &Global, tenant: &str) -> Result<Report, Failure> {
@@ -173,25 +201,48 @@ fn add(
     next: &mut TrustRoot,
     who: Person,
     key_name: KeyName,
-    public: PublicKey,
+    signed: &Signed,
     groups: Vec<Group>,
 ) -> Result<(), Failure> {
+    let key = enrolled(next, &who, signed)?;
     let taken = || Failure::usage(format!("{who} has a key named {key_name} already")).fix("give another --key-name");
     match next.actors.get_mut(&who) {
         None if groups.is_empty() => {
             return Err(Failure::usage(format!("{who} would be in no group")).fix("add --group GROUP"));
         }
         None => {
-            let keys = [(key_name, actor_key(public))].into();
+            let keys = [(key_name, key)].into();
             next.actors.insert(who, Actor { groups: groups.into_iter().collect(), keys, subject: None });
         }
         Some(actor) if actor.keys.contains_key(&key_name) => return Err(taken()),
         Some(actor) => {
             actor.groups.extend(groups);
-            actor.keys.insert(key_name, actor_key(public));
+            actor.keys.insert(key_name, key);
         }
     }
     Ok(())
+}
+
+/// The key as its enrolment shows it; that it signed the enrolment is checked here, as each region will.
+fn enrolled(next: &TrustRoot, who: &Person, signed: &Signed) -> Result<ActorKey, Failure> {
+    let bad = |why: &dyn std::fmt::Display| {
+        Failure::usage(format!("this does not enrol a key of {who}"))
+            .because(why)
+            .fix("have its holder make one for this tenant with `kcm actor enrol`, or in the portal for a passkey")
+    };
+    let enrolment = Enrolment::read(signed).map_err(|e| bad(&e))?;
+    let Enrolment { ref person, algorithm, public, .. } = enrolment;
+    if person != who || next.tenant != Some(enrolment.tenant) {
+        return Err(bad(&format!("it is for {person} in tenant {}", enrolment.tenant)));
+    }
+    enrolment.check(Some(&signed.signature), next.webauthn.as_ref()).map_err(|e| bad(&e))?;
+    // A key file is nothing of governance's; of a passkey that is for the tenant to say, with a portal of its own.
+    Ok(ActorKey {
+        algorithm,
+        public,
+        independent: algorithm == Algorithm::Ed25519,
+        proof: Some(signed.signature.clone()),
+    })
 }
 
 fn remove(next: &mut TrustRoot, who: &Person, key_name: Option<&KeyName>) -> Result<(), Failure> {

@@ -14,6 +14,8 @@ pub(crate) struct Quorum {
     #[serde(default)]
     unmet: Vec<Unmet>,
     #[serde(default)]
+    besides: Vec<String>,
+    #[serde(default)]
     can_approve: Vec<Candidate>,
     #[serde(default)]
     cannot_approve: Vec<Barred>,
@@ -48,15 +50,17 @@ impl Quorum {
             let missing = list(&mut rule.missing.iter().map(ToString::to_string));
             lines.push(format!("Missing for {}: {missing}.", kinds(&rule.kinds)));
         }
+        lines.extend(self.besides.iter().map(|lacking| format!("Lacking: {lacking}.")));
+        let done = self.unmet.is_empty() && self.besides.is_empty();
         let can = list(&mut self.can_approve.iter().map(|candidate| {
             format!("{} ({})", candidate.person, list(&mut candidate.groups.iter().map(ToString::to_string)))
         }));
-        match (self.unmet.is_empty(), can.is_empty()) {
+        match (done, can.is_empty()) {
             (true, _) => lines.push("No approval is missing.".to_owned()),
             (false, true) => lines.push("Nobody can approve it.".to_owned()),
             (false, false) => lines.push(format!("Can approve: {can}.")),
         }
-        if !self.unmet.is_empty() && !self.reachable {
+        if !done && !self.reachable {
             lines.push("All of them together do not suffice: it cannot come into force as things stand.".to_owned());
         }
         lines.extend(self.cannot_approve.iter().map(|barred| format!("  not {}: {}.", barred.person, barred.why)));
@@ -85,6 +89,7 @@ mod tests {
         Quorum {
             reachable,
             unmet: std::iter::repeat_n(open, unmet).collect(),
+            besides: Vec::new(),
             can_approve: Vec::new(),
             cannot_approve: vec![Barred { person: Person::new("alice").unwrap(), why: "proposed it".into() }],
             confirm: Some(Person::new("alice").unwrap()),
@@ -97,6 +102,8 @@ mod tests {
         assert!(told.contains("Missing for A, B, C and 1 more: Audit."), "{told}");
         assert!(told.contains("Nobody can approve it.") && told.contains("do not suffice"), "{told}");
         assert!(told.ends_with("  not alice: proposed it.\nalice confirms last."), "{told}");
+        let besides = Quorum { besides: vec!["an approval by an independent key".into()], ..quorum(true, 0) };
+        assert_eq!(besides.lines()[..2], ["Lacking: an approval by an independent key.", "Nobody can approve it."]);
         assert!(quorum(true, 0).lines().contains(&"No approval is missing.".to_owned()));
     }
 }

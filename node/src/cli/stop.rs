@@ -2,7 +2,7 @@
 //! means. The file and its way to a region are the stop listener's own ([`crate::stop_listener`]).
 
 use orbital::{
-    certificate::{Uncertified, certify},
+    certificate::certify,
     chain::Chain,
     change::Change,
     halt::Halt,
@@ -48,7 +48,7 @@ pub(crate) fn check(stop: &StopFile, now: u64) -> Result<Checked, Failure> {
     }
     let open = match certify(&stop.certificate, &chain, now) {
         Ok(_) => None,
-        Err(why @ Uncertified::Unmet { .. }) => Some(why.to_string()),
+        Err(why) if why.lacking().is_some() => Some(why.to_string()),
         Err(why) => return Err(bad(&why)),
     };
     Ok(Checked { digest: Change::digest_of(&stop.certificate.change), chain, change, proposed, open })

@@ -12,10 +12,11 @@ use orbital::{
     chain::{Chain, Genesis},
     change::{Action, Change, L1Ref},
     directive::{Directive, LeaseGrant, Warrant},
+    enrol::Enrolment,
     names::{Digest, KeyName, KeyRef, NodeName, Person, Region, System},
     report::{Observed, Outcome},
     sign::{Kind, SecretKey},
-    trust::{Anchor, CallerRule, TrustRoot},
+    trust::{ActorKey, Algorithm, Anchor, CallerRule, TrustRoot},
     vote::{Role, Signer, Vote},
 };
 use serde_json::Value;
@@ -101,11 +102,15 @@ impl Forger {
             l1: L1Ref { provider: System::new("acme-soft").unwrap(), key: KeyRef::new("soft:stolen").unwrap() },
         };
         let restore = Action::RestoreL1 { kills: BTreeSet::from([Digest([7; 32])]) };
-        let own = self.own.public();
+        let own = |who: &str| {
+            let (algorithm, public) = (Algorithm::Ed25519, self.own.public().into());
+            let enrolment = Enrolment::new(tenant, Person::new(who).unwrap(), algorithm, public);
+            ActorKey { algorithm, public, independent: true, proof: Some(enrolment.sign(&self.own).unwrap().signature) }
+        };
         let people = Action::ChangeActors {
             next: self.next(|root| {
                 let carol = root.actors.get_mut(&Person::new("carol").unwrap()).unwrap();
-                carol.keys.values_mut().for_each(|key| key.public = own);
+                carol.keys.values_mut().for_each(|key| *key = own("carol"));
             }),
         };
         let anchor = Anchor::Fingerprint { digest: Digest([9; 32]) };

@@ -23,7 +23,7 @@ use orbital::{
     hello::Span,
     names::{KeyRef, System},
     report::{Load, Observed as Held},
-    testing::{World, actor, person, region, secret},
+    testing::{World, person, region, secret},
     trust::{Anchor, CallerRule},
 };
 use tokio::sync::mpsc;

@@ -112,15 +112,15 @@ fn count(
                 decision.owe.extend(owe);
             }
         }
-        Err(Uncertified::Unmet { missing, .. }) if voice == Voice::Confirm => {
-            let missing = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            return Err(Refusal::ConfirmTooEarly { missing }.into());
-        }
-        Err(Uncertified::Unmet { missing, .. }) => {
-            decision.records.push(answered(if still.is_empty() { missing } else { still }));
-        }
         Err(Uncertified::Unconfirmed(_)) if voice == Voice::Approve => decision.records.push(answered(Vec::new())),
-        Err(other) => return Err(Refusal::Uncertified(other).into()),
+        Err(why) => match why.lacking() {
+            Some(missing) if voice == Voice::Confirm => {
+                let missing = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                return Err(Refusal::ConfirmTooEarly { missing }.into());
+            }
+            Some(missing) => decision.records.push(answered(if still.is_empty() { missing } else { still })),
+            None => return Err(Refusal::Uncertified(why).into()),
+        },
     }
     Ok(())
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use orbital::{
-    certificate::Certificate,
+    certificate::{Certificate, Spoken},
     change::{Action, Change, ChangeKind},
     names::{Correlation, Digest, Group, ProposalId, Region},
-    report::{L1State, Outcome, SyncAck},
     quorum::Signers,
+    report::{L1State, Outcome, SyncAck},
     sign::Signed,
     trust::TrustRoot,
     vote::{Role, Vote},
@@ -99,6 +99,11 @@ impl Proposal {
     pub(crate) fn signers(&self, trust: &TrustRoot) -> Signers {
         let answers = self.approvals.iter().map(|a| (Role::Approve, &a.vote, &a.signed));
         ballot::signers(trust, answers.chain([(Role::Propose, &self.proposed, &self.statement)]))
+    }
+    /// Proposer and approvers, by which of their keys.
+    pub(crate) fn spoken<'t>(&'t self, trust: &'t TrustRoot) -> Vec<Spoken<'t>> {
+        let approvals = self.approvals.iter().filter_map(|answer| Spoken::of(trust, &answer.vote, true));
+        Spoken::of(trust, &self.proposed, false).into_iter().chain(approvals).collect()
     }
     /// The trust version that it makes, where it makes one.
     pub(crate) fn made_version(&self) -> Option<u64> {

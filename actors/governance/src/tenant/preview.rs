@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use orbital::{
-    certificate::Certificate,
+    certificate::{Certificate, Spoken},
     change::{Action, Change},
     directive::Directive,
     halt::{Halt, Halts},
@@ -74,6 +74,7 @@ pub(crate) fn dry_run(
             rejected: [].into(),
             confirmed: false,
             signers: signers(trust, &vote, statement.as_ref()),
+            spoken: Spoken::of(trust, &vote, false).into_iter().collect(),
         },
     };
     let quorum = quorum(tenant, facts, &asked)?;
@@ -165,7 +166,7 @@ fn reached(
     statement: Option<&Signed>,
 ) -> Result<Vec<ReachView>, Refusal> {
     let proposal =
-        statement.cloned().unwrap_or_else(|| Signed { statement: Vec::new(), signature: Signature([0; 64]) });
+        statement.cloned().unwrap_or_else(|| Signed { statement: Vec::new(), signature: Signature([0; 64]).into() });
     let certificate =
         Certificate { change: bytes.to_vec(), proposal, approvals: Vec::new(), confirmations: Vec::new() };
     let mut asked: BTreeMap<&Region, Vec<&'static str>> = BTreeMap::new();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use orbital::{
-    certificate::{Demand, demands},
+    certificate::{Demand, Spoken, besides, demands},
     change::Change,
     names::{Group, Person},
     quorum::{Signers, Verify},
@@ -31,10 +31,11 @@ pub(crate) struct Asked<'a> {
     pub(crate) confirmed: bool,
     /// Proposer and approvers, with what each proved.
     pub(crate) signers: Signers,
+    pub(crate) spoken: Vec<Spoken<'a>>,
 }
 
 impl<'a> Asked<'a> {
-    pub(crate) fn of(proposal: &'a Proposal, trust: &TrustRoot) -> Self {
+    pub(crate) fn of(proposal: &'a Proposal, trust: &'a TrustRoot) -> Self {
         let people = |answers: &'a [Answer]| answers.iter().map(|answer| &answer.vote.person).collect();
         Self {
             change: &proposal.change,
@@ -43,6 +44,7 @@ impl<'a> Asked<'a> {
             rejected: people(&proposal.rejections),
             confirmed: !proposal.confirmations.is_empty(),
             signers: proposal.signers(trust),
+            spoken: proposal.spoken(trust),
         }
     }
 
@@ -68,24 +70,43 @@ pub(crate) fn quorum(tenant: &Tenant, facts: &Facts<'_>, asked: &Asked<'_>) -> R
     let demands = demands(trust, &asked.change.action).map_err(Refusal::BadTrust)?;
     let groups: BTreeSet<_> = demands.iter().flat_map(|d| d.rule.need.iter().map(|n| n.group.clone())).collect();
     let open = unmet(demands, &asked.signers);
-    let (mut can, mut cannot) = (Vec::new(), Vec::new());
-    for (person, actor) in &trust.actors {
-        let own: BTreeSet<_> = actor.groups.intersection(&groups).cloned().collect();
-        if own.is_empty() {
-            continue;
-        }
-        match bar(tenant, facts, asked, &open, (person, actor)) {
-            None => can.push(CandidateView { person: person.clone(), groups: own }),
-            Some(why) => cannot.push(BarredView { person: person.clone(), why }),
+    let wanted = |spoken: &[Spoken<'_>]| besides(trust, &asked.change.action, spoken).map_err(Refusal::BadTrust);
+    let asked_for: Vec<_> = trust.actors.iter().filter(|(_, actor)| !actor.groups.is_disjoint(&groups)).collect();
+    let judged = asked_for
+        .iter()
+        .map(|entry| (*entry, bar(tenant, facts, asked, *entry, |person| slot(trust, asked, &open, person))));
+    let (can, barred): (Vec<_>, Vec<_>) = judged.partition(|(_, bar)| bar.is_none());
+    // What would be lacking with everybody who fills a slot; whoever gives that can approve, too.
+    let mut spoken: Vec<_> = can.iter().map(|((person, _), _)| approving(trust, person)).collect();
+    spoken.extend(asked.spoken.iter().cloned());
+    let lacking = wanted(&spoken)?;
+    let (mut can, mut cannot): (Vec<_>, Vec<_>) = (can.into_iter().map(|(entry, _)| entry).collect(), Vec::new());
+    for (entry, why) in barred {
+        let gives = |person: &Person| {
+            let with: Vec<_> = spoken.iter().cloned().chain([approving(trust, person)]).collect();
+            let fewer = besides(trust, &asked.change.action, &with).is_ok_and(|left| left.len() < lacking.len());
+            if fewer { None } else { why.clone() }
+        };
+        match bar(tenant, facts, asked, entry, gives) {
+            None => can.push(entry),
+            Some(why) => cannot.push(BarredView { person: entry.0.clone(), why }),
         }
     }
+    can.sort_unstable_by_key(|(person, _)| *person);
     let mut all = asked.signers.clone();
-    can.iter().for_each(|candidate| all.add(candidate.person.clone(), trust.most(&candidate.person)));
+    can.iter().for_each(|(person, _)| all.add((*person).clone(), trust.most(person)));
+    spoken.extend(can.iter().map(|(person, _)| approving(trust, person)));
+    let reachable = open.iter().all(|open| open.demand.missing(&all).is_empty()) && wanted(&spoken)?.is_empty();
+    let own = |actor: &Actor| actor.groups.intersection(&groups).cloned().collect();
     Ok(QuorumView {
-        met: open.is_empty(),
-        reachable: open.iter().all(|open| open.demand.missing(&all).is_empty()),
+        met: open.is_empty() && lacking.is_empty(),
+        reachable,
+        besides: lacking.iter().map(ToString::to_string).collect(),
         unmet: open.into_iter().map(|open| open.shown).collect(),
-        can_approve: can,
+        can_approve: can
+            .into_iter()
+            .map(|(p, actor)| CandidateView { person: p.clone(), groups: own(actor) })
+            .collect(),
         cannot_approve: cannot,
         confirm: confirmer(trust, asked)?,
     })
@@ -115,38 +136,51 @@ fn unmet<'t>(demands: Vec<Demand<'t>>, signers: &Signers) -> Vec<Open<'t>> {
     open
 }
 
-/// Why an approval by this person would fill no open slot; none says that it would.
+/// Why an approval by this person would change nothing, where `idle` is what it adds nothing to; none says that it would.
 fn bar(
     tenant: &Tenant,
     facts: &Facts<'_>,
     asked: &Asked<'_>,
-    open: &[Open<'_>],
-    (person, actor): (&Person, &Actor),
+    (person, _): (&Person, &Actor),
+    idle: impl FnOnce(&Person) -> Option<String>,
 ) -> Option<String> {
-    if let Some(heard) = asked.heard(person) {
-        return Some(heard.to_owned());
-    }
-    let trust = tenant.chain.current();
-    if !trust.can_prove(person, Verify::Key) {
-        return Some("has no key whose signatures count".to_owned());
-    }
+    let heard = asked.heard(person).map(str::to_owned);
+    let mute = || {
+        let signs = tenant.chain.current().can_prove(person, Verify::Key);
+        (!signs).then(|| "has no key whose signatures count".to_owned())
+    };
+    let denied = || {
+        let allowed = ballot::check_policy(&facts.evaluator, tenant, Role::Approve, person, asked.change);
+        allowed.err().map(|refusal| refusal.to_string())
+    };
+    heard.or_else(mute).or_else(|| idle(person)).or_else(denied)
+}
+
+/// Why this person's approval fills no open slot.
+fn slot(trust: &TrustRoot, asked: &Asked<'_>, open: &[Open<'_>], person: &Person) -> Option<String> {
     let fills = |proved| {
         let mut with = asked.signers.clone();
         with.add(person.clone(), proved);
         open.iter().any(|open| open.demand.missing(&with).len() < open.shown.missing.len())
     };
     match trust.most(person) {
-        most if fills(most) => {}
-        Verify::Key if fills(Verify::User) => return Some("has no passkey, which the rule asks for".to_owned()),
-        _ => return Some(idle(open, &actor.groups)),
+        most if fills(most) => None,
+        Verify::Key if fills(Verify::User) => Some("has no passkey, which the rule asks for".to_owned()),
+        _ => Some(idle(open, trust.actors.get(person).map(|actor| &actor.groups))),
     }
-    let allowed = ballot::check_policy(&facts.evaluator, tenant, Role::Approve, person, asked.change);
-    allowed.err().map(|refusal| refusal.to_string())
+}
+
+/// A person's approval by the best of their keys.
+fn approving<'t>(trust: &'t TrustRoot, person: &'t Person) -> Spoken<'t> {
+    let keys = trust.actors.get(person).into_iter().flat_map(|actor| actor.keys.values());
+    let independent = keys.filter(|key| trust.counts(key)).any(|key| key.independent);
+    Spoken { person, approves: true, independent }
 }
 
 /// Why somebody of a group that is asked for fills no slot.
-fn idle(open: &[Open<'_>], groups: &BTreeSet<Group>) -> String {
-    let wanted = |open: &&Open<'_>| open.shown.missing.iter().any(|group| groups.contains(group));
+fn idle(open: &[Open<'_>], groups: Option<&BTreeSet<Group>>) -> String {
+    let own = |group: &Group| groups.is_some_and(|groups| groups.contains(group));
+    let wanted = |open: &&Open<'_>| open.shown.missing.iter().any(own);
     match open.iter().find(wanted) {
         Some(_) => "belongs to several of the groups asked for, which must be different people".to_owned(),
         None => "nobody of their groups is missing".to_owned(),

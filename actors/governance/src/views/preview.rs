@@ -19,7 +19,9 @@ pub struct QuorumView {
     pub reachable: bool,
     /// The rules that are not met, equal ones together.
     pub unmet: Vec<UnmetRule>,
-    /// Persons whose approval would fill an open slot now.
+    /// What is lacking besides slots, in words: an approval by an independent key, a signer of another group than who enters.
+    pub besides: Vec<String>,
+    /// Persons whose approval would fill an open slot now, or give what is lacking besides.
     pub can_approve: Vec<CandidateView>,
     /// Others of the groups asked for, each with the reason why their approval would fill none.
     pub cannot_approve: Vec<BarredView>,

@@ -48,7 +48,9 @@ pub(super) fn closure<'t>(trust: &'t TrustRoot, next: &'t TrustRoot) -> Result<V
     let mut all = Vec::new();
     for kind in ChangeKind::ALL {
         let (before, after) = (trust.rule(kind)?, next.rule(kind)?);
-        if before != after || electorate(trust, before) != electorate(next, after) {
+        // The terms of passkeys and the recovery keys say whose signatures count for every kind.
+        let terms = trust.webauthn != next.webauthn || trust.recovery != next.recovery;
+        if terms || before != after || electorate(trust, before) != electorate(next, after) {
             all.push(present(trust, kind)?);
             all.push(Demand { kind, rule: after, trust: next, before: Some(trust) });
         }

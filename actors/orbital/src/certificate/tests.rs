@@ -38,7 +38,7 @@ fn answered_anew(world: &World, mut certificate: Certificate, alter: impl FnOnce
 
 /// Version 2: dave is gone, lena is new in his group. Signed by everyone whose rules that touches.
 fn without_dave(world: &mut World) {
-    let lena = actor(&["Senior_Leadership"], secret("lena", "lena").public());
+    let lena = world.newcomer("lena", &["Senior_Leadership"]);
     alter_actors(world, |actors| {
         actors.remove(&person("dave"));
         actors.insert(person("lena"), lena);
@@ -165,10 +165,9 @@ fn votes_count_by_person() {
 fn two_keys_of_one_person_are_one_vote() {
     let second = secret("second", "carol");
     let mut world = World::new();
-    let public = second.public();
+    let key = world.enrolled("carol", &second);
     alter_actors(&mut world, |actors| {
         let carol = actors.get_mut(&person("carol")).unwrap();
-        let key = crate::trust::ActorKey { public: public.into(), ..carol.keys.values().next().unwrap().clone() };
         carol.keys.insert(KeyName::new("key-2").unwrap(), key);
     });
     let mut kill = world.certificate(Action::RevokeL1 {}, "carol", &["carol"]);
@@ -188,7 +187,7 @@ fn an_approver_removed_meanwhile_does_not_count() {
     let by_two = world.kill();
     check(&world, &link).unwrap();
     let digest = Change::digest_of(&link.change);
-    let lena = actor(&["Senior_Leadership"], secret("lena", "lena").public());
+    let lena = world.newcomer("lena", &["Senior_Leadership"]);
     let next = world.next(|root| {
         root.actors.remove(&person("dave"));
         root.actors.insert(person("lena"), lena);
@@ -208,19 +207,18 @@ fn an_approver_removed_meanwhile_does_not_count() {
 fn an_approver_cannot_spoil_a_stop_by_a_new_key_of_the_same_name() {
     let mut world = World::new();
     let kill = world.certificate(Action::RevokeL1 {}, "carol", &["dave", "heidi"]);
-    let public = secret("new", "dave").public();
+    let key = world.enrolled("dave", &secret("new", "dave"));
     alter_actors(&mut world, |actors| {
         let dave = actors.get_mut(&person("dave")).unwrap();
-        dave.keys.values_mut().for_each(|k| k.public = public.into());
+        dave.keys.values_mut().for_each(|k| *k = key.clone());
     });
     assert_eq!(check(&world, &kill).unwrap().signers(), &BTreeSet::from([person("carol"), person("heidi")]));
 }
 
 #[test]
 fn a_key_that_cannot_be_checked_counts_for_nothing() {
-    let mut world = World::new();
-    alter_actors(&mut world, |actors| {
-        let heidi = actors.get_mut(&person("heidi")).unwrap();
+    let world = World::founded("test", "acme", |root| {
+        let heidi = root.actors.get_mut(&person("heidi")).unwrap();
         let key = heidi.keys.values().next().unwrap().clone();
         let passkey = crate::trust::ActorKey {
             public: secret("passkey", "heidi").public().into(),
@@ -352,6 +350,31 @@ fn who_enters_or_gets_a_new_key_does_not_count_for_the_new_rule() {
     // Carol and heidi are two of three under the old version; under the new one heidi's old signature says nothing.
     let without_dave = rotates(&everyone_but(&["dave"]));
     assert!(matches!(without_dave, Err(Uncertified::Unmet { kind, .. }) if kind.is_stop()), "{without_dave:?}");
+}
+
+#[test]
+fn a_grant_takes_an_approval_by_an_independent_key_and_a_stop_takes_none() {
+    let world = World::founded("test", "acme", |root| {
+        with_passkeys(root);
+        let passkeys =
+            |actor: &mut Actor| actor.keys.get_mut(&KeyName::new(PASSKEY).unwrap()).unwrap().independent = false;
+        root.actors.values_mut().for_each(passkeys);
+    });
+    let by_passkey = |action: Action, proposer: &str, approver: &str| {
+        let change = world.change(action).to_bytes().unwrap();
+        let proposal = world.propose(&change, proposer);
+        let approvals = vec![world.answer_by_passkey(Role::Approve, &proposal, approver, true)];
+        Certificate { change, proposal, approvals, confirmations: Vec::new() }
+    };
+    let mut link = by_passkey(link_l1("k"), "alice", "bob");
+    let groups = ["Security_Ops", "Compliance_Legal"].map(|name| Group::new(name).unwrap()).to_vec();
+    let dependent = Err(Uncertified::Besides(Besides::Independent { kind: ChangeKind::LinkL1, groups }));
+    assert_eq!(check(&world, &link), dependent, "alice's key file proposed, and no more");
+    link.approvals.push(world.answer(Role::Approve, &link.proposal, "judy"));
+    assert_eq!(check(&world, &link), dependent, "judy is of no group that the rule asks for");
+    link.approvals.push(world.answer(Role::Approve, &link.proposal, "grace"));
+    check(&world, &link).unwrap();
+    check(&world, &by_passkey(Action::RevokeL1 {}, "carol", "dave")).unwrap();
 }
 
 #[test]

@@ -185,7 +185,7 @@ type Act = fn(Box<TrustRoot>) -> Action;
 const ALTERATIONS: [(&str, Alter); 13] = [
     ("deployment", |r| r.deployment = crate::names::Deployment::new("other").unwrap()),
     ("name", |r| r.name = crate::names::TenantName::new("globex").unwrap()),
-    ("actors", |r| _ = r.actors.insert(person("guest"), actor(&["Guests"], secret("g", "g").public()))),
+    ("actors", |r| _ = r.actors.insert(person("guest"), World::new().newcomer("guest", &["Guests"]))),
     ("rules", |r| r.rules.get_mut(&ChangeKind::ChangeLease).unwrap().confirm = true),
     ("policy", |r| r.policy = Digest([9; 32])),
     ("lease", |r| r.lease.seconds += 1),
@@ -195,8 +195,7 @@ const ALTERATIONS: [(&str, Alter); 13] = [
     ("systems", |r| _ = r.systems.insert(System::new("extra").unwrap())),
     ("callers", |r| r.callers.clear()),
     ("webauthn", |r| {
-        let (origins, algorithms) = Default::default();
-        r.webauthn = Some(crate::trust::WebauthnTerms { rp_id: "acme.example".to_owned(), origins, algorithms });
+        r.webauthn = Some(crate::testing::authenticator::terms());
     }),
     ("recovery", |r| {
         let keys = [secret("r", "1").public(), secret("r", "2").public()].into();
@@ -217,7 +216,7 @@ fn each_kind_of_change_alters_what_it_is_about_and_nothing_else() {
             &[],
         ),
         ("ChangeCallers", |next| Action::ChangeCallers { next }, &["callers"]),
-        ("ChangeActors", |next| Action::ChangeActors { next }, &["actors", "recovery"]),
+        ("ChangeActors", |next| Action::ChangeActors { next }, &["actors", "recovery", "webauthn"]),
         ("ChangeQuorum", |next| Action::ChangeQuorum { next }, &["rules"]),
         ("ChangeLease", |next| Action::ChangeLease { next }, &["lease", "l1"]),
     ];
@@ -231,6 +230,41 @@ fn each_kind_of_change_alters_what_it_is_about_and_nothing_else() {
             }
         }
     }
+}
+
+#[test]
+fn a_key_that_enters_has_said_itself_whose_it_is() {
+    let world = World::new();
+    let enters = |who: &'static str, alter: &dyn Fn(&mut TrustRoot)| {
+        followed(&world, Action::ChangeActors { next: world.next(|root| alter(root)) }).map_err(|why| match why {
+            Uncertified::Unenrolled { person, key, .. } => (person, key),
+            other => panic!("{who}: {other}"),
+        })
+    };
+    enters("zoe", &|root| _ = root.actors.insert(person("zoe"), world.newcomer("zoe", &["Guests"]))).unwrap();
+    let nobodys = |root: &mut TrustRoot| {
+        root.actors.insert(person("zoe"), actor(&["Guests"], crate::testing::newcomer_key("zoe").public()));
+    };
+    let key = || crate::names::KeyName::new(crate::testing::KEY).unwrap();
+    assert_eq!(enters("no proof", &nobodys), Err((person("zoe"), key())));
+    let anothers = |root: &mut TrustRoot| _ = root.actors.insert(person("zoe"), world.newcomer("max", &["Guests"]));
+    assert_eq!(enters("another's proof", &anothers), Err((person("zoe"), key())));
+    // A second key of somebody who is there, too; one that only gets another name needs nothing.
+    let second = world.enrolled("alice", &secret("second", "alice"));
+    let gets = |second: &crate::trust::ActorKey| {
+        enters("alice", &|root| {
+            let alice = root.actors.get_mut(&person("alice")).unwrap();
+            alice.keys.insert(crate::names::KeyName::new("second").unwrap(), second.clone());
+        })
+    };
+    gets(&second).unwrap();
+    assert!(gets(&crate::trust::ActorKey { proof: None, ..second }).is_err());
+    enters("renamed", &|root| {
+        let alice = root.actors.get_mut(&person("alice")).unwrap();
+        let (_, key) = alice.keys.pop_first().unwrap();
+        alice.keys.insert(crate::names::KeyName::new("renamed").unwrap(), key);
+    })
+    .unwrap();
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub fn with_passkeys(root: &mut TrustRoot) {
     let seed = format!("{}/{}", root.deployment, root.name);
     for (person, actor) in &mut root.actors {
         let public = Authenticator::new(&seed, person.as_str()).public();
-        let key = ActorKey { algorithm: Algorithm::Webauthn, public, independent: false, proof: None };
+        let key = ActorKey { algorithm: Algorithm::Webauthn, public, independent: true, proof: None };
         actor.keys.insert(KeyName::new(PASSKEY).unwrap(), key);
     }
     root.webauthn = Some(terms());

@@ -121,9 +121,21 @@ fn a_proposal_is_rejected_withdrawn_and_listed() {
 #[test]
 fn people_rules_systems_and_callers_are_composed_here() {
     let house = House::furnished();
-    let public = testing::secret("new", "zoe").public().to_string();
+    let key = house.named("zoe.key");
+    std::fs::write(&key, testing::secret("new", "zoe").to_text("zoe")).unwrap();
+    let enrolment = house.named("zoe.enrolment");
+    let enrols = |who: &str, out: &str| {
+        house.kcm(&["--as", who, "--key", &key, "actor", "enrol", "--tenant", "acme", "--out", out])
+    };
+    enrols("zoe", &enrolment).unwrap();
+    // What another said of that key, or of itself, enrols nobody.
+    let other = house.named("max.enrolment");
+    enrols("max", &other).unwrap();
+    let add = ["--as", "erin", "actor", "add", "zoe", "--tenant", "acme", "--group", "Audit", "--enrolment"];
+    let refused = house.kcm(&[&add[..], &[other.as_str()]].concat()).unwrap_err();
+    assert!(refused.why.contains("it is for max"), "{refused}");
     let cases: [(&str, &[&str], &str); 6] = [
-        ("erin", &["actor", "add", "zoe", "--group", "Audit", "--public-key", &public], "ChangeActors"),
+        ("erin", &["actor", "add", "zoe", "--group", "Audit", "--enrolment", &enrolment], "ChangeActors"),
         ("erin", &["actor", "join", "alice", "--group", "Audit"], "ChangeActors"),
         ("erin", &["actor", "remove", "heidi", "--key-name", "none"], ""),
         ("erin", &["quorum", "set", "RotateL2", "--need", "Audit=1", "--need", "Admin=1"], "ChangeQuorum"),

@@ -243,7 +243,7 @@ async fn links_that_a_stranger_brings_keep_no_stop_out() {
     let mut house = House::new();
     let run = house.served().await;
     let (kill, digest) = house.kill();
-    let lena = actor(&["Senior_Leadership"], secret("lena", "lena").public());
+    let lena = house.world.newcomer("lena", &["Senior_Leadership"]);
     let next = house.world.next(|root| {
         root.actors.remove(&person("dave"));
         root.actors.insert(person("lena"), lena);

@@ -1,6 +1,6 @@
 //! Dry runs, who can still approve, and what keeps what busy.
 
-use orbital::{names::Group, testing::person};
+use orbital::{change::ChangeKind, names::Group, testing::person};
 use serde_json::json;
 
 use super::*;
@@ -73,7 +73,7 @@ fn a_dry_run_refuses_what_a_proposal_would_be_refused_for() {
     b.evaluator = lenient;
     let bytes = b.world.change(link_l1("k")).to_bytes().unwrap();
     let mut forged = b.world.propose(&bytes, "alice");
-    forged.signature.0[3] ^= 1;
+    forged.signature = b.world.propose(&bytes, "carol").signature;
     let by = Proposer::Signed(forged);
     assert_eq!(code(dry_run(&b.tenant, &b.facts(), &Board::new([]), bytes, by)), "bad-signature");
     let change = b.world.change(link_l1("k"));
@@ -189,4 +189,32 @@ fn a_stop_and_its_end_are_told_as_what_they_halt_and_lift() {
     assert_eq!(differing(&tried(&b, Action::RevokeL1 {}, "carol").unwrap()), [""; 0], "killed already");
     let restore = tried(&b, Action::RestoreL1 { kills: [kill].into() }, "alice").unwrap();
     assert_eq!(differing(&restore), ["/epoch", "/halted/killed", "/lifted/kills"]);
+}
+
+#[test]
+fn who_has_what_a_rule_or_an_approval_asks_for_is_told_apart() {
+    let passkey = || orbital::names::KeyName::new(orbital::testing::authenticator::PASSKEY).unwrap();
+    let mut b = Bench::of(|root| {
+        orbital::testing::authenticator::with_passkeys(root);
+        root.rules.get_mut(&ChangeKind::RevokeL1).unwrap().verify = orbital::quorum::Verify::User;
+        // Bob signs by his passkey alone, which is the portal's.
+        let bob = root.actors.get_mut(&person("bob")).unwrap();
+        bob.keys.get_mut(&passkey()).unwrap().independent = false;
+    });
+    let change = b.world.change(Action::RevokeL1 {}).to_bytes().unwrap();
+    let statement = b.world.propose_by_passkey(&change, "carol", true);
+    let id = b.propose_signed(change, statement).unwrap();
+    assert_eq!(can(&quorum(&b, &id).unwrap()), ["dave", "heidi"]);
+    let link = b.propose(link_l1("k"), "alice").unwrap();
+    let of = |b: &Bench| quorum(b, &link).unwrap();
+    assert!(of(&b).besides.is_empty(), "bob or grace can give all that is lacking: {:?}", of(&b));
+    assert_eq!(can(&of(&b)), ["bob", "grace"]);
+    let statement = b.tenant.proposals[&link].statement.clone();
+    b.answer_signed(&link, Role::Approve, b.world.answer_by_passkey(Role::Approve, &statement, "bob", true)).unwrap();
+    assert_eq!(b.tenant.proposals[&link].state, State::Open, "his passkey fills the slot, and is no independent key");
+    assert!(of(&b).unmet.is_empty() && !of(&b).met && of(&b).reachable, "{:?}", of(&b));
+    assert!(of(&b).besides[0].contains("independent key"), "{:?}", of(&b));
+    assert_eq!(can(&of(&b)), ["frank", "grace"]);
+    b.approve(&link, "frank").unwrap();
+    assert!(b.tenant.proposals[&link].missing.is_empty());
 }

@@ -4,7 +4,7 @@ use orbital::{
     change::{Change, ChangeKind},
     names::{Deployment, Group},
     quorum::Need,
-    testing::{actor, person, secret},
+    testing::{person, secret},
     vote::Vote,
 };
 
@@ -141,8 +141,7 @@ fn what_the_tenants_state_does_not_allow() {
         "bad-trust",
         "a rule must survive any one person"
     );
-    let next =
-        b.world.next(|root| _ = root.actors.insert(person("zoe"), actor(&["Audit"], secret("t", "zoe").public())));
+    let next = b.world.next(|root| _ = root.actors.insert(person("zoe"), b.world.newcomer("zoe", &["Audit"])));
     assert_eq!(code(b.propose(Action::ChangeActors { next }, "erin")), "taken", "people may change on a killed tenant");
     assert_eq!(code(b.propose(Action::RevokeL1 {}, "carol")), "taken", "and stops always");
 }
@@ -237,10 +236,10 @@ fn answers_that_do_not_count() {
 
 /// Somebody else takes the seat, since the rule must survive any one person.
 fn dave_leaves(b: &mut Bench) {
-    let zoe = secret("test/acme", "zoe");
+    let zoe = b.world.newcomer("zoe", &["Senior_Leadership"]);
     let next = b.world.next(|root| {
         root.actors.remove(&person("dave"));
-        root.actors.insert(person("zoe"), actor(&["Senior_Leadership"], zoe.public()));
+        root.actors.insert(person("zoe"), zoe);
     });
     let id = b.propose(Action::ChangeActors { next }, "erin").unwrap();
     for who in ["alice", "carol", "heidi", "bob", "judy", "dave"] {
