@@ -167,6 +167,7 @@ fn identity(model: &Model, place: &Place<'_>) -> Result<Identity, RunError> {
         region: place.region.clone(),
         report_key: PublicKey(place.part.report_public.0),
         hpke_key: public,
+        hyok: model.hyok(),
     })
 }
 

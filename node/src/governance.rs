@@ -64,6 +64,7 @@ pub async fn run(
         frame_key,
         regions: regions.collect(),
         operators: part.operators.clone(),
+        hyok: model.hyok(),
         lease_key: keyfiles::read_ed25519(&lease.key)?,
         evaluator: policy::Evaluator::new(policy::Bundle::default_bundle()?),
         ledger,

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use orbital::names::{Deployment, Jurisdiction, NodeName, Person, Region, TenantId, TenantName};
+use orbital::names::{Deployment, Jurisdiction, NodeName, Person, Region, System, TenantId, TenantName};
 
 use crate::{
     LedgerKind, MaterialLeaves, Mode, Provider, Then, Transport,
@@ -36,6 +36,14 @@ pub struct Topology {
     pub regions: BTreeMap<Region, RegionPart>,
     /// The tenants whose genesis the regions accept, by label.
     pub pins: BTreeMap<TenantName, TenantId>,
+}
+
+impl Topology {
+    /// The providers whose keys stay with the customer, as changes name them; what is no name can be linked by none.
+    pub fn hyok(&self) -> BTreeSet<System> {
+        let outside = self.l1.iter().filter(|(_, l1)| l1.mode == Mode::Hyok);
+        outside.filter_map(|(name, _)| System::new(name).ok()).collect()
+    }
 }
 
 /// The governance plane's node.

@@ -1,13 +1,16 @@
 //! What all actors of governance share: who we are, clocks, keys, the scribe, the roster, the board, the events. Nothing is decided here.
 
-use std::sync::{
-    Arc, OnceLock, PoisonError, RwLock,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use ledger::Ledger;
 use orbital::{
-    names::{Deployment, NodeName},
+    names::{Deployment, NodeName, System},
     sign::SecretKey,
 };
 use ractor::ActorRef;
@@ -44,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) claims: Claims,
     pub(crate) people: People,
     pub(crate) site: Site,
+    pub(crate) hyok: BTreeSet<System>,
     pub(crate) ports: Arc<Ports>,
     pub(crate) board: Board,
     pub(crate) events: Arc<Events>,

@@ -10,7 +10,7 @@ use std::{
 use ledger::Ledger;
 use orbital::{
     lane::Lane,
-    names::{Correlation, Deployment, NodeName, Person, Region},
+    names::{Correlation, Deployment, NodeName, Person, Region, System},
     sign::SecretKey,
     wire::Wire,
 };
@@ -49,6 +49,8 @@ pub struct Options {
     pub regions: Vec<Peer>,
     /// The site's operators, by the names in their REST certificates: SAN URI, else CN.
     pub operators: BTreeSet<Person>,
+    /// Providers whose keys stay with the customer (HYOK): linking one takes passkeys with user verification.
+    pub hyok: BTreeSet<System>,
     /// Renews leases of tenants whose trust root names it.
     pub lease_key: SecretKey,
     /// Of the bundle whose digest the tenants' trust roots must name.
@@ -179,6 +181,7 @@ fn shared(options: Options) -> Result<Shared, Fault> {
         claims: Claims::default(),
         people: People::default(),
         site: Site::new(options.operators),
+        hyok: options.hyok,
         ports,
         events,
         tally: Tally::default(),

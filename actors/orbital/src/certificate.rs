@@ -105,6 +105,7 @@ pub struct Certified {
     change: Change,
     digest: Digest,
     signers: BTreeSet<Person>,
+    proved: Signers,
 }
 
 impl Certified {
@@ -118,28 +119,36 @@ impl Certified {
     pub fn signers(&self) -> &BTreeSet<Person> {
         &self.signers
     }
+    /// That the change's own rule is met by passkeys with user verification alone, whatever the rule says: what the customer's key outside
+    /// (HYOK) asks for. `trust` is the version under which it was certified.
+    pub fn check_user_verified(&self, trust: &TrustRoot) -> Result<(), Uncertified> {
+        let kind = self.change.kind();
+        let demand = Demand { verify: Verify::User, ..demands::present(trust, kind)? };
+        meets(&demand, kind, &self.proved)
+    }
 }
 
 /// Checks a certificate against a tenant's chain. `now` is in Unix seconds; a stop that was ratified is delivered whatever the time
 /// (PROTOCOL §4), and so is a link of the chain, whose order is its version.
 pub fn certify(certificate: &Certificate, chain: &Chain, now: u64) -> Result<Certified, Uncertified> {
     let change = Change::from_bytes(&certificate.change)?;
-    let signers = proven(check(certificate, &change, chain, now))?;
-    Ok(Certified { digest: Change::digest_of(&certificate.change), change, signers })
+    let proved = proven(check(certificate, &change, chain, now))?;
+    let signers = proved.who_proved(Verify::Key);
+    Ok(Certified { digest: Change::digest_of(&certificate.change), change, signers, proved })
 }
 
 /// Without the signatures nothing is certified.
 #[cfg(not(mutant = "forged"))]
-fn proven(signers: Result<BTreeSet<Person>, Uncertified>) -> Result<BTreeSet<Person>, Uncertified> {
+fn proven(signers: Result<Signers, Uncertified>) -> Result<Signers, Uncertified> {
     signers
 }
 #[cfg(mutant = "forged")]
-fn proven(signers: Result<BTreeSet<Person>, Uncertified>) -> Result<BTreeSet<Person>, Uncertified> {
+fn proven(signers: Result<Signers, Uncertified>) -> Result<Signers, Uncertified> {
     Ok(signers.unwrap_or_default())
 }
 
 /// Whose signatures carry the change.
-fn check(certificate: &Certificate, change: &Change, chain: &Chain, now: u64) -> Result<BTreeSet<Person>, Uncertified> {
+fn check(certificate: &Certificate, change: &Change, chain: &Chain, now: u64) -> Result<Signers, Uncertified> {
     let trust = chain.current();
     let proposed = check_place(certificate, change, chain)?;
     let lasting = change.kind().is_stop() || change.action.next().is_some();
@@ -157,7 +166,7 @@ fn check(certificate: &Certificate, change: &Change, chain: &Chain, now: u64) ->
         return Err(lacking.into());
     }
     check_confirmed(certificate, &proposed, trust)?;
-    Ok(signers.who_proved(Verify::Key))
+    Ok(signers)
 }
 
 /// Deployment, tenant, trust version and digests: that this certificate is for this tenant and this time.
@@ -258,7 +267,7 @@ fn known_key<'t>(vote: &'t Vote, trust: &'t TrustRoot) -> Result<Listed<'t>, Unc
 
 fn meets(demand: &Demand<'_>, kind: ChangeKind, signers: &Signers) -> Result<(), Uncertified> {
     let missing = demand.missing(signers);
-    if missing.is_empty() { Ok(()) } else { Err(Uncertified::Unmet { kind, missing, verify: demand.rule.verify }) }
+    if missing.is_empty() { Ok(()) } else { Err(Uncertified::Unmet { kind, missing, verify: demand.verify }) }
 }
 
 /// Who could sign for a rule, with which keys.

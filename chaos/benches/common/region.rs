@@ -308,7 +308,7 @@ fn kmip_server(
 fn identity(world: &World, region: RegionName) -> Res<Identity> {
     let named = world.trust().regions.get(&region).ok_or("the genesis does not name the region")?;
     let (report_key, hpke_key) = (named.report_key, named.hpke_key);
-    Ok(Identity { deployment: world.deployment(), region, report_key, hpke_key })
+    Ok(Identity { deployment: world.deployment(), region, report_key, hpke_key, hyok: [].into() })
 }
 
 /// As a node does: leases are looked at every second.

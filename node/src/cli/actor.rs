@@ -9,7 +9,8 @@ use orbital::{
     enrol::Enrolment,
     names::{Group, KeyName, Person},
     sign::{SecretKey, Signed},
-    trust::{Actor, ActorKey, Algorithm, TrustRoot},
+    trust::{Actor, ActorKey, Algorithm, TrustRoot, WebauthnTerms},
+    webauthn::{EDDSA, ES256},
 };
 use serde_json::json;
 
@@ -68,9 +69,32 @@ pub enum ActorCommand {
         /// The key's name
         #[arg(long, value_name = "NAME", default_value = KEY_NAME)]
         key_name: KeyName,
+        /// The passkey is for a portal that is none of governance's: its approvals count as independent. A key file's do
+        #[arg(long)]
+        independent: bool,
         /// Groups of a new person
         #[arg(long, value_name = "GROUP")]
         group: Vec<Group>,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Propose under which terms passkeys sign, or that none do
+    #[command(
+        after_help = "Example: kcm --as erin actor passkeys --rp-id acme.example --origin https://kcm.acme.example --tenant acme"
+    )]
+    Passkeys {
+        /// The relying party: a domain that the origins share, which passkeys are made for
+        #[arg(long, value_name = "DOMAIN", required_unless_present = "none")]
+        rp_id: Option<String>,
+        /// Where passkeys may sign, exactly
+        #[arg(long, value_name = "URL", required_unless_present = "none")]
+        origin: Vec<String>,
+        /// What they may sign with
+        #[arg(long, value_name = "NAME", default_values = [ES256, EDDSA])]
+        algorithm: Vec<String>,
+        /// No passkey's signature counts any more
+        #[arg(long, conflicts_with_all = ["rp_id", "origin", "algorithm"])]
+        none: bool,
         #[command(flatten)]
         at: At,
     },
@@ -128,10 +152,20 @@ pub(crate) async fn perform(global: &Global, command: ActorCommand) -> Result<Re
         ActorCommand::Keygen { person, out } => keygen(&person, &out),
         ActorCommand::List { tenant } => list(global, &tenant).await,
         ActorCommand::Enrol { tenant, out } => enrol(global, &tenant, &out),
-        ActorCommand::Add { who, enrolment, key_name, group, at } => {
+        ActorCommand::Add { who, enrolment, key_name, independent, group, at } => {
             let signed = files::read_json("enrolment", &enrolment)?;
-            propose(global, &at, |next| add(next, who, key_name, &signed, group).map_err(|e| e.at(enrolment.display())))
-                .await
+            let key =
+                |next: &TrustRoot| enrolled(next, &who, &signed, independent).map_err(|e| e.at(enrolment.display()));
+            propose(global, &at, |next| add(next, &who, key_name, key(next)?, group)).await
+        }
+        ActorCommand::Passkeys { rp_id, origin, algorithm, at, .. } => {
+            let set = |words: Vec<String>| words.into_iter().collect();
+            let terms = rp_id.map(|rp_id| WebauthnTerms { rp_id, origins: set(origin), algorithms: set(algorithm) });
+            propose(global, &at, |next| {
+                next.webauthn = terms;
+                Ok(())
+            })
+            .await
         }
         ActorCommand::Remove { who, key_name, at } => {
             propose(global, &at, |next| remove(next, &who, key_name.as_ref())).await
@@ -190,7 +224,7 @@ async fn propose(
     let subject = Subject::of(global, &at.tenant).await?;
     let mut next = subject.successor();
     alter(&mut next)?;
-    if next.actors == subject.trust().actors {
+    if (&next.actors, &next.webauthn) == (&subject.trust().actors, &subject.trust().webauthn) {
         return Err(Failure::usage("nothing would change").because("the trust root says so already"));
     }
     let action = Action::ChangeActors { next: Box::new(next) };
@@ -199,20 +233,19 @@ async fn propose(
 
 fn add(
     next: &mut TrustRoot,
-    who: Person,
+    who: &Person,
     key_name: KeyName,
-    signed: &Signed,
+    key: ActorKey,
     groups: Vec<Group>,
 ) -> Result<(), Failure> {
-    let key = enrolled(next, &who, signed)?;
     let taken = || Failure::usage(format!("{who} has a key named {key_name} already")).fix("give another --key-name");
-    match next.actors.get_mut(&who) {
+    match next.actors.get_mut(who) {
         None if groups.is_empty() => {
             return Err(Failure::usage(format!("{who} would be in no group")).fix("add --group GROUP"));
         }
         None => {
             let keys = [(key_name, key)].into();
-            next.actors.insert(who, Actor { groups: groups.into_iter().collect(), keys, subject: None });
+            next.actors.insert(who.clone(), Actor { groups: groups.into_iter().collect(), keys, subject: None });
         }
         Some(actor) if actor.keys.contains_key(&key_name) => return Err(taken()),
         Some(actor) => {
@@ -224,7 +257,7 @@ fn add(
 }
 
 /// The key as its enrolment shows it; that it signed the enrolment is checked here, as each region will.
-fn enrolled(next: &TrustRoot, who: &Person, signed: &Signed) -> Result<ActorKey, Failure> {
+fn enrolled(next: &TrustRoot, who: &Person, signed: &Signed, independent: bool) -> Result<ActorKey, Failure> {
     let bad = |why: &dyn std::fmt::Display| {
         Failure::usage(format!("this does not enrol a key of {who}"))
             .because(why)
@@ -237,12 +270,8 @@ fn enrolled(next: &TrustRoot, who: &Person, signed: &Signed) -> Result<ActorKey,
     }
     enrolment.check(Some(&signed.signature), next.webauthn.as_ref()).map_err(|e| bad(&e))?;
     // A key file is nothing of governance's; of a passkey that is for the tenant to say, with a portal of its own.
-    Ok(ActorKey {
-        algorithm,
-        public,
-        independent: algorithm == Algorithm::Ed25519,
-        proof: Some(signed.signature.clone()),
-    })
+    let independent = independent || algorithm == Algorithm::Ed25519;
+    Ok(ActorKey { algorithm, public, independent, proof: Some(signed.signature.clone()) })
 }
 
 fn remove(next: &mut TrustRoot, who: &Person, key_name: Option<&KeyName>) -> Result<(), Failure> {

@@ -77,7 +77,10 @@ fn proposes(command: &Command) -> bool {
             CallerCommand::Remove(_) => true,
             CallerCommand::List { .. } => false,
         },
-        Command::Actor(command) => !matches!(command, ActorCommand::Keygen { .. } | ActorCommand::List { .. }),
+        Command::Actor(command) => {
+            use ActorCommand::{Enrol, Keygen, List};
+            !matches!(command, Keygen { .. } | Enrol { .. } | List { .. })
+        }
         Command::Quorum(command) => matches!(command, QuorumCommand::Set { .. }),
         Command::Lease(command) => matches!(command, LeaseCommand::Set { .. }),
         Command::Policy(command) => matches!(command, PolicyCommand::Set { .. }),

@@ -12,7 +12,10 @@ use orbital::{
     names::{Deployment, Digest, Group, Jurisdiction, KeyName, Person, Region, System, TenantId, TenantName},
     quorum::{Need, Rule, Verify},
     sign::{Kind, PublicKey, SecretKey},
-    trust::{Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, L1Terms, LeaseTerms, RegionIdentity, TrustRoot},
+    trust::{
+        Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, L1Terms, LeaseTerms, RegionIdentity, TrustRoot,
+        WebauthnTerms,
+    },
 };
 use serde::Deserialize;
 
@@ -38,6 +41,8 @@ pub struct Spec {
     pub callers: Vec<CallerSpec>,
     #[serde(default)]
     pub rules: BTreeMap<ChangeKind, RuleSpec>,
+    /// Under which terms passkeys sign: `rp_id`, exact `origins`, `algorithms` (ES256, EdDSA).
+    pub webauthn: Option<WebauthnTerms>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -106,10 +111,17 @@ pub struct RuleSpec {
     pub need: BTreeMap<Group, u64>,
     #[serde(default = "yes")]
     pub disjoint: bool,
+    /// What a signature must prove: `key`, or `user` for passkeys with user verification alone.
+    #[serde(default = "key")]
+    pub verify: Verify,
     #[serde(default)]
     pub confirm: bool,
     #[serde(default = "day")]
     pub expires_seconds: u64,
+}
+
+fn key() -> Verify {
+    Verify::Key
 }
 
 fn yes() -> bool {
@@ -119,8 +131,8 @@ fn yes() -> bool {
 impl RuleSpec {
     pub(crate) fn rule(self) -> Rule {
         let need = self.need.into_iter().map(|(group, count)| Need { group, count }).collect();
-        let (disjoint, confirm, expires_seconds) = (self.disjoint, self.confirm, self.expires_seconds);
-        Rule { need, disjoint, verify: Verify::Key, confirm, expires_seconds }
+        let Self { disjoint, verify, confirm, expires_seconds, .. } = self;
+        Rule { need, disjoint, verify, confirm, expires_seconds }
     }
 }
 
@@ -181,7 +193,7 @@ fn root(spec: Spec, folder: &Path) -> Result<TrustRoot, Failure> {
         systems: spec.systems,
         callers: callers?,
         carried: BTreeSet::new(),
-        webauthn: None,
+        webauthn: spec.webauthn,
         recovery: None,
     })
 }
@@ -235,10 +247,7 @@ pub(crate) fn sentences(root: &TrustRoot) -> Vec<String> {
     lines.extend(root.callers.iter().map(|rule| format!("Caller: {}.", plain::caller(rule))));
     lines.extend(root.rules.iter().map(|(kind, rule)| plain::rule(*kind, rule)));
     lines.extend(plain::terms(root).map(|term| format!("A region: {term}.")));
-    lines.extend(root.webauthn.iter().map(|terms| {
-        let [origins, algorithms] = [&terms.origins, &terms.algorithms].map(|set| words(set.iter().cloned().collect()));
-        format!("Passkeys: {algorithms}, for rpId {}, at {origins}.", terms.rp_id)
-    }));
+    lines.extend(root.webauthn.iter().map(|terms| format!("{}.", plain::passkeys(Some(terms)))));
     lines.push(format!("Policy bundle {}.", root.policy));
     lines
 }

@@ -7,7 +7,7 @@ use orbital::{
     change::{Action, Change, ChangeKind},
     names::{Digest, Person},
     quorum::{Rule, Verify},
-    trust::{Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, TrustRoot},
+    trust::{Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, TrustRoot, WebauthnTerms},
     vote::{Role, Vote},
 };
 
@@ -191,9 +191,12 @@ pub(crate) fn differences(now: &TrustRoot, next: &TrustRoot) -> Vec<String> {
         ("policy", now.policy != next.policy),
         ("residency", now.residency != next.residency),
         ("regions", now.regions != next.regions),
-        ("passkey terms", now.webauthn != next.webauthn),
         ("recovery terms", now.recovery != next.recovery),
     ];
+    if now.webauthn != next.webauthn {
+        lines.push(format!("  - {}", passkeys(now.webauthn.as_ref())));
+        lines.push(format!("  + {}", passkeys(next.webauthn.as_ref())));
+    }
     for (before, after) in terms(now).into_iter().zip(terms(next)).filter(|(before, after)| before != after) {
         lines.extend([format!("  - {before}"), format!("  + {after}")]);
     }
@@ -250,9 +253,26 @@ fn set<T: Ord>(now: &BTreeSet<T>, next: &BTreeSet<T>, lines: &mut Vec<String>, n
     lines.extend(next.difference(now).map(|t| format!("  + {}", name(t))));
 }
 
+/// Under which terms passkeys sign.
+pub(crate) fn passkeys(terms: Option<&WebauthnTerms>) -> String {
+    let words = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(", ");
+    match terms {
+        None => "passkeys: none counts".to_owned(),
+        Some(terms) => {
+            let (algorithms, origins) = (words(&terms.algorithms), words(&terms.origins));
+            format!("passkeys: {algorithms}, for rpId {}, at {origins}", terms.rp_id)
+        }
+    }
+}
+
 /// A key as it is compared.
 pub(crate) fn public(key: &ActorKey) -> String {
-    let word = if key.algorithm == Algorithm::Webauthn { " (passkey)" } else { "" };
+    let word = match (key.algorithm, key.independent) {
+        (Algorithm::Ed25519, true) => "",
+        (Algorithm::Ed25519, false) => " (not independent)",
+        (Algorithm::Webauthn, true) => " (passkey, independent of governance's portal)",
+        (Algorithm::Webauthn, false) => " (passkey)",
+    };
     format!("{}{word}", key.public)
 }
 

@@ -36,6 +36,9 @@ pub enum QuorumCommand {
         /// A person of several of these groups counts for one of them
         #[arg(long)]
         overlapping: bool,
+        /// What a signature must prove: `key`, or `user` for a passkey with user verification; without it, as before
+        #[arg(long, value_name = "WHAT", value_parser = verify)]
+        verify: Option<Verify>,
         /// The proposer confirms last
         #[arg(long)]
         confirm: bool,
@@ -59,14 +62,23 @@ fn need(text: &str) -> Result<Need, String> {
     Ok(Need { group, count })
 }
 
+fn verify(text: &str) -> Result<Verify, String> {
+    match text {
+        "key" => Ok(Verify::Key),
+        "user" => Ok(Verify::User),
+        _ => Err("write `key`, or `user` for passkeys with user verification alone".to_owned()),
+    }
+}
+
 pub(crate) async fn perform(global: &Global, command: QuorumCommand) -> Result<Report, Failure> {
     match command {
         QuorumCommand::Show { tenant } => show(global, &tenant).await,
-        QuorumCommand::Set { kind, need, overlapping, confirm, expires, tenant, reason } => {
+        QuorumCommand::Set { kind, need, overlapping, verify, confirm, expires, tenant, reason } => {
             let subject = Subject::of(global, &tenant).await?;
             let mut next = subject.successor();
-            // What signatures must prove has no word here: it stays, so that nobody weakens it unawares.
-            let verify = next.rules.get(&kind).map_or(Verify::Key, |rule| rule.verify);
+            // Unsaid, it stays, so that nobody weakens it unawares.
+            let before = next.rules.get(&kind).map_or(Verify::Key, |rule| rule.verify);
+            let verify = verify.unwrap_or(before);
             let rule = Rule { need, disjoint: !overlapping, verify, confirm, expires_seconds: expires.as_secs() };
             if next.rules.insert(kind, rule.clone()) == Some(rule) {
                 return Err(
@@ -81,12 +93,13 @@ pub(crate) async fn perform(global: &Global, command: QuorumCommand) -> Result<R
 
 async fn show(global: &Global, tenant: &str) -> Result<Report, Failure> {
     let subject = Subject::of(global, tenant).await?;
-    let mut table = Table::new(&["change", "needs", "disjoint", "confirm", "open for"]);
+    let mut table = Table::new(&["change", "needs", "signed by", "disjoint", "confirm", "open for"]);
     for (kind, rule) in &subject.trust().rules {
         let needs = rule.need.iter().map(|n| format!("{} of {}", n.count, n.group)).collect::<Vec<_>>().join(" and ");
         let word = |on: bool| if on { "yes" } else { "no" }.to_owned();
+        let by = if rule.verify == Verify::User { "passkey, verified" } else { "any key" }.to_owned();
         let open = format!("{} s", rule.expires_seconds);
-        table.row([kind.to_string(), needs, word(rule.disjoint), word(rule.confirm), open]);
+        table.row([kind.to_string(), needs, by, word(rule.disjoint), word(rule.confirm), open]);
     }
     Ok(Report::new(json!({ "rules": subject.trust().rules }), table.render()))
 }

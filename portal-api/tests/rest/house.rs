@@ -97,6 +97,7 @@ impl House {
             frame_key: testing::secret("frames", "gov-1"),
             regions: peers.collect(),
             operators: [Person::new(OPERATOR).unwrap()].into(),
+            hyok: [].into(),
             lease_key: testing::secret("test/acme", "lease"),
             evaluator: policy::Evaluator::new(bundle),
             ledger: Arc::new(ledger::MemoryLedger::new()),

@@ -127,6 +127,9 @@ impl Standing {
             return Err(Refusal::WrongChange { directive: "link", kind: certified.change().kind() });
         };
         names_region(&certified, me)?;
+        if me.hyok.contains(&l1.provider) {
+            certified.check_user_verified(next.trust())?;
+        }
         let change = Some(certified.digest());
         if next.linked.as_ref().is_some_and(|l| l.change == certified.digest()) {
             // It may have become durable and no more before the world failed: in force again, but it lifts nothing twice.

@@ -43,6 +43,8 @@ pub struct Identity {
     pub region: Region,
     pub report_key: PublicKey,
     pub hpke_key: PublicKey,
+    /// Providers whose keys stay with the customer (HYOK): linking one takes passkeys with user verification.
+    pub hyok: BTreeSet<System>,
 }
 
 /// The L1 link in force.

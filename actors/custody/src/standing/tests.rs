@@ -1,12 +1,14 @@
 //! Every directive against what it needs: with it the standing moves, without it nothing does.
 
 use orbital::{
+    certificate::{Certificate, Uncertified},
     change::{Action, Change},
     directive::Needs,
     names::System,
     sign::{Kind, Signed},
     testing::{NOW, World, link_l1, region, secret},
     trust::Anchor,
+    vote::Role,
 };
 
 use super::*;
@@ -14,7 +16,13 @@ use super::*;
 fn me(world: &World, name: &str) -> Identity {
     let region = region(name);
     let named = &world.trust().regions[&region];
-    Identity { deployment: world.deployment(), report_key: named.report_key, hpke_key: named.hpke_key, region }
+    Identity {
+        deployment: world.deployment(),
+        report_key: named.report_key,
+        hpke_key: named.hpke_key,
+        region,
+        hyok: [].into(),
+    }
 }
 fn here(world: &World) -> Identity {
     me(world, "eu-frankfurt")
@@ -523,4 +531,24 @@ fn a_link_beside_a_longer_chain_is_kept() {
     for joined in [linked.joined(&longer), longer.joined(&linked)] {
         assert_eq!((joined.trust().version, joined.linked()), (2, linked.linked()));
     }
+}
+
+#[test]
+fn a_key_that_stays_outside_is_linked_by_verified_passkeys_alone() {
+    let world = World::founded("test", "acme", orbital::testing::authenticator::with_passkeys);
+    let (standing, mut me) = (founded(&world), here(&world));
+    let change = world.change(link_l1("k")).to_bytes().unwrap();
+    let proposal = world.propose_by_passkey(&change, "alice", true);
+    let by = |approval: Signed| {
+        let (change, proposal, confirmations) = (change.clone(), proposal.clone(), Vec::new());
+        Directive::Link(world.warrant(Certificate { change, proposal, approvals: vec![approval], confirmations }))
+    };
+    let file = by(world.answer(Role::Approve, &proposal, "bob"));
+    let verified = by(world.answer_by_passkey(Role::Approve, &proposal, "bob", true));
+    standing.step(&file, &me, NOW).unwrap();
+    me.hyok = [orbital::names::System::new("soft").unwrap()].into();
+    assert!(matches!(standing.step(&file, &me, NOW), Err(Refusal::Uncertified(Uncertified::Unmet { .. }))));
+    standing.step(&verified, &me, NOW).unwrap();
+    me.hyok = [orbital::names::System::new("other").unwrap()].into();
+    standing.step(&file, &me, NOW).unwrap();
 }

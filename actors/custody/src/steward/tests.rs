@@ -130,6 +130,7 @@ impl House {
         let named = &self.world.trust().regions[&region(HERE)];
         let options = Options {
             me: Identity {
+                hyok: [].into(),
                 deployment: self.world.deployment(),
                 region: region(HERE),
                 report_key: named.report_key,

@@ -27,21 +27,28 @@ pub(crate) const fn role_name(role: Role) -> &'static str {
 }
 
 /// That the signer stands in the present trust root with this key, that the key signed, and that the signature can count.
-pub(crate) fn check_signer(trust: &TrustRoot, role: Role, vote: &Vote, signed: &Signed) -> Result<(), Refusal> {
+/// `asks` is what it must prove besides what the rule says.
+pub(crate) fn check_signer(
+    trust: &TrustRoot,
+    role: Role,
+    vote: &Vote,
+    signed: &Signed,
+    asks: Verify,
+) -> Result<(), Refusal> {
     let Some(key) = vote.key_in(trust) else {
         let (person, key) = (vote.person.clone(), vote.key.to_string());
         return absent(Refusal::UnknownSigner { person, key, version: trust.version });
     };
     let bad = |why| Refusal::BadSignature { person: vote.person.clone(), role: role_name(role), why };
     let proved = key.verify(role, signed).map_err(bad)?;
-    check_proved(trust, role, vote, proved)
+    check_proved(trust, role, vote, (proved, asks))
 }
 
 /// Nobody answers twice: whoever has a passkey does not spend their answer on a key file, or a touch, where the rule asks for user
 /// verification. Whoever has none may sign for the other rules that a change touches; a rejection is good by any key.
-fn check_proved(trust: &TrustRoot, role: Role, vote: &Vote, proved: Verify) -> Result<(), Refusal> {
+fn check_proved(trust: &TrustRoot, role: Role, vote: &Vote, (proved, asks): (Verify, Verify)) -> Result<(), Refusal> {
     let kinds = [Some(vote.kind), vote.kind.includes()].into_iter().flatten();
-    let asked = kinds.filter_map(|kind| trust.rules.get(&kind)).any(|rule| rule.verify > proved);
+    let asked = asks > proved || kinds.filter_map(|kind| trust.rules.get(&kind)).any(|rule| rule.verify > proved);
     if asked && role != Role::Reject && trust.can_prove(&vote.person, Verify::User) {
         return Err(Refusal::NotUserVerified { person: vote.person.clone(), kind: vote.kind });
     }

@@ -6,6 +6,7 @@
 use orbital::{
     certificate::{Certificate, Certified, Uncertified, certify},
     chain::Chain,
+    quorum::Verify,
 };
 use serde::{Deserialize, Serialize};
 
@@ -137,8 +138,12 @@ impl Ratified {
 }
 
 /// The only way to a [`Ratified`]. A change that makes a new trust version must also be a valid successor. `now` is in Unix seconds.
-pub(crate) fn ratify(certificate: Certificate, chain: &Chain, now: u64) -> Result<Ratified, Uncertified> {
+/// `asks` is what signatures must prove besides what the rule says.
+pub(crate) fn ratify(certificate: Certificate, chain: &Chain, now: u64, asks: Verify) -> Result<Ratified, Uncertified> {
     let certified = certify(&certificate, chain, now)?;
+    if asks == Verify::User {
+        certified.check_user_verified(chain.current())?;
+    }
     let action = &certified.change().action;
     if let Some(next) = action.next() {
         chain.check_successor(action, next)?;

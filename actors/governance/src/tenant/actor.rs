@@ -227,8 +227,9 @@ fn tell<T>(reply: Reply<T>, answer: T) {
 
 impl State {
     pub(super) fn facts(&self) -> Facts<'_> {
-        let (evaluator, claims) = (self.shared.policies.of(self.tenant.id()), &self.shared.claims);
-        Facts { now_ms: self.shared.clock.unix_ms(), evaluator, seen: &self.seen, claims }
+        let evaluator = self.shared.policies.of(self.tenant.id());
+        let (claims, hyok) = (&self.shared.claims, &self.shared.hyok);
+        Facts { now_ms: self.shared.clock.unix_ms(), evaluator, seen: &self.seen, claims, hyok }
     }
 
     fn enter(&mut self, me: ActorRef<Msg>) {

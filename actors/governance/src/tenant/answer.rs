@@ -7,6 +7,7 @@ use orbital::{
     directive::Directive,
     lane::Lane,
     names::{Person, ProposalId, Region},
+    quorum::Verify,
     sign::Signed,
     vote::{Role, Vote},
 };
@@ -101,7 +102,7 @@ fn count(
     signers.join(ballot::signers(trust, [(role, &answer.vote, &answer.signed)]));
     let still = missing(trust, proposal.kind(), &signers);
     let answered = |missing| Record::Answered { proposal: id.clone(), voice, vote: answer.signed, missing };
-    match ratify(certificate, &tenant.chain, facts.now_s()) {
+    match ratify(certificate, &tenant.chain, facts.now_s(), facts.asks(&proposal.change.action)) {
         Ok(ratified) => {
             decision.records.push(answered(Vec::new()));
             decision.records.push(Record::Certified { proposal: id.clone() });
@@ -208,7 +209,7 @@ pub(crate) fn withdraw(tenant: &Tenant, facts: &Facts<'_>, id: &ProposalId, sign
     if !vote.answers(&proposal.proposed, &proposal.statement) {
         return Err(Refusal::OtherProposal { person }.into());
     }
-    ballot::check_signer(tenant.chain.current(), Role::Reject, &vote, &signed)?;
+    ballot::check_signer(tenant.chain.current(), Role::Reject, &vote, &signed, Verify::Key)?;
     if again {
         // Taken back already, by a word of the proposer: whoever did not hear the answer gets it.
         return Ok(Decision::default());
@@ -267,7 +268,7 @@ fn checked(
     if role == Role::Confirm && !trust.rule(proposal.kind()).map_err(Refusal::BadTrust)?.confirm {
         return Err(Refusal::ConfirmUnasked(proposal.kind()));
     }
-    ballot::check_signer(trust, role, &vote, signed)?;
+    ballot::check_signer(trust, role, &vote, signed, facts.asks(&proposal.change.action))?;
     ballot::check_answer(proposal, role, &vote, trust)?;
     ballot::check_policy(&facts.evaluator, tenant, role, &vote.person, &proposal.change)?;
     Ok(vote)

@@ -1,13 +1,18 @@
 //! What a decision is made of, and what it may look at.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use ledger::{Batch, NewEntry, NewOwed, Room};
 use orbital::{
+    change::Action,
     directive::Directive,
     halt::{Halt, Halts},
     lane::Lane,
-    names::{Correlation, Region, TenantId},
+    names::{Correlation, Region, System, TenantId},
+    quorum::Verify,
     report::Observed,
 };
 use policy::Evaluator;
@@ -35,11 +40,22 @@ pub(crate) struct Facts<'a> {
     pub(crate) seen: &'a BTreeMap<Region, Seen>,
     /// Which tenant each client anchor of the deployment speaks for.
     pub(crate) claims: &'a Claims,
+    /// Providers whose keys stay with the customer.
+    pub(crate) hyok: &'a BTreeSet<System>,
 }
 
 impl Facts<'_> {
     pub(crate) fn now_s(&self) -> u64 {
         self.now_ms / 1_000
+    }
+
+    /// What signatures must prove for this change, whatever its rule says: a key that stays with the customer is linked by passkeys with
+    /// user verification (REQ-026).
+    pub(crate) fn asks(&self, action: &Action) -> Verify {
+        match action {
+            Action::LinkL1 { l1 } if self.hyok.contains(&l1.provider) => Verify::User,
+            _ => Verify::Key,
+        }
     }
 
     /// The trust version from which links must travel to a region (PROTOCOL §4).

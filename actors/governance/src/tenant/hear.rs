@@ -140,8 +140,9 @@ impl State {
         seen.version = observed.as_ref().map(|o| o.trust_version).or(seen.version);
         (seen.observed, seen.at_ms) = (observed, Some(now_ms));
         let observed = seen.observed.clone();
-        let (evaluator, claims) = (self.shared.policies.of(self.tenant.id()), &self.shared.claims);
-        let facts = Facts { now_ms, evaluator, seen: &self.seen, claims };
+        let evaluator = self.shared.policies.of(self.tenant.id());
+        let (claims, hyok) = (&self.shared.claims, &self.shared.hyok);
+        let facts = Facts { now_ms, evaluator, seen: &self.seen, claims, hyok };
         let (run, crowded) = self.shared.board.room(&region);
         self.levels.follow(&region, run);
         let levelled = self.levels.step(&self.tenant, &facts, &self.pending, &region, observed.as_ref(), crowded);

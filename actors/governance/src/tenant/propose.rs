@@ -89,7 +89,7 @@ pub(crate) fn check_opening(
     ballot::check_proposed(vote, change, bytes)?;
     check_version(tenant, change, vote)?;
     if let Some(statement) = statement {
-        ballot::check_signer(trust, Role::Propose, vote, statement)?;
+        ballot::check_signer(trust, Role::Propose, vote, statement, facts.asks(&change.action))?;
     }
     ballot::check_policy(&facts.evaluator, tenant, Role::Propose, &vote.person, change)?;
     check_change(tenant, facts, change)?;

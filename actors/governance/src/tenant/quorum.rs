@@ -67,7 +67,8 @@ struct Open<'t> {
 
 pub(crate) fn quorum(tenant: &Tenant, facts: &Facts<'_>, asked: &Asked<'_>) -> Result<QuorumView, Refusal> {
     let trust = tenant.chain.current();
-    let demands = demands(trust, &asked.change.action).map_err(Refusal::BadTrust)?;
+    let mut demands = demands(trust, &asked.change.action).map_err(Refusal::BadTrust)?;
+    demands.iter_mut().for_each(|demand| demand.verify = demand.verify.max(facts.asks(&asked.change.action)));
     let groups: BTreeSet<_> = demands.iter().flat_map(|d| d.rule.need.iter().map(|n| n.group.clone())).collect();
     let open = unmet(demands, &asked.signers);
     let wanted = |spoken: &[Spoken<'_>]| besides(trust, &asked.change.action, spoken).map_err(Refusal::BadTrust);
@@ -119,8 +120,8 @@ fn unmet<'t>(demands: Vec<Demand<'t>>, signers: &Signers) -> Vec<Open<'t>> {
         let alike = |o: &&mut Open<'_>| {
             let (one, other) = (&o.demand, &demand);
             one.trust.version == other.trust.version
-                && (&one.rule.need, one.rule.disjoint, one.rule.verify)
-                    == (&other.rule.need, other.rule.disjoint, other.rule.verify)
+                && (&one.rule.need, one.rule.disjoint, one.verify)
+                    == (&other.rule.need, other.rule.disjoint, other.verify)
         };
         if let Some(known) = open.iter_mut().find(alike) {
             known.shown.kinds.insert(demand.kind);

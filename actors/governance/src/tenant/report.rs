@@ -208,7 +208,7 @@ fn comes_into_force(
     decision: &mut Decision,
 ) -> Result<(), Error> {
     let voided = |why: String| Record::Voided { proposal: proposal.id.clone(), why };
-    match ratify(proposal.collected(), &tenant.chain, facts.now_s()) {
+    match ratify(proposal.collected(), &tenant.chain, facts.now_s(), facts.asks(&proposal.change.action)) {
         Ok(ratified) => match apply(tenant, facts, proposal, ratified, facts.now_ms, decision) {
             Err(Error::Refused(refusal)) => decision.records.push(voided(refusal.to_string())),
             other => return other,

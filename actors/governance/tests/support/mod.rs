@@ -486,6 +486,7 @@ async fn started(
         frame_key: secret("frames", "gov"),
         regions: REGIONS.into_iter().map(peer).collect(),
         operators: [Person::new(OPERATOR).unwrap()].into(),
+        hyok: [].into(),
         lease_key: secret(&format!("test/{}", world.trust().name), "lease"),
         evaluator: Evaluator::new(Bundle::default_bundle().unwrap()),
         ledger: Arc::clone(ledger) as Arc<dyn Ledger>,

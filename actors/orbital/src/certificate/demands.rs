@@ -5,7 +5,7 @@ use super::electorate;
 use crate::{
     change::{Action, ChangeKind},
     names::{Group, Person},
-    quorum::{Rule, Signers},
+    quorum::{Rule, Signers, Verify},
     trust::{BadTrust, TrustRoot},
 };
 
@@ -15,6 +15,8 @@ pub struct Demand<'t> {
     /// Whose rule it is.
     pub kind: ChangeKind,
     pub rule: &'t Rule,
+    /// What signatures must prove: what the rule says, or more where something else asks for it.
+    pub verify: Verify,
     /// The trust root whose people and groups count.
     pub trust: &'t TrustRoot,
     /// Where the rule is that of the next version: the present one. Whoever enters with the next cannot sign under it yet.
@@ -24,10 +26,8 @@ pub struct Demand<'t> {
 impl Demand<'_> {
     /// The groups of the slots that these signers leave open, by what each of them proved; empty says met.
     pub fn missing(&self, signers: &Signers) -> Vec<Group> {
-        match self.before {
-            None => self.rule.lacks(self.trust, signers),
-            Some(old) => self.rule.lacks(self.trust, &signers.only(|person| same_keys(old, self.trust, person))),
-        }
+        let standing = |person: &Person| self.before.is_none_or(|old| same_keys(old, self.trust, person));
+        self.rule.missing(self.trust, &signers.only(standing).who_proved(self.verify))
     }
 }
 
@@ -52,14 +52,15 @@ pub(super) fn closure<'t>(trust: &'t TrustRoot, next: &'t TrustRoot) -> Result<V
         let terms = trust.webauthn != next.webauthn || trust.recovery != next.recovery;
         if terms || before != after || electorate(trust, before) != electorate(next, after) {
             all.push(present(trust, kind)?);
-            all.push(Demand { kind, rule: after, trust: next, before: Some(trust) });
+            all.push(Demand { before: Some(trust), ..present(next, kind)? });
         }
     }
     Ok(all)
 }
 
 pub(super) fn present(trust: &TrustRoot, kind: ChangeKind) -> Result<Demand<'_>, BadTrust> {
-    Ok(Demand { kind, rule: trust.rule(kind)?, trust, before: None })
+    let rule = trust.rule(kind)?;
+    Ok(Demand { kind, rule, verify: rule.verify, trust, before: None })
 }
 
 fn same_keys(old: &TrustRoot, next: &TrustRoot, person: &Person) -> bool {
@@ -70,10 +71,7 @@ fn same_keys(old: &TrustRoot, next: &TrustRoot, person: &Person) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        quorum::Verify,
-        testing::{World, link_l1, person},
-    };
+    use crate::testing::{World, link_l1, person};
 
     #[test]
     fn a_restore_asks_for_what_the_kill_asked_for_and_a_link_for_its_own_rule() {

@@ -448,6 +448,27 @@ fn a_rule_that_asks_for_user_verification_is_met_by_nothing_else() {
 }
 
 #[test]
+fn a_key_outside_is_linked_by_verified_passkeys_whatever_the_rule_says() {
+    let world = World::founded("test", "acme", with_passkeys);
+    let change = world.change(link_l1("k")).to_bytes().unwrap();
+    let proposal = world.propose_by_passkey(&change, "alice", true);
+    let verified = |approval: Signed| {
+        let certificate = Certificate {
+            change: change.clone(),
+            proposal: proposal.clone(),
+            approvals: vec![approval],
+            confirmations: Vec::new(),
+        };
+        check(&world, &certificate).unwrap().check_user_verified(world.trust())
+    };
+    verified(world.answer_by_passkey(Role::Approve, &proposal, "bob", true)).unwrap();
+    let missing = vec![Group::new("Compliance_Legal").unwrap()];
+    let unmet = Err(Uncertified::Unmet { kind: ChangeKind::LinkL1, missing, verify: Verify::User });
+    assert_eq!(verified(world.answer_by_passkey(Role::Approve, &proposal, "bob", false)), unmet);
+    assert_eq!(verified(world.answer(Role::Approve, &proposal, "bob")), unmet);
+}
+
+#[test]
 fn the_last_word_is_verified_where_the_rule_asks_for_it() {
     let world = verifying(ChangeKind::RevokeL1, |rule| rule.confirm = true);
     let mut kill = kill_by_passkeys(&world, true, true);

@@ -122,7 +122,14 @@ fn a_proposal_is_rejected_withdrawn_and_listed() {
 fn people_rules_systems_and_callers_are_composed_here() {
     let house = House::furnished();
     let key = house.named("zoe.key");
-    std::fs::write(&key, testing::secret("new", "zoe").to_text("zoe")).unwrap();
+    crate::cli::files::write(
+        "key",
+        key.as_ref(),
+        testing::secret("new", "zoe").to_text("zoe").as_bytes(),
+        0o600,
+        false,
+    )
+    .unwrap();
     let enrolment = house.named("zoe.enrolment");
     let enrols = |who: &str, out: &str| {
         house.kcm(&["--as", who, "--key", &key, "actor", "enrol", "--tenant", "acme", "--out", out])
@@ -134,8 +141,12 @@ fn people_rules_systems_and_callers_are_composed_here() {
     let add = ["--as", "erin", "actor", "add", "zoe", "--tenant", "acme", "--group", "Audit", "--enrolment"];
     let refused = house.kcm(&[&add[..], &[other.as_str()]].concat()).unwrap_err();
     assert!(refused.why.contains("it is for max"), "{refused}");
-    let cases: [(&str, &[&str], &str); 6] = [
+    let terms = ["actor", "passkeys", "--rp-id", "acme.example", "--origin", "https://kcm.acme.example"];
+    let cases: [(&str, &[&str], &str); 8] = [
         ("erin", &["actor", "add", "zoe", "--group", "Audit", "--enrolment", &enrolment], "ChangeActors"),
+        ("erin", &terms, "ChangeActors"),
+        // Nobody has a passkey yet: such a rule could be met by nobody.
+        ("erin", &["quorum", "set", "RotateL2", "--need", "Audit=1", "--need", "Admin=1", "--verify", "user"], ""),
         ("erin", &["actor", "join", "alice", "--group", "Audit"], "ChangeActors"),
         ("erin", &["actor", "remove", "heidi", "--key-name", "none"], ""),
         ("erin", &["quorum", "set", "RotateL2", "--need", "Audit=1", "--need", "Admin=1"], "ChangeQuorum"),

@@ -6,7 +6,10 @@ mod preview;
 mod properties;
 mod refusals;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use ledger::Room;
 use orbital::{
@@ -41,6 +44,7 @@ pub(super) struct Bench {
     pub(super) evaluator: Arc<Evaluator>,
     pub(super) seen: BTreeMap<Region, Seen>,
     pub(super) claims: Claims,
+    pub(super) hyok: BTreeSet<System>,
     pub(super) pending: Pending,
     pub(super) levels: Levels,
     pub(super) now_ms: u64,
@@ -73,6 +77,7 @@ impl Bench {
             evaluator,
             seen: BTreeMap::new(),
             claims: Claims::default(),
+            hyok: BTreeSet::new(),
             pending: Pending::default(),
             levels: Levels::default(),
             now_ms: NOW * 1_000,
@@ -84,7 +89,8 @@ impl Bench {
     }
 
     pub(super) fn facts(&self) -> Facts<'_> {
-        Facts { now_ms: self.now_ms, evaluator: self.evaluator.clone(), seen: &self.seen, claims: &self.claims }
+        let (evaluator, seen) = (self.evaluator.clone(), &self.seen);
+        Facts { now_ms: self.now_ms, evaluator, seen, claims: &self.claims, hyok: &self.hyok }
     }
 
     /// As the actor commits, without a ledger; every record goes through its stored form.

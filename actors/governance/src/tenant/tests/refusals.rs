@@ -455,6 +455,33 @@ fn an_approval_by_passkey_ratifies_where_the_rule_asks_for_user_verification() {
 }
 
 #[test]
+fn a_key_that_stays_outside_is_linked_by_verified_passkeys_whatever_the_rule_says() {
+    let mut b = Bench::of(orbital::testing::authenticator::with_passkeys);
+    b.hyok = [orbital::names::System::new("soft").unwrap()].into();
+    let change = b.world.change(link_l1("k")).to_bytes().unwrap();
+    for by_less in [b.world.propose(&change, "alice"), b.world.propose_by_passkey(&change, "alice", false)] {
+        assert_eq!(code(b.propose_signed(change.clone(), by_less)), "not-user-verified");
+    }
+    let statement = b.world.propose_by_passkey(&change, "alice", true);
+    let id = b.propose_signed(change, statement.clone()).unwrap();
+    assert_eq!(
+        code(b.answer_signed(&id, Role::Approve, b.world.answer(Role::Approve, &statement, "bob"))),
+        "not-user-verified"
+    );
+    b.answer_signed(&id, Role::Approve, b.world.answer_by_passkey(Role::Approve, &statement, "bob", true)).unwrap();
+    assert!(b.records.iter().any(|(_, record)| matches!(record, Record::Certified { .. })), "ratified");
+    // Whoever has none may sign other changes of this tenant, and is told apart where one is asked for.
+    let mut b = Bench::new();
+    b.hyok = [orbital::names::System::new("soft").unwrap()].into();
+    let id = b.propose(link_l1("k"), "alice").unwrap();
+    b.approve(&id, "bob").unwrap();
+    assert_eq!(b.tenant.proposals[&id].state, State::Open, "no passkey signed");
+    let shown = crate::tenant::view::one_proposal(&b.tenant, &b.tenant.proposals[&id], &b.facts()).quorum.unwrap();
+    assert!(!shown.met && !shown.reachable, "{shown:?}");
+    assert!(shown.cannot_approve.iter().any(|barred| barred.why.contains("has no passkey")), "{shown:?}");
+}
+
+#[test]
 fn passkeys_answer_beside_key_files_and_any_key_rejects() {
     let mut b = verifying();
     let id = b.propose(link_l1("k"), "alice").unwrap();
