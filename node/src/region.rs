@@ -18,8 +18,8 @@ use custody::{
 use kmip_server::{Server, caller, policies::Policies};
 use orbital::{
     lane::Lane as Which,
-    names::{Digest, NodeName, TenantId},
-    report::{L1State, Load},
+    names::{Digest, NodeName, System, TenantId},
+    report::{L1State, Load, Use},
     trust::{Anchor, TrustRoot},
 };
 use policy::{Bundle, DecisionCache, Evaluator};
@@ -101,6 +101,9 @@ impl steward::Callers for Callers {
     fn close(&self, tenant: &TenantId) {
         let closed = self.server.close_tenant(tenant);
         tracing::info!(%tenant, closed, "connections closed");
+    }
+    fn used(&self, tenant: &TenantId) -> BTreeMap<System, Use> {
+        self.server.used(tenant)
     }
 }
 

@@ -9,7 +9,8 @@ use orbital::{
     chain::Genesis,
     change::{Change, ChangeKind, L1Ref},
     names::{
-        Correlation, Deployment, Digest, Group, KeyName, NodeName, Person, ProposalId, Region, TenantId, TenantName,
+        Correlation, Deployment, Digest, Group, KeyName, NodeName, Person, ProposalId, Region, System, TenantId,
+        TenantName,
     },
     report::{L1State, Load, Observed},
     sign::Signed,
@@ -335,6 +336,8 @@ pub struct Simulation {
     /// Who has to sign.
     pub rule: Vec<(Group, u64)>,
     pub regions: Vec<SimulatedRegion>,
+    /// Every system of the trust root: whom the kill would lock out.
+    pub systems: Vec<SimulatedSystem>,
     /// *Our nodes locked*: milliseconds until no region serves; none says that one of them never would by itself.
     pub nodes_locked_ms: Option<u64>,
     /// *Clients locked out*: seconds until a running mongod that holds a fetched key stops, after our nodes locked (its default poll).
@@ -356,6 +359,22 @@ pub struct SimulatedRegion {
     pub lease: SimulatedLease,
     /// Milliseconds until it is locked; none says never by itself.
     pub locked_ms: Option<u64>,
+}
+
+/// One system in a simulation: what its clients ask of all regions together, as those last said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SimulatedSystem {
+    pub system: System,
+    /// Caller rules that name it: client CAs and certificates.
+    pub callers: u64,
+    /// Connections open; none where no region has said anything.
+    pub connections: Option<u64>,
+    /// Requests a minute.
+    pub per_minute: Option<u64>,
+    /// When its last request was answered anywhere, in Unix milliseconds; none: not since the regions' nodes started, as far as is known.
+    pub last_ms: Option<u64>,
+    /// Where its clients came, since the nodes there started.
+    pub regions: BTreeSet<Region>,
 }
 
 /// What is known of a lease.

@@ -1,6 +1,6 @@
 //! Reports: what a region tells governance. A report never changes who may do what; the SyncAck alone is signed evidence.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::{
     codec::{self, BadBody},
     halt::Halts,
     hello::Hello,
-    names::{Correlation, Deployment, Digest, NodeName, Region, TenantId},
+    names::{Correlation, Deployment, Digest, NodeName, Region, System, TenantId},
     sign::{BadSignature, Kind, PublicKey, SecretKey, Signed},
 };
 
@@ -108,6 +108,20 @@ pub struct Stops {
     pub sealed: bool,
 }
 
+/// Most systems of one tenant whose use a region tells: with names as long as may be, a quarter of a Hello.
+pub const USED_SYSTEMS_MAX: usize = 256;
+
+/// What a system's clients ask of a node, since it started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Use {
+    /// Open now.
+    pub connections: u64,
+    /// Requests a minute now.
+    pub per_minute: u64,
+    /// When the last request was answered: Unix milliseconds.
+    pub last_ms: Option<u64>,
+}
+
 /// One tenant as a region holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
@@ -127,6 +141,8 @@ pub struct Observed {
     pub keys: u64,
     /// A nonce of the region for the next renewal, drawn when it last asked.
     pub lease_nonce: Option<String>,
+    /// The systems whose clients have come since the node started.
+    pub usage: BTreeMap<System, Use>,
 }
 
 /// The result of probing an L1 key.

@@ -332,6 +332,7 @@ fn observed(facts: Facts) -> Observed {
         lease_left: None,
         keys: 0,
         lease_nonce: None,
+        usage: Default::default(),
     }
 }
 

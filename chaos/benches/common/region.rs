@@ -31,7 +31,7 @@ use node::soft_l1;
 use orbital::{
     directive::Directive,
     names::{Digest, NodeName, Region as RegionName, System, TenantId},
-    report::{Outcome, SyncAck},
+    report::{Outcome, SyncAck, Use},
     testing::{self, SYSTEM, World},
     trust::{Anchor, CallerRule, TrustRoot},
 };
@@ -365,5 +365,8 @@ impl steward::Callers for Callers {
 
     fn close(&self, tenant: &TenantId) {
         self.server.close_tenant(tenant);
+    }
+    fn used(&self, tenant: &TenantId) -> BTreeMap<System, Use> {
+        self.server.used(tenant)
     }
 }

@@ -7,13 +7,14 @@ use std::{
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::available_parallelism,
+    time::Instant,
 };
 
 use orbital::names::TenantId;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::turns::Turns;
+use crate::{turns::Turns, usage::Using};
 
 /// Connections of one tenant that have room for a large message at once: [`kmip::ttlv::MESSAGE_BYTES_MAX`] each. The next one waits.
 pub const LARGE_PER_TENANT_MAX: usize = 64;
@@ -82,7 +83,7 @@ impl Connections {
         turns.among(mine.closers.len());
         self.tenants.store(open.len(), Ordering::Relaxed);
         let answers = AtomicUsize::new(0);
-        Ok(Entered { connections: self.clone(), tenant, id, closer, large, turns, answers })
+        Ok(Entered { connections: self.clone(), tenant, id, closer, large, turns, answers, using: None })
     }
 
     /// Closes every connection of a tenant, at the latest after the request that it is answering. Answers how many.
@@ -118,11 +119,21 @@ pub struct Entered {
     turns: Arc<Turns>,
     /// How often it was answered, counted up to [`ANSWERS_SETTLED`] or little more.
     answers: AtomicUsize,
+    using: Option<Using>,
 }
 
 impl Entered {
-    /// Its client was answered.
-    pub(crate) fn answered(&self) {
+    /// Counts for a system from now on.
+    pub(crate) fn counting(mut self, using: Using) -> Self {
+        self.using = Some(using);
+        self
+    }
+
+    /// So many requests of its client were answered, the last one at `done`.
+    pub(crate) fn answered(&self, requests: usize, done: Instant) {
+        if let Some(using) = &self.using {
+            using.answered(requests, done);
+        }
         if self.answers.load(Ordering::Relaxed) < ANSWERS_SETTLED
             && self.answers.fetch_add(1, Ordering::Relaxed) + 1 == ANSWERS_SETTLED
         {
@@ -211,13 +222,13 @@ mod tests {
         let connections = Arc::new(Connections::new(2));
         let (steady, brief) = (connections.enter(tenant(1)).unwrap(), connections.enter(tenant(1)).unwrap());
         for _ in 1..ANSWERS_SETTLED {
-            steady.answered();
-            brief.answered();
+            steady.answered(1, Instant::now());
+            brief.answered(1, Instant::now());
         }
         drop(brief);
         assert!(!connections.any_settled());
         for _ in 0..2 {
-            steady.answered();
+            steady.answered(1, Instant::now());
             assert!(connections.any_settled());
         }
         drop(steady);

@@ -189,7 +189,7 @@ async fn answer(
     };
     let work = begin(server, caller, entered.turns(), body, encoding);
     let body = work.await.map_err(|_| Refused::Fallen)??;
-    entered.answered();
+    entered.answered(1, std::time::Instant::now());
     let mut response = Response::new(Full::new(Bytes::from_owner(body)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(encoding.media_type()));

@@ -214,7 +214,7 @@ async fn handshake(stream: TcpStream, server: &Server) -> Result<(TlsStream<Sock
     let work = Box::pin(TlsAcceptor::from(config).accept(Socket(stream)));
     let stream = timeout(limit, done(work, server)).await.map_err(|_| Turned::TimedOut(limit))??;
     let caller = caller_of(&stream, server, &verifier)?;
-    let entered = server.connections().enter(*caller.tenant())?;
+    let entered = server.connections().enter(*caller.tenant())?.counting(server.usage().open(&caller));
     // Who changes the anchors closes the tenant's connections afterwards, and finds this one from here on. A change that came
     // before is seen here.
     if !Arc::ptr_eq(&anchors, &server.anchors().current()) && identify(&stream, server)? != caller {

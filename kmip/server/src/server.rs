@@ -1,16 +1,20 @@
 //! What the connections of a region share.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use arc_swap::ArcSwap;
 use custody::{clock::Clock, keyring::Keyring};
-use orbital::names::{Region, System, TenantId};
+use orbital::{
+    names::{Region, System, TenantId},
+    report::Use,
+};
 use tokio::{
     runtime::Handle,
     sync::{Mutex, MutexGuard, OwnedMutexGuard},
@@ -27,6 +31,7 @@ use crate::{
     streams::Streams,
     telemetry::Meters,
     tls::Tls,
+    usage::Usage,
 };
 
 /// What a server is made of.
@@ -56,6 +61,7 @@ pub struct Server {
     pendings: Pendings,
     pairs: Mutex<()>,
     https: AtomicBool,
+    usage: Arc<Usage>,
 }
 
 impl Server {
@@ -64,7 +70,8 @@ impl Server {
         let (naming, deriving) = (Naming::default(), Naming::default());
         let (meters, streams) = (ArcSwap::default(), Streams::default());
         let (pendings, pairs, https) = (Pendings::default(), Mutex::default(), AtomicBool::default());
-        Self { parts, connections, meters, naming, deriving, streams, pendings, pairs, https }
+        let usage = Arc::new(Usage::new(Instant::now()));
+        Self { parts, connections, meters, naming, deriving, streams, pendings, pairs, https, usage }
     }
 
     /// Puts a tenant's caller rules in force and closes its connections: each comes back under the new rules or not at all.
@@ -91,6 +98,15 @@ impl Server {
     /// The open connections.
     pub fn connections(&self) -> &Arc<Connections> {
         &self.connections
+    }
+
+    /// What the clients of a tenant's systems ask now.
+    pub fn used(&self, tenant: &TenantId) -> BTreeMap<System, Use> {
+        self.usage.of(tenant, Instant::now(), self.wall_ms())
+    }
+
+    pub(crate) fn usage(&self) -> &Arc<Usage> {
+        &self.usage
     }
 
     /// From now on there is a listener for KMIP over HTTPS.

@@ -148,7 +148,7 @@ impl Session<'_> {
         stream: &mut S,
         watch: &mut Pin<&mut Sleep>,
     ) -> Result<Option<Instant>, End> {
-        let mut answered = None;
+        let (mut answered, mut count) = (None, 0);
         for requests in 1.. {
             match self.input.frame() {
                 Frame::Part => break,
@@ -158,7 +158,7 @@ impl Session<'_> {
                     }
                     make_room(&mut self.output, frame.len() + ANSWER_BYTES);
                     let done = dispatch::answer(self.server, self.caller, &self.meters, frame, &mut self.output).await;
-                    answered = Some(Instant::from_std(done));
+                    (answered, count) = (Some(Instant::from_std(done)), requests);
                     self.input.done();
                 }
                 Frame::Bad(refused) => {
@@ -183,7 +183,7 @@ impl Session<'_> {
         self.input.rest();
         if let Some(answered) = answered {
             self.write(stream, answered, watch).await?;
-            self.entered.answered();
+            self.entered.answered(count, answered.into_std());
         }
         Ok(answered)
     }

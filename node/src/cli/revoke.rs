@@ -147,6 +147,15 @@ fn simulated(body: &Value) -> String {
         };
         table.row([of("region"), of("connected"), of("keys"), lease, locked]);
     }
+    let mut systems = Table::new(&["system", "clients", "connections", "requests/min", "last request", "in"]);
+    for system in body.get("systems").and_then(Value::as_array).into_iter().flatten() {
+        let of = |name: &str| system.get(name).filter(|v| !v.is_null()).map_or_else(|| "not known".to_owned(), cell);
+        let last =
+            system.get("last_ms").and_then(Value::as_u64).map_or_else(|| "none known".to_owned(), plain::time_ms);
+        let regions = system.get("regions").and_then(Value::as_array).into_iter().flatten().map(cell);
+        let regions = regions.collect::<Vec<_>>().join(", ");
+        systems.row([of("system"), of("callers"), of("connections"), of("per_minute"), last, regions]);
+    }
     let nodes = match body.get("nodes_locked_ms") {
         Some(Value::Number(ms)) => {
             format!("within {ms} ms of the last approval, by design; each revocation shows what was measured")
@@ -156,6 +165,8 @@ fn simulated(body: &Value) -> String {
     let clients = body.get("clients_locked_out_s").map(cell).unwrap_or_default();
     let mut lines = vec![
         table.render(),
+        "Who is locked out, as the regions last said of the time since their nodes started:".into(),
+        systems.render(),
         format!("Our nodes locked:   {nodes}."),
         format!("Clients locked out: {clients} s later at most, where they hold keys that they fetched before."),
     ];

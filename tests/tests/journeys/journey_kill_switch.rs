@@ -16,6 +16,9 @@ use crate::{
     rest::{self, Events},
 };
 
+/// A quarter of a second each.
+const TRIES: u32 = 240;
+
 #[test]
 fn the_unattended_story_is_observed() {
     let folder = tempfile::tempdir().unwrap();
@@ -25,6 +28,21 @@ fn the_unattended_story_is_observed() {
     assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(told.contains("Observed: each step."), "{told}");
     assert!(told.contains("3 regions would lock"), "{told}");
+}
+
+/// The regions say with their next Hello that clients of the system are connected and ask.
+async fn whom_it_would_lock_out(demo: &Demo) {
+    for _ in 0..TRIES {
+        let simulated = demo.ok(None, &["revoke", "simulate", "--tenant", "acme"]);
+        let system = &simulated["systems"][0];
+        let known = |name: &str| system[name].as_u64().unwrap_or(0);
+        if system["regions"].as_array().unwrap().len() == 3 && known("connections") >= 3 && known("per_minute") >= 3 {
+            assert!(known("last_ms") > 0 && known("callers") > 0, "{system}");
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    }
+    panic!("no region has said what its clients ask");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -41,6 +59,7 @@ async fn two_people_stop_a_tenant_everywhere() {
     let simulated = demo.ok(None, &["revoke", "simulate", "--tenant", "acme"]);
     assert_eq!(simulated["regions"].as_array().unwrap().len(), 3);
     demo.served(&ours).await;
+    whom_it_would_lock_out(&demo).await;
 
     let id = two_proposals_and_one_persons_answers(&demo).await;
     demo.served(&ours).await;

@@ -23,8 +23,8 @@ use orbital::{
     change::Change,
     directive::Directive,
     halt::Halt,
-    names::{Digest, NodeName, TenantId},
-    report::{L1State, Outcome, Probed, SyncAck},
+    names::{Digest, NodeName, System, TenantId},
+    report::{L1State, Outcome, Probed, SyncAck, Use},
     sign::{Kind, SecretKey, Signed},
     trust::TrustRoot,
 };
@@ -52,6 +52,8 @@ pub trait Callers: Send + Sync + 'static {
     fn policy(&self, standing: &Standing);
     /// The tenant is stopped: close its connections, drop its sessions.
     fn close(&self, tenant: &TenantId);
+    /// What the clients of this tenant's systems ask now: at most [`orbital::report::USED_SYSTEMS_MAX`] of them.
+    fn used(&self, tenant: &TenantId) -> BTreeMap<System, Use>;
 }
 
 /// Where the results of probes go: to governance, as reports. Must not block.

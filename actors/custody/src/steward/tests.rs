@@ -21,7 +21,7 @@ use orbital::{
     directive::{LeaseGrant, Warrant},
     halt::Halt,
     hello::Span,
-    names::{KeyRef, System},
+    names::KeyRef,
     report::{Load, Observed as Held},
     testing::{World, person, region, secret},
     trust::{Anchor, CallerRule},
@@ -76,6 +76,10 @@ impl Callers for Listener {
     }
     fn close(&self, _: &TenantId) {
         self.0.fetch_add(1, Ordering::SeqCst);
+    }
+    fn used(&self, _: &TenantId) -> BTreeMap<System, Use> {
+        let used = Use { connections: 1, per_minute: 60, last_ms: Some(1) };
+        [(System::new(orbital::testing::SYSTEM).unwrap(), used)].into()
     }
 }
 

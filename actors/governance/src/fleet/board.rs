@@ -169,6 +169,7 @@ mod tests {
             lease_left: None,
             keys: 0,
             lease_nonce: None,
+            usage: Default::default(),
         }
     }
 

@@ -2,7 +2,13 @@
 //!
 //! Two clocks (DESIGN §2.11b): *our nodes locked*, and *clients locked out*, since a client that fetched a key with Get holds it.
 
-use orbital::{change::ChangeKind, lane::Lane, names::Region, trust::TrustRoot};
+use orbital::{
+    change::ChangeKind,
+    lane::Lane,
+    names::{Region, System},
+    report::Use,
+    trust::TrustRoot,
+};
 
 use super::{
     decision::{Facts, Seen},
@@ -10,7 +16,7 @@ use super::{
 };
 use crate::{
     fleet::Board,
-    views::{SimulatedLease, SimulatedRegion, Simulation},
+    views::{SimulatedLease, SimulatedRegion, SimulatedSystem, Simulation},
 };
 
 /// Milliseconds in which a connected region is locked after the second approval, at the 99th percentile (issue 2, *Figures*).
@@ -30,6 +36,7 @@ pub(crate) fn simulate(tenant: &Tenant, facts: &Facts<'_>, board: &Board) -> Sim
         nodes_locked_ms: locked.map(|all| all.into_iter().max().unwrap_or(0)),
         clients_locked_out_s: CLIENT_POLL_SECONDS,
         goes_on: goes_on(tenant, facts, &regions),
+        systems: trust.systems.iter().map(|name| system(trust, facts, name)).collect(),
         regions,
     }
 }
@@ -47,6 +54,22 @@ fn region(trust: &TrustRoot, facts: &Facts<'_>, board: &Board, name: &Region) ->
         lease_left_s: left,
         lease,
         locked_ms: if connected { Some(CONNECTED_LOCKED_MS) } else { left.map(|s| s.saturating_mul(1_000)) },
+    }
+}
+
+/// A system over all regions that have said what is asked of them.
+fn system(trust: &TrustRoot, facts: &Facts<'_>, name: &System) -> SimulatedSystem {
+    let said = || facts.seen.iter().filter_map(|(region, seen)| Some((region, seen.observed.as_ref()?)));
+    let used = || said().filter_map(|(region, observed)| Some((region, observed.usage.get(name)?)));
+    let sum = |of: fn(&Use) -> u64| used().fold(0, |sum: u64, (_, used)| sum.saturating_add(of(used)));
+    let known = said().next().is_some();
+    SimulatedSystem {
+        system: name.clone(),
+        callers: u64::try_from(trust.callers.iter().filter(|rule| rule.system == *name).count()).unwrap_or(u64::MAX),
+        connections: known.then(|| sum(|used| used.connections)),
+        per_minute: known.then(|| sum(|used| used.per_minute)),
+        last_ms: used().filter_map(|(_, used)| used.last_ms).max(),
+        regions: used().map(|(region, _)| region.clone()).collect(),
     }
 }
 

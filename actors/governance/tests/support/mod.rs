@@ -645,6 +645,7 @@ fn hello_of(region: &FakeRegion, span: Span, nonce: Option<&str>) -> Report {
         lease_left: Some(600),
         keys: 2,
         lease_nonce: nonce.map(ToOwned::to_owned),
+        usage: Default::default(),
     };
     let hello = Hello::after(span.after, region.node.clone(), Load::default(), region.now_ms);
     let held = span.of(&region.tenants).map(|(id, held)| (*id, observed(held))).collect();

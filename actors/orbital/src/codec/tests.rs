@@ -54,6 +54,7 @@ fn observed() -> Observed {
         lease_left: None,
         keys: 5,
         lease_nonce: Some("AAAA".to_owned()),
+        usage: Default::default(),
     }
 }
 

@@ -34,6 +34,7 @@ fn observed(kills: u32) -> Observed {
         lease_left: Some(86_400),
         keys: 5,
         lease_nonce: Some(digest(3).to_string()),
+        usage: Default::default(),
     }
 }
 

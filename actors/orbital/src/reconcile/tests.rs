@@ -32,6 +32,7 @@ fn empty() -> Observed {
         lease_left: None,
         keys: 0,
         lease_nonce: None,
+        usage: Default::default(),
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) fn observed(bench: &Bench, more: impl IntoIterator<Item = Digest>) ->
         lease_left: Some(60),
         keys: 3,
         lease_nonce: Some("AAAAAAAAAAAAAAAAAAAAAA".into()),
+        usage: Default::default(),
     }
 }
 

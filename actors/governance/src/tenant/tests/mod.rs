@@ -5,6 +5,7 @@ mod policies;
 mod preview;
 mod properties;
 mod refusals;
+mod simulated;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
