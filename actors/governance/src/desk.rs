@@ -51,6 +51,7 @@ pub(crate) enum Msg {
     Propose {
         change: Vec<u8>,
         proposal: Signed,
+        evidence: Option<String>,
         correlation: Correlation,
         reply: Reply<Outcome>,
     },
@@ -120,16 +121,17 @@ impl Desk {
     }
 
     /// Opens a proposal. `change` is the canonical bytes of a [`Change`], `proposal` the proposer's signed statement over it. The same
-    /// change with the same statement again answers with the proposal that exists.
+    /// change with the same statement again answers with the proposal that exists. `evidence` is the text whose digest the change names.
     pub async fn propose(
         &self,
         change: Vec<u8>,
         proposal: Signed,
+        evidence: Option<String>,
         correlation: Correlation,
     ) -> Result<ProposalView, Error> {
         let tenant = Change::from_bytes(&change).map_err(Refusal::MalformedChange)?.tenant;
         self.check_tenant(tenant)?;
-        self.ask(|reply| Msg::Propose { change, proposal, correlation, reply }).await?
+        self.ask(|reply| Msg::Propose { change, proposal, evidence, correlation, reply }).await?
     }
 
     /// What would become of a change if it were proposed now: everything is checked, nothing is written.

@@ -91,6 +91,13 @@ refusals! {
     MalformedChange(Malformed) = "malformed-change";
     #[error("the vote does not read: {0}. Sign it again with this release's `kcm`")]
     MalformedVote(Malformed) = "malformed-vote";
+    #[error("the evidence of a proposal has at most {max} bytes, found {found}: leave it out, or show less")]
+    EvidenceTooLong { found: usize, max: usize } = "evidence-too-long";
+    #[error(
+        "the change names the evidence {}, and what came with it is {}: send the very text that the proposer was shown",
+        spelled(.named.as_ref()), spelled(.found.as_ref())
+    )]
+    OtherEvidence { named: Option<Digest>, found: Option<Digest> } = "other-evidence";
     #[error("the {role} statement names another {what} than the change: sign the statement for exactly this change")]
     OtherChange { role: &'static str, what: &'static str } = "other-change";
     #[error("made under trust version {made}, but the tenant's is {current}: fetch the tenant, make the change anew and collect the approvals anew")]
@@ -229,6 +236,10 @@ impl Fault {
             Self::Start(_) => "start",
         }
     }
+}
+
+fn spelled(digest: Option<&Digest>) -> String {
+    digest.map_or_else(|| "none".to_owned(), ToString::to_string)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the desk shows: plain values that serialise to JSON as they stand. Nothing here decides.
 
 mod preview;
+mod simulation;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,8 +10,7 @@ use orbital::{
     chain::Genesis,
     change::{Change, ChangeKind, L1Ref},
     names::{
-        Correlation, Deployment, Digest, Group, KeyName, NodeName, Person, ProposalId, Region, System, TenantId,
-        TenantName,
+        Correlation, Deployment, Digest, Group, KeyName, NodeName, Person, ProposalId, Region, TenantId, TenantName,
     },
     report::{L1State, Load, Observed},
     sign::Signed,
@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use crate::proposal::State;
 pub use preview::{BarredView, CandidateView, DifferenceView, DryRunView, QuorumView, ReachView, UnmetRule};
+pub use simulation::{SimulatedLease, SimulatedRegion, SimulatedSystem, Simulation};
 
 /// Where a tenant stands, as one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -140,6 +141,9 @@ pub struct ProposalView {
     /// The same, parsed.
     pub change: Change,
     pub digest: Digest,
+    /// What the proposer was shown besides, such as the simulation of a stop: the change names its digest for [`orbital::sign::Kind::Evidence`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
     /// The proposer's signed statement; answers name its digest.
     pub proposal: Signed,
     pub proposer: Person,
@@ -326,65 +330,6 @@ pub struct InclusionView {
     pub size: u64,
     pub root: Digest,
     pub proof: Vec<Digest>,
-}
-
-/// What revoking a tenant now would and would not reach.
-#[derive(Clone, Debug, Serialize)]
-pub struct Simulation {
-    pub tenant: TenantId,
-    pub name: TenantName,
-    /// Who has to sign.
-    pub rule: Vec<(Group, u64)>,
-    pub regions: Vec<SimulatedRegion>,
-    /// Every system of the trust root: whom the kill would lock out.
-    pub systems: Vec<SimulatedSystem>,
-    /// *Our nodes locked*: milliseconds until no region serves; none says that one of them never would by itself.
-    pub nodes_locked_ms: Option<u64>,
-    /// *Clients locked out*: seconds until a running mongod that holds a fetched key stops, after our nodes locked (its default poll).
-    pub clients_locked_out_s: u64,
-    /// What would go on, in words.
-    pub goes_on: Vec<String>,
-}
-
-/// One region in a simulation.
-#[derive(Clone, Debug, Serialize)]
-pub struct SimulatedRegion {
-    pub region: Region,
-    /// The critical lane is up: the kill arrives at once.
-    pub connected: bool,
-    pub hello_ms: Option<u64>,
-    pub keys: Option<u64>,
-    /// Seconds left of its lease now; none says unlimited or not known, `lease` says which.
-    pub lease_left_s: Option<u64>,
-    pub lease: SimulatedLease,
-    /// Milliseconds until it is locked; none says never by itself.
-    pub locked_ms: Option<u64>,
-}
-
-/// One system in a simulation: what its clients ask of all regions together, as those last said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SimulatedSystem {
-    pub system: System,
-    /// Caller rules that name it: client CAs and certificates.
-    pub callers: u64,
-    /// Connections open; none where no region has said anything.
-    pub connections: Option<u64>,
-    /// Requests a minute.
-    pub per_minute: Option<u64>,
-    /// When its last request was answered anywhere, in Unix milliseconds; none: not since the regions' nodes started, as far as is known.
-    pub last_ms: Option<u64>,
-    /// Where its clients came, since the nodes there started.
-    pub regions: BTreeSet<Region>,
-}
-
-/// What is known of a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SimulatedLease {
-    Limited,
-    Unlimited,
-    /// The region has not said, so the trust root's term is taken.
-    Assumed,
 }
 
 impl From<ledger::Entry> for EntryView {

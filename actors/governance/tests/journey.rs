@@ -399,7 +399,7 @@ async fn of_two_claims_at_once_one_comes_into_force() {
         let next = world.next(|root| root.callers.extend(wanted.clone()));
         let bytes = world.change(Action::ChangeCallers { next }).to_bytes().unwrap();
         let statement = world.propose(&bytes, "alice");
-        let view = desk.propose(bytes, statement.clone(), correlation()).await.unwrap();
+        let view = desk.propose(bytes, statement.clone(), None, correlation()).await.unwrap();
         votes.push((view.id, world.answer(Role::Approve, &statement, "bob")));
     }
     let [(one, first), (two, second)] = votes.try_into().unwrap();

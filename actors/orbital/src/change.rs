@@ -17,6 +17,9 @@ use crate::{
 /// Longest policy bundle of a ChangePolicy, in bytes: with the largest trust root beside it, the change is still a statement.
 pub const BUNDLE_BYTES_MAX: usize = 64 * 1024;
 
+/// Longest evidence of a proposal, in bytes: a stop's is collected even when the disk is full, from what is reserved for it.
+pub const EVIDENCE_BYTES_MAX: usize = 32 * 1024;
+
 /// Every kind of change that a rule may speak of (DESIGN §4). A trust root holds one rule for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ChangeKind {
@@ -231,6 +234,10 @@ pub struct Change {
     pub reason: Text,
     /// Makes two otherwise equal changes two: 16 random bytes, base64url.
     pub nonce: String,
+    /// Digest of what the proposer was shown besides, such as the simulation of a stop: whoever approves approves having seen it. The text
+    /// itself travels with the proposal, and to no region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Digest>,
     pub action: Action,
 }
 

@@ -37,6 +37,7 @@ pub enum Kind {
     Frame,
     Directive,
     Enrol,
+    Evidence,
 }
 
 impl Kind {
@@ -60,6 +61,7 @@ impl Kind {
             Self::Frame => "frame",
             Self::Directive => "directive",
             Self::Enrol => "enrol",
+            Self::Evidence => "evidence",
         }
     }
 

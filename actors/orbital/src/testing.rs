@@ -150,6 +150,7 @@ impl World {
             regions: self.trust().regions.keys().cloned().collect(),
             reason: Text::new("a test").unwrap(),
             nonce: self.nonce("change"),
+            evidence: None,
             action,
         }
     }

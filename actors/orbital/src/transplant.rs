@@ -26,7 +26,7 @@ use crate::{
     vote::{Role, Vote},
 };
 
-const KINDS: [Kind; 18] = [
+const KINDS: [Kind; 19] = [
     Kind::Change,
     Kind::Trust,
     Kind::Propose,
@@ -45,6 +45,7 @@ const KINDS: [Kind; 18] = [
     Kind::Frame,
     Kind::Directive,
     Kind::Enrol,
+    Kind::Evidence,
 ];
 const ROLES: [Role; 5] = [Role::Propose, Role::Approve, Role::Reject, Role::Confirm, Role::Fire];
 

@@ -105,6 +105,7 @@ impl<'a> People<'a> {
             regions: trust.regions.keys().cloned().collect(),
             reason: Text::new("a bench")?,
             nonce: nonce()?,
+            evidence: None,
             action,
         }
         .to_bytes()?;

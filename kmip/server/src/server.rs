@@ -11,10 +11,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use custody::{clock::Clock, keyring::Keyring};
-use orbital::{
-    names::{Region, System, TenantId},
-    report::Use,
-};
+use orbital::names::{Region, System, TenantId};
 use tokio::{
     runtime::Handle,
     sync::{Mutex, MutexGuard, OwnedMutexGuard},
@@ -31,7 +28,7 @@ use crate::{
     streams::Streams,
     telemetry::Meters,
     tls::Tls,
-    usage::Usage,
+    usage::{Usage, Used},
 };
 
 /// What a server is made of.
@@ -70,7 +67,7 @@ impl Server {
         let (naming, deriving) = (Naming::default(), Naming::default());
         let (meters, streams) = (ArcSwap::default(), Streams::default());
         let (pendings, pairs, https) = (Pendings::default(), Mutex::default(), AtomicBool::default());
-        let usage = Arc::new(Usage::new(Instant::now()));
+        let usage = Arc::new(Usage::new(Instant::now(), parts.clock.wall_ms()));
         Self { parts, connections, meters, naming, deriving, streams, pendings, pairs, https, usage }
     }
 
@@ -101,8 +98,8 @@ impl Server {
     }
 
     /// What the clients of a tenant's systems ask now.
-    pub fn used(&self, tenant: &TenantId) -> BTreeMap<System, Use> {
-        self.usage.of(tenant, Instant::now(), self.wall_ms())
+    pub fn used(&self, tenant: &TenantId) -> BTreeMap<System, Used> {
+        self.usage.of(tenant, Instant::now())
     }
 
     pub(crate) fn usage(&self) -> &Arc<Usage> {

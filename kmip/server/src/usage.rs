@@ -12,10 +12,7 @@ use std::{
     time::Instant,
 };
 
-use orbital::{
-    names::{System, TenantId},
-    report::{USED_SYSTEMS_MAX, Use},
-};
+use orbital::names::{System, TenantId};
 use parking_lot::Mutex;
 
 use crate::caller::Caller;
@@ -23,10 +20,26 @@ use crate::caller::Caller;
 /// Milliseconds over which a rate is taken, at least.
 const RATE_OVER_MS: u64 = 60_000;
 
+/// Most systems of one tenant that are told and remembered.
+pub const SYSTEMS_TOLD_MAX: usize = 256;
+
+/// What one system's clients ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Open now.
+    pub connections: u64,
+    /// Requests a minute now.
+    pub per_minute: u64,
+    /// When the last request was answered: Unix milliseconds.
+    pub last_ms: Option<u64>,
+}
+
 /// What the clients of every tenant's systems ask of this node.
 #[derive(Debug)]
 pub struct Usage {
     began: Instant,
+    /// The same moment, Unix milliseconds: nothing that was told moves when somebody sets the clock.
+    began_ms: u64,
     tenants: Mutex<HashMap<TenantId, HashMap<System, Asked>>>,
 }
 
@@ -99,8 +112,8 @@ impl Asked {
 }
 
 impl Usage {
-    pub(crate) fn new(began: Instant) -> Self {
-        Self { began, tenants: Mutex::default() }
+    pub(crate) fn new(began: Instant, began_ms: u64) -> Self {
+        Self { began, began_ms, tenants: Mutex::default() }
     }
 
     fn since(&self, now: Instant) -> u64 {
@@ -121,20 +134,20 @@ impl Usage {
         Using { usage: self.clone(), tenant, system, id, tally }
     }
 
-    /// What a tenant's systems ask, those that came last first where there are more than are told. `wall_ms` is the time of `now`.
-    pub fn of(&self, tenant: &TenantId, now: Instant, wall_ms: u64) -> BTreeMap<System, Use> {
+    /// What a tenant's systems ask, those that came last where there are more than are told.
+    pub fn of(&self, tenant: &TenantId, now: Instant) -> BTreeMap<System, Used> {
         let now_ms = self.since(now);
         let mut tenants = self.tenants.lock();
         let systems = tenants.entry(*tenant).or_default();
-        if systems.len() > USED_SYSTEMS_MAX {
+        if systems.len() > SYSTEMS_TOLD_MAX {
             forget(systems);
         }
         let told = systems.iter_mut().map(|(system, asked)| {
             let Sum { requests, last_ms } = asked.sum();
-            let used = Use {
+            let used = Used {
                 connections: u64::try_from(asked.open.len()).unwrap_or(u64::MAX),
                 per_minute: asked.per_minute(requests, now_ms),
-                last_ms: last_ms.map(|last| wall_ms.saturating_sub(now_ms.saturating_sub(last))),
+                last_ms: last_ms.map(|last| self.began_ms.saturating_add(last)),
             };
             (system.clone(), used)
         });
@@ -146,8 +159,8 @@ impl Usage {
 fn forget(systems: &mut HashMap<System, Asked>) {
     let mut last: Vec<_> = systems.values().map(|asked| (!asked.open.is_empty(), asked.sum().last_ms)).collect();
     last.sort_unstable_by(|a, b| b.cmp(a));
-    let Some(least) = last.get(USED_SYSTEMS_MAX - 1).copied() else { return };
-    let mut room = USED_SYSTEMS_MAX;
+    let Some(least) = last.get(SYSTEMS_TOLD_MAX - 1).copied() else { return };
+    let mut room = SYSTEMS_TOLD_MAX;
     systems.retain(|_, asked| {
         let kept = room > 0 && (!asked.open.is_empty(), asked.sum().last_ms) >= least;
         room -= usize::from(kept);
@@ -196,7 +209,7 @@ mod tests {
 
     fn usage() -> (Arc<Usage>, Instant) {
         let began = Instant::now();
-        (Arc::new(Usage::new(began)), began)
+        (Arc::new(Usage::new(began, 1_000_000)), began)
     }
 
     fn orders() -> System {
@@ -211,12 +224,12 @@ mod tests {
         let at = |seconds| began + Duration::from_secs(seconds);
         one.answered(3, at(10));
         two.answered(2, at(20));
-        let told = |seconds: u64| usage.of(&tenant(1), at(seconds), 1_000_000 + seconds * 1_000)[&orders()].clone();
-        assert_eq!(told(30), Use { connections: 2, per_minute: 5, last_ms: Some(1_020_000) });
+        let told = |seconds: u64| usage.of(&tenant(1), at(seconds))[&orders()];
+        assert_eq!(told(30), Used { connections: 2, per_minute: 5, last_ms: Some(1_020_000) });
         drop(two);
         one.answered(1, at(31));
-        assert_eq!(told(32), Use { connections: 1, per_minute: 6, last_ms: Some(1_031_000) });
-        assert!(usage.of(&tenant(2), at(32), 0).is_empty(), "another tenant's");
+        assert_eq!(told(32), Used { connections: 1, per_minute: 6, last_ms: Some(1_031_000) });
+        assert!(usage.of(&tenant(2), at(32)).is_empty(), "another tenant's");
     }
 
     #[test]
@@ -224,27 +237,27 @@ mod tests {
         let (usage, began) = usage();
         let using = usage.open(&caller_of(tenant(1), "orders"));
         let at = |seconds| began + Duration::from_secs(seconds);
-        let told = |seconds: u64| usage.of(&tenant(1), at(seconds), seconds * 1_000)[&orders()].clone();
+        let told = |seconds: u64| usage.of(&tenant(1), at(seconds))[&orders()];
         using.answered(600, at(1));
         assert_eq!(told(60).per_minute, 600);
         assert_eq!(told(90).per_minute, 400, "600 in 90 seconds");
         assert_eq!(told(120).per_minute, 0, "nothing since the first minute");
         using.answered(30, at(150));
-        assert_eq!(told(180), Use { connections: 1, per_minute: 30, last_ms: Some(150_000) });
+        assert_eq!(told(180), Used { connections: 1, per_minute: 30, last_ms: Some(1_150_000) });
         drop(using);
-        assert_eq!(told(3_600), Use { connections: 0, per_minute: 0, last_ms: Some(150_000) });
-        assert_eq!(told(7_200), Use { connections: 0, per_minute: 0, last_ms: Some(150_000) });
+        assert_eq!(told(3_600), Used { connections: 0, per_minute: 0, last_ms: Some(1_150_000) });
+        assert_eq!(told(7_200), Used { connections: 0, per_minute: 0, last_ms: Some(1_150_000) });
     }
 
     #[test]
     fn of_too_many_systems_those_that_came_last_are_told() {
         let (usage, began) = usage();
-        for number in 0..=USED_SYSTEMS_MAX {
+        for number in 0..=SYSTEMS_TOLD_MAX {
             let using = usage.open(&caller_of(tenant(1), &format!("s-{number}")));
             using.answered(1, began + Duration::from_millis(number as u64));
         }
-        let told = usage.of(&tenant(1), began + Duration::from_secs(9), 9_000);
-        assert_eq!(told.len(), USED_SYSTEMS_MAX);
+        let told = usage.of(&tenant(1), began + Duration::from_secs(9));
+        assert_eq!(told.len(), SYSTEMS_TOLD_MAX);
         assert!(!told.contains_key(&System::new("s-0").unwrap()));
     }
 }

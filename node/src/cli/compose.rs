@@ -66,6 +66,7 @@ pub(crate) fn change(
     action: Action,
     regions: Option<BTreeSet<Region>>,
     reason: &str,
+    evidence: Option<&str>,
 ) -> Result<Vec<u8>, Failure> {
     let trust = chain.current();
     let regions = regions.unwrap_or_else(|| trust.regions.keys().cloned().collect());
@@ -91,6 +92,7 @@ pub(crate) fn change(
         regions,
         reason: text(reason)?,
         nonce: random::nonce()?,
+        evidence: evidence.map(|text| Kind::Evidence.digest(text.as_bytes())),
         action,
     };
     change.to_bytes().map_err(unsignable)
@@ -133,16 +135,32 @@ pub(crate) struct Wish<'a> {
 
 /// Makes, signs and sends a change. Ends with 3, or as the proposal ends where `--wait` says to wait for it.
 pub(crate) async fn propose(global: &Global, subject: &Subject, wish: Wish<'_>) -> Result<Report, Failure> {
+    propose_with(global, subject, wish, None).await
+}
+
+/// As [`propose`], with what the proposer is shown besides the change. Whoever approves is shown the same, and signs its digest.
+pub(crate) async fn propose_with(
+    global: &Global,
+    subject: &Subject,
+    wish: Wish<'_>,
+    evidence: Option<String>,
+) -> Result<Report, Failure> {
     // Grants are ordered by epoch, each one above the last; a stop names the one that its author saw (PROTOCOL §4).
     let epoch = subject.tenant.epoch.saturating_add(u64::from(!wish.action.kind().is_stop()));
-    let bytes = change(&subject.chain, epoch, wish.action, wish.regions, wish.reason)?;
+    let bytes = change(&subject.chain, epoch, wish.action, wish.regions, wish.reason, evidence.as_deref())?;
     if global.dry_run {
         return dry::run(subject, &Identity::person(global)?, &bytes).await;
     }
     let screen = Screen::of(global);
     let identity = Identity::of(global)?;
+    if let Some(evidence) = &evidence {
+        screen.note(&show::evidence(evidence));
+    }
     let signed = sign_proposal(screen, &identity, &subject.chain, &bytes)?;
-    let body = json!({ "change": encode(&bytes), "proposal": signed });
+    let mut body = json!({ "change": encode(&bytes), "proposal": signed });
+    if let (Some(evidence), Some(members)) = (evidence, body.as_object_mut()) {
+        members.insert("evidence".to_owned(), evidence.into());
+    }
     let answer = subject.portal.post("/v1/proposals", &body).await?;
     let proposal: wire::Proposal = subject.portal.read("/v1/proposals", answer.body.clone())?;
     match global.wait {
@@ -185,6 +203,7 @@ pub(crate) async fn answer(global: &Global, id: &str, role: Role, path: &str) ->
     let checked = show::check(&proposal, &subject.chain)?;
     let signer = identity.signer(subject.trust())?;
     let mut sentences = plain::change(&checked.change, proposal.digest, subject.trust());
+    sentences.extend(proposal.evidence.as_deref().map(show::evidence));
     sentences.push(format!("Proposed by {}.", checked.proposed.person));
     sentences.push(plain::vote(role, &identity.person, checked.proposed.expires));
     screen.agree(&sentences)?;

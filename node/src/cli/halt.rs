@@ -15,17 +15,16 @@ use super::{
     wire,
 };
 
-/// Proposes a stop.
+/// Proposes a stop, with what its proposer is shown besides.
 pub(crate) async fn set(
     global: &Global,
     action: Action,
-    tenant: &str,
-    region: Vec<Region>,
-    reason: &str,
+    (tenant, region, reason): (&str, Vec<Region>, &str),
+    evidence: Option<String>,
 ) -> Result<Report, Failure> {
     let subject = Subject::of(global, tenant).await?;
     let regions = Some(region).filter(|r| !r.is_empty()).map(BTreeSet::from_iter);
-    compose::propose(global, &subject, Wish { action, regions, reason }).await
+    compose::propose_with(global, &subject, Wish { action, regions, reason }, evidence).await
 }
 
 /// Proposes to lift these, or all of this kind that are in force.

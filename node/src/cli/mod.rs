@@ -30,6 +30,7 @@ mod region;
 mod revoke;
 pub mod screen;
 mod show;
+mod simulate;
 mod soft_l1;
 mod status;
 mod stop;

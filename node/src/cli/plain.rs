@@ -31,6 +31,7 @@ pub(crate) fn change(change: &Change, digest: Digest, trust: &TrustRoot) -> Vec<
     let reason = change.reason.as_str();
     lines.push(if reason.is_empty() { "No reason is given.".into() } else { format!("Reason: \"{reason}\".") });
     lines.push(format!("Made under trust version {}, epoch {}.", change.trust_version, change.epoch));
+    lines.extend(change.evidence.map(|digest| format!("Names what the proposer was shown: {digest}.")));
     lines.push(format!("Digest of the change: {digest}."));
     lines
 }

@@ -7,6 +7,7 @@
 mod ask;
 mod cases;
 mod folder;
+mod replay;
 
 use std::path::PathBuf;
 
@@ -21,11 +22,13 @@ use serde_json::json;
 use super::{
     Global,
     compose::{self, Subject, Wish},
+    context::Pins,
     exit::{Exit, Failure, Report},
     files,
 };
 use ask::WhatIf;
 use folder::{Folder, TESTS};
+use replay::Bundles;
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum PolicyCommand {
@@ -61,6 +64,24 @@ pub enum PolicyCommand {
 Example: kcm policy what-if acme-policy --system orders --operation get --owner orders --state Active
 Example: kcm --as alice policy what-if acme-policy --group Security_Ops --propose LinkL1")]
     WhatIf(Box<WhatIf>),
+    /// Ask the requests of a region's audit log again, and count the decisions that would flip
+    #[command(after_help = "\
+Example: kcm policy replay acme-policy --tenant acme --audit eu-1/store/audit.jsonl
+Example: kcm policy replay acme-policy --before acme-policy-now --tenant acme --audit audit.jsonl")]
+    Replay {
+        /// The folder of policies that would come into force
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// A file of the log; several oldest first
+        #[arg(long, value_name = "FILE", required = true)]
+        audit: Vec<PathBuf>,
+        /// Whose requests: pinned name, or id
+        #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
+        tenant: String,
+        /// The folder of policies to compare with [default: those in force, as governance shows the tenant's chain]
+        #[arg(long, value_name = "DIR")]
+        before: Option<PathBuf>,
+    },
     /// Propose a folder of policies, whose tests must pass
     #[command(after_help = "Example: kcm --as erin policy set acme-policy --tenant acme")]
     Set {
@@ -86,6 +107,17 @@ pub(crate) async fn perform(global: &Global, command: PolicyCommand) -> Result<R
         PolicyCommand::Check { folder, out } => check(&folder, out.as_deref()),
         PolicyCommand::Test { folder } => test(&folder),
         PolicyCommand::WhatIf(asked) => what_if(global, *asked),
+        PolicyCommand::Replay { folder, audit, tenant, before } => {
+            let after = evaluator(&Folder::read(&folder)?)?;
+            let (tenant, before) = match before {
+                Some(before) => (Pins::read(global)?.tenant(&tenant)?, evaluator(&Folder::read(&before)?)?),
+                None => {
+                    let subject = Subject::of(global, &tenant).await?;
+                    (subject.chain.tenant(), Evaluator::new(in_force(&subject)?))
+                }
+            };
+            Bundles { tenant, before, after }.replay(&audit)
+        }
     }
 }
 

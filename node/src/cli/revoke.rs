@@ -15,12 +15,9 @@ use super::{
     compose::{self, Subject},
     context::{Context, Identity, Pins},
     exit::{Exit, Failure, Report},
-    files, halt,
-    http::Portal,
-    key::cell,
-    plain,
+    files, halt, plain,
     screen::Screen,
-    stop,
+    simulate, stop,
     table::Table,
     trust::TrustFile,
     watch, wire,
@@ -108,9 +105,10 @@ impl From<StopKind> for Action {
 
 pub(crate) async fn perform(global: &Global, command: RevokeCommand) -> Result<Report, Failure> {
     match command {
-        RevokeCommand::Simulate { tenant } => simulate(global, &tenant).await,
+        RevokeCommand::Simulate { tenant } => simulate::show(global, &tenant).await,
         RevokeCommand::Propose { tenant, reason } => {
-            halt::set(global, Action::RevokeL1 {}, &tenant, Vec::new(), &reason).await
+            let evidence = simulate::evidence(global, &tenant).await;
+            halt::set(global, Action::RevokeL1 {}, (&tenant, Vec::new(), &reason), evidence).await
         }
         RevokeCommand::Watch { tenant } => follow(global, &tenant).await,
         RevokeCommand::Sign { tenant_file, stop, out, reason } => match (tenant_file, out.exists()) {
@@ -123,58 +121,6 @@ pub(crate) async fn perform(global: &Global, command: RevokeCommand) -> Result<R
         },
         RevokeCommand::Deliver { file, to } => deliver(global, &file, to).await,
     }
-}
-
-async fn simulate(global: &Global, tenant: &str) -> Result<Report, Failure> {
-    let portal = Portal::of(&Context::need(global)?)?;
-    let id = Pins::read(global)?.tenant(tenant)?;
-    let answer = portal.post(&format!("/v1/tenants/{id}/revocations:simulate"), &json!({})).await?;
-    let text = simulated(&answer.body);
-    Ok(Report::new(answer.body, text))
-}
-
-fn simulated(body: &Value) -> String {
-    let mut table = Table::new(&["region", "connected", "keys", "lease left", "locked within (target)"]);
-    for region in body.get("regions").and_then(Value::as_array).into_iter().flatten() {
-        let of = |name: &str| region.get(name).map(cell).unwrap_or_default();
-        let lease = match region.get("lease_left_s") {
-            Some(Value::Number(seconds)) => format!("{seconds} s ({})", of("lease")),
-            _ => of("lease"),
-        };
-        let locked = match region.get("locked_ms") {
-            Some(Value::Number(ms)) => format!("{ms} ms"),
-            _ => "never by itself".into(),
-        };
-        table.row([of("region"), of("connected"), of("keys"), lease, locked]);
-    }
-    let mut systems = Table::new(&["system", "clients", "connections", "requests/min", "last request", "in"]);
-    for system in body.get("systems").and_then(Value::as_array).into_iter().flatten() {
-        let of = |name: &str| system.get(name).filter(|v| !v.is_null()).map_or_else(|| "not known".to_owned(), cell);
-        let last =
-            system.get("last_ms").and_then(Value::as_u64).map_or_else(|| "none known".to_owned(), plain::time_ms);
-        let regions = system.get("regions").and_then(Value::as_array).into_iter().flatten().map(cell);
-        let regions = regions.collect::<Vec<_>>().join(", ");
-        systems.row([of("system"), of("callers"), of("connections"), of("per_minute"), last, regions]);
-    }
-    let nodes = match body.get("nodes_locked_ms") {
-        Some(Value::Number(ms)) => {
-            format!("within {ms} ms of the last approval, by design; each revocation shows what was measured")
-        }
-        _ => "not certain: a region without a limit is away".into(),
-    };
-    let clients = body.get("clients_locked_out_s").map(cell).unwrap_or_default();
-    let mut lines = vec![
-        table.render(),
-        "Who is locked out, as the regions last said of the time since their nodes started:".into(),
-        systems.render(),
-        format!("Our nodes locked:   {nodes}."),
-        format!("Clients locked out: {clients} s later at most, where they hold keys that they fetched before."),
-    ];
-    for goes_on in body.get("goes_on").and_then(Value::as_array).into_iter().flatten() {
-        lines.push(format!("Goes on: {}", cell(goes_on)));
-    }
-    lines.push("Nothing was changed.".into());
-    lines.join("\n")
 }
 
 async fn follow(global: &Global, tenant: &str) -> Result<Report, Failure> {
@@ -200,7 +146,7 @@ fn first(global: &Global, chain: &Path, action: Action, out: &Path, reason: &str
     let chain = file.verify(None)?;
     let identity = Identity::of(global)?;
     // A stop's epoch decides nothing (PROTOCOL §4), and without governance nobody can say the present one.
-    let change = compose::change(&chain, 0, action, None, reason)?;
+    let change = compose::change(&chain, 0, action, None, reason, None)?;
     let proposal = compose::sign_proposal(Screen::of(global), &identity, &chain, &change)?;
     let certificate = Certificate { change, proposal, approvals: Vec::new(), confirmations: Vec::new() };
     let stop = StopFile { genesis: file.genesis, links: file.links, certificate };

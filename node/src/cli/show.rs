@@ -4,10 +4,12 @@ use orbital::{
     chain::Chain,
     change::{Action, Change},
     report::{Outcome, SyncAck},
+    sign::Kind,
     vote::{Role, Vote},
 };
+use serde_json::Value;
 
-use super::{exit::Failure, plain, table::Table, wire};
+use super::{exit::Failure, plain, simulate, table::Table, wire};
 
 /// A proposal whose bytes, digest and proposer's signature were checked.
 pub(crate) struct Checked {
@@ -26,6 +28,9 @@ pub(crate) fn check(proposal: &wire::Proposal, chain: &Chain) -> Result<Checked,
     let proposed = Vote::read(Role::Propose, &proposal.proposal).map_err(|e| refuse(&e))?;
     if Change::digest_of(&proposal.change_bytes) != proposal.digest {
         return Err(refuse(&"the bytes of the change do not give the digest shown"));
+    }
+    if change.evidence != proposal.evidence.as_ref().map(|text| Kind::Evidence.digest(text.as_bytes())) {
+        return Err(refuse(&"what the proposer was shown besides is not what the change names by its digest"));
     }
     if !plain::matches(&proposed, &change, &proposal.change_bytes) {
         return Err(refuse(&"the proposer signed another change than the one shown"));
@@ -47,12 +52,20 @@ pub(crate) fn check(proposal: &wire::Proposal, chain: &Chain) -> Result<Checked,
     Ok(Checked { change, proposed })
 }
 
+/// What the proposer was shown besides: a simulation as a table, anything else as it stands.
+pub(crate) fn evidence(text: &str) -> String {
+    let simulation = serde_json::from_str(text).ok().filter(|body: &Value| body.get("regions").is_some());
+    let shown = simulation.map_or_else(|| text.escape_debug().to_string(), |body| simulate::lines(&body).join("\n"));
+    format!("Shown to the proposer, and signed with the change:\n{shown}")
+}
+
 /// The proposal in full.
 pub(crate) fn full(proposal: &wire::Proposal, chain: &Chain) -> String {
     let mut lines = vec![summary(proposal)];
     match check(proposal, chain) {
         Ok(checked) => {
-            let sentences = plain::change(&checked.change, proposal.digest, chain.current());
+            let mut sentences = plain::change(&checked.change, proposal.digest, chain.current());
+            sentences.extend(proposal.evidence.as_deref().map(evidence));
             lines.push(format!("Verified here against the tenant's chain:\n  {}", sentences.join("\n  ")));
         }
         Err(failure) => lines.push(format!("NOT VERIFIED: {}", failure.why)),

@@ -45,6 +45,8 @@ pub(crate) struct Proposal {
     pub(crate) risk: String,
     #[serde(with = "orbital::canon::bytes")]
     pub(crate) change_bytes: Vec<u8>,
+    #[serde(default)]
+    pub(crate) evidence: Option<String>,
     pub(crate) digest: Digest,
     pub(crate) proposal: Signed,
     pub(crate) proposer: Person,

@@ -33,6 +33,8 @@ struct Proposed {
     proposal: Option<Signed>,
     /// Who would propose it: a dry run needs no signature.
     proposer: Option<Person>,
+    /// What the proposer was shown besides, where the change names its digest.
+    evidence: Option<String>,
 }
 
 /// The body of an answer.
@@ -158,7 +160,7 @@ async fn propose(
     body: Result<Read<Proposed>, Problem>,
 ) -> Result<Response, Problem> {
     let dry = dry(&ask?)?;
-    let Read { value: Proposed { change, proposal, proposer }, bytes } = body?;
+    let Read { value: Proposed { change, proposal, proposer, evidence }, bytes } = body?;
     let by = match (proposal, proposer) {
         (Some(signed), None) => Proposer::Signed(signed),
         (None, Some(person)) if dry => Proposer::Named(person),
@@ -167,7 +169,7 @@ async fn propose(
     match by {
         Proposer::Signed(signed) if !dry => {
             let (desk, id) = (writing.desk(door)?, id?);
-            let work = async { Ok(taken(desk.propose(change, signed, id).await?)) };
+            let work = async { Ok(taken(desk.propose(change, signed, evidence, id).await?)) };
             door.once.run(writing.call, &bytes, work).await
         }
         by => Ok(shown(&door.desk.dry_run(change, by).await?)),

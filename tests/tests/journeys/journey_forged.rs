@@ -58,6 +58,7 @@ impl Forger {
             regions: root.regions.into_keys().collect(),
             reason: Text::new("forged").unwrap(),
             nonce: self.nonce(),
+            evidence: None,
             action,
         };
         change.to_bytes().unwrap()
@@ -175,7 +176,8 @@ impl Forger {
 
 /// What may differ between two looks at a tenant that nothing happened to.
 fn still(observed: BTreeMap<orbital::names::TenantId, Observed>) -> BTreeMap<orbital::names::TenantId, Observed> {
-    let blank = |(tenant, seen)| (tenant, Observed { lease_left: None, lease_nonce: None, ..seen });
+    let blank =
+        |(tenant, seen)| (tenant, Observed { lease_left: None, lease_nonce: None, usage: BTreeMap::new(), ..seen });
     observed.into_iter().map(blank).collect()
 }
 

@@ -40,6 +40,14 @@ async fn policies_change_without_a_restart_and_survive_one() {
     fs::write(demo.file("stricter").join("zz.cedar"), NO_GET).unwrap();
     let theirs = demo.use_in("globex", "fra-1").await;
     get_is(&demo, "fra-1", None).await;
+    // What was granted until now, asked again: the Get flips, and nothing else does.
+    let log = demo.dir().join("fra-1/store/audit.jsonl");
+    let replay = ["policy", "replay", &stricter, "--tenant", "acme", "--audit", log.to_str().unwrap()];
+    let replayed = demo.ok(None, &replay);
+    let flips = replayed["flips"].as_array().unwrap();
+    assert_eq!(flips.len(), 1, "{replayed}");
+    assert_eq!((flips[0]["operation"].as_str(), flips[0]["after"].as_str()), (Some("get"), Some("deny")), "{replayed}");
+    assert!(replayed["decisions"].as_u64() > replayed["flipped"].as_u64(), "{replayed}");
 
     set(&demo, &stricter);
     for node in ["fra-1", "zrh-1"] {

@@ -3,7 +3,7 @@
 use orbital::{
     hello::Hello,
     names::{Digest, TenantId},
-    report::{Load, Observed, Stops as Reported},
+    report::{Load, Observed, Stops as Reported, USED_SYSTEMS_MAX},
 };
 
 use super::{Cell, Steward};
@@ -55,7 +55,7 @@ impl Steward {
             lease_left: self.keeper.lease_left_ms(tenant).map(|ms| ms / 1_000),
             keys: u64::try_from(self.table.keys_of(tenant)).unwrap_or(u64::MAX),
             lease_nonce: Some(Digest(nonce).to_string()),
-            usage: self.callers.used(tenant),
+            usage: self.callers.used(tenant).into_iter().take(USED_SYSTEMS_MAX).collect(),
         })
     }
 }

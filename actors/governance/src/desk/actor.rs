@@ -59,9 +59,15 @@ impl Actor for DeskActor {
                 // Whoever asked may be gone; the tenant is there all the same.
                 let _gone = reply.send(outcome.map(|()| tenant));
             }
-            Msg::Propose { change, proposal, correlation, reply } => {
+            Msg::Propose { change, proposal, evidence, correlation, reply } => {
                 let of = Change::from_bytes(&change).map(|c| c.tenant).map_err(Refusal::MalformedChange);
-                state.hand_on(of, reply, |reply| tenant::Msg::Propose { change, proposal, correlation, reply });
+                state.hand_on(of, reply, |reply| tenant::Msg::Propose {
+                    change,
+                    proposal,
+                    evidence,
+                    correlation,
+                    reply,
+                });
             }
             Msg::Answer { id, role, vote, correlation, received_us, expected, reply } => {
                 let of = state.owner(&id);

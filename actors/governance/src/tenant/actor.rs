@@ -50,6 +50,7 @@ pub(crate) enum Msg {
     Propose {
         change: Vec<u8>,
         proposal: Signed,
+        evidence: Option<String>,
         correlation: Correlation,
         reply: Reply<Outcome>,
     },
@@ -166,8 +167,8 @@ impl Actor for TenantActor {
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         match msg {
-            Msg::Propose { change, proposal, correlation, reply } => {
-                tell(reply, state.propose(change, proposal, correlation).await);
+            Msg::Propose { change, proposal, evidence, correlation, reply } => {
+                tell(reply, state.propose(change, proposal, evidence, correlation).await);
             }
             Msg::DryRun(change, by, reply) => {
                 tell(reply, dry_run(&state.tenant, &state.facts(), &state.shared.board, change, by));
@@ -273,10 +274,16 @@ impl State {
         self.view(id).ok_or_else(|| Refusal::UnknownProposal(id.clone()).into())
     }
 
-    async fn propose(&mut self, change: Vec<u8>, statement: Signed, correlation: Correlation) -> Outcome {
+    async fn propose(
+        &mut self,
+        change: Vec<u8>,
+        statement: Signed,
+        evidence: Option<String>,
+        correlation: Correlation,
+    ) -> Outcome {
         let id = super::file::id_of(orbital::change::Change::digest_of(&change))
             .map_err(|why| Fault::Unwritable { what: "a proposal's id", why })?;
-        match propose(&self.tenant, &self.facts(), change, statement)? {
+        match propose(&self.tenant, &self.facts(), change, statement, evidence)? {
             Proposing::Known => {}
             Proposing::New(decision) => self.commit(decision, &correlation).await?,
         }

@@ -63,6 +63,8 @@ pub(crate) struct Proposal {
     pub(crate) bytes: Vec<u8>,
     pub(crate) digest: Digest,
     pub(crate) statement: Signed,
+    /// What the proposer was shown besides.
+    pub(crate) evidence: Option<String>,
     pub(crate) proposed: Vote,
     pub(crate) created_ms: u64,
     pub(crate) correlation: Correlation,
@@ -140,6 +142,7 @@ pub(crate) fn opened(
         _ => BTreeMap::new(),
     };
     Ok(Proposal {
+        evidence: None,
         id,
         digest: Change::digest_of(&bytes),
         change,

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use ledger::Room;
 use orbital::{
-    change::{Action, Change, ChangeKind, L1Ref},
+    change::{Action, Change, ChangeKind, EVIDENCE_BYTES_MAX, L1Ref},
     directive::Directive,
     halt::{Halt, Halts},
     names::{Deployment, Group, ProposalId, Region},
     quorum::Signers,
-    sign::Signed,
+    sign::{Kind, Signed},
     trust::TrustRoot,
     vote::{Role, Vote},
 };
@@ -48,8 +48,10 @@ pub(crate) fn propose(
     facts: &Facts<'_>,
     bytes: Vec<u8>,
     statement: Signed,
+    evidence: Option<String>,
 ) -> Result<Proposing, Error> {
     let change = Change::from_bytes(&bytes).map_err(Refusal::MalformedChange)?;
+    check_evidence(&change, evidence.as_deref())?;
     let id = id_of(Change::digest_of(&bytes)).map_err(|why| Fault::Unwritable { what: "a proposal's id", why })?;
     if let Some(known) = tenant.proposals.get(&id) {
         return if known.statement == statement {
@@ -67,8 +69,17 @@ pub(crate) fn propose(
         true => tenant.stops.room(&vote.person, facts.now_ms),
         false => Room::Ordinary,
     };
-    let opened = Record::Opened { proposal: id, change: bytes, statement, missing };
+    let opened = Record::Opened { proposal: id, change: bytes, statement, missing, evidence };
     Ok(Proposing::New(Decision { records: vec![opened], owe, settle: Vec::new(), room }))
+}
+
+/// What the proposer was shown is what the change names by its digest, and it is there for those who approve.
+fn check_evidence(change: &Change, evidence: Option<&str>) -> Result<(), Refusal> {
+    if let Some(found) = evidence.map(str::len).filter(|found| *found > EVIDENCE_BYTES_MAX) {
+        return Err(Refusal::EvidenceTooLong { found, max: EVIDENCE_BYTES_MAX });
+    }
+    let found = evidence.map(|text| Kind::Evidence.digest(text.as_bytes()));
+    if found == change.evidence { Ok(()) } else { Err(Refusal::OtherEvidence { named: change.evidence, found }) }
 }
 
 /// Everything that can be known to fail. A dry run may come without the statement: then nobody's signature is checked.

@@ -39,6 +39,9 @@ pub(crate) enum Record {
         change: Vec<u8>,
         statement: Signed,
         missing: Vec<Group>,
+        /// What the proposer was shown; the change names its digest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<String>,
     },
     Answered {
         proposal: ProposalId,

@@ -148,8 +148,9 @@ impl Tenant {
     fn step(&mut self, at_ms: u64, correlation: &Correlation, record: Record) -> Result<(), Unfit> {
         match record {
             Record::Provisioned { .. } => Err("the tenant is provisioned a second time".to_owned()),
-            Record::Opened { proposal, change, statement, missing } => {
+            Record::Opened { proposal, change, statement, missing, evidence } => {
                 let opened = opened(proposal, change, statement, missing, at_ms, correlation)?;
+                let opened = Proposal { evidence, ..opened };
                 if opened.is_stop() {
                     self.stops.opened(at_ms, &opened.proposed.person, &opened.id);
                 }

@@ -129,6 +129,7 @@ pub(crate) fn proposal(proposal: &Proposal, facts: &Facts<'_>) -> ProposalView {
         why: proposal.why.clone(),
         risk: risk(proposal.kind()),
         change_bytes: proposal.bytes.clone(),
+        evidence: proposal.evidence.clone(),
         change: proposal.change.clone(),
         digest: proposal.digest,
         proposal: proposal.statement.clone(),

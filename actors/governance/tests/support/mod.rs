@@ -398,7 +398,7 @@ impl House {
     pub(crate) async fn propose(&self, action: Action, who: &str) -> Result<ProposalView, governance::Error> {
         let bytes = self.world.change(action).to_bytes().unwrap();
         let statement = self.world.propose(&bytes, who);
-        self.desk().propose(bytes, statement, correlation()).await
+        self.desk().propose(bytes, statement, None, correlation()).await
     }
 
     pub(crate) async fn approve(&self, view: &ProposalView, who: &str) -> Result<ProposalView, governance::Error> {

@@ -208,3 +208,59 @@ fn what_is_no_folder_of_policies_is_named() {
     }
     assert!(run(&["check", &path]).unwrap_err().why.contains("several"));
 }
+
+const NOBODY_GETS: &str = r#"// Keys stay where they are.
+
+@id("keys-stay")
+forbid (principal is Client, action == Action::"get", resource is KeyObject);
+"#;
+
+#[test]
+fn recorded_requests_are_asked_again_and_what_flips_is_counted() {
+    let (home, before) = folder();
+    let after = home.path().join("next").display().to_string();
+    run(&["new", &after]).unwrap();
+    add(&after, "zz.cedar", NOBODY_GETS);
+    let digest = |byte| orbital::names::Digest([byte; 32]).to_string();
+    let (ours, theirs) = (digest(1), digest(2));
+    let line = |tenant: &str, system: &str, op: &str, key: &str, outcome: &str| {
+        format!(
+            r#"{{"t":1000,"tenant":"{tenant}","client":"c","system":"{system}","op":"{op}","key":"{key}","outcome":"{outcome}","epoch":1}}"#
+        )
+    };
+    let got = line(&ours, "orders", "Get", "k-1", "Success");
+    let records = [
+        line(&ours, "orders", "Create", "k-1", "Success"),
+        got.clone(),
+        got.clone(),
+        line(&ours, "orders", "Encrypt", "k-1", "Success"),
+        // The log shows that it is another's: refused before and after.
+        line(&ours, "billing", "Get", "k-1", "Permission Denied"),
+        line(&ours, "orders", "Get", "", "Item Not Found"),
+        line(&ours, "orders", "unknown", "", "Invalid Message"),
+        line(&theirs, "orders", "Get", "k-1", "Success"),
+    ];
+    let log = home.path().join("audit.jsonl");
+    fs::write(&log, records.join("\n") + "\n").unwrap();
+    let log = log.display().to_string();
+    let replay = |before: &str, after: &str| {
+        run(&["replay", after, "--before", before, "--tenant", &ours, "--audit", &log]).unwrap()
+    };
+    let flips = replay(&before, &after);
+    assert!(
+        flips.text.contains("2 of 5 decisions would flip; 2 requests were refused before a policy was asked."),
+        "{}",
+        flips.text
+    );
+    assert!(flips.text.contains("allow -> deny") && flips.text.contains("keys-stay"), "{}", flips.text);
+    assert_eq!(flips.json["flips"].as_array().unwrap().len(), 1);
+    assert_eq!(flips.json["flips"][0]["requests"], 2);
+    let same = replay(&before, &before);
+    assert!(same.text.starts_with("0 of 5 decisions would flip"), "{}", same.text);
+    // Where the policies of before refuse what was granted, others were in force.
+    let back = replay(&after, &before);
+    assert_eq!((&back.json["flipped"], &back.json["granted_though_refused_before"]), (&2.into(), &2.into()));
+    fs::write(home.path().join("audit.jsonl"), "{}\n").unwrap();
+    let broken = run(&["replay", &after, "--before", &before, "--tenant", &ours, "--audit", &log]).unwrap_err();
+    assert_eq!(broken.exit, Exit::NotHealthy, "{broken}");
+}

@@ -42,6 +42,13 @@ fn a_revocation_takes_two_persons_and_tells_who_is_silent() {
     assert!(shown.contains("not carol: proposed it"), "{shown}");
     assert!(shown.contains("Verified here") && shown.contains("REVOKE: every region locks this tenant"), "{shown}");
     assert!(shown.contains("Reason: \"drill\"."), "{shown}");
+    let seen = [
+        "Names what the proposer was shown: ",
+        "Shown to the proposer, and signed with the change:",
+        "Our nodes locked:",
+    ];
+    assert!(seen.iter().all(|words| shown.contains(words)), "{shown}");
+    assert_eq!(proposed.json["evidence"].as_str().map(|text| text.contains(r#""systems":[{"#)), Some(true));
     let own = house.kcm(&["--as", "carol", "proposal", "approve", &id]).unwrap_err();
     assert_eq!((own.exit, own.code.as_deref()), (Exit::Denied, Some("proposer-approves")));
     let unasked = house.kcm(&["--as", "alice", "proposal", "approve", &id]).unwrap_err();
@@ -222,6 +229,12 @@ fn a_lying_portal_gets_no_signature() {
         forged[member] = other.json[member].clone();
         let failure = show::check(&read(&forged), chain).err().unwrap();
         assert_eq!(failure.exit, Exit::Denied, "{member}");
+    }
+    for evidence in [json!("{\"regions\":[]}"), Value::Null] {
+        let mut forged = proposed.json.clone();
+        forged["evidence"] = evidence;
+        let failure = show::check(&read(&forged), chain).err().unwrap();
+        assert!(failure.why.contains("what the proposer was shown"), "{failure}");
     }
     assert!(
         show::check(&read(&proposed.json), testing::World::of("test", "globex").chain()).is_err(),

@@ -139,8 +139,17 @@ impl Bench {
     }
 
     pub(super) fn propose_signed(&mut self, bytes: Vec<u8>, statement: Signed) -> Result<ProposalId, Error> {
+        self.propose_shown(bytes, statement, None)
+    }
+
+    pub(super) fn propose_shown(
+        &mut self,
+        bytes: Vec<u8>,
+        statement: Signed,
+        evidence: Option<String>,
+    ) -> Result<ProposalId, Error> {
         let id = id_of(Change::digest_of(&bytes)).unwrap();
-        if let Proposing::New(decision) = propose(&self.tenant, &self.facts(), bytes, statement)? {
+        if let Proposing::New(decision) = propose(&self.tenant, &self.facts(), bytes, statement, evidence)? {
             self.commit(decision);
         }
         Ok(id)

@@ -422,6 +422,35 @@ fn a_weaker_rule_needs_the_old_one_too() {
     assert_eq!(b.approve(&id, "dave").unwrap(), State::Applying);
 }
 
+#[test]
+fn what_the_proposer_was_shown_is_what_the_change_names() {
+    let mut b = Bench::new();
+    let shown = |b: &Bench, text: Option<&str>| {
+        let named = text.map(|text| orbital::sign::Kind::Evidence.digest(text.as_bytes()));
+        let change = Change { evidence: named, ..b.world.change(Action::RevokeL1 {}) }.to_bytes().unwrap();
+        (b.world.propose(&change, "carol"), change)
+    };
+    let mut propose = |named: Option<&str>, sent: Option<&str>| {
+        let (statement, change) = shown(&b, named);
+        let proposed = b.propose_shown(change, statement, sent.map(str::to_owned));
+        let kept = proposed.as_ref().ok().map(|id| b.tenant.proposals[id].evidence.clone());
+        (code(proposed), kept)
+    };
+    assert_eq!(
+        propose(Some("three systems"), Some("three systems")),
+        ("taken", Some(Some("three systems".to_owned())))
+    );
+    assert_eq!(propose(None, None), ("taken", Some(None)));
+    assert_eq!(propose(Some("three systems"), Some("none at all")), ("other-evidence", None));
+    assert_eq!(propose(Some("three systems"), None), ("other-evidence", None));
+    assert_eq!(propose(None, Some("none at all")), ("other-evidence", None));
+    let long = "x".repeat(orbital::change::EVIDENCE_BYTES_MAX);
+    assert_eq!(propose(Some(&long), Some(&long)).0, "taken");
+    let longer = format!("{long}x");
+    assert_eq!(propose(Some(&longer), Some(&longer)), ("evidence-too-long", None));
+    assert_eq!(b.replayed(), b.tenant);
+}
+
 /// A bench whose people have passkeys, and whose rule for revoking asks for user verification.
 fn verifying() -> Bench {
     Bench::of(|root| {
