@@ -35,6 +35,8 @@ pub enum RunError {
     Steward(#[from] custody::steward::Unmet),
     #[error("the default policy bundle: {0}")]
     Policy(#[from] policy::PolicyError),
+    #[error("notify.{name}: {why}")]
+    Notify { name: String, why: String },
     #[error("L1 {name}: {why}")]
     L1 { name: String, why: String },
     #[error(transparent)]

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-use crate::cluster::tls;
+use crate::{cluster::tls, keyfiles};
 
 /// This machine's file system.
 pub(crate) struct Disk;
@@ -12,6 +12,10 @@ pub(crate) struct Disk;
 impl topology::Files for Disk {
     fn readable(&self, path: &Path) -> Result<(), String> {
         fs::File::open(path).map(drop).map_err(|e| e.to_string())
+    }
+
+    fn line(&self, path: &Path) -> Result<String, String> {
+        keyfiles::read_line(path).map(|line| line.to_string()).map_err(|e| e.to_string())
     }
 
     fn san_uris(&self, path: &Path) -> Result<Vec<String>, String> {

@@ -21,7 +21,7 @@ use crate::{
     cluster::{Lane, LaneOptions, LaneSink, Listen, PortWire},
     fault::RunError,
     health::{Health, Readiness, Reason, Status},
-    keyfiles,
+    keyfiles, notices,
     run::{Ending, listen, serve_health, tls_files},
 };
 
@@ -71,6 +71,7 @@ pub async fn run(
         checkpointing: checkpoints::checkpointing(model, part)?,
         critical: critical.clone(),
         clock: Arc::new(governance::SystemClock::default()),
+        notifying: notices::notifying(model, part)?,
     };
     let governance = Arc::new(Governance::start(options).await?);
     let ordinary = start_lane(model, part, Which::Ordinary, &governance).await?;

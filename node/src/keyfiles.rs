@@ -41,6 +41,8 @@ pub enum KeyFileError {
         "key file {path} does not hold an {kind} key: comment lines with `#`, then 32 bytes as base64url; make one anew"
     )]
     Unsound { path: PathBuf, kind: &'static str },
+    #[error("the secret in {path} is empty: write it into one line of that file")]
+    Empty { path: PathBuf },
     #[error("key file {path} could not be made: {why}")]
     Unwritable { path: PathBuf, why: io::Error },
     #[error(
@@ -103,6 +105,16 @@ pub fn read_ed25519(path: &Path) -> Result<SecretKey, KeyFileError> {
 /// As [`read_ed25519`].
 pub fn read_x25519(path: &Path) -> Result<HpkeKey, KeyFileError> {
     HpkeKey::from_text(&read(path)?).ok_or_else(|| KeyFileError::Unsound { path: path.into(), kind: "X25519" })
+}
+
+/// Reads a secret of one line, such as a password, a URL or a webhook's key: the first line that is no comment.
+///
+/// # Errors
+/// As [`read_ed25519`].
+pub fn read_line(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
+    let text = read(path)?;
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+    line.map(|line| Zeroizing::new(line.to_owned())).ok_or_else(|| KeyFileError::Empty { path: path.into() })
 }
 
 /// Draws an Ed25519 key and writes it with mode 0600. `comment` stands in the first line.

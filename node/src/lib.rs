@@ -12,6 +12,7 @@ pub mod governance;
 pub mod health;
 pub mod keyfiles;
 pub mod kmip_client;
+mod notices;
 mod region;
 pub mod run;
 pub mod soft;

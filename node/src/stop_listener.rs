@@ -97,11 +97,8 @@ impl StopFile {
             return Err(NoStop::OtherTenant { genesis: tenant, change: change.tenant });
         }
         let warrant = Warrant { tenant, links: self.links.clone(), certificate: self.certificate.clone() };
-        let directive = Directive::carrying(&change.action, warrant);
-        if directive.stop().is_none() {
-            return Err(NoStop::Grant(change.kind()));
-        }
-        Ok((tenant, directive))
+        let directive = Directive::carrying(&change.action, warrant).filter(|directive| directive.stop().is_some());
+        Ok((tenant, directive.ok_or(NoStop::Grant(change.kind()))?))
     }
 }
 

@@ -158,6 +158,7 @@ fn refused(refusal: &Refusal) -> Problem {
         R::UnknownTenant(_) => (404, NOT_FOUND, "list them with GET /v1/tenants"),
         R::UnknownEntry(_) => (404, NOT_FOUND, "list them with GET /v1/audit/entries"),
         R::NoCheckpoints => (404, NOT_FOUND, "see governance.checkpoint_key of the topology file"),
+        R::UnknownDelivery(_) => (404, NOT_FOUND, "list them with GET /v1/notices"),
         R::UnknownProposal(_) => (404, NOT_FOUND, "list them with GET /v1/proposals"),
         R::BadGenesis(_) | R::MalformedChange(_) | R::MalformedVote(_) | R::WrongRole { .. } => {
             (400, "What was sent does not read", "make it with this release's `kcm` and send it unchanged")

@@ -6,15 +6,17 @@ use std::{
 };
 
 use crate::{
-    MaterialLeaves, Mode, Provider, Then, file,
+    MailTls, MaterialLeaves, Mode, NotifyKind, Provider, Then, file,
     finding::At,
-    model::{self, IDENTITY, MutualTls, ServerTls, SigningKey, Topology},
+    model::{self, IDENTITY, MutualTls, NotifyTarget, NotifyUrl, ServerTls, SigningKey, Topology},
     places,
     units::{PublicKey, Size, Span},
 };
 
 /// Locked memory of a node whose region does not say.
 pub const LOCKED_MEMORY_DEFAULT: Size = Size::mib(64);
+/// Where a mail server takes mails of those who sign in (RFC 6409).
+pub const SUBMISSION_PORT: u16 = 587;
 /// How often L1 is asked for the state of its keys, unless the file says otherwise.
 pub const PROBE_DEFAULT: Span = Span::seconds(30);
 
@@ -63,6 +65,11 @@ pub(crate) fn build(file: &file::File, base: &Base<'_>) -> Option<Topology> {
         l1: l1.collect::<Option<BTreeMap<_, _>>>()?,
         residency: residency.collect::<Option<BTreeMap<_, _>>>()?,
         regions: regions.collect::<Option<BTreeMap<_, _>>>()?,
+        notify: file
+            .channels()
+            .iter()
+            .map(|(name, c)| Some((name.value.clone(), notify(&c.value, base)?)))
+            .collect::<Option<_>>()?,
         pins: file.pins().iter().map(|(name, id)| (name.value.clone(), id.value)).collect(),
     })
 }
@@ -89,9 +96,40 @@ fn governance(part: &file::Governance, base: &Base<'_>) -> Option<model::Governa
         orbital_tls: base.mutual(&part.orbital_tls)?,
         frame_key: base.required(&part.frame_key)?,
         frame_public: of(&part.frame_public)?,
+        portal: of(&part.portal).map(|url| url.0),
         operators: part.operators.iter().flat_map(|all| &all.value).map(|one| one.value.clone()).collect(),
         lease: pair(&part.lease_key, &part.lease_public),
         checkpoint: pair(&part.checkpoint_key, &part.checkpoint_public),
+    })
+}
+
+fn notify(part: &file::Notify, base: &Base<'_>) -> Option<model::Notify> {
+    let target = match of(&part.kind)? {
+        NotifyKind::Slack => NotifyTarget::Slack { url_file: base.required(&part.url_file)? },
+        NotifyKind::Pagerduty => {
+            NotifyTarget::Pagerduty { url: of(&part.url).map(|url| url.0), key_file: base.required(&part.key_file)? }
+        }
+        NotifyKind::Webhook => NotifyTarget::Webhook {
+            url: match of(&part.url) {
+                Some(url) => NotifyUrl::Plain(url.0),
+                None => NotifyUrl::File(base.required(&part.url_file)?),
+            },
+            secret_file: base.required(&part.secret_file)?,
+        },
+        NotifyKind::Smtp => NotifyTarget::Smtp {
+            host: of(&part.host)?.0,
+            port: of(&part.port).map_or(Some(SUBMISSION_PORT), |port| u16::try_from(port).ok())?,
+            tls: of(&part.tls).unwrap_or(MailTls::StartTls),
+            from: of(&part.from)?,
+            login: of(&part.user).zip(base.required(&part.password_file)),
+            to: part.to.iter().flat_map(|all| &all.value).map(|one| one.value.clone()).collect(),
+        },
+    };
+    Some(model::Notify {
+        target,
+        ca: base.required(&part.ca),
+        tenants: part.tenants.iter().flat_map(|all| &all.value).map(|one| one.value.clone()).collect(),
+        default: of(&part.default).unwrap_or(false),
     })
 }
 

@@ -8,6 +8,7 @@ use orbital::names::NodeName;
 use crate::{
     Checked,
     build::Base,
+    check::notify,
     file::{self, CryptoNode, Governance},
     finding::{At, Code, Finding},
     model::{IDENTITY, Plane, identity},
@@ -17,6 +18,8 @@ use crate::{
 pub trait Files {
     /// Whether this process can read the file; the reason if not.
     fn readable(&self, path: &Path) -> Result<(), String>;
+    /// The first line of a short text file that is no comment; the reason if there is none. It may be a secret.
+    fn line(&self, path: &Path) -> Result<String, String>;
     /// The URIs in the subject alternative names of the first certificate in a PEM file; the reason if there is none.
     fn san_uris(&self, path: &Path) -> Result<Vec<String>, String>;
 }
@@ -57,6 +60,14 @@ impl Search<'_> {
             .into_iter()
             .flatten()
             .for_each(|path| self.readable(name, path));
+        for (_, channel) in self.file.channels() {
+            let c = &channel.value;
+            [&c.url_file, &c.secret_file, &c.key_file, &c.password_file, &c.ca]
+                .into_iter()
+                .flatten()
+                .for_each(|path| self.readable(name, path));
+            c.url_file.iter().for_each(|path| self.encrypted(path));
+        }
         part.orbital_tls.iter().for_each(|tls| self.identity(name, Plane::Governance, tls.value.cert.as_ref()));
     }
 
@@ -78,6 +89,18 @@ impl Search<'_> {
             let message = format!("`{}` of node `{name}` cannot be read: {why}", full.display());
             let help = "Put the file there, readable for the user that runs the node, or correct the path.";
             self.findings.push(Finding::new(Code::Dangling, message, help).at(&path.place, "no such file for us"));
+        }
+    }
+
+    /// A URL in a file is a secret: what is wrong with it is told without it.
+    fn encrypted(&mut self, path: &At<PathBuf>) {
+        let full = self.base.path(&path.value);
+        // A file that cannot be read at all has been reported.
+        let Ok(line) = self.files.line(&full) else { return };
+        if let Some(why) = notify::plain(&line, self.file.is_development()) {
+            let help = "Write https:// there; only a receiver on loopback may be plain, with `development = true`.";
+            let finding = Finding::new(Code::Unencrypted, format!("the URL in `{}` {why}", full.display()), help);
+            self.findings.push(finding.at(&path.place, "not encrypted"));
         }
     }
 

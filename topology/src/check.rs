@@ -2,6 +2,7 @@
 
 mod addresses;
 mod identities;
+pub(crate) mod notify;
 mod planes;
 mod references;
 mod residency;
@@ -11,8 +12,15 @@ use crate::{file::File, finding::Finding};
 
 /// Every rule, in the order of their codes. Parts that could not be read are left out: they have findings already.
 pub(crate) fn findings(file: &File) -> Vec<Finding> {
-    const RULES: &[fn(&File, &mut Vec<Finding>)] =
-        &[references::check, residency::check, addresses::check, identities::check, planes::check, warnings::check];
+    const RULES: &[fn(&File, &mut Vec<Finding>)] = &[
+        references::check,
+        residency::check,
+        addresses::check,
+        identities::check,
+        planes::check,
+        notify::check,
+        warnings::check,
+    ];
     let mut findings = Vec::new();
     RULES.iter().for_each(|rule| rule(file, &mut findings));
     findings

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use orbital::names::{Deployment, Jurisdiction, NodeName, Person, Region, TenantId, TenantName};
+use orbital::names::{Channel, Deployment, Jurisdiction, Mailbox, NodeName, Person, Region, TenantId, TenantName};
 
 use crate::{
     finding::{At, Code, Finding, Place},
@@ -27,6 +27,24 @@ shapes! {
         optional residency: Table<Name, Residency>,
         optional region: Table<Region, RegionPart>,
         optional pin: Table<TenantName, TenantId>,
+        optional notify: Table<Channel, Notify>,
+    }
+    Notify {
+        required kind: NotifyKind,
+        optional url: Endpoint,
+        optional url_file: PathBuf,
+        optional secret_file: PathBuf,
+        optional key_file: PathBuf,
+        optional host: Host,
+        optional port: u64,
+        optional tls: MailTls,
+        optional from: Mailbox,
+        optional user: String,
+        optional password_file: PathBuf,
+        optional to: Vec<At<Mailbox>>,
+        optional ca: PathBuf,
+        optional tenants: Vec<At<TenantName>>,
+        optional default: bool,
     }
     Tls {
         required identity: String,
@@ -45,6 +63,7 @@ shapes! {
         required frame_key: PathBuf,
         required frame_public: PublicKey,
         optional operators: Vec<At<Person>>,
+        optional portal: Endpoint,
         optional lease_key: PathBuf,
         optional lease_public: PublicKey,
         optional checkpoint_key: PathBuf,
@@ -149,6 +168,15 @@ words! {
     Mode { Byok = "byok", Hyok = "hyok", }
     /// Where the ledger is kept.
     LedgerKind { Redb = "redb", }
+    /// What a way out for notices speaks.
+    NotifyKind { Slack = "slack", Smtp = "smtp", Pagerduty = "pagerduty", Webhook = "webhook", }
+    /// How the line to a mail server is encrypted.
+    MailTls {
+        StartTls = "starttls",
+        Implicit = "implicit",
+        /// On loopback in development alone.
+        None = "none",
+    }
     /// How the planes reach each other.
     Transport { Cluster = "cluster", }
     /// Whether a key may leave the places that a rule allows.
@@ -178,6 +206,9 @@ impl File {
     }
     pub(crate) fn pins(&self) -> &[(At<TenantName>, At<TenantId>)] {
         self.pin.as_ref().map_or(&[], |table| &table.value.entries)
+    }
+    pub(crate) fn channels(&self) -> &[(At<Channel>, At<Notify>)] {
+        self.notify.as_ref().map_or(&[], |table| &table.value.entries)
     }
     pub(crate) fn is_development(&self) -> bool {
         self.development.as_ref().is_some_and(|d| d.value)

@@ -24,14 +24,15 @@ mod write;
 
 use std::path::{Path, PathBuf};
 
-pub use build::{LOCKED_MEMORY_DEFAULT, PROBE_DEFAULT};
+pub use build::{LOCKED_MEMORY_DEFAULT, PROBE_DEFAULT, SUBMISSION_PORT};
 pub use certificates::Files;
 pub use explain::{EXPLAIN_COLUMNS, explain, summary, to_json};
-pub use file::{LedgerKind, MaterialLeaves, Mode, Provider, SCHEMA, Then, Transport};
+pub use file::{LedgerKind, MailTls, MaterialLeaves, Mode, NotifyKind, Provider, SCHEMA, Then, Transport};
 pub use finding::{At, Code, Finding, Label, Place, Severity};
 pub use model::{
     Autonomy, CryptoNode, Edge, Governance, IDENTITY, Kmip, L1, L1Auth, L1Provider, Ledger, Model, MutualTls, NodeRole,
-    Orbital, Plane, RegionPart, Residency, ServerTls, SigningKey, Topology, UnknownNode,
+    Notify, NotifyTarget, NotifyUrl, Orbital, Plane, RegionPart, Residency, ServerTls, SigningKey, Topology,
+    UnknownNode,
 };
 pub use tree::{FILE_BYTES_MAX, Format};
 pub use units::{PublicKey, Size, Span};

@@ -1,5 +1,7 @@
 //! A topology in types: [`Topology`] is plain data that anyone may build and write; [`Model`] is one that passed every check.
 
+mod notify;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -7,13 +9,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use orbital::names::{Deployment, Jurisdiction, NodeName, Person, Region, System, TenantId, TenantName};
+use orbital::names::{Channel, Deployment, Jurisdiction, NodeName, Person, Region, System, TenantId, TenantName};
 
 use crate::{
     LedgerKind, MaterialLeaves, Mode, Provider, Then, Transport,
     suggest::nearest,
     units::{PublicKey, Size, Span},
 };
+
+pub use notify::{Notify, NotifyTarget, NotifyUrl};
 
 /// How a node's certificate names it, unless the file says otherwise.
 pub const IDENTITY: &str = "spiffe://{deployment}/{plane}/{name}";
@@ -36,6 +40,8 @@ pub struct Topology {
     pub regions: BTreeMap<Region, RegionPart>,
     /// The tenants whose genesis the regions accept, by label.
     pub pins: BTreeMap<TenantName, TenantId>,
+    /// The ways out for notices.
+    pub notify: BTreeMap<Channel, Notify>,
 }
 
 impl Topology {
@@ -72,6 +78,8 @@ pub struct Governance {
     pub frame_public: PublicKey,
     /// Those who run the site, by the names in their REST certificates (SAN URI, else CN): they may found tenants and read everything.
     pub operators: BTreeSet<Person>,
+    /// What links in notices begin with; `None`: the address of REST.
+    pub portal: Option<String>,
     /// Private key and public half of lease renewals; `None` when each tenant keeps its own.
     pub lease: Option<SigningKey>,
     /// Under every checkpoint of the ledger; without it there are none.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use orbital::names::{Deployment, Jurisdiction, NodeName, Person, Region, TenantId, TenantName};
+use orbital::names::{Channel, Deployment, Jurisdiction, Mailbox, NodeName, Person, Region, TenantId, TenantName};
 
 use crate::{
     finding::{At, Code, Finding, Place},
@@ -182,6 +182,8 @@ from_text! {
     TenantName = name;
     TenantId = name;
     Jurisdiction = name;
+    Channel = name;
+    Mailbox = str::parse;
 }
 
 impl FromNode for bool {

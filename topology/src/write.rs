@@ -7,7 +7,10 @@ use std::{
 
 use crate::{
     file::SCHEMA,
-    model::{CryptoNode, Edge, Governance, L1, L1Provider, MutualTls, RegionPart, ServerTls, Topology},
+    model::{
+        CryptoNode, Edge, Governance, L1, L1Provider, MutualTls, Notify, NotifyTarget, NotifyUrl, RegionPart,
+        ServerTls, Topology,
+    },
 };
 
 /// Lines of `key = value` under headers.
@@ -103,6 +106,9 @@ pub fn to_toml(topology: &Topology) -> String {
     for (name, part) in &topology.regions {
         region(&mut page, name.as_str(), part);
     }
+    for (name, part) in &topology.notify {
+        notify(&mut page, name.as_str(), part);
+    }
     if !topology.pins.is_empty() {
         page.header(&["pin"]);
         topology.pins.iter().for_each(|(name, id)| page.text(name.as_str(), id));
@@ -130,6 +136,7 @@ fn governance(page: &mut Page, part: &Governance) {
         let operators: Vec<String> = part.operators.iter().map(ToString::to_string).collect();
         page.list("operators", &operators);
     }
+    page.maybe("portal", part.portal.as_ref());
     if let Some(lease) = &part.lease {
         page.path("lease_key", &lease.key);
         page.text("lease_public", lease.public);
@@ -137,6 +144,45 @@ fn governance(page: &mut Page, part: &Governance) {
     if let Some(checkpoint) = &part.checkpoint {
         page.path("checkpoint_key", &checkpoint.key);
         page.text("checkpoint_public", checkpoint.public);
+    }
+}
+
+fn notify(page: &mut Page, name: &str, part: &Notify) {
+    page.header(&["notify", name]);
+    page.text("kind", part.target.kind().as_str());
+    match &part.target {
+        NotifyTarget::Slack { url_file } => page.path("url_file", url_file),
+        NotifyTarget::Pagerduty { url, key_file } => {
+            page.maybe("url", url.as_ref());
+            page.path("key_file", key_file);
+        }
+        NotifyTarget::Webhook { url, secret_file } => {
+            match url {
+                NotifyUrl::Plain(url) => page.text("url", url),
+                NotifyUrl::File(file) => page.path("url_file", file),
+            }
+            page.path("secret_file", secret_file);
+        }
+        NotifyTarget::Smtp { host, port, tls, from, login, to } => {
+            page.text("host", host);
+            page.raw("port", port);
+            page.text("tls", tls.as_str());
+            page.text("from", from);
+            if let Some((user, file)) = login {
+                page.text("user", user);
+                page.path("password_file", file);
+            }
+            if !to.is_empty() {
+                page.list("to", &to.iter().map(ToString::to_string).collect::<Vec<_>>());
+            }
+        }
+    }
+    page.maybe("ca", part.ca.as_ref().map(|p| p.display()));
+    if !part.tenants.is_empty() {
+        page.list("tenants", &part.tenants.iter().map(ToString::to_string).collect::<Vec<_>>());
+    }
+    if part.default {
+        page.raw("default", true);
     }
 }
 

@@ -208,6 +208,9 @@ impl Files for Disk {
         let known = self.0.contains_key(&path.display().to_string());
         if known { Ok(()) } else { Err("no such file".into()) }
     }
+    fn line(&self, path: &Path) -> Result<String, String> {
+        self.0.get(&path.display().to_string()).and_then(|lines| lines.first().cloned()).ok_or("empty".into())
+    }
     fn san_uris(&self, path: &Path) -> Result<Vec<String>, String> {
         Ok(self.0.get(&path.display().to_string()).cloned().unwrap_or_default())
     }
@@ -238,6 +241,54 @@ fn files_are_checked_for_the_node_that_runs() {
     // All nodes: those of fra-2 and of governance are not on this host.
     assert!(checked.check_files(None, &disk).len() > 10);
     assert!(checked.check_files(Some(&name("nobody")), &disk).is_empty());
+}
+
+#[test]
+fn a_way_out_has_the_fields_of_its_kind_and_is_encrypted() {
+    let notify = |text: &str| codes(&[("[pin]", &format!("{text}\n[pin]"))]);
+    let none = [] as [&str; 0];
+    assert_eq!(notify("[notify.a]\nkind = \"slack\"\nurl_file = \"u\""), none);
+    assert_eq!(notify("[notify.a]\nkind = \"slack\""), ["T0106"]);
+    assert_eq!(notify("[notify.a]\nkind = \"slack\"\nurl_file = \"u\"\nhost = \"h\""), ["T0102"]);
+    assert_eq!(notify("[notify.a]\nkind = \"webhook\"\nsecret_file = \"s\""), ["T0106"]);
+    assert_eq!(notify("[notify.a]\nkind = \"webhook\"\nsecret_file = \"s\"\nurl = \"http://127.0.0.1/\""), ["T0307"]);
+    assert_eq!(
+        notify("[notify.a]\nkind = \"webhook\"\nsecret = \"s\"\nsecret_file = \"s\"\nurl = \"https://h/\""),
+        ["T0501"]
+    );
+    let smtp = "[notify.a]\nkind = \"smtp\"\nhost = \"h\"\nfrom = \"a@b\"";
+    assert_eq!(notify(smtp), none);
+    for (more, code) in [
+        ("default = true", "T0106"),
+        ("user = \"u\"", "T0106"),
+        ("port = 65536", "T0102"),
+        ("to = [\"nobody\"]", "T0102"),
+        ("tenants = [\"globex\"]", "T0103"),
+        ("tls = \"none\"", "T0307"),
+    ] {
+        assert_eq!(notify(&format!("{smtp}\n{more}")), [code], "{more}");
+    }
+    let two = "[notify.a]\nkind = \"slack\"\nurl_file = \"u\"\ndefault = true\n";
+    assert_eq!(notify(&format!("{two}{}", two.replace(".a]", ".b]"))), ["T0102"]);
+    let plain = "[notify.a]\nkind = \"webhook\"\nsecret_file = \"s\"\nurl = \"http://[::1]:8080/x\"\n[notify.b]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\ntls = \"none\"\nfrom = \"a@b\"\n[pin]";
+    let development = codes(&[("[pin]", plain), ("deployment =", "development = true\ndeployment =")]);
+    assert!(!development.contains(&"T0307"), "{development:?}");
+}
+
+#[test]
+fn a_url_in_a_file_is_looked_at_and_never_shown() {
+    let edits = [("[pin]", "[notify.a]\nkind = \"slack\"\nurl_file = \"slack.url\"\n[pin]")];
+    let checked = with(&edits);
+    let of = |url: &str| {
+        let disk = Disk([("/etc/kcm/slack.url".to_owned(), vec![url.to_owned()])].into());
+        let found = checked.check_files(Some(&name("gov-1")), &disk);
+        let about: Vec<_> = found.into_iter().filter(|f| f.code == Code::Unencrypted).collect();
+        assert!(!format!("{about:?}").contains("sesame"));
+        about.len()
+    };
+    assert_eq!(of("https://hooks.slack.com/services/sesame"), 0);
+    assert_eq!(of("http://hooks.slack.com/services/sesame"), 1);
+    assert_eq!(of("sesame"), 1);
 }
 
 /// The credentials of an L1 are for the tenants that it names and no others (PROTOCOL §1).

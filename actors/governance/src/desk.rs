@@ -5,6 +5,7 @@
 //! to it, everything else is as if it did not exist.
 
 mod actor;
+mod notices;
 mod proving;
 mod verifying;
 
@@ -357,6 +358,9 @@ impl Watching {
             | Happened::Acknowledged { tenant, .. }
             | Happened::Probed { tenant, .. }
             | Happened::Unconfirmed { tenant, .. }
+            | Happened::Expiring { tenant, .. }
+            | Happened::L1Health { tenant, .. }
+            | Happened::LeaseEnding { tenant, .. }
             | Happened::Entry { tenant: Some(tenant), .. } => visitor.sees(shared, *tenant),
             Happened::Entry { tenant: None, .. } | Happened::Stalled { .. } => visitor.sees_site(shared),
             Happened::Missed { .. } | Happened::Connected { .. } | Happened::Disconnected { .. } => true,

@@ -126,6 +126,16 @@ refusals! {
     AlreadyLinked(Digest) = "already-linked";
     #[error("{person} with key {key} is not in trust version {version}: removed, renamed or never enrolled; somebody else must sign")]
     UnknownSigner { person: Person, key: String, version: u64 } = "unknown-signer";
+    #[error("{0} reaches no region, so it names none: leave the regions empty and sign again")]
+    ReachesNoRegion(ChangeKind) = "reaches-no-region";
+    #[error("another ChangeRouting came into force since this one was made: read the routing (`kcm notify show`), make the change anew and sign again")]
+    StaleRouting = "stale-routing";
+    #[error("the routing cannot stand so: {0}")]
+    BadRouting(String) = "bad-routing";
+    #[error("there is no notice {0} in the log of deliveries: `kcm notify log` shows those that are kept")]
+    UnknownDelivery(String) = "unknown-delivery";
+    #[error("{what} cannot be told: {why}")]
+    Untold { what: &'static str, why: String } = "untold";
     #[error("the signature of {person} on the {role} statement: {why}. Sign with the key that the trust root lists")]
     BadSignature { person: Person, role: &'static str, why: BadSignature } = "bad-signature";
     #[error("the rule for {kind} asks for user verification, which this signature of {person} does not prove: sign with the passkey, by PIN or body")]

@@ -12,7 +12,7 @@ use orbital::{
     change::ChangeKind,
     lane::Lane,
     names::{Correlation, Digest, NodeName, ProposalId, Region, TenantId},
-    report::Outcome,
+    report::{L1State, Outcome},
 };
 use serde::Serialize;
 use tokio::sync::broadcast;
@@ -104,6 +104,25 @@ pub enum Happened {
         regions: Vec<Region>,
         waited_ms: u64,
     },
+    /// The time of a proposal is nearly over.
+    Expiring {
+        tenant: TenantId,
+        proposal: ProposalId,
+        left_s: u64,
+    },
+    /// A region finds the customer's KMS in another state than before; `before` is none where this run knew none.
+    L1Health {
+        tenant: TenantId,
+        region: Region,
+        before: Option<L1State>,
+        now: L1State,
+    },
+    /// A region that was not renewed soon ends serving a tenant.
+    LeaseEnding {
+        tenant: TenantId,
+        region: Region,
+        left_s: u64,
+    },
 }
 
 impl Happened {
@@ -115,7 +134,13 @@ impl Happened {
                 proposal == id
             }
             Self::Acknowledged { proposal, .. } => proposal.as_ref() == Some(id),
-            Self::Entry { .. } | Self::Connected { .. } | Self::Disconnected { .. } | Self::Stalled { .. } => false,
+            Self::Expiring { proposal, .. } => proposal == id,
+            Self::Entry { .. }
+            | Self::Connected { .. }
+            | Self::Disconnected { .. }
+            | Self::Stalled { .. }
+            | Self::L1Health { .. }
+            | Self::LeaseEnding { .. } => false,
         }
     }
 
@@ -131,6 +156,9 @@ impl Happened {
             Self::Disconnected { .. } => "disconnected",
             Self::Stalled { .. } => "stalled",
             Self::Unconfirmed { .. } => "unconfirmed",
+            Self::Expiring { .. } => "expiring",
+            Self::L1Health { .. } => "l1-health",
+            Self::LeaseEnding { .. } => "lease-ending",
         }
     }
 }

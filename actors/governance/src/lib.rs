@@ -11,6 +11,7 @@ mod desk;
 mod error;
 mod events;
 mod fleet;
+pub mod notify;
 mod policies;
 mod proposal;
 mod roster;

@@ -22,6 +22,7 @@ use crate::{
     desk,
     events::Events,
     fleet::{Board, Ports},
+    notify::{HeraldMsg, Notifying},
     policies::Policies,
     proposal::State,
     roster::Roster,
@@ -55,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) verifying: desk::Verifying,
     pub(crate) root: OnceLock<ActorRef<supervisor::Msg>>,
     pub(crate) door: RwLock<Option<ActorRef<desk::Msg>>>,
+    pub(crate) notifying: Notifying,
+    pub(crate) herald: RwLock<Option<ActorRef<HeraldMsg>>>,
 }
 
 impl Shared {
@@ -64,6 +67,14 @@ impl Shared {
     }
     pub(crate) fn set_door(&self, door: ActorRef<desk::Msg>) {
         *self.door.write().unwrap_or_else(PoisonError::into_inner) = Some(door);
+    }
+
+    /// The herald of this moment; none while it restarts, and where there is no channel.
+    pub(crate) fn herald(&self) -> Option<ActorRef<HeraldMsg>> {
+        self.herald.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    pub(crate) fn set_herald(&self, herald: ActorRef<HeraldMsg>) {
+        *self.herald.write().unwrap_or_else(PoisonError::into_inner) = Some(herald);
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
     error::Fault,
     events::{Events, Happened},
     fleet::{Board, Courier, CourierArgs, CourierMsg, Peer, Ports},
+    notify::{Herald, Notifying},
     policies::Policies,
     roster::Roster,
     scribe::{Scribe, Sink},
@@ -61,6 +62,8 @@ pub struct Options {
     /// The runtime of the critical lane alone.
     pub critical: Handle,
     pub clock: Arc<dyn Clock>,
+    /// How people are told what happens.
+    pub notifying: Notifying,
 }
 
 /// Governance, running.
@@ -89,6 +92,9 @@ impl Governance {
         let tenants = tokio::task::spawn_blocking(read).await.map_err(|e| Fault::Start(e.to_string()))??;
         for (id, loaded) in tenants {
             start(&root, TenantActor::child(Arc::clone(&shared), id, Some(loaded))).await?;
+        }
+        if !shared.notifying.channels.is_empty() {
+            start(&root, Herald::child(Arc::clone(&shared))).await?;
         }
         start(&root, DeskActor::child(Arc::clone(&shared))).await?;
         Ok(Self { shared, root })
@@ -188,6 +194,8 @@ fn shared(options: Options) -> Result<Shared, Fault> {
         verifying: Verifying::default(),
         root: OnceLock::new(),
         door: RwLock::new(None),
+        notifying: options.notifying,
+        herald: RwLock::new(None),
     })
 }
 

@@ -1,5 +1,6 @@
 //! What the desk shows: plain values that serialise to JSON as they stand. Nothing here decides.
 
+mod notices;
 mod preview;
 mod simulation;
 
@@ -21,6 +22,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 pub use crate::proposal::State;
+pub use notices::{ChannelView, RoutingView};
 pub use preview::{BarredView, CandidateView, DifferenceView, DryRunView, QuorumView, ReachView, UnmetRule};
 pub use simulation::{SimulatedLease, SimulatedRegion, SimulatedSystem, Simulation};
 

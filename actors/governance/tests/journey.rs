@@ -9,6 +9,7 @@
 )]
 
 mod hellos;
+mod notices;
 mod support;
 
 use std::sync::atomic::Ordering;

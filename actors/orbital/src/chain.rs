@@ -201,7 +201,8 @@ impl Chain {
             | Action::UnblockTenant { .. }
             | Action::SuspendL1 {}
             | Action::ResumeL1 { .. }
-            | Action::TerminateTenant {} => {}
+            | Action::TerminateTenant {}
+            | Action::ChangeRouting { .. } => {}
         }
         if same == *now { Ok(()) } else { refuse("it alters more than its kind of change may") }
     }

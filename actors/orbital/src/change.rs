@@ -10,6 +10,7 @@ use crate::{
     canon::{self, Malformed, Text},
     certificate::Certificate,
     names::{Deployment, Digest, KeyRef, Region, System, TenantId},
+    routing::Routing,
     sign::Kind,
     trust::TrustRoot,
 };
@@ -162,6 +163,13 @@ pub enum Action {
     TerminateTenant {},
     /// Takes a system out of use, with its callers: its keys leave the regions' memory.
     RetireSystem { system: System, next: Box<TrustRoot> },
+    /// Who is told of what. It reaches no region and moves no epoch.
+    ChangeRouting {
+        routing: Routing,
+        /// The ChangeRouting in force that it was made upon; none where there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaces: Option<Digest>,
+    },
 }
 
 impl Action {
@@ -182,6 +190,7 @@ impl Action {
             Self::ResumeL1 { .. } => ChangeKind::ResumeL1,
             Self::TerminateTenant {} => ChangeKind::TerminateTenant,
             Self::RetireSystem { .. } => ChangeKind::RetireSystem,
+            Self::ChangeRouting { .. } => ChangeKind::ChangeRouting,
         }
     }
 
@@ -202,7 +211,8 @@ impl Action {
             | Self::UnblockTenant { .. }
             | Self::SuspendL1 {}
             | Self::ResumeL1 { .. }
-            | Self::TerminateTenant {} => None,
+            | Self::TerminateTenant {}
+            | Self::ChangeRouting { .. } => None,
         }
     }
 }

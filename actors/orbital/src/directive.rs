@@ -153,9 +153,9 @@ impl Directive {
             _ => None,
         }
     }
-    /// The directive that carries a certified change with this action.
-    pub const fn carrying(action: &Action, warrant: Warrant) -> Self {
-        match action {
+    /// The directive that carries a certified change with this action; none for what is governance's alone.
+    pub fn carrying(action: &Action, warrant: Warrant) -> Option<Self> {
+        Some(match action {
             Action::RegisterSystem { .. }
             | Action::RetireSystem { .. }
             | Action::ChangeActors { .. }
@@ -171,7 +171,8 @@ impl Directive {
             Action::SuspendL1 {} => Self::Suspend(warrant),
             Action::ResumeL1 { .. } => Self::Resume(warrant),
             Action::TerminateTenant {} => Self::Shred(warrant),
-        }
+            Action::ChangeRouting { .. } => return None,
+        })
     }
     /// The links of the trust chain that travel along.
     pub fn links(&self) -> &[Certificate] {

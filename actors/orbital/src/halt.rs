@@ -45,7 +45,8 @@ impl Halt {
             | Action::LinkL1 { .. }
             | Action::RestoreL1 { .. }
             | Action::UnblockTenant { .. }
-            | Action::ResumeL1 { .. } => None,
+            | Action::ResumeL1 { .. }
+            | Action::ChangeRouting { .. } => None,
         }
     }
 
@@ -66,7 +67,8 @@ impl Halt {
             | Action::RevokeL1 {}
             | Action::TerminateTenant {}
             | Action::BlockTenant {}
-            | Action::SuspendL1 {} => None,
+            | Action::SuspendL1 {}
+            | Action::ChangeRouting { .. } => None,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! `names`, `canon` and `sign` are the alphabet; `trust`, `quorum`, `change`, `halt`, `enrol`, `vote`, `webauthn`, `certificate` and `chain` say who may cause what;
 //! `directive`, `report`, `hello`, `lane` and `frame` are what crosses; `outbox`, `inbox` and `reconcile` make it arrive. `note` is the form
-//! of signature that tools outside know.
+//! of signature that tools outside know, `routing` who is told of what.
 
 pub mod canon;
 pub mod certificate;
@@ -22,6 +22,7 @@ pub mod outbox;
 pub mod quorum;
 pub mod reconcile;
 pub mod report;
+pub mod routing;
 pub mod sign;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

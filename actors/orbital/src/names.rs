@@ -84,6 +84,8 @@ names! {
     Region = "region name";
     /// A process of a region or of governance, such as `fra-1`.
     NodeName = "node name";
+    /// A way out for notices, such as `ops-slack`, as the topology names it.
+    Channel = "channel name";
     /// One human being. Votes count by person, not by key.
     Person = "person";
     /// One key of a person.
@@ -100,6 +102,60 @@ names! {
     Correlation = "correlation id";
     /// An ISO 3166 country code or one of the sets EU, EEA, EFTA.
     Jurisdiction = "jurisdiction";
+}
+
+/// Longest e-mail address, in bytes (RFC 5321 §4.5.3.1.3, without the brackets).
+pub const MAILBOX_BYTES_MAX: usize = 254;
+
+/// An e-mail address, in the narrow form that needs no quotes anywhere: `local@domain` in ASCII.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Mailbox(Box<str>);
+
+impl Mailbox {
+    /// # Errors
+    /// A sentence that says what an address is, where this is none.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let atom = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-');
+        let label = |l: &str| {
+            let plain = l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            plain && !l.is_empty() && !l.starts_with('-') && !l.ends_with('-')
+        };
+        let sound = text.split_once('@').is_some_and(|(local, domain)| {
+            let dots = local.starts_with('.') || local.ends_with('.') || local.contains("..");
+            !local.is_empty() && local.bytes().all(atom) && !dots && domain.split('.').all(label)
+        });
+        if sound && text.len() <= MAILBOX_BYTES_MAX {
+            return Ok(Self(text.into()));
+        }
+        Err(format!("`{text}` is no e-mail address: write name@domain, in letters, digits and . _ + -"))
+    }
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Mailbox {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::new(&text)
+    }
+}
+impl From<Mailbox> for String {
+    fn from(mailbox: Mailbox) -> Self {
+        mailbox.0.into()
+    }
+}
+impl std::str::FromStr for Mailbox {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::new(text)
+    }
+}
+impl std::fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// The European Union's countries, ISO 3166-1 alpha-2.
@@ -201,6 +257,32 @@ impl FromStr for TenantId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_one_address_and_no_header() {
+        for good in ["olga@example.com", "a.b+c_d-e@x", "o@mail.example.co.uk"] {
+            assert_eq!(Mailbox::new(good).unwrap().as_str(), good);
+        }
+        let long = format!("{}@x", "a".repeat(MAILBOX_BYTES_MAX));
+        for bad in [
+            "",
+            "a",
+            "@x",
+            "a@",
+            "a@b@c",
+            "a b@x",
+            "a@x\r\nBcc: b@x",
+            "<a@x>",
+            "a@x,b@x",
+            ".a@x",
+            "a..b@x",
+            "a@-x",
+            "a@x.",
+            &long,
+        ] {
+            assert!(Mailbox::new(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_name_keeps_to_its_alphabet() {

@@ -16,6 +16,7 @@ use super::{
     key::KeyCommand,
     kmip::KmipCommand,
     lease::LeaseCommand,
+    notify::NotifyCommand,
     plain,
     policy::PolicyCommand,
     quorum::QuorumCommand,
@@ -83,6 +84,7 @@ fn proposes(command: &Command) -> bool {
         }
         Command::Quorum(command) => matches!(command, QuorumCommand::Set { .. }),
         Command::Lease(command) => matches!(command, LeaseCommand::Set { .. }),
+        Command::Notify(command) => matches!(command, NotifyCommand::Set { .. }),
         Command::Policy(command) => matches!(command, PolicyCommand::Set { .. }),
         Command::Revoke(command) => matches!(command, RevokeCommand::Propose { .. }),
         _ => false,

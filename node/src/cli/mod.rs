@@ -21,6 +21,7 @@ mod http;
 mod key;
 mod kmip;
 mod lease;
+mod notify;
 mod plain;
 mod policy;
 mod proposal;
@@ -135,6 +136,9 @@ pub enum Command {
     /// Show and change how long a region serves on by itself
     #[command(subcommand)]
     Lease(lease::LeaseCommand),
+    /// Show and change who is told of what; try it, and see what was told
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
     /// Check, test and ask Cedar policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -270,6 +274,7 @@ fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
         Command::Actor(command) => block_on(actor::perform(global, command)),
         Command::Quorum(command) => block_on(quorum::perform(global, command)),
         Command::Lease(command) => block_on(lease::perform(global, command)),
+        Command::Notify(command) => block_on(notify::perform(global, command)),
         Command::Policy(command) => block_on(policy::perform(global, command)),
         Command::Proposal(command) => block_on(proposal::perform(global, command)),
         Command::Revoke(command) => block_on(revoke::perform(global, command)),

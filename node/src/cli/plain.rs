@@ -11,6 +11,8 @@ use orbital::{
     vote::{Role, Vote},
 };
 
+use super::notify;
+
 /// A moment in UTC; `seconds` since the Unix epoch.
 pub(crate) fn time(seconds: u64) -> String {
     let moment = i64::try_from(seconds).ok().and_then(|s| Timestamp::from_second(s).ok());
@@ -27,7 +29,10 @@ pub(crate) fn time_ms(ms: u64) -> String {
 pub(crate) fn change(change: &Change, digest: Digest, trust: &TrustRoot) -> Vec<String> {
     let mut lines = vec![format!("Tenant {} ({}), deployment {}.", trust.name, change.tenant, change.deployment)];
     lines.extend(action(&change.action, trust));
-    lines.push(format!("Regions: {}.", list(&change.regions)));
+    lines.push(match change.regions.is_empty() {
+        true => "It reaches no region.".to_owned(),
+        false => format!("Regions: {}.", list(&change.regions)),
+    });
     let reason = change.reason.as_str();
     lines.push(if reason.is_empty() { "No reason is given.".into() } else { format!("Reason: \"{reason}\".") });
     lines.push(format!("Made under trust version {}, epoch {}.", change.trust_version, change.epoch));
@@ -109,6 +114,7 @@ fn action(action: &Action, trust: &TrustRoot) -> Vec<String> {
             "TERMINATE: every region destroys every key of this tenant. Nothing brings them back, and nobody reads its data again.".into(),
             "Backups of a region's store open with the customer's own key alone: destroy it, too, for certainty.".into(),
         ],
+        Action::ChangeRouting { routing, .. } => notify::sentences(routing),
         Action::ChangePolicy { next, bundle } => policies(next, bundle, trust),
         Action::ChangeCallers { next }
         | Action::ChangeActors { next }

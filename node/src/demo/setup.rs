@@ -168,6 +168,7 @@ pub fn write(dir: &Path, aws: Option<AwsPlace>) -> Result<Setup, DemoError> {
         l1,
         residency: BTreeMap::from([("demo".to_owned(), anywhere())]),
         regions,
+        notify: BTreeMap::new(),
         pins: tenants.iter().map(|t| Ok((TenantName::new(&t.name)?, t.id))).collect::<Result<_, DemoError>>()?,
     };
     let path = dir.join("topology.toml");
@@ -250,6 +251,7 @@ fn governance(dir: &Path, authorities: &Authorities, ports: &mut Ports) -> Resul
         frame_key: home.join("frame.key"),
         frame_public: PublicKey(frame.public().0),
         operators: BTreeSet::from([Person::new(OPERATOR)?]),
+        portal: None,
         lease: Some(SigningKey { key: home.join("lease.key"), public: PublicKey(lease.public().0) }),
         checkpoint: Some(SigningKey { key: home.join("checkpoint.key"), public: PublicKey(checkpoint.public().0) }),
     })

@@ -5,6 +5,7 @@ mod audit;
 mod docs;
 mod events;
 mod keys;
+mod notices;
 mod proposals;
 mod regions;
 mod tenants;
@@ -39,6 +40,8 @@ pub(crate) fn all(door: &Door) -> Route {
         .or(regions::routes(door))
         .unify()
         .or(audit::routes(door))
+        .unify()
+        .or(notices::routes(door))
         .unify()
         .or(events::routes(door))
         .unify();

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use governance::{Checkpointing, Governance, Options, Peer, SystemClock};
+use governance::{
+    Checkpointing, Governance, Options, Peer, SystemClock,
+    notify::{Channel, Channels, Hidden, Notifying, Roots, Target, Url},
+};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -107,6 +110,7 @@ impl House {
             }),
             critical: tokio::runtime::Handle::current(),
             clock: Arc::new(SystemClock::default()),
+            notifying: nowhere(),
         });
         let governance = governance.await.unwrap();
         let ca = Ca::new("rest-ca");
@@ -230,4 +234,16 @@ impl Said {
     pub(crate) fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
     }
+}
+
+/// One way out, to where nobody listens: what is told waits.
+fn nowhere() -> Notifying {
+    let target = Target::Webhook {
+        url: Url::new("http://127.0.0.1:9/", true).unwrap(),
+        secret: Hidden::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        roots: Roots::system().unwrap(),
+    };
+    let channel = Channel { target, tenants: [].into(), to: [].into(), default: true };
+    let channels = Channels([(orbital::names::Channel::new("ops").unwrap(), channel)].into());
+    Notifying { channels, links: "https://kcm.example".into(), ..Notifying::default() }
 }

@@ -30,6 +30,8 @@ mod journey_l1;
 mod journey_lease;
 #[cfg(test)]
 mod journey_mongodb;
+#[cfg(test)]
+mod journey_notices;
 mod journey_policy;
 #[cfg(test)]
 mod journey_restart;

@@ -362,13 +362,13 @@ proptest::proptest! {
         let stops = [Halt::Kill, Halt::Kill, Halt::Block, Halt::Block, Halt::Suspension].map(|halt| (halt, world.halt(halt)));
         let names = stops.each_ref().map(|(halt, c)| (*halt, Change::digest_of(&c.change)));
         let mut directives: Vec<Directive> =
-            stops.into_iter().map(|(halt, c)| Directive::carrying(&halt.action(), world.warrant(c))).collect();
+            stops.into_iter().map(|(halt, c)| Directive::carrying(&halt.action(), world.warrant(c)).unwrap()).collect();
         // Each by name, and each by what lifts another kind, which lifts nothing of it.
         for (halt, name) in names {
             for lifts in [halt, if halt == Halt::Block { Halt::Suspension } else { Halt::Block }] {
                 world.epoch += 1;
                 let warrant = world.warrant(world.lift(lifts, [name]));
-                directives.push(Directive::carrying(&lifts.lifting([name].into()), warrant));
+                directives.push(Directive::carrying(&lifts.lifting([name].into()), warrant).unwrap());
             }
         }
         world.epoch += 1;
@@ -401,7 +401,8 @@ fn each_halt_is_lifted_by_its_own_kind_alone() {
     for halt in Halt::ALL {
         let stop = world.halt(halt);
         let name = Change::digest_of(&stop.change);
-        let stopped = step(&world, &standing, &Directive::carrying(&halt.action(), world.warrant(stop))).unwrap();
+        let stopped =
+            step(&world, &standing, &Directive::carrying(&halt.action(), world.warrant(stop)).unwrap()).unwrap();
         assert_eq!(stopped.effects, [Effect::Stop(halt), Effect::Persist]);
         let bring = |by: Halt, warrant| match by {
             Halt::Kill => Directive::Restore(warrant),
@@ -458,8 +459,11 @@ fn nothing_is_unsealed_for_a_blocked_tenant() {
     let world = World::new();
     let hold = Directive::Hold { tenant: world.tenant() };
     let held = |halt: Halt| {
-        let stopped =
-            applied(&world, &linked(&world), &Directive::carrying(&halt.action(), world.warrant(world.halt(halt))));
+        let stopped = applied(
+            &world,
+            &linked(&world),
+            &Directive::carrying(&halt.action(), world.warrant(world.halt(halt))).unwrap(),
+        );
         step(&world, &stopped, &hold).map(|judged| judged.effects)
     };
     assert_eq!(Halt::ALL.map(held), [Err(Refusal::Killed), Err(Refusal::Blocked), Ok(vec![Effect::Hold])]);

@@ -32,13 +32,13 @@ pub(crate) fn stops(tenant: &Tenant, version: u64, action: &Action, certificate:
     let (mut parts, mut links, mut room) = (Vec::new(), Vec::new(), Room::default());
     for link in tenant.links.iter().skip(index_after(version)) {
         if !room.takes(link) {
-            parts.push(stop(std::mem::take(&mut links)));
+            parts.extend(stop(std::mem::take(&mut links)));
             room = Room::default();
             room.takes(link);
         }
         links.push(link.clone());
     }
-    parts.push(stop(links));
+    parts.extend(stop(links));
     parts
 }
 
@@ -121,7 +121,7 @@ impl<'t> CatchUp<'t> {
                     if self.unfounded {
                         self.provision();
                     }
-                    self.owed.push(directive(self.tenant.id(), action, Vec::new(), grant.certificate.clone()));
+                    self.owed.extend(directive(self.tenant.id(), action, Vec::new(), grant.certificate.clone()));
                 }
             }
         }
@@ -139,7 +139,7 @@ impl<'t> CatchUp<'t> {
             return;
         }
         let links = before.iter().map(|g| g.certificate.clone()).collect();
-        self.owed.push(directive(self.tenant.id(), &last.change.action, links, last.certificate.clone()));
+        self.owed.extend(directive(self.tenant.id(), &last.change.action, links, last.certificate.clone()));
     }
 
     fn provision(&mut self) {

@@ -59,7 +59,9 @@ pub(crate) const fn risk(kind: ChangeKind) -> &'static str {
         ChangeKind::ChangePolicy => {
             "Changes the Cedar policies: who may propose and which caller may do what. Open proposals are voided."
         }
-        ChangeKind::ChangeRouting => "Changes who is notified.",
+        ChangeKind::ChangeRouting => {
+            "Changes who is told of what, from now on. Whoever is left out learns of proposals and stops no more unless they look."
+        }
         ChangeKind::ChangeLease => {
             "Changes how long a region that is cut off serves on. A longer lease makes the kill switch slower there."
         }
@@ -77,13 +79,13 @@ pub(crate) const fn risk(kind: ChangeKind) -> &'static str {
     }
 }
 
-/// The directive that carries a certified change.
+/// The directive that carries a certified change; none for what is governance's alone.
 pub(crate) fn directive(
     tenant: TenantId,
     action: &Action,
     links: Vec<Certificate>,
     certificate: Certificate,
-) -> Directive {
+) -> Option<Directive> {
     Directive::carrying(action, Warrant { tenant, links, certificate })
 }
 
@@ -104,7 +106,8 @@ pub(crate) const fn reaches_all(action: &Action) -> bool {
         | Action::BlockTenant {}
         | Action::UnblockTenant { .. }
         | Action::SuspendL1 {}
-        | Action::ResumeL1 { .. } => false,
+        | Action::ResumeL1 { .. }
+        | Action::ChangeRouting { .. } => false,
     }
 }
 
@@ -128,12 +131,12 @@ mod tests {
         let world = World::new();
         let kill = world.kill();
         for stop in Halt::ALL.map(|halt| halt.action()).into_iter().chain([Action::TerminateTenant {}]) {
-            let directive = directive(world.tenant(), &stop, vec![], kill.clone());
+            let directive = directive(world.tenant(), &stop, vec![], kill.clone()).unwrap();
             assert_eq!((Lane::of(&directive), directive.needs()), (Lane::Critical, Needs::StopCertificate));
         }
         let lifts = Halt::ALL.map(|halt| halt.lifting(BTreeSet::new()));
         for action in lifts.into_iter().chain([orbital::testing::link_l1("k")]) {
-            let directive = super::directive(world.tenant(), &action, vec![], kill.clone());
+            let directive = super::directive(world.tenant(), &action, vec![], kill.clone()).unwrap();
             assert_eq!((Lane::of(&directive), directive.needs()), (Lane::Ordinary, Needs::Certificate));
         }
     }

@@ -28,7 +28,30 @@ struct Row {
     tenants: BTreeMap<TenantId, Observed>,
     /// Since when a tenant differs from what it should be there.
     behind: BTreeMap<TenantId, u64>,
+    leases: BTreeMap<TenantId, Term>,
 }
+
+/// What is left of a tenant's lease in a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Term {
+    /// When it was said, Unix milliseconds.
+    said_ms: u64,
+    left_s: u64,
+    /// What was left after the last renewal.
+    whole_s: u64,
+    told: bool,
+}
+
+impl Term {
+    /// What is left now, once it is little: the last hour, or the last quarter of a short lease.
+    fn ending_s(&self, now_ms: u64) -> Option<u64> {
+        let left = self.left_s.saturating_sub(now_ms.saturating_sub(self.said_ms) / 1_000);
+        (left <= LEASE_ENDING_SECONDS.min(self.whole_s / 4)).then_some(left)
+    }
+}
+
+/// People are told so long before a lease ends.
+const LEASE_ENDING_SECONDS: u64 = 3_600;
 
 /// Most directives that wait in a region's ordinary lane when another tenant is owed its way back: a region that lost its store is brought
 /// back a part at a time, and a change that people wait for stands behind no more than this.
@@ -38,6 +61,24 @@ pub(crate) const CATCH_UP_DEPTH_MAX: usize = 1_024;
 #[derive(Debug)]
 pub(crate) struct Board {
     rows: Mutex<BTreeMap<Region, Row>>,
+}
+
+impl Row {
+    /// A lease that ended, or has no end, is about to end no more. A tenant that is stopped serves nobody all the same.
+    fn lease(&mut self, tenant: TenantId, observed: &Observed, at_ms: u64) {
+        let stopped = observed.stops.killed || observed.stops.lease_over || observed.stops.sealed;
+        let Some(left_s) = observed.lease_left.filter(|_| !stopped) else {
+            self.leases.remove(&tenant);
+            return;
+        };
+        let before = self.leases.get(&tenant).filter(|before| left_s <= before.left_s);
+        let term = before.map_or(Term { said_ms: at_ms, left_s, whole_s: left_s, told: false }, |before| Term {
+            said_ms: at_ms,
+            left_s,
+            ..*before
+        });
+        self.leases.insert(tenant, term);
+    }
 }
 
 impl Board {
@@ -52,6 +93,7 @@ impl Board {
             load: Load::default(),
             tenants: BTreeMap::new(),
             behind: BTreeMap::new(),
+            leases: BTreeMap::new(),
         };
         Self { rows: Mutex::new(regions.into_iter().map(|(region, node)| (region, row(node))).collect()) }
     }
@@ -78,9 +120,27 @@ impl Board {
             let said: Vec<TenantId> = hello.span.of(&row.tenants).map(|(tenant, _)| *tenant).collect();
             for tenant in said.iter().filter(|tenant| !hello.unsaid.contains(*tenant)) {
                 row.tenants.remove(tenant);
+                if !hello.tenants.contains_key(tenant) {
+                    row.leases.remove(tenant);
+                }
+            }
+            for (tenant, observed) in &hello.tenants {
+                row.lease(*tenant, observed, at_ms);
             }
             row.tenants.extend(hello.tenants.iter().map(|(tenant, observed)| (*tenant, observed.clone())));
         }
+    }
+
+    /// The tenants whose lease in a region is about to end, each with the seconds that are left, and each once until it is renewed.
+    pub(crate) fn ending(&self, region: &Region, now_ms: u64) -> Vec<(TenantId, u64)> {
+        let mut rows = self.rows();
+        let terms = rows.get_mut(region).into_iter().flat_map(|row| &mut row.leases).filter(|(_, term)| !term.told);
+        let ending = terms.filter_map(|(tenant, term)| {
+            let left_s = term.ending_s(now_ms)?;
+            term.told = true;
+            Some((*tenant, left_s))
+        });
+        ending.collect()
     }
 
     /// Notes whether a tenant is as it should be in a region.
@@ -171,6 +231,37 @@ mod tests {
             lease_nonce: None,
             usage: Default::default(),
         }
+    }
+
+    #[test]
+    fn a_lease_that_is_not_renewed_is_told_once_before_it_ends() {
+        let (here, node) = (region("us-east"), NodeName::new("us-east-1").unwrap());
+        let board = Board::new([(here.clone(), node.clone())]);
+        let say = |left: Option<u64>, at_ms: u64, lease_over: bool| {
+            let stops = Stops { lease_over, ..Stops::default() };
+            let observed = Observed { lease_left: left, stops, ..observed(1) };
+            let hello =
+                Hello { tenants: [(id(1), observed)].into(), ..Hello::after(None, node.clone(), Load::default(), 0) };
+            board.hello(&here, &hello, at_ms);
+        };
+        let day = 24 * 3_600;
+        say(Some(day), 0, false);
+        assert_eq!(board.ending(&here, (day - 3_601) * 1_000), []);
+        // Cut off: nothing was said since.
+        assert_eq!(board.ending(&here, (day - 3_600) * 1_000), [(id(1), 3_600)]);
+        assert_eq!(board.ending(&here, (day - 60) * 1_000), [], "once");
+        say(Some(600), 0, false);
+        assert_eq!(board.ending(&here, 0), [], "it was told, and was not renewed since");
+        say(Some(800), 0, false);
+        assert_eq!(board.ending(&here, 599_000), []);
+        // Connected, and nobody renews: what was left after the last renewal counts.
+        say(Some(200), 600_000, false);
+        assert_eq!(board.ending(&here, 600_000), [(id(1), 200)]);
+        say(Some(900), 0, false);
+        say(Some(1), 0, true);
+        assert_eq!(board.ending(&here, 0), [], "it is over");
+        say(None, 0, false);
+        assert_eq!(board.ending(&here, u64::MAX), [], "it has no end");
     }
 
     #[test]

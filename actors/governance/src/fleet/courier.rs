@@ -268,6 +268,7 @@ impl State {
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(TICKS_PER_GAUGE) {
             self.gauge();
+            self.leases();
         }
     }
 
@@ -280,6 +281,18 @@ impl State {
             lane.depth = Some(depth);
             lane.stalled = oldest.is_some_and(|ms| ms >= orbital::outbox::STALLED_AFTER_MS);
         });
+    }
+
+    /// Tells of leases that are about to end here, by one of the two lanes.
+    fn leases(&self) {
+        if self.lane == Lane::Critical {
+            return;
+        }
+        let region = &self.peer.region;
+        for (tenant, left_s) in self.shared.board.ending(region, self.shared.clock.unix_ms()) {
+            tracing::warn!(%tenant, %region, left_s, "a lease was not renewed and is about to end");
+            self.tell(None, Happened::LeaseEnding { tenant, region: region.clone(), left_s });
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "gauges are floating point; milliseconds of an age fit")]

@@ -22,6 +22,8 @@ pub(crate) struct Watched {
     pub(crate) overdue: bool,
     /// Regions that have not confirmed it.
     pub(crate) silent: Vec<Region>,
+    /// Seconds that are left to collect, once they are few.
+    pub(crate) expiring_s: Option<u64>,
     /// When it came into force, Unix milliseconds.
     pub(crate) since_ms: Option<u64>,
 }
@@ -42,6 +44,7 @@ pub(crate) struct WatchArgs {
 pub(crate) struct State {
     args: WatchArgs,
     told: bool,
+    told_expiring: bool,
 }
 
 pub(crate) struct Watch;
@@ -53,7 +56,7 @@ impl Actor for Watch {
 
     async fn pre_start(&self, me: ActorRef<WatchMsg>, args: WatchArgs) -> Result<State, ActorProcessingErr> {
         me.send_interval(LOOK, || WatchMsg::Look);
-        Ok(State { args, told: false })
+        Ok(State { args, told: false, told_expiring: false })
     }
 
     async fn handle(&self, me: ActorRef<WatchMsg>, _: WatchMsg, state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -81,6 +84,11 @@ impl State {
     fn tell(&mut self, watched: Watched) {
         let WatchArgs { shared, tenant, proposal } = &self.args;
         let now_ms = shared.clock.unix_ms();
+        if let Some(left_s) = watched.expiring_s.filter(|_| !self.told_expiring) {
+            self.told_expiring = true;
+            let (tenant, proposal) = (*tenant, proposal.clone());
+            shared.events.tell(now_ms, None, Happened::Expiring { tenant, proposal, left_s });
+        }
         let waited_ms = watched.since_ms.map_or(0, |since| now_ms.saturating_sub(since));
         if self.told || watched.silent.is_empty() || waited_ms < UNCONFIRMED_AFTER_MS {
             return;

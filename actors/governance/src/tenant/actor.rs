@@ -10,6 +10,7 @@ use std::{
 
 use orbital::{
     names::{Correlation, Digest, Person, ProposalId, Region, TenantId},
+    report::L1State,
     sign::Signed,
     vote::Role,
 };
@@ -19,9 +20,11 @@ use tokio::sync::oneshot;
 use super::{
     answer::{Answering, answer, expire, probe_again, withdraw},
     decision::{Decision, Facts, Seen},
+    file::Proposal,
     level::Levels,
     load::{Loaded, load},
     pending::Pending,
+    portrait::{Portrait, check_router, portrait},
     preview::{Proposer, dry_run},
     propose::{Proposing, propose},
     queue::{Report, Reports},
@@ -39,6 +42,9 @@ use crate::{
     supervisor::{Child, Spawned},
     views::{DryRunView, Filter, ProposalView, Simulation, TenantSummary, TenantView},
 };
+
+/// People are told that a proposal expires so long before.
+const EXPIRING_SECONDS: u64 = 24 * 3_600;
 
 /// Who waits for a decision.
 pub(crate) type Reply<T> = oneshot::Sender<T>;
@@ -95,6 +101,10 @@ pub(crate) enum Msg {
     Proposal(ProposalId, Reply<Option<ProposalView>>),
     Proposals(Filter, Reply<Vec<ProposalView>>),
     Simulate(Reply<Simulation>),
+    /// The tenant as notices speak of it, with one proposal.
+    Portrait(Option<ProposalId>, Reply<Portrait>),
+    /// Whether a person may have notices tried and told again.
+    CheckRouter(Person, Reply<Result<(), Refusal>>),
 }
 
 impl ractor::Message for Msg {}
@@ -113,6 +123,8 @@ pub(crate) struct State {
     pub(super) seen: BTreeMap<Region, Seen>,
     pub(super) levels: Levels,
     pub(super) reports: Reports,
+    /// What each region last found at the customer's KMS, once it had looked.
+    pub(super) l1: BTreeMap<Region, L1State>,
     /// When the answer that ratified a proposal came in, in this run.
     pub(super) received_us: HashMap<ProposalId, u64>,
 }
@@ -158,6 +170,7 @@ impl Actor for TenantActor {
             seen: BTreeMap::new(),
             levels: Levels::default(),
             reports: Reports::default(),
+            l1: BTreeMap::new(),
             received_us: HashMap::new(),
         };
         state.enter(me);
@@ -215,6 +228,8 @@ impl Actor for TenantActor {
                 let limit = filter.limit.unwrap_or(PROPOSALS_LISTED_MAX).min(PROPOSALS_LISTED_MAX);
                 tell(reply, view::proposals(&state.tenant, &state.facts(), &filter, limit));
             }
+            Msg::Portrait(id, reply) => tell(reply, portrait(&state.tenant, id.as_ref())),
+            Msg::CheckRouter(person, reply) => tell(reply, check_router(&state.tenant, &state.facts(), &person)),
             Msg::Simulate(reply) => tell(reply, simulate(&state.tenant, &state.facts(), &state.shared.board)),
         }
         Ok(())
@@ -230,7 +245,14 @@ impl State {
     pub(super) fn facts(&self) -> Facts<'_> {
         let evaluator = self.shared.policies.of(self.tenant.id());
         let (claims, hyok) = (&self.shared.claims, &self.shared.hyok);
-        Facts { now_ms: self.shared.clock.unix_ms(), evaluator, seen: &self.seen, claims, hyok }
+        Facts {
+            now_ms: self.shared.clock.unix_ms(),
+            evaluator,
+            seen: &self.seen,
+            claims,
+            hyok,
+            channels: &self.shared.notifying.channels,
+        }
     }
 
     fn enter(&mut self, me: ActorRef<Msg>) {
@@ -314,6 +336,14 @@ impl State {
         self.viewed(&id)
     }
 
+    /// Seconds that a proposal has left, once that is worth a word: a day ahead, or half-way where it has fewer than two.
+    fn expiring_s(&self, proposal: &Proposal) -> Option<u64> {
+        let (expires, now) = (proposal.proposed.expires, self.facts().now_s());
+        let ahead = (expires.saturating_sub(proposal.created_ms / 1_000) / 2).min(EXPIRING_SECONDS);
+        let left = expires.saturating_sub(now);
+        (proposal.state.is_pending() && left > 0 && left <= ahead).then_some(left)
+    }
+
     fn watched(&self, id: &ProposalId) -> Watched {
         let Some(proposal) = self.tenant.proposals.get(id).filter(|p| !p.state.is_end()) else {
             return Watched { ended: true, ..Watched::default() };
@@ -323,6 +353,7 @@ impl State {
             ended: false,
             overdue: proposal.state.is_pending() && self.facts().now_s() > proposal.proposed.expires,
             silent: silent.collect(),
+            expiring_s: self.expiring_s(proposal),
             since_ms: proposal.received_ms,
         }
     }

@@ -161,6 +161,10 @@ pub(crate) fn apply(
     }
     let certificate = ratified.into_certificate();
     decision.records.push(Record::Applied { proposal: proposal.id.clone(), certificate, received_ms });
+    if change.regions.is_empty() {
+        // Nobody is left to confirm it.
+        decision.records.push(Record::Confirmed { proposal: proposal.id.clone() });
+    }
     decision.records.extend(voided(tenant, proposal));
     decision.room = if change.kind().is_stop() { Room::Stop } else { Room::Ordinary };
     debug_assert!(decision.owe.iter().all(|o| (Lane::of(&o.directive) == Lane::Critical) == change.kind().is_stop()));
@@ -178,7 +182,9 @@ pub(crate) fn directives(
     let version = facts.version_in(tenant, region);
     match change.kind().is_stop() {
         true => stops(tenant, version, &change.action, certificate),
-        false => vec![directive(tenant.id(), &change.action, links_after(tenant, version), certificate.clone())],
+        false => directive(tenant.id(), &change.action, links_after(tenant, version), certificate.clone())
+            .into_iter()
+            .collect(),
     }
 }
 

@@ -21,6 +21,7 @@ use super::{record::Record, state::Tenant};
 use crate::{
     claims::Claims,
     error::{Error, Refusal},
+    notify::Channels,
 };
 
 /// A region as this run of governance has seen it; nothing of it is stored.
@@ -42,6 +43,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) claims: &'a Claims,
     /// Providers whose keys stay with the customer.
     pub(crate) hyok: &'a BTreeSet<System>,
+    /// The ways out for notices.
+    pub(crate) channels: &'a Channels,
 }
 
 impl Facts<'_> {

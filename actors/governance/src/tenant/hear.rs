@@ -123,8 +123,10 @@ impl State {
         if let Some(stopped) = self.tenant.halts.get(&change) {
             // It tells until it hears that we have it. That is no event: anyone with an old stop file could fill the ledger with it.
             let certificate = stopped.certificate.clone();
-            let stop = directive(self.tenant.id(), &stopped.action, Vec::new(), certificate);
-            return self.send_once(&region, Lane::Critical, stop);
+            if let Some(stop) = directive(self.tenant.id(), &stopped.action, Vec::new(), certificate) {
+                self.send_once(&region, Lane::Critical, stop);
+            }
+            return;
         }
         match stopped(&self.tenant, &self.facts(), &region, certificate) {
             Ok(decision) => _ = self.by_itself("learn the stop", &change, None, Ok(decision)).await,
@@ -134,15 +136,33 @@ impl State {
         }
     }
 
+    /// Tells what a region finds at the customer's KMS, where that is other than before. One that has not looked yet says nothing; the first
+    /// word in a run is told where it is a bad one, since it may have turned bad while nobody listened.
+    fn l1_health(&mut self, region: &Region, now: L1State) {
+        if now == L1State::Pending {
+            return;
+        }
+        let before = self.l1.insert(region.clone(), now);
+        if before == Some(now) || before.is_none() && now == L1State::Enabled {
+            return;
+        }
+        let happened = Happened::L1Health { tenant: self.tenant.id(), region: region.clone(), before, now };
+        self.shared.events.tell(self.shared.clock.unix_ms(), None, happened);
+    }
+
     async fn observed(&mut self, region: Region, observed: Option<Observed>) {
         let now_ms = self.shared.clock.unix_ms();
+        if let Some(observed) = &observed {
+            self.l1_health(&region, observed.l1);
+        }
         let seen = self.seen.entry(region.clone()).or_default();
         seen.version = observed.as_ref().map(|o| o.trust_version).or(seen.version);
         (seen.observed, seen.at_ms) = (observed, Some(now_ms));
         let observed = seen.observed.clone();
         let evaluator = self.shared.policies.of(self.tenant.id());
         let (claims, hyok) = (&self.shared.claims, &self.shared.hyok);
-        let facts = Facts { now_ms, evaluator, seen: &self.seen, claims, hyok };
+        let facts =
+            Facts { now_ms, evaluator, seen: &self.seen, claims, hyok, channels: &self.shared.notifying.channels };
         let (run, crowded) = self.shared.board.room(&region);
         self.levels.follow(&region, run);
         let levelled = self.levels.step(&self.tenant, &facts, &self.pending, &region, observed.as_ref(), crowded);

@@ -11,6 +11,7 @@ mod lease;
 mod level;
 mod load;
 mod pending;
+mod portrait;
 mod preview;
 mod propose;
 mod queue;
@@ -28,8 +29,10 @@ pub(crate) use decision::Decision;
 pub(crate) use file::Proposal;
 pub(crate) use found::found;
 pub(crate) use load::{Loaded, load};
+pub(crate) use portrait::{Portrait, Sketch};
 pub use preview::{DIFFERENCES_MAX, Proposer};
 pub(crate) use queue::Report;
+pub(crate) use record::{Record, Voice};
 pub(crate) use state::{Grant, Tenant};
 
 #[cfg(test)]

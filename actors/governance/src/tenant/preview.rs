@@ -197,6 +197,7 @@ fn before(tenant: &Tenant, facts: &Facts<'_>) -> Value {
         "halted": halted(&facts.halts(tenant), &tenant.lifted, None),
         "l1": link.and_then(|action| match action { Action::LinkL1 { l1 } => Some(l1), _ => None }),
         "lifted": tenant.lifted,
+        "routing": tenant.routing.as_ref().map(|(_, routing)| routing),
         "terminated": tenant.is_terminated(),
         "trust_root": tenant.chain.current(),
     })
@@ -206,7 +207,7 @@ fn before(tenant: &Tenant, facts: &Facts<'_>) -> Value {
 fn after(tenant: &Tenant, facts: &Facts<'_>, change: &Change) -> Value {
     let mut state = before(tenant, facts);
     let mut set = |name: &str, value: Value| _ = state.as_object_mut().and_then(|m| m.insert(name.to_owned(), value));
-    if !change.kind().is_stop() {
+    if !change.kind().is_stop() && !matches!(change.action, Action::ChangeRouting { .. }) {
         set("epoch", json!(change.epoch));
     }
     if let Some(next) = change.action.next() {
@@ -214,6 +215,9 @@ fn after(tenant: &Tenant, facts: &Facts<'_>, change: &Change) -> Value {
     }
     if let Action::LinkL1 { l1 } = &change.action {
         set("l1", json!(l1));
+    }
+    if let Action::ChangeRouting { routing, .. } = &change.action {
+        set("routing", json!(routing));
     }
     if let Action::TerminateTenant {} = &change.action {
         set("terminated", json!(true));

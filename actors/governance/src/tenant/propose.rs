@@ -7,8 +7,9 @@ use orbital::{
     change::{Action, Change, ChangeKind, EVIDENCE_BYTES_MAX, L1Ref},
     directive::Directive,
     halt::{Halt, Halts},
-    names::{Deployment, Group, ProposalId, Region},
+    names::{Deployment, Digest, Group, ProposalId, Region},
     quorum::Signers,
+    routing::Routing,
     sign::{Kind, Signed},
     trust::TrustRoot,
     vote::{Role, Vote},
@@ -196,6 +197,7 @@ fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(
     }
     match action {
         Action::LinkL1 { l1 } => check_unlinked(tenant, l1),
+        Action::ChangeRouting { routing, replaces } => check_routing(tenant, facts, routing, *replaces),
         Action::RestoreL1 { .. } | Action::UnblockTenant { .. } | Action::ResumeL1 { .. } => {
             check_lifting(&facts.halts(tenant), action)
         }
@@ -240,6 +242,21 @@ fn check_unlinked(tenant: &Tenant, l1: &L1Ref) -> Result<(), Refusal> {
     if same || refused { Ok(()) } else { Err(Refusal::AlreadyLinked(digest)) }
 }
 
+/// A routing is made upon the one in force, so that nobody's is lost, and names channels that this tenant may use.
+fn check_routing(
+    tenant: &Tenant,
+    facts: &Facts<'_>,
+    routing: &Routing,
+    replaces: Option<Digest>,
+) -> Result<(), Refusal> {
+    let present = tenant.routing.as_ref().map(|(digest, _)| *digest);
+    if replaces != present {
+        return Err(Refusal::StaleRouting);
+    }
+    routing.check().map_err(Refusal::BadRouting)?;
+    facts.channels.check(tenant.id(), routing).map_err(Refusal::BadRouting)
+}
+
 fn check_regions(trust: &TrustRoot, change: &Change) -> Result<(), Refusal> {
     let list =
         |regions: &mut dyn Iterator<Item = &Region>| regions.map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -249,6 +266,9 @@ fn check_regions(trust: &TrustRoot, change: &Change) -> Result<(), Refusal> {
         return Err(Refusal::UnknownRegion { region: unknown.clone(), of: "in the tenant's trust root", known });
     }
     let kind = change.kind();
+    if matches!(change.action, Action::ChangeRouting { .. }) {
+        return if change.regions.is_empty() { Ok(()) } else { Err(Refusal::ReachesNoRegion(kind)) };
+    }
     if change.regions.is_empty() {
         let missing = list(&mut trust.regions.keys());
         return Err(Refusal::RegionsMissing { kind, must: "at least one region", missing });

@@ -10,6 +10,7 @@ use orbital::{
     halt::{Halt, Halts},
     names::{Correlation, Digest, Group, ProposalId, Region, TenantId},
     report::{Outcome, SyncAck},
+    routing::Routing,
     sign::Signed,
     vote::{Role, Vote},
 };
@@ -59,6 +60,8 @@ pub(crate) struct Tenant {
     pub(crate) lifted: Halts,
     /// Digest of the LinkL1 in force.
     pub(crate) link: Option<Digest>,
+    /// The routing of notices in force, and the ChangeRouting that set it; none until one did.
+    pub(crate) routing: Option<(Digest, Routing)>,
     pub(crate) proposals: BTreeMap<ProposalId, Proposal>,
     /// Those that are not at their end.
     pub(crate) running: BTreeSet<ProposalId>,
@@ -86,6 +89,7 @@ impl Tenant {
             halts: BTreeMap::new(),
             lifted: Halts::default(),
             link: None,
+            routing: None,
             proposals: BTreeMap::new(),
             running: BTreeSet::new(),
             ended: VecDeque::new(),
@@ -254,6 +258,10 @@ impl Tenant {
                 self.links.push(certificate.clone());
             }
             Action::LinkL1 { .. } => self.link = Some(digest),
+            Action::ChangeRouting { routing, .. } => {
+                self.routing = Some((digest, routing.clone()));
+                return Ok(());
+            }
             Action::RevokeL1 {} | Action::BlockTenant {} | Action::SuspendL1 {} | Action::TerminateTenant {} => {
                 self.halted(digest, change, certificate)?;
                 self.stops.ratified(id);

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use governance::{Clock, Desk, Governance, Options, Peer, ProposalView, State};
+use governance::{Clock, Desk, Governance, Options, Peer, ProposalView, State, notify::Notifying};
 use ledger::{Batch, Entry, Head, Ledger, LedgerError, MemoryLedger, Owed, Receipt, Room};
 use orbital::{
     certificate::{Certificate, certify},
@@ -173,6 +173,8 @@ pub(crate) struct FakeRegion {
     pub(crate) now_ms: u64,
     /// What a probe finds.
     pub(crate) l1: L1State,
+    /// How it finds the KMS of what is linked.
+    pub(crate) health: L1State,
     /// Takes frames and says nothing.
     pub(crate) mute: bool,
     /// Every directive, in the order of arrival.
@@ -209,6 +211,7 @@ pub(crate) struct House {
     wires: BTreeMap<(Region, Lane), Arc<AtomicBool>>,
     to: mpsc::UnboundedSender<Inbound>,
     incarnation: u64,
+    notifying: Notifying,
     critical: Option<Runtime>,
 }
 
@@ -243,6 +246,11 @@ fn world(name: &str) -> World {
 impl House {
     /// Governance with three connected regions, and no tenant yet.
     pub(crate) async fn new() -> Self {
+        Self::telling(Notifying::default()).await
+    }
+
+    /// As [`House::new`], with these ways out for notices.
+    pub(crate) async fn telling(notifying: Notifying) -> Self {
         let clock = Arc::new(TestClock(AtomicU64::new(NOW * 1_000)));
         let ledger = Arc::new(TestLedger {
             inner: MemoryLedger::new(),
@@ -253,7 +261,7 @@ impl House {
         });
         let world = world("acme");
         let critical = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let governance = started(&world, &clock, &ledger, critical.handle(), 1).await;
+        let governance = started(&world, &clock, &ledger, critical.handle(), 1, notifying.clone()).await;
         let fake = |(name, _): (&str, &str)| {
             let fake = FakeRegion {
                 name: region(name),
@@ -263,6 +271,7 @@ impl House {
                 incarnation: 1,
                 now_ms: 1_000,
                 l1: L1State::Enabled,
+                health: L1State::Enabled,
                 mute: false,
                 got: Vec::new(),
                 places: BTreeMap::new(),
@@ -281,6 +290,7 @@ impl House {
             wires: BTreeMap::new(),
             to,
             incarnation: 1,
+            notifying,
             critical: Some(critical),
         };
         house.connect_all();
@@ -339,7 +349,8 @@ impl House {
         self.governance.stop().await;
         self.incarnation += 1;
         let critical = self.critical.as_ref().unwrap().handle().clone();
-        self.governance = started(&self.world, &self.clock, &self.ledger, &critical, self.incarnation).await;
+        self.governance =
+            started(&self.world, &self.clock, &self.ledger, &critical, self.incarnation, self.notifying.clone()).await;
         self.connect_all();
     }
 
@@ -396,7 +407,11 @@ impl House {
     }
 
     pub(crate) async fn propose(&self, action: Action, who: &str) -> Result<ProposalView, governance::Error> {
-        let bytes = self.world.change(action).to_bytes().unwrap();
+        let mut change = self.world.change(action);
+        if matches!(change.action, Action::ChangeRouting { .. }) {
+            change.regions.clear();
+        }
+        let bytes = change.to_bytes().unwrap();
         let statement = self.world.propose(&bytes, who);
         self.desk().propose(bytes, statement, None, correlation()).await
     }
@@ -472,6 +487,7 @@ async fn started(
     ledger: &Arc<TestLedger>,
     critical: &Handle,
     incarnation: u64,
+    notifying: Notifying,
 ) -> Arc<Governance> {
     let peer = |(name, _): (&str, &str)| Peer {
         region: region(name),
@@ -493,6 +509,7 @@ async fn started(
         checkpointing: None,
         critical: critical.clone(),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
+        notifying,
     };
     Arc::new(Governance::start(options).await.unwrap())
 }
@@ -640,7 +657,7 @@ fn hello_of(region: &FakeRegion, span: Span, nonce: Option<&str>) -> Report {
         halts: held.halts.clone(),
         lifted: held.lifted.clone(),
         linked: held.linked,
-        l1: L1State::Enabled,
+        l1: region.health,
         stops: Stops::default(),
         lease_left: Some(600),
         keys: 2,

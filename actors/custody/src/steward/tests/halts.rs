@@ -7,13 +7,13 @@ impl House {
     fn halt(&self, halt: Halt) -> (Directive, Digest) {
         let stop = self.world.halt(halt);
         let name = Change::digest_of(&stop.change);
-        (Directive::carrying(&halt.action(), self.world.warrant(stop)), name)
+        (Directive::carrying(&halt.action(), self.world.warrant(stop)).unwrap(), name)
     }
     /// What lifts it.
     fn lift(&mut self, epoch: u64, halt: Halt, name: Digest) -> Directive {
         self.world.epoch = epoch;
         let warrant = self.world.warrant(self.world.lift(halt, [name]));
-        Directive::carrying(&halt.lifting([name].into()), warrant)
+        Directive::carrying(&halt.lifting([name].into()), warrant).unwrap()
     }
 }
 

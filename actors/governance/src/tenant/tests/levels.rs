@@ -44,7 +44,14 @@ fn step(bench: &mut Bench, observed: Option<&Observed>) -> Levelled {
 
 fn step_where(bench: &mut Bench, observed: Option<&Observed>, crowded: bool) -> Levelled {
     let (evaluator, claims) = (bench.evaluator.clone(), &bench.claims);
-    let facts = Facts { now_ms: bench.now_ms, evaluator, seen: &bench.seen, claims, hyok: &bench.hyok };
+    let facts = Facts {
+        now_ms: bench.now_ms,
+        evaluator,
+        seen: &bench.seen,
+        claims,
+        hyok: &bench.hyok,
+        channels: &bench.channels,
+    };
     bench.levels.step(&bench.tenant, &facts, &bench.pending, &region("us-east"), observed, crowded)
 }
 

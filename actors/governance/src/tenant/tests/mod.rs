@@ -37,7 +37,7 @@ use super::{
     report::{acknowledged, probed},
     state::Tenant,
 };
-use crate::{claims::Claims, error::Error, proposal::State};
+use crate::{claims::Claims, error::Error, notify::Channels, proposal::State};
 
 pub(super) struct Bench {
     pub(super) world: World,
@@ -46,6 +46,7 @@ pub(super) struct Bench {
     pub(super) seen: BTreeMap<Region, Seen>,
     pub(super) claims: Claims,
     pub(super) hyok: BTreeSet<System>,
+    pub(super) channels: Channels,
     pub(super) pending: Pending,
     pub(super) levels: Levels,
     pub(super) now_ms: u64,
@@ -79,6 +80,7 @@ impl Bench {
             seen: BTreeMap::new(),
             claims: Claims::default(),
             hyok: BTreeSet::new(),
+            channels: Channels::default(),
             pending: Pending::default(),
             levels: Levels::default(),
             now_ms: NOW * 1_000,
@@ -91,7 +93,7 @@ impl Bench {
 
     pub(super) fn facts(&self) -> Facts<'_> {
         let (evaluator, seen) = (self.evaluator.clone(), &self.seen);
-        Facts { now_ms: self.now_ms, evaluator, seen, claims: &self.claims, hyok: &self.hyok }
+        Facts { now_ms: self.now_ms, evaluator, seen, claims: &self.claims, hyok: &self.hyok, channels: &self.channels }
     }
 
     /// As the actor commits, without a ledger; every record goes through its stored form.
