@@ -230,7 +230,7 @@ fn courier(shared: Arc<Shared>, peer: Peer, lane: Lane, runtime: Handle) -> Chil
             Ok(courier.get_cell())
         })
     };
-    Child { id, spawn: Arc::new(spawn), lasting: true, carries: true }
+    Child { id, spawn: Arc::new(spawn), lasting: true, carries: true, vital: true }
 }
 
 async fn start(root: &ActorRef<supervisor::Msg>, child: Child) -> Result<(), Fault> {

@@ -1,7 +1,8 @@
 //! The supervisor: starts every actor of governance and starts it anew when it falls. State comes back from the ledger.
 //!
 //! A child that falls more than [`FALLS_MAX`] times within [`WINDOW`] takes the supervisor with it, and so the node learns of it
-//! ([`crate::Governance::ended`]): a process that is started anew is better than one that pretends.
+//! ([`crate::Governance::ended`]): a process that is started anew is better than one that pretends. Only one that decides and carries nothing
+//! may be missing.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -33,6 +34,8 @@ pub(crate) struct Child {
     pub(crate) lasting: bool,
     /// It carries what the others decide, and so it ends after them.
     pub(crate) carries: bool,
+    /// Governance is none without it. One that is not vital is given up when it falls too often, and takes nobody with it.
+    pub(crate) vital: bool,
 }
 
 pub(crate) enum Msg {
@@ -163,6 +166,15 @@ impl State {
         let count = falls.len();
         tracing::error!(child = id, why, count, "an actor fell and is started anew");
         metrics::counter!("governance_restarts_total").increment(1);
+        if count > FALLS_MAX && self.children.get(&id).is_some_and(|child| !child.vital) {
+            tracing::error!(
+                child = id,
+                "it fell {count} times within {} s and is given up until the process starts anew",
+                WINDOW.as_secs()
+            );
+            self.children.remove(&id);
+            return Ok(());
+        }
         if count > FALLS_MAX {
             return Err(format!("{id} fell {count} times within {} s, the last time: {why}", WINDOW.as_secs()).into());
         }
@@ -225,7 +237,7 @@ mod tests {
             let seen = Arc::clone(&seen);
             Box::pin(async move { Ok(Actor::spawn_linked(None, Faller, seen, parent).await?.0.get_cell()) })
         };
-        Child { id: id.into(), spawn: Arc::new(spawn), lasting, carries }
+        Child { id: id.into(), spawn: Arc::new(spawn), lasting, carries, vital: true }
     }
 
     async fn faller(lasting: bool) -> (ActorRef<Msg>, tokio::task::JoinHandle<()>, Told) {
@@ -282,6 +294,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_that_is_not_vital_is_given_up_and_the_others_go_on() {
+        let (root, _handle) = Actor::spawn(None, Supervisor, ()).await.unwrap();
+        let ((theirs, mut extras), (vital, mut vitals)) = (seen(), seen());
+        let extra = Child { vital: false, ..child("extra", &theirs, true, false) };
+        drop(theirs);
+        root.cast(Msg::Start(extra, None)).unwrap();
+        root.cast(Msg::Start(child("vital", &vital, true, false), None)).unwrap();
+        let other = vitals.recv().await.unwrap();
+        for _ in 0..=FALLS_MAX {
+            extras.recv().await.unwrap().cast(Fall::Panic).unwrap();
+        }
+        assert!(extras.recv().await.is_none(), "it is forgotten, and not started again");
+        other.cast(Fall::Work).unwrap();
+        end(&root, false).await;
+        assert_eq!(root.get_status(), ractor::ActorStatus::Running);
+        root.stop(None);
+    }
+
+    #[tokio::test]
     async fn a_child_that_is_done_is_forgotten() {
         let (root, _handle, mut told) = faller(false).await;
         let first = told.recv().await.unwrap();
@@ -293,6 +324,7 @@ mod tests {
             spawn: Arc::new(|_| Box::pin(async { Err(SpawnErr::ActorAlreadyStarted) })),
             lasting: true,
             carries: false,
+            vital: true,
         };
         root.cast(Msg::Start(nothing, Some(reply))).unwrap();
         assert!(answer.await.unwrap().is_err());

@@ -32,7 +32,7 @@ const ALL: &str = "all";
 #[derive(Clone, Debug, Subcommand)]
 pub enum NotifyCommand {
     /// Show who is told of what, as a file to change, and the channels there are
-    #[command(after_help = "Example: kcm notify show --tenant acme > routing.toml")]
+    #[command(after_help = "Example: kcm notify show --tenant acme")]
     Show {
         /// Pinned name, or id
         #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]

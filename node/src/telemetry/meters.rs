@@ -40,7 +40,7 @@ const fn described(name: &'static str, shape: Shape, labels: &'static [&'static 
 }
 
 /// Every metric, with the labels that it may have.
-pub const METRICS: [Described; 25] = [
+pub const METRICS: [Described; 26] = [
     described(
         "orbital_oldest_unacknowledged_seconds",
         Shape::Gauge,
@@ -95,6 +95,12 @@ pub const METRICS: [Described; 25] = [
         Shape::Counter,
         &[],
         "Actors of governance that their supervisor started again.",
+    ),
+    described(
+        "governance_notices_total",
+        Shape::Counter,
+        &["channel", "state"],
+        "Notices that were taken up, and attempts at them, by what they came to; failed and dropped ones are in the log too.",
     ),
     described(
         "custody_lease_left_seconds",

@@ -34,7 +34,7 @@ impl DeskActor {
             let shared = Arc::clone(&shared);
             Box::pin(async move { Ok(Actor::spawn_linked(None, DeskActor, shared, parent).await?.0.get_cell()) })
         };
-        Child { id: "desk".to_owned(), spawn: Arc::new(spawn), lasting: true, carries: false }
+        Child { id: "desk".to_owned(), spawn: Arc::new(spawn), lasting: true, carries: false, vital: true }
     }
 }
 

@@ -83,7 +83,7 @@ impl Herald {
             let shared = Arc::clone(&shared);
             Box::pin(async move { Ok(Actor::spawn_linked(None, Herald, shared, parent).await?.0.get_cell()) })
         };
-        Child { id: "herald".to_owned(), spawn: Arc::new(spawn), lasting: true, carries: false }
+        Child { id: "herald".to_owned(), spawn: Arc::new(spawn), lasting: true, carries: false, vital: false }
     }
 }
 

@@ -141,7 +141,7 @@ impl TenantActor {
             let args = TenantArgs { shared: Arc::clone(&shared), id, loaded };
             Box::pin(async move { Ok(Actor::spawn_linked(None, TenantActor, args, parent).await?.0.get_cell()) })
         };
-        Child { id: format!("tenant/{id}"), spawn: Arc::new(spawn), lasting: true, carries: false }
+        Child { id: format!("tenant/{id}"), spawn: Arc::new(spawn), lasting: true, carries: false, vital: true }
     }
 }
 

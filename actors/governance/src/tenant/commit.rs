@@ -120,8 +120,13 @@ impl State {
             let args = args.clone();
             Box::pin(async move { Ok(Actor::spawn_linked(None, Watch, args, parent).await?.0.get_cell()) })
         };
-        let child =
-            Child { id: format!("proposal/{proposal}"), spawn: Arc::new(spawn), lasting: false, carries: false };
+        let child = Child {
+            id: format!("proposal/{proposal}"),
+            spawn: Arc::new(spawn),
+            lasting: false,
+            carries: false,
+            vital: true,
+        };
         let cast = self.shared.root.get().map(|root| root.cast(supervisor::Msg::Start(child, None)));
         if !matches!(cast, Some(Ok(()))) {
             tracing::error!(%proposal, "nobody watches over this proposal: governance is ending");

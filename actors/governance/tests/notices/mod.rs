@@ -183,7 +183,7 @@ async fn a_routing_is_made_upon_the_present_one_and_over_what_there_is() {
     let bytes = change.to_bytes().unwrap();
     let statement = told.house.world.propose(&bytes, "alice");
     assert_eq!(
-        told.house.desk().propose(bytes, statement, correlation()).await.unwrap_err().code(),
+        told.house.desk().propose(bytes, statement, None, correlation()).await.unwrap_err().code(),
         "reaches-no-region"
     );
 }

@@ -136,3 +136,16 @@ fn what_cannot_be_evaluated_permits_nothing() {
     bench.evaluator = policies.of(bench.tenant.id());
     assert_eq!(bench.propose(Action::RevokeL1 {}, "carol").unwrap_err().code(), "policy-denies");
 }
+
+/// Trying and telling again follow the right to propose a routing.
+#[test]
+fn who_may_not_propose_a_routing_tries_none() {
+    use crate::tenant::portrait::check_router;
+    let mut bench = Bench::new();
+    let alice = orbital::testing::person("alice");
+    assert_eq!(check_router(&bench.tenant, &bench.facts(), &alice), Ok(()));
+    assert!(check_router(&bench.tenant, &bench.facts(), &orbital::testing::person("mallory")).is_err());
+    let forbidden = Bundle::parse_canonical(&bundle(&forbid("propose:ChangeRouting"))).unwrap();
+    bench.evaluator = Arc::new(Evaluator::new(forbidden));
+    assert_eq!(check_router(&bench.tenant, &bench.facts(), &alice).unwrap_err().code(), "policy-denies");
+}
