@@ -1,6 +1,7 @@
 //! A topology in types: [`Topology`] is plain data that anyone may build and write; [`Model`] is one that passed every check.
 
 mod notify;
+mod tls;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,6 +19,7 @@ use crate::{
 };
 
 pub use notify::{Notify, NotifyTarget, NotifyUrl};
+pub use tls::{MutualTls, ServerTls};
 
 /// How a node's certificate names it, unless the file says otherwise.
 pub const IDENTITY: &str = "spiffe://{deployment}/{plane}/{name}";
@@ -104,21 +106,6 @@ impl Default for Ledger {
 pub struct SigningKey {
     pub key: PathBuf,
     pub public: PublicKey,
-}
-
-/// Paths of PEM files: the CA that verifies the other side, and this side's chain and key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MutualTls {
-    pub ca: PathBuf,
-    pub cert: PathBuf,
-    pub key: PathBuf,
-}
-
-/// Paths of PEM files of a listener whose callers are verified by something else than one CA.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerTls {
-    pub cert: PathBuf,
-    pub key: PathBuf,
 }
 
 /// Budgets of the link: past them, a directive counts as stalled and alerts.
