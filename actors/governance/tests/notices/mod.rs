@@ -144,7 +144,6 @@ async fn a_quorum_changes_who_is_told_and_no_region_hears_of_it() {
     assert_eq!(told.house.desk().tenant("acme").await.unwrap().summary.epoch, epoch - 1, "no epoch");
     told.house.until_settled().await;
     assert_eq!(told.house.world.chain().version(), version);
-    let before = told.ops.count();
     // The people go on under the same epoch.
     let view = told.house.propose(link_l1("k"), "alice").await.unwrap();
     // What is decided before anybody looked waits for nobody, and is not told to wait.
@@ -159,8 +158,7 @@ async fn a_quorum_changes_who_is_told_and_no_region_hears_of_it() {
     assert!(came[0].headers["webhook-signature"].to_str().unwrap().starts_with("v1,"));
     assert_eq!(came[0].bytes.first(), Some(&b'{'));
     // What it did not route goes to the site's default: that the link is approved.
-    told.until("the rest", |told| told.ops.count() > before).await;
-    assert!(told.titles().iter().any(|t| t.contains("LinkL1 is approved")));
+    told.until("the rest", |told| told.titles().iter().any(|t| t.contains("LinkL1 is approved"))).await;
     assert!(!told.titles().iter().any(|t| t.contains("LinkL1 waits")));
     // A restart reads the same routing from the ledger.
     told.house.restart().await;
