@@ -16,7 +16,7 @@ demo:
 	target/release/kcm demo $(ARGS)
 
 test:
-	.ci/install build nextest foreign
+	.ci/install build nextest postgres foreign
 	cargo build --workspace --bins --locked
 	KCM_VENV=$(VENV) cargo nextest run --workspace --locked --profile ci
 	cargo test --workspace --locked --doc

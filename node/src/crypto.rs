@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     future::Future,
+    net::SocketAddr,
     path::Path,
     pin::Pin,
     sync::{Arc, OnceLock, atomic::AtomicU64},
@@ -305,12 +306,8 @@ impl Lanes<'_> {
             term: self.term.clone(),
             by_hand: self.by_hand.clone(),
         };
-        let dial = if lane == Which::Critical { governance.orbital_critical_dial() } else { governance.orbital_dial() };
-        let address = tokio::net::lookup_host(&dial)
-            .await
-            .map_err(|e| RunError::Dial(dial.clone(), e.to_string()))?
-            .next()
-            .ok_or_else(|| RunError::Dial(dial.clone(), "no address".to_owned()))?;
+        let dials =
+            if lane == Which::Critical { governance.orbital_critical_dials() } else { governance.orbital_dials() };
         let link = LaneOptions {
             lane,
             me: self.place.name.clone(),
@@ -319,7 +316,7 @@ impl Lanes<'_> {
             listen: None,
             dial: vec![Dial {
                 peer: governance.node.clone(),
-                address,
+                addresses: looked_up(&dials).await?,
                 tls: tls_files(&self.place.node.orbital_tls).client()?,
             }],
         };
@@ -333,6 +330,16 @@ impl Lanes<'_> {
         health.watch(lane, started.lane.clone(), governance.node.clone());
         Ok(started)
     }
+}
+
+/// One address of each place that the node can be at.
+async fn looked_up(dials: &[String]) -> Result<Vec<SocketAddr>, RunError> {
+    let mut addresses = Vec::new();
+    for dial in dials {
+        let found = tokio::net::lookup_host(dial).await.map_err(|e| RunError::Dial(dial.clone(), e.to_string()))?;
+        addresses.push({ found }.next().ok_or_else(|| RunError::Dial(dial.clone(), "no address".to_owned()))?);
+    }
+    Ok(addresses)
 }
 
 /// New at each start of this process (PROTOCOL §2): its start time, which only grows.

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    future::Future,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -21,14 +22,12 @@ use crate::{
     cluster::{Lane, LaneOptions, LaneSink, Listen, PortWire},
     fault::RunError,
     health::{Health, Readiness, Reason, Status},
-    keyfiles, notices,
+    keyfiles, ledgers, notices,
     run::{Ending, listen, serve_health, tls_files},
 };
 
 /// Where the ledger remembers how often governance has started.
-const INCARNATION: &str = "incarnation";
-/// One governance node: the first term is the only one.
-const TERM: u64 = 1;
+pub(crate) const INCARNATION: &str = "incarnation";
 
 /// Runs governance until it is asked to end.
 pub async fn run(
@@ -39,7 +38,15 @@ pub async fn run(
     ending: Ending,
 ) -> Result<(), RunError> {
     fs::create_dir_all(&part.store).map_err(|why| RunError::Unreadable { path: part.store.clone(), why })?;
-    let ledger: Arc<dyn Ledger> = Arc::new(ledger::RedbLedger::open(part.ledger_path())?);
+    let state = Arc::new(State::default());
+    serve_health(part.health, state.clone(), metrics, &ending).await?;
+    let Some(opened) = ledgers::open(part, &ending, || state.stand_by()).await? else { return Ok(()) };
+    let (ledger, deposed) = (opened.ledger, opened.deposed);
+    if ledger.meta(ledger::RESTORED)?.is_some() {
+        tracing::warn!(
+            "this ledger was put back from a backup: what was decided since is not in it; compare the regions with it"
+        );
+    }
     let frame_key = keyfiles::read_ed25519(&part.frame_key)?;
     if frame_key.public() != PublicKey(part.frame_public.0) {
         return Err(RunError::OtherKey { path: part.frame_key.clone(), what: "frame_public" });
@@ -60,7 +67,7 @@ pub async fn run(
         deployment: model.deployment.clone(),
         node: part.node.clone(),
         incarnation: next_incarnation(ledger.as_ref())?,
-        term: TERM,
+        term: opened.term,
         frame_key,
         regions: regions.collect(),
         operators: part.operators.clone(),
@@ -88,12 +95,12 @@ pub async fn run(
         &pem(&part.rest_tls.key)?,
         &pem(&part.rest_tls.ca)?,
     )?;
-    serve_health(part.health, Arc::new(State { governance: governance.clone() }), metrics, &ending).await?;
+    state.up(&governance);
     if part.checkpoint.is_some() {
         tokio::spawn(checkpoints::keep(governance.desk(), checkpoints::file(part), ending.wait()));
     }
     tracing::info!(rest = %part.rest, orbital = %part.orbital, critical = %part.orbital_critical, "governance is up");
-    let served = serve_rest(rest, tls, &governance, ending).await;
+    let served = serve_rest(rest, tls, &governance, ending, deposed).await;
     // Before the lanes: what was decided last may still leave.
     governance.stop().await;
     ordinary.stop().await;
@@ -102,29 +109,31 @@ pub async fn run(
     served
 }
 
-/// Serves REST until the process is asked to end, or governance has ended by itself.
+/// Serves REST until the process is asked to end, another node has taken over, or governance has ended by itself.
 async fn serve_rest(
     rest: TcpListener,
     tls: Arc<rustls::ServerConfig>,
     governance: &Arc<Governance>,
     ending: Ending,
+    deposed: impl Future<Output = String> + Send + 'static,
 ) -> Result<(), RunError> {
-    let (fell, theirs) = (Arc::new(AtomicBool::new(false)), governance.clone());
+    let (fell, theirs) = (Arc::new(OnceLock::new()), governance.clone());
     let over = {
         let fell = fell.clone();
         async move {
-            tokio::select! {
-                () = ending.wait() => {}
-                () = theirs.ended() => fell.store(true, Ordering::SeqCst),
-            }
+            let why = tokio::select! {
+                () = ending.wait() => return,
+                why = deposed => format!("this node is the active one no more: {why}. Start it again, and it stands by"),
+                () = theirs.ended() => {
+                    "a part of governance has fallen too often; see the log above. Start the node again".to_owned()
+                }
+            };
+            // One of them is first, and it alone is said.
+            let _first = fell.set(why);
         }
     };
     portal_api::serve(rest, tls, governance.desk(), over).await?;
-    if fell.load(Ordering::SeqCst) {
-        let why = "a part of governance has fallen too often; see the log above. Start the node again";
-        return Err(RunError::Actor(why.to_owned()));
-    }
-    Ok(())
+    fell.get().map_or(Ok(()), |why| Err(RunError::Actor(why.clone())))
 }
 
 /// Counts each start, durably: a frame of an earlier run is refused by the regions.
@@ -186,15 +195,39 @@ impl LaneSink for Sink {
     }
 }
 
-/// What governance knows about its own readiness.
+/// What governance knows about its own readiness: nothing before it is the active one.
+#[derive(Default)]
 struct State {
-    governance: Arc<Governance>,
+    governance: OnceLock<Arc<Governance>>,
+    stands_by: AtomicBool,
+}
+
+impl State {
+    fn stand_by(&self) {
+        self.stands_by.store(true, Ordering::SeqCst);
+    }
+
+    fn up(&self, governance: &Arc<Governance>) {
+        // Set once, by the one who starts it.
+        let _first = self.governance.set(governance.clone());
+    }
+
+    fn not_yet(&self) -> Readiness {
+        let (what, why, fix) = if self.stands_by.load(Ordering::SeqCst) {
+            let fix = "send requests there; this one takes over by itself when that one is gone";
+            ("this node stands by", "another node of governance is active", fix)
+        } else {
+            ("governance is not up", "it opens its ledger", "wait; if it stays so, look at the log")
+        };
+        let reason = Reason { what: what.to_owned(), why: why.to_owned(), fix: fix.to_owned() };
+        Readiness { status: Status::Sealed, reasons: vec![reason] }
+    }
 }
 
 impl Health for State {
     fn ready(&self) -> Readiness {
-        let away =
-            self.governance.desk().regions().into_iter().filter(|r| !(r.critical.connected && r.ordinary.connected));
+        let Some(governance) = self.governance.get() else { return self.not_yet() };
+        let away = governance.desk().regions().into_iter().filter(|r| !(r.critical.connected && r.ordinary.connected));
         let reasons: Vec<Reason> = away
             .map(|r| Reason {
                 what: format!("region {} is not connected in both lanes", r.name),

@@ -1,5 +1,6 @@
 //! The node: composition roots of both planes, the cluster that joins them, and the `kcm` command line.
 
+pub mod age;
 mod checkpoints;
 pub mod cli;
 pub mod cluster;
@@ -12,6 +13,7 @@ pub mod governance;
 pub mod health;
 pub mod keyfiles;
 pub mod kmip_client;
+mod ledgers;
 mod notices;
 mod region;
 pub mod run;

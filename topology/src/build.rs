@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    MailTls, MaterialLeaves, Mode, NotifyKind, Provider, Then, file,
+    Ledger, LedgerKind, MailTls, MaterialLeaves, Mode, NotifyKind, Postgres, Provider, Then, file,
     finding::At,
     model::{self, IDENTITY, MutualTls, NotifyTarget, NotifyUrl, ServerTls, SigningKey, Topology},
     places,
@@ -80,10 +80,10 @@ fn governance(part: &file::Governance, base: &Base<'_>) -> Option<model::Governa
         (_, _) => None,
     };
     let ledger = match &part.ledger {
-        None => model::Ledger::default(),
-        Some(ledger) => model::Ledger { kind: of(&ledger.value.kind)?, path: base.required(&ledger.value.path) },
+        None => Ledger::default(),
+        Some(ledger) => self::ledger(&ledger.value, base)?,
     };
-    Some(model::Governance {
+    let main = model::Governance {
         node: of(&part.node)?,
         address: of(&part.address).map(|host| host.0),
         rest: of(&part.rest)?,
@@ -100,6 +100,26 @@ fn governance(part: &file::Governance, base: &Base<'_>) -> Option<model::Governa
         operators: part.operators.iter().flat_map(|all| &all.value).map(|one| one.value.clone()).collect(),
         lease: pair(&part.lease_key, &part.lease_public),
         checkpoint: pair(&part.checkpoint_key, &part.checkpoint_public),
+        standbys: BTreeMap::new(),
+    };
+    let standbys = part.standby.iter().flat_map(|table| &table.value.entries);
+    let standbys = standbys.map(|(name, part)| Some((name.value.clone(), standby(&part.value, &main, base)?)));
+    let standbys = standbys.collect::<Option<BTreeMap<_, _>>>()?;
+    Some(model::Governance { standbys, ..main })
+}
+
+/// The same node at another place.
+fn standby(part: &file::Standby, main: &model::Governance, base: &Base<'_>) -> Option<model::Governance> {
+    Some(model::Governance {
+        address: of(&part.address).map(|host| host.0),
+        rest: of(&part.rest)?,
+        orbital: of(&part.orbital)?,
+        orbital_critical: of(&part.orbital_critical)?,
+        health: of(&part.health)?,
+        store: base.required(&part.store)?,
+        rest_tls: base.mutual(&part.rest_tls).unwrap_or_else(|| main.rest_tls.clone()),
+        orbital_tls: base.mutual(&part.orbital_tls).unwrap_or_else(|| main.orbital_tls.clone()),
+        ..main.clone()
     })
 }
 
@@ -131,6 +151,20 @@ fn notify(part: &file::Notify, base: &Base<'_>) -> Option<model::Notify> {
         tenants: part.tenants.iter().flat_map(|all| &all.value).map(|one| one.value.clone()).collect(),
         default: of(&part.default).unwrap_or(false),
     })
+}
+
+fn ledger(part: &file::Ledger, base: &Base<'_>) -> Option<Ledger> {
+    match of(&part.kind)? {
+        LedgerKind::Redb => Some(Ledger::Redb { path: base.required(&part.path) }),
+        LedgerKind::Postgres => Some(Ledger::Postgres(Postgres {
+            hosts: part.hosts.as_ref()?.value.iter().map(|host| host.value.0.clone()).collect(),
+            database: of(&part.database)?,
+            user: of(&part.user)?,
+            password_file: base.required(&part.password_file),
+            ca: base.required(&part.ca),
+            own: base.required(&part.cert).zip(base.required(&part.key)),
+        })),
+    }
 }
 
 fn orbital(part: Option<&file::Orbital>) -> model::Orbital {

@@ -35,6 +35,9 @@ impl Checked {
         {
             search.governance(&node.value, &governance.value);
         }
+        for (name, part) in file.standbys().iter().filter(|(name, _)| wanted(&name.value)) {
+            search.standby(&name.value, &part.value);
+        }
         for (name, node) in file.regions().iter().flat_map(|(_, region)| region.value.nodes()) {
             if wanted(&name.value) {
                 search.node(&name.value, &node.value);
@@ -68,7 +71,25 @@ impl Search<'_> {
                 .for_each(|path| self.readable(name, path));
             c.url_file.iter().for_each(|path| self.encrypted(path));
         }
+        let ledger = part.ledger.iter().map(|ledger| &ledger.value);
+        ledger
+            .flat_map(|l| [&l.password_file, &l.ca, &l.cert, &l.key])
+            .flatten()
+            .for_each(|path| self.readable(name, path));
         part.orbital_tls.iter().for_each(|tls| self.identity(name, Plane::Governance, tls.value.cert.as_ref()));
+    }
+
+    /// It has the keys and the name of the node that it stands in for.
+    fn standby(&mut self, name: &NodeName, part: &file::Standby) {
+        let Some(main) = self.file.governance.as_ref().map(|governance| governance.value.clone()) else { return };
+        let Some(node) = main.node.clone() else { return };
+        let (rest_tls, orbital_tls) = (part.rest_tls.clone(), part.orbital_tls.clone());
+        let (rest_tls, orbital_tls) = (rest_tls.or(main.rest_tls.clone()), orbital_tls.or(main.orbital_tls.clone()));
+        let before = self.findings.len();
+        self.governance(&node.value, &Governance { rest_tls, orbital_tls, ..main });
+        for finding in self.findings.iter_mut().skip(before) {
+            finding.message = format!("standby `{name}`: {}", finding.message);
+        }
     }
 
     fn node(&mut self, name: &NodeName, part: &CryptoNode) {

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod identities;
+mod ledger;
 pub(crate) mod notify;
 mod planes;
 mod references;
@@ -18,6 +19,7 @@ pub(crate) fn findings(file: &File) -> Vec<Finding> {
         addresses::check,
         identities::check,
         planes::check,
+        ledger::check,
         notify::check,
         warnings::check,
     ];

@@ -6,7 +6,7 @@ use orbital::names::{Channel, Deployment, Jurisdiction, Mailbox, NodeName, Perso
 
 use crate::{
     finding::{At, Code, Finding, Place},
-    reader::{Endpoint, FromNode, Host, Name, Table, shapes, words},
+    reader::{Endpoint, FromNode, Host, HostPort, Name, Table, shapes, words},
     tree::{Node, Value},
     units::{PublicKey, Size, Span},
 };
@@ -68,10 +68,28 @@ shapes! {
         optional lease_public: PublicKey,
         optional checkpoint_key: PathBuf,
         optional checkpoint_public: PublicKey,
+        optional standby: Table<NodeName, Standby>,
+    }
+    Standby {
+        optional address: Host,
+        required rest: SocketAddr,
+        required orbital: SocketAddr,
+        required orbital_critical: SocketAddr,
+        required health: SocketAddr,
+        required store: PathBuf,
+        optional rest_tls: MutualTls,
+        optional orbital_tls: MutualTls,
     }
     Ledger {
         required kind: LedgerKind,
         optional path: PathBuf,
+        optional hosts: Vec<At<HostPort>>,
+        optional database: String,
+        optional user: String,
+        optional password_file: PathBuf,
+        optional ca: PathBuf,
+        optional cert: PathBuf,
+        optional key: PathBuf,
     }
     MutualTls {
         required ca: PathBuf,
@@ -167,7 +185,11 @@ words! {
     /// Whether the region may cache what an L1 unwrapped (bring your own key) or the key never leaves its home (hold your own key).
     Mode { Byok = "byok", Hyok = "hyok", }
     /// Where the ledger is kept.
-    LedgerKind { Redb = "redb", }
+    LedgerKind {
+        Redb = "redb",
+        /// For several nodes of governance, of which one is active.
+        Postgres = "postgres",
+    }
     /// What a way out for notices speaks.
     NotifyKind { Slack = "slack", Smtp = "smtp", Pagerduty = "pagerduty", Webhook = "webhook", }
     /// How the line to a mail server is encrypted.
@@ -209,6 +231,10 @@ impl File {
     }
     pub(crate) fn channels(&self) -> &[(At<Channel>, At<Notify>)] {
         self.notify.as_ref().map_or(&[], |table| &table.value.entries)
+    }
+    pub(crate) fn standbys(&self) -> &[(At<NodeName>, At<Standby>)] {
+        let table = self.governance.as_ref().and_then(|governance| governance.value.standby.as_ref());
+        table.map_or(&[], |table| &table.value.entries)
     }
     pub(crate) fn is_development(&self) -> bool {
         self.development.as_ref().is_some_and(|d| d.value)

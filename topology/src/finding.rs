@@ -120,7 +120,7 @@ codes! {
     WildcardPeers = "T0304" "wildcard-peers" Error: "An edge that would accept any certificate of the trust root.";
     PlaneMixing = "T0305" "plane-mixing" Error: "Governance and a region on one host: whoever takes the host has both planes. Allowed with `development = true` only.";
     DevelopmentOnly = "T0306" "development-only" Error: "A part that protects nothing, such as a soft L1, outside development.";
-    Unencrypted = "T0307" "unencrypted" Error: "A connection to the outside that is not encrypted. Loopback alone may be plain, with `development = true`.";
+    Unencrypted = "T0307" "unencrypted" Error: "A connection to the outside that is not encrypted, or whose other end is not verified. Loopback alone may do without, with `development = true`.";
     Autonomy = "T0402" "autonomy-beats-revocation" Warning: "A region that was cut off may serve a revoked key for long. Shown in every simulation.";
     SecretInline = "T0501" "secret-inline" Error: "A secret in the file itself. Topology files are copied, committed and mailed; secrets stand in files of their own.";
     SinglePoint = "T0503" "single-point" Warning: "A region with one node: a restart drops every cached key until L1 answers.";

@@ -13,6 +13,7 @@ mod check;
 mod explain;
 mod file;
 mod finding;
+mod ledger;
 mod model;
 mod places;
 mod reader;
@@ -29,10 +30,10 @@ pub use certificates::Files;
 pub use explain::{EXPLAIN_COLUMNS, explain, summary, to_json};
 pub use file::{LedgerKind, MailTls, MaterialLeaves, Mode, NotifyKind, Provider, SCHEMA, Then, Transport};
 pub use finding::{At, Code, Finding, Label, Place, Severity};
+pub use ledger::{HostPort, Ledger, Postgres};
 pub use model::{
-    Autonomy, CryptoNode, Edge, Governance, IDENTITY, Kmip, L1, L1Auth, L1Provider, Ledger, Model, MutualTls, NodeRole,
-    Notify, NotifyTarget, NotifyUrl, Orbital, Plane, RegionPart, Residency, ServerTls, SigningKey, Topology,
-    UnknownNode,
+    Autonomy, CryptoNode, Edge, Governance, IDENTITY, Kmip, L1, L1Auth, L1Provider, Model, MutualTls, NodeRole, Notify,
+    NotifyTarget, NotifyUrl, Orbital, Plane, RegionPart, Residency, ServerTls, SigningKey, Topology, UnknownNode,
 };
 pub use tree::{FILE_BYTES_MAX, Format};
 pub use units::{PublicKey, Size, Span};

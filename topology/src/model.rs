@@ -13,7 +13,7 @@ use std::{
 use orbital::names::{Channel, Deployment, Jurisdiction, NodeName, Person, Region, System, TenantId, TenantName};
 
 use crate::{
-    LedgerKind, MaterialLeaves, Mode, Provider, Then, Transport,
+    Ledger, MaterialLeaves, Mode, Provider, Then, Transport,
     suggest::nearest,
     units::{PublicKey, Size, Span},
 };
@@ -86,20 +86,9 @@ pub struct Governance {
     pub lease: Option<SigningKey>,
     /// Under every checkpoint of the ledger; without it there are none.
     pub checkpoint: Option<SigningKey>,
-}
-
-/// Where the ledger is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ledger {
-    pub kind: LedgerKind,
-    /// `None`: `ledger.redb` in the store. Read it through [`Governance::ledger_path`].
-    pub path: Option<PathBuf>,
-}
-
-impl Default for Ledger {
-    fn default() -> Self {
-        Self { kind: LedgerKind::Redb, path: None }
-    }
+    /// Further places of this node, by the names that `kcm run` starts them with: same name and keys to everybody else, addresses of
+    /// their own. One of all is active, the others stand by.
+    pub standbys: BTreeMap<NodeName, Governance>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -289,16 +278,16 @@ impl NodeRole<'_> {
 }
 
 impl Governance {
-    pub fn ledger_path(&self) -> PathBuf {
-        self.ledger.path.clone().unwrap_or_else(|| self.store.join("ledger.redb"))
+    /// Where regions dial the ordinary lane, `host:port` each: one of these answers.
+    pub fn orbital_dials(&self) -> Vec<String> {
+        self.places().map(|place| place.dial(place.orbital)).collect()
     }
-    /// `host:port` at which regions dial the ordinary lane.
-    pub fn orbital_dial(&self) -> String {
-        self.dial(self.orbital)
+    /// The same for the critical lane.
+    pub fn orbital_critical_dials(&self) -> Vec<String> {
+        self.places().map(|place| place.dial(place.orbital_critical)).collect()
     }
-    /// `host:port` at which regions dial the critical lane.
-    pub fn orbital_critical_dial(&self) -> String {
-        self.dial(self.orbital_critical)
+    fn places(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(self.standbys.values())
     }
     fn dial(&self, listen: SocketAddr) -> String {
         match &self.address {
@@ -346,7 +335,10 @@ impl Model {
 
     /// All nodes, with what each is to run, ordered by name.
     pub fn nodes(&self) -> BTreeMap<&NodeName, NodeRole<'_>> {
-        let governance = self.governance().map(|part| (&part.node, NodeRole::Governance(part)));
+        let governance = self.governance().into_iter().flat_map(|part| {
+            let standbys = part.standbys.iter().map(|(name, part)| (name, NodeRole::Governance(part)));
+            std::iter::once((&part.node, NodeRole::Governance(part))).chain(standbys)
+        });
         let regions = self.0.regions.iter().flat_map(|(region, part)| {
             let nodes = part.nodes.iter().map(move |(name, node)| (name, NodeRole::Crypto { region, part, node }));
             nodes.chain(part.edges.iter().map(move |(name, edge)| (name, NodeRole::Edge { region, part, edge })))
@@ -357,7 +349,7 @@ impl Model {
             }
             L1Provider::AwsKms { .. } => None,
         });
-        governance.into_iter().chain(regions).chain(soft).collect()
+        governance.chain(regions).chain(soft).collect()
     }
 
     /// What the node of this name is to run; else a sentence that says which names there are.
@@ -373,6 +365,7 @@ impl Model {
     /// The SAN URI that this node's certificate must carry.
     pub fn identity_of(&self, name: &NodeName) -> Result<String, UnknownNode> {
         let role = self.node(name)?;
+        let name = if let NodeRole::Governance(part) = role { &part.node } else { name };
         Ok(identity(&self.0.identity, &self.0.deployment, role.plane(), name))
     }
 }

@@ -158,6 +158,9 @@ fn filled(text: &str) -> Result<String, String> {
 /// A host without a port; see [`units::host`].
 #[derive(Clone, Debug)]
 pub(crate) struct Host(pub(crate) String);
+/// A host with its port; see [`units::host_port`].
+#[derive(Clone, Debug)]
+pub(crate) struct HostPort(pub(crate) crate::HostPort);
 /// See [`units::endpoint`].
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint(pub(crate) String);
@@ -170,6 +173,7 @@ from_text! {
     PathBuf = |text| filled(text).map(PathBuf::from);
     SocketAddr = units::listen_address;
     Host = |text| units::host(text).map(Host);
+    HostPort = |text| units::host_port(text).map(Self);
     Endpoint = |text| units::endpoint(text).map(Endpoint);
     Span = str::parse;
     Size = str::parse;

@@ -4,6 +4,8 @@ use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use orbital::names::Digest;
 
+use crate::ledger::{HostPort, POSTGRES_PORT};
+
 const DURATIONS: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const SIZES: &[(&str, u64)] = &[("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 
@@ -155,11 +157,41 @@ pub(crate) fn host(text: &str) -> Result<String, String> {
     Err(format!("`{text}` is no host: write a DNS name or an IP address, without a port"))
 }
 
+/// A host and a port; without one, PostgreSQL's. An IPv6 address that names a port stands in brackets.
+pub(crate) fn host_port(text: &str) -> Result<HostPort, String> {
+    let bare = text.parse::<std::net::Ipv6Addr>().is_ok();
+    let (name, port) = match text.rsplit_once(':').filter(|_| !bare) {
+        None => (text, POSTGRES_PORT),
+        Some((name, port)) => {
+            let number = port.parse().ok().filter(|port| *port != 0);
+            (name, number.ok_or_else(|| format!("`{port}` is no port: write 1 to 65535"))?)
+        }
+    };
+    let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    Ok(HostPort { host: host(name)?, port })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn hosts_have_a_port() {
+        let shown = |text: &str| host_port(text).map(|host| host.to_string());
+        for (text, whole) in [
+            ("db-1.example", "db-1.example:5432"),
+            ("10.0.0.5:6000", "10.0.0.5:6000"),
+            ("[::1]:6000", "[::1]:6000"),
+            ("::1", "[::1]:5432"),
+        ] {
+            assert_eq!(shown(text).as_deref(), Ok(whole));
+        }
+        for bad in ["", ":5432", "db:0", "db:70000", "db:x", "a b:1", "user@db:1", "[db:1"] {
+            assert!(shown(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn spans_and_sizes_read_as_people_write_them() {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    Ledger,
     file::SCHEMA,
     model::{
         CryptoNode, Edge, Governance, L1, L1Provider, MutualTls, Notify, NotifyTarget, NotifyUrl, RegionPart,
@@ -90,6 +91,9 @@ pub fn to_toml(topology: &Topology) -> String {
     if let Some(part) = &topology.governance {
         governance(&mut page, part);
     }
+    for (name, part, main) in topology.governance.iter().flat_map(|g| g.standbys.iter().map(move |(n, s)| (n, s, g))) {
+        standby(&mut page, name.as_str(), part, main);
+    }
     page.header(&["orbital"]);
     page.text("transport", topology.orbital.transport.as_str());
     page.text("ack_budget", topology.orbital.ack_budget);
@@ -116,6 +120,41 @@ pub fn to_toml(topology: &Topology) -> String {
     page.0
 }
 
+fn ledger(page: &mut Page, ledger: &Ledger) {
+    let path = |path: &Path| quoted(&path.display().to_string());
+    let mut fields = vec![("kind", quoted(ledger.kind().as_str()))];
+    match ledger {
+        Ledger::Redb { path: file } => fields.extend(file.as_ref().map(|file| ("path", path(file)))),
+        Ledger::Postgres(at) => {
+            let hosts: Vec<String> = at.hosts.iter().map(|host| quoted(&host.to_string())).collect();
+            fields.extend([("hosts", format!("[{}]", hosts.join(", ")))]);
+            fields.extend([("database", quoted(&at.database)), ("user", quoted(&at.user))]);
+            let files = [("password_file", at.password_file.as_ref()), ("ca", at.ca.as_ref())];
+            let own = [("cert", at.own.as_ref().map(|own| &own.0)), ("key", at.own.as_ref().map(|own| &own.1))];
+            fields.extend(files.into_iter().chain(own).filter_map(|(name, file)| Some((name, path(file?)))));
+        }
+    }
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    page.raw("ledger", format_args!("{{ {} }}", fields.join(", ")));
+}
+
+fn standby(page: &mut Page, name: &str, part: &Governance, main: &Governance) {
+    page.header(&["governance", "standby", name]);
+    page.maybe("address", part.address.as_ref());
+    page.text("rest", part.rest);
+    page.text("orbital", part.orbital);
+    page.text("orbital_critical", part.orbital_critical);
+    page.text("health", part.health);
+    page.path("store", &part.store);
+    for (name, own, theirs) in
+        [("rest_tls", &part.rest_tls, &main.rest_tls), ("orbital_tls", &part.orbital_tls, &main.orbital_tls)]
+    {
+        if own != theirs {
+            page.mutual(name, own);
+        }
+    }
+}
+
 fn governance(page: &mut Page, part: &Governance) {
     page.header(&["governance"]);
     page.text("node", &part.node);
@@ -125,9 +164,7 @@ fn governance(page: &mut Page, part: &Governance) {
     page.text("orbital_critical", part.orbital_critical);
     page.text("health", part.health);
     page.path("store", &part.store);
-    let mut ledger = vec![("kind", part.ledger.kind.as_str().to_owned())];
-    ledger.extend(part.ledger.path.as_ref().map(|path| ("path", path.display().to_string())));
-    page.inline("ledger", &ledger);
+    ledger(page, &part.ledger);
     page.mutual("rest_tls", &part.rest_tls);
     page.mutual("orbital_tls", &part.orbital_tls);
     page.path("frame_key", &part.frame_key);

@@ -127,10 +127,10 @@ fn an_address_for_dialling_replaces_the_wildcard() {
     let with_address = [anywhere[0], anywhere[1], ("rest ", "address = \"gov.acme.example\"\nrest ")];
     let model = with(&with_address).into_model().unwrap();
     let governance = model.governance().unwrap();
-    assert_eq!(governance.orbital_dial(), "gov.acme.example:7400");
-    assert_eq!(governance.orbital_critical_dial(), "gov.acme.example:7401");
+    assert_eq!(governance.orbital_dials(), ["gov.acme.example:7400"]);
+    assert_eq!(governance.orbital_critical_dials(), ["gov.acme.example:7401"]);
     let plain = with(&[]).into_model().unwrap();
-    assert_eq!(plain.governance().unwrap().orbital_dial(), "10.0.0.1:7400");
+    assert_eq!(plain.governance().unwrap().orbital_dials(), ["10.0.0.1:7400"]);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn paths_begin_at_the_folder_of_the_file() {
     assert_eq!(node.frame_key, Path::new("/etc/kcm/fra-1/frame.key"));
     assert_eq!(node.store, Path::new("/var/lib/kcm/fra-1"));
     assert_eq!(part.autonomy.unwrap().serve_cached.to_string(), "8h");
-    assert_eq!(model.governance().unwrap().ledger_path(), Path::new("/var/lib/kcm/gov/ledger.redb"));
+    assert_eq!(model.governance().unwrap().ledger.path_in(Path::new("/s")).unwrap(), Path::new("/s/ledger.redb"));
 }
 
 #[test]
@@ -304,4 +304,61 @@ fn an_l1_is_of_pinned_tenants() {
     assert!(with(&[("[\"acme\"]", "[\"acmee\"]")]).findings[0].message.contains("did you mean `acme`?"));
     // Nobody is a tenant too: such an L1 serves none.
     assert_eq!(codes(&[("[\"acme\"]", "[]")]), [] as [&str; 0]);
+}
+
+const LEDGER: &str = "store            = \"/var/lib/kcm/gov\"\n";
+
+fn with_ledger(fields: &str) -> String {
+    format!("{LEDGER}ledger = {{ {fields} }}\n")
+}
+
+#[test]
+fn a_ledger_in_postgresql_is_encrypted_or_on_loopback_in_development() {
+    let login = "database = \"kcm\", user = \"kcm\", password_file = \"p\"";
+    let codes_of = |fields: &str, more: &[(&str, &str)]| {
+        let ledger = with_ledger(fields);
+        let edits: Vec<_> = std::iter::once((LEDGER, ledger.as_str())).chain(more.iter().copied()).collect();
+        codes(&edits)
+    };
+    let at = |host: &str, more: &str| format!("kind = \"postgres\", hosts = [\"{host}\"], {login}{more}");
+    assert_eq!(codes_of(&at("db.example", ", ca = \"ca.pem\""), &[]), [] as [&str; 0]);
+    assert_eq!(codes_of(&at("db.example", ""), &[]), ["T0307"]);
+    assert_eq!(codes_of(&at("127.0.0.1", ""), &[]), ["T0307"], "loopback, and no development");
+    let clashes = ["T0302", "T0302", "T0302"];
+    let development = [("deployment =", "development = true\ndeployment =")];
+    assert_eq!(codes_of(&at("127.0.0.1:6000", ""), &development), clashes);
+    assert!(codes_of(&at("10.0.0.9", ""), &development).contains(&"T0307"));
+    assert!(codes_of(&at("localhost", ""), &development).contains(&"T0307"), "a name may lead anywhere");
+    assert_eq!(codes_of("kind = \"postgres\"", &[]), ["T0106"]);
+    assert_eq!(codes_of(&at("db.example", ", ca = \"c\", cert = \"d\""), &[]), ["T0106"]);
+    assert_eq!(codes_of(&at("db.example", ", ca = \"c\", path = \"d\""), &[]), ["T0102"]);
+    assert_eq!(codes_of("kind = \"redb\", ca = \"c\", user = \"u\"", &[]), ["T0102", "T0102"]);
+    assert_eq!(codes_of(&at("db.example:0", ", ca = \"c\""), &[]), ["T0106", "T0102"]);
+    let inline = "kind = \"postgres\", hosts = [\"d\"], database = \"k\", user = \"k\", password = \"x\", ca = \"c\"";
+    assert!(codes_of(inline, &[]).contains(&"T0501"));
+}
+
+#[test]
+fn a_standby_is_the_same_node_at_another_place() {
+    let model = check(Path::new("/etc/kcm/t.toml"), &sample("postgres.toml")).into_model().unwrap();
+    let NodeRole::Governance(main) = model.node(&name("gov-1")).unwrap() else { panic!() };
+    let NodeRole::Governance(standby) = model.node(&name("gov-2")).unwrap() else { panic!() };
+    assert_eq!((&standby.node, &standby.frame_key, &standby.ledger), (&main.node, &main.frame_key, &main.ledger));
+    assert_eq!(model.identity_of(&name("gov-2")).unwrap(), model.identity_of(&name("gov-1")).unwrap());
+    assert_eq!(standby.rest_tls.cert, Path::new("/etc/kcm/rest-2.pem"));
+    assert_eq!(standby.orbital_tls, main.orbital_tls);
+    assert_eq!(main.orbital_dials(), ["10.0.0.1:7400", "10.0.0.2:7400"]);
+    assert_eq!(main.orbital_critical_dials(), ["10.0.0.1:7401", "10.0.0.2:7401"]);
+    let edited = |from: &str, to: &str| {
+        let text = sample("postgres.toml");
+        assert!(text.contains(from), "{from}");
+        let checked = check(Path::new("t.toml"), &text.replacen(from, to, 1));
+        checked.findings.iter().map(|f| f.code.as_str()).collect::<Vec<_>>()
+    };
+    let postgres = sample("postgres.toml").lines().find(|line| line.starts_with("ledger ")).unwrap().to_owned();
+    assert_eq!(edited(&postgres, "ledger = { kind = \"redb\" }"), ["T0102"]);
+    assert_eq!(edited("standby.gov-2]", "standby.fra-1]"), ["T0303"]);
+    assert_eq!(edited("10.0.0.2:7400", "10.0.0.2:8443"), ["T0302"]);
+    assert_eq!(edited("10.0.0.2:7400", "0.0.0.0:7400"), ["T0106"]);
+    assert_eq!(edited("\"10.0.0.2:7400\"", "\"10.1.0.11:7400\""), ["T0305", "T0302"]);
 }

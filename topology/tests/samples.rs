@@ -30,7 +30,7 @@ fn bad() -> Vec<String> {
 
 #[test]
 fn the_good_samples_are_in_order() {
-    for name in ["demo.toml", "production.toml"] {
+    for name in ["demo.toml", "postgres.toml", "production.toml"] {
         let checked = read(name);
         assert_eq!(checked.findings, [], "{}", checked.explain(false));
         assert!(checked.explain(false).contains("is in order"));
@@ -90,7 +90,7 @@ fn only_errors_keep_a_file_from_being_used() {
 /// Each line of a good file taken away, one by one: either the model is still whole, or an error says what is missing.
 #[test]
 fn a_file_without_one_of_its_lines_never_passes_silently() {
-    for name in ["demo.toml", "production.toml"] {
+    for name in ["demo.toml", "postgres.toml", "production.toml"] {
         let text = fs::read_to_string(samples().join(name)).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         for skip in 0..lines.len() {

@@ -52,4 +52,32 @@ pub enum LedgerError {
     Closed { path: PathBuf },
     #[error("this ledger was opened for reading only: open it with the node that owns it to append")]
     ReadOnly,
+    #[error(
+        "the ledger {place} could not be reached: {why}. Nothing was written; see that the database is up and takes this node's login"
+    )]
+    Unreachable { place: String, why: String },
+    #[error("the ledger {place} is not used: {why}. {fix}")]
+    Unfit { place: String, why: String, fix: String },
+    #[error("the database of the ledger {place} refused: {why}. Nothing was written; its log says more")]
+    Database { place: String, why: String },
+    #[error(
+        "the disk under the ledger {place} is full, or a quota is: nothing was written and nothing is lost. Make room there; no reserve \
+         can be kept on a disk of another machine, so hand stops to the regions meanwhile (`kcm revoke sign`, `kcm revoke deliver`)"
+    )]
+    ServerFull { place: String },
+    #[error(
+        "the ledger is not empty (its newest entry is {newest}): a backup is put back into an empty one alone. Name another"
+    )]
+    NotEmpty { newest: u64 },
+    #[error("this node stands by: another one is active on the ledger {place}. Ask that one")]
+    StandingBy { place: String },
+    #[error(
+        "this node appends nothing more to the ledger {place}: {why}. It ends; started again, it stands by or is active anew"
+    )]
+    Deposed { place: String, why: String },
+    #[error(
+        "the ledger {place} did not say in time whether what was asked is written ({why}): this node ends, and its next start reads the \
+         truth. Look whether it is there before you ask again"
+    )]
+    InDoubt { place: String, why: String },
 }

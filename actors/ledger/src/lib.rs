@@ -5,13 +5,14 @@
 //! as the entry: there is no moment at which a decision exists and its directive does not, nor the other way round (invariant 5).
 //! [`Ledger::append`] returns only when the batch would survive `kill -9` and a loss of power (invariant 10).
 //!
-//! Two backends, one conformance suite (`tests/conformance.rs`): [`RedbLedger`] on disk and [`MemoryLedger`] for simulations. Both put
-//! a batch through the same pure `step`. [`verify_file`] and [`verify_export`] check a chain offline (invariant 13). A [`Tree`] over the
+//! Three backends, one conformance suite (`tests/conformance.rs`): [`RedbLedger`] on disk, [`PostgresLedger`] for several nodes of which
+//! one is active, and [`MemoryLedger`] for simulations. All put a batch through the same pure `step`. [`verify_file`] and [`verify_export`] check a chain offline (invariant 13). A [`Tree`] over the
 //! chain gives short proofs to whoever holds a [`Checkpoint`] alone.
 //!
 //! A full disk never stops a stop: [`RedbLedger`] keeps [`RESERVE_BYTES`] beside the database, of which a [`Batch`]
 //! uses as much as its [`Room`] says: all for a stop in force, half for one that is being collected, nothing for the rest (PROTOCOL §4).
 
+mod backup;
 mod batch;
 mod chain;
 mod checkpoint;
@@ -23,10 +24,16 @@ mod memory;
 mod merkle;
 mod offline;
 mod owed;
+mod postgres;
 mod redb;
 mod reserve;
 mod step;
+#[cfg(feature = "testing")]
+pub mod testing;
 
+pub use backup::{
+    LaneRow, MARGIN_BYTES_MAX, Margin, RESTORE_LEAP, RESTORED, TERM, restore_backup, verify_backup, write_backup,
+};
 pub use batch::{
     BATCH_ROWS_MAX, BODY_BYTES_MAX, Batch, META_KEY_BYTES_MAX, META_VALUE_BYTES_MAX, NewEntry, NewOwed, Receipt, Room,
     TEXT_BYTES_MAX,
@@ -40,6 +47,7 @@ pub use memory::MemoryLedger;
 pub use merkle::{Frontier, Hash, PROOF_HASHES_MAX, Tree, TreeHead, Unproven, verify_consistency, verify_inclusion};
 pub use offline::{OfflineLedger, verify_file};
 pub use owed::{LANE_CRITICAL, LANE_ORDINARY, Owed};
+pub use postgres::{DOUBT_MS_MAX, LOCK_MS_MAX, PostgresLedger, PostgresOptions, reader_sql, schema_sql};
 pub use redb::RedbLedger;
 pub use reserve::{RESERVE_BYTES, RESERVE_RATIFIED_BYTES, RESERVE_STEP_BYTES};
 
@@ -70,6 +78,18 @@ pub trait Ledger: Send + Sync + 'static {
     /// Writes one small row in a transaction of its own. In a batch, it is written together with the entries.
     fn put_meta(&self, key: &str, value: &[u8]) -> Result<(), LedgerError> {
         self.append(Batch { meta: vec![(key.to_owned(), value.to_owned())], ..Batch::default() }).map(drop)
+    }
+
+    /// Everything besides the entries, as of one moment: for a backup.
+    fn margin(&self) -> Result<Margin, LedgerError>;
+
+    /// Fills an empty ledger, as one transaction, with what a backup holds and has been verified. One that is not empty is refused.
+    fn fill(&self, margin: Margin, entries: Vec<Entry>) -> Result<(), LedgerError>;
+
+    /// Says whether this node is still the one that acts on this ledger. Whoever lets something happen that no append records (a lease)
+    /// asks before. A ledger of one node has nobody else.
+    fn confirm(&self) -> Result<(), LedgerError> {
+        Ok(())
     }
 
     /// Closes what the backend holds open. Whoever holds the ledger still gets [`LedgerError::Closed`] from then on; one without a file has
@@ -106,6 +126,15 @@ pub trait Ledger: Send + Sync + 'static {
 }
 
 impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
+    fn margin(&self) -> Result<Margin, LedgerError> {
+        (**self).margin()
+    }
+    fn fill(&self, margin: Margin, entries: Vec<Entry>) -> Result<(), LedgerError> {
+        (**self).fill(margin, entries)
+    }
+    fn confirm(&self) -> Result<(), LedgerError> {
+        (**self).confirm()
+    }
     fn close(&self) {
         (**self).close();
     }

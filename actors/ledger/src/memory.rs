@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Batch, Entry, Head, Ledger, LedgerError, Owed, READ_ROWS_MAX, Receipt,
+    Batch, Entry, Head, LaneRow, Ledger, LedgerError, Margin, Owed, READ_ROWS_MAX, Receipt,
     codec::Tip,
     step::{LaneCount, LaneKey, step},
 };
@@ -97,6 +97,43 @@ impl Ledger for MemoryLedger {
         let from = (key.clone(), after.saturating_add(1));
         let limit = if after == u64::MAX { 0 } else { limit.min(READ_ROWS_MAX) };
         Ok(self.state().owed.range(from..=(key, u64::MAX)).take(limit).map(|(_, owed)| owed.clone()).collect())
+    }
+
+    fn margin(&self) -> Result<Margin, LedgerError> {
+        let state = self.state();
+        let lane = |(key, count): (&LaneKey, &LaneCount)| LaneRow {
+            region: key.0.clone(),
+            lane: key.1,
+            last: count.last,
+            open: count.open,
+        };
+        Ok(Margin {
+            head: state.tip.head,
+            owed_id: state.tip.owed_id,
+            batches: state.tip.batches,
+            term: 0,
+            owed: state.owed.values().cloned().collect(),
+            lanes: state.lanes.iter().map(lane).collect(),
+            meta: state.meta.clone().into_iter().collect(),
+        })
+    }
+
+    fn fill(&self, margin: Margin, entries: Vec<Entry>) -> Result<(), LedgerError> {
+        let mut state = self.state();
+        if state.tip != Tip::EMPTY {
+            return Err(LedgerError::NotEmpty { newest: state.tip.head.sequence });
+        }
+        state.tip = margin.tip();
+        state.entries = entries;
+        for owed in margin.owed {
+            let place = ((owed.region.clone(), owed.lane), owed.sequence);
+            state.places.insert(owed.id, place.clone());
+            state.owed.insert(place, owed);
+        }
+        let lane = |row: LaneRow| ((row.region, row.lane), LaneCount { last: row.last, open: row.open });
+        state.lanes = margin.lanes.into_iter().map(lane).collect();
+        state.meta = margin.meta.into_iter().collect();
+        Ok(())
     }
 
     fn owed_count(&self, region: &str, lane: u8) -> Result<u64, LedgerError> {

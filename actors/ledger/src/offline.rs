@@ -14,7 +14,7 @@ use std::{
 use ::redb::{Database, StorageBackend};
 
 use crate::{
-    Anchor, Batch, Broken, Entry, Head, Ledger, LedgerError, Owed, Receipt, Summary,
+    Anchor, Batch, Broken, Entry, Head, Ledger, LedgerError, Margin, Owed, Receipt, Summary,
     redb::{Store, Trouble},
 };
 
@@ -77,6 +77,12 @@ impl Ledger for OfflineLedger {
     }
     fn owed(&self, region: &str, lane: u8, after: u64, limit: usize) -> Result<Vec<Owed>, LedgerError> {
         self.store.owed(region, lane, after, limit).map_err(|t| t.told_of(&self.path))
+    }
+    fn margin(&self) -> Result<Margin, LedgerError> {
+        self.store.margin().map_err(|t| t.told_of(&self.path))
+    }
+    fn fill(&self, _: Margin, _: Vec<Entry>) -> Result<(), LedgerError> {
+        Err(LedgerError::ReadOnly)
     }
     fn owed_count(&self, region: &str, lane: u8) -> Result<u64, LedgerError> {
         self.store.owed_count(region, lane).map_err(|t| t.told_of(&self.path))

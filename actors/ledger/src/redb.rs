@@ -18,7 +18,9 @@ use std::{
 use ::redb::{Database, DatabaseError, StorageError};
 pub(crate) use rows::{Store, Trouble};
 
-use crate::{Batch, Entry, Head, Ledger, LedgerError, Owed, RESERVE_RATIFIED_BYTES, Receipt, Room, reserve::Reserve};
+use crate::{
+    Batch, Entry, Head, Ledger, LedgerError, Margin, Owed, RESERVE_RATIFIED_BYTES, Receipt, Room, reserve::Reserve,
+};
 
 /// Memory for pages read; a fold reads each entry once, so more would not help.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
@@ -234,6 +236,15 @@ impl Ledger for RedbLedger {
     }
     fn owed(&self, region: &str, lane: u8, after: u64, limit: usize) -> Result<Vec<Owed>, LedgerError> {
         self.read(|store| store.owed(region, lane, after, limit))
+    }
+    fn margin(&self) -> Result<Margin, LedgerError> {
+        self.read(Store::margin)
+    }
+    fn fill(&self, margin: Margin, entries: Vec<Entry>) -> Result<(), LedgerError> {
+        let _pen = self.pen();
+        let store = self.store();
+        let closed = || LedgerError::Closed { path: self.path.clone() };
+        store.as_ref().ok_or_else(closed)?.fill(&margin, &entries).map_err(|t| t.told_of(&self.path))
     }
     fn owed_count(&self, region: &str, lane: u8) -> Result<u64, LedgerError> {
         self.read(|store| store.owed_count(region, lane))

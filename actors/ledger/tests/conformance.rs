@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use ledger::{
     BATCH_ROWS_MAX, Batch, Head, LANE_CRITICAL, LANE_ORDINARY, Ledger, LedgerError, MemoryLedger, NewEntry, NewOwed,
-    READ_ROWS_MAX, RedbLedger, export, verify_export,
+    PostgresLedger, READ_ROWS_MAX, RESTORE_LEAP, RESTORED, RedbLedger, TERM, export, restore_backup, testing::Postgres,
+    verify_backup, verify_export, write_backup,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -155,6 +156,69 @@ fn anchors_bind_the_chain(ledger: impl Ledger) {
     assert_eq!(verify_export(out.as_slice(), &[early.into()]).unwrap().last, late);
 }
 
+/// Something of everything, with gaps where rows were settled.
+fn lived_in(ledger: &impl Ledger) {
+    let owed = vec![owe("eu", 0), owe("eu", 1), owe("ch", 0), owe("eu", 0)];
+    let number = |n: u64| n.to_be_bytes().to_vec();
+    let meta = vec![(TERM.into(), number(5)), ("incarnation".into(), number(3)), (RESTORED.into(), b"before".to_vec())];
+    ledger.append(Batch { entries: vec![entry("a"), entry("b")], owe: owed, meta, ..Batch::default() }).unwrap();
+    ledger.append(Batch { entries: vec![entry("c")], settle: vec![1, 3], ..Batch::default() }).unwrap();
+}
+
+fn backup(ledger: &impl Ledger) -> Vec<u8> {
+    let mut out = Vec::new();
+    let summary = write_backup(ledger, &mut out).unwrap();
+    assert_eq!(verify_backup(out.as_slice(), &[summary.last.into()]).unwrap(), summary);
+    out
+}
+
+fn a_backup_holds_everything(ledger: impl Ledger) {
+    lived_in(&ledger);
+    let back = MemoryLedger::new();
+    restore_backup(&back, backup(&ledger).as_slice(), &[ledger.head().unwrap().into()], &["incarnation"]).unwrap();
+    let (before, after) = (ledger.margin().unwrap(), back.margin().unwrap());
+    assert_eq!((before.head, before.owed_id, before.batches), (after.head, after.owed_id, after.batches));
+    assert_eq!((before.owed, before.lanes), (after.owed, after.lanes));
+    let counter = |key: &str| back.meta(key).unwrap().map(|bytes| u64::from_be_bytes(bytes.try_into().unwrap()));
+    assert_eq!(counter("incarnation"), Some(3 + RESTORE_LEAP));
+    assert_eq!(counter(TERM), Some(before.term.max(5) + RESTORE_LEAP));
+    assert_eq!(back.meta(RESTORED).unwrap().unwrap(), b"7", "the time of its last entry, not the mark before");
+    assert_eq!(ledger.entries(1, 10).unwrap(), back.entries(1, 10).unwrap());
+}
+
+fn a_backup_goes_into_an_empty_ledger_alone(ledger: impl Ledger) {
+    let source = MemoryLedger::new();
+    lived_in(&source);
+    let whole = backup(&source);
+    // Whatever is wrong with it: nothing of it is there.
+    let other = Head { hash: [1; 32], ..source.head().unwrap() };
+    assert!(restore_backup(&ledger, whole.as_slice(), &[other.into()], &[]).is_err());
+    let text = String::from_utf8(whole.clone()).unwrap();
+    for (from, to) in [
+        ("\"b\"", "\"x\""),
+        ("\"open\":\"1\"", "\"open\":\"2\""),
+        ("backup/v1", "backup/v2"),
+        ("\"sequence\":\"3\"", "\"sequence\":\"2\""),
+    ] {
+        assert!(text.contains(from), "{from}");
+        assert!(verify_backup(text.replacen(from, to, 1).as_bytes(), &[]).is_err(), "{from}");
+        assert!(restore_backup(&ledger, text.replacen(from, to, 1).as_bytes(), &[], &[]).is_err(), "{from}");
+    }
+    for cut in [0, 10, whole.len() / 2, whole.len() - 1] {
+        assert!(restore_backup(&ledger, &whole[..cut], &[], &[]).is_err(), "cut at {cut}");
+    }
+    assert_eq!((ledger.head().unwrap(), ledger.meta(RESTORED).unwrap()), (Head::EMPTY, None));
+    restore_backup(&ledger, whole.as_slice(), &[], &[]).unwrap();
+    assert_eq!(ledger.verify().unwrap(), source.verify().unwrap());
+    assert_eq!(open_ids(&ledger, "eu", 0), [4]);
+    let full = restore_backup(&ledger, whole.as_slice(), &[], &[]).unwrap_err();
+    assert!(matches!(full, LedgerError::NotEmpty { newest: 3 }), "{full}");
+    // It goes on where it was: no number is given twice.
+    let on = ledger.append(Batch { entries: vec![entry("d")], owe: vec![owe("eu", 0)], ..Batch::default() }).unwrap();
+    assert_eq!((on.head.sequence, on.owed[0].id, on.owed[0].sequence), (4, 5, 3));
+    ledger.verify().unwrap();
+}
+
 fn writers_take_turns(ledger: impl Ledger) {
     let (threads, each) = (4, 10);
     std::thread::scope(|scope| {
@@ -173,14 +237,23 @@ fn writers_take_turns(ledger: impl Ledger) {
     assert_eq!(ledger.owed_count("eu", 0).unwrap(), threads * each);
 }
 
+/// Hands the names of all cases to a macro.
+macro_rules! cases {
+    ($to:ident, $($before:tt)*) => {
+        $to! {
+            $($before)* an_empty_ledger_is_whole, entries_and_owed_are_one_transaction, a_refused_batch_leaves_nothing,
+            settling_is_idempotent_and_never_frees_a_number, reads_are_bounded_and_start_where_asked,
+            regions_and_lanes_do_not_mix, meta_rows_are_replaced, anchors_bind_the_chain, writers_take_turns,
+            a_backup_holds_everything, a_backup_goes_into_an_empty_ledger_alone
+        }
+    };
+}
+
 macro_rules! suite {
     ($($backend:ident: $make:expr;)*) => {$(
         mod $backend {
             use super::*;
-            suite!(@cases $make;
-                an_empty_ledger_is_whole, entries_and_owed_are_one_transaction, a_refused_batch_leaves_nothing,
-                settling_is_idempotent_and_never_frees_a_number, reads_are_bounded_and_start_where_asked,
-                regions_and_lanes_do_not_mix, meta_rows_are_replaced, anchors_bind_the_chain, writers_take_turns);
+            cases!(suite, @cases $make;);
         }
     )*};
     (@cases $make:expr; $($case:ident),*) => {$(
@@ -190,6 +263,29 @@ macro_rules! suite {
             super::$case($make(&folder));
         }
     )*};
+}
+
+/// Each case in a database of its own, all of one server, since each test is a process.
+#[test]
+fn postgres_promises_the_same() {
+    if !Postgres::is_here() {
+        return;
+    }
+    let server = Postgres::start(&[]).unwrap();
+    macro_rules! on_the_server {
+        ($($case:ident),*) => {$(
+            println!("{}", stringify!($case));
+            let made = server.ledger(stringify!($case)).and_then(|()| active(&server, stringify!($case)));
+            $case(made.unwrap());
+        )*};
+    }
+    cases!(on_the_server,);
+}
+
+fn active(server: &Postgres, database: &str) -> Result<PostgresLedger, String> {
+    let ledger = PostgresLedger::connect(server.options(database, "gov-1")).map_err(|e| e.to_string())?;
+    ledger.try_take().map_err(|e| e.to_string())?.ok_or("another node is active")?;
+    Ok(ledger)
 }
 
 suite! {

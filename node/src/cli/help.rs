@@ -23,6 +23,8 @@ Govern       tenant      genesis, sign, provision, list, show, trust, block, unb
 Emergency    revoke      simulate, propose, watch, sign, deliver
 Databases    kmip        client, ping, conf
 Evidence     audit       list, search, tail, export, checkpoint, prove, verify
+             ledger      schema, reader
+             backup      keygen, create, verify, restore
              witness     watch the ledger grow, and cosign its checkpoints
              trust       verify
              certificate verify

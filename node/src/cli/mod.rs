@@ -6,6 +6,7 @@
 mod actor;
 mod approvers;
 mod audit;
+mod backup;
 mod caller;
 mod compose;
 pub mod context;
@@ -21,6 +22,7 @@ mod http;
 mod key;
 mod kmip;
 mod lease;
+mod ledgers;
 mod notify;
 mod plain;
 mod policy;
@@ -154,6 +156,12 @@ pub enum Command {
     /// Read the audit chain and verify it
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Print what the owner of a PostgreSQL ledger's database runs
+    #[command(subcommand)]
+    Ledger(ledgers::LedgerCommand),
+    /// Back up the ledger, encrypted; verify and restore backups
+    #[command(subcommand)]
+    Backup(backup::BackupCommand),
     /// Watch the ledger grow, and cosign its checkpoints
     Witness(witness::WitnessArgs),
     /// Verify a tenant's trust chain, offline
@@ -279,6 +287,8 @@ fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
         Command::Proposal(command) => block_on(proposal::perform(global, command)),
         Command::Revoke(command) => block_on(revoke::perform(global, command)),
         Command::Audit(command) => block_on(audit::perform(global, command)),
+        Command::Ledger(command) => ledgers::perform(command),
+        Command::Backup(command) => backup::perform(command),
         Command::Witness(args) => block_on(witness::perform(global, args)),
         Command::Trust(command) => evidence::trust(global, command),
         Command::Certificate(command) => evidence::certificate(global, command),

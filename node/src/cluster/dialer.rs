@@ -26,7 +26,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(5);
 /// A peer to keep a session with.
 pub struct Dial {
     pub peer: NodeName,
-    pub address: SocketAddr,
+    /// It is at one of these; the others stand by and answer nobody.
+    pub addresses: Vec<SocketAddr>,
     pub tls: Arc<rustls::ClientConfig>,
 }
 
@@ -34,7 +35,7 @@ pub(super) async fn run(dial: Dial, server: ActorRef<NodeServerMessage>, links: 
     let mut again = AGAIN_FIRST;
     let mut changes = links.changes();
     loop {
-        match connect(&dial, &links).await {
+        match connect_any(&dial, &links).await {
             Ok(stream) => {
                 if client_connect_external(&server, Box::new(stream)).await.is_err() {
                     return;
@@ -55,20 +56,32 @@ pub(super) async fn run(dial: Dial, server: ActorRef<NodeServerMessage>, links: 
                     }
                 }
             }
-            Err(why) => {
-                tracing::debug!(peer = %dial.peer, address = %dial.address, lane = %links.lane, "cannot reach: {why}")
-            }
+            Err(why) => tracing::debug!(peer = %dial.peer, lane = %links.lane, "cannot reach: {why}"),
         }
         tokio::time::sleep(again).await;
         again = (again * 2).min(AGAIN_MAX);
     }
 }
 
-async fn connect(dial: &Dial, links: &Links) -> Result<Stream<tokio_rustls::client::TlsStream<TcpStream>>, String> {
+type Connected = Stream<tokio_rustls::client::TlsStream<TcpStream>>;
+
+/// The first place that answers as the peer.
+async fn connect_any(dial: &Dial, links: &Links) -> Result<Connected, String> {
+    let mut refused = Vec::new();
+    for address in &dial.addresses {
+        match connect(dial, *address, links).await {
+            Ok(stream) => return Ok(stream),
+            Err(why) => refused.push(format!("{address}: {why}")),
+        }
+    }
+    Err(refused.join("; "))
+}
+
+async fn connect(dial: &Dial, address: SocketAddr, links: &Links) -> Result<Connected, String> {
     let connected = timeout(CONNECT_TIMEOUT, async {
-        let tcp = TcpStream::connect(dial.address).await?;
+        let tcp = TcpStream::connect(address).await?;
         tune(&tcp)?;
-        TlsConnector::from(dial.tls.clone()).connect(ServerName::from(dial.address.ip()), tcp).await
+        TlsConnector::from(dial.tls.clone()).connect(ServerName::from(address.ip()), tcp).await
     })
     .await;
     let tls = connected.map_err(|_| "no answer in time".to_owned())?.map_err(|e| e.to_string())?;

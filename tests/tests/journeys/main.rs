@@ -36,6 +36,8 @@ mod journey_policy;
 #[cfg(test)]
 mod journey_restart;
 #[cfg(test)]
+mod journey_standby;
+#[cfg(test)]
 mod journey_without_governance;
 #[cfg(test)]
 mod journey_witness;

@@ -38,6 +38,15 @@ pub(super) fn governance(file: &File) -> Option<Listeners<'_>> {
     Some(Listeners { name, open: named(&open), health: part.health.as_ref() })
 }
 
+/// Its standbys.
+pub(super) fn standbys(file: &File) -> impl Iterator<Item = Listeners<'_>> {
+    file.standbys().iter().map(|(name, part)| {
+        let part = &part.value;
+        let open = [("rest", &part.rest), ("orbital", &part.orbital), ("orbital_critical", &part.orbital_critical)];
+        Listeners { name: name.value.to_string(), open: named(&open), health: part.health.as_ref() }
+    })
+}
+
 pub(super) fn regions(file: &File) -> impl Iterator<Item = Listeners<'_>> {
     file.regions().iter().flat_map(|(_, region)| {
         let nodes = region.value.nodes().iter().map(|(name, node)| Listeners {
@@ -67,7 +76,8 @@ fn l1s(file: &File) -> impl Iterator<Item = Listeners<'_>> {
 }
 
 pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
-    let all: Vec<Listeners<'_>> = governance(file).into_iter().chain(regions(file)).chain(l1s(file)).collect();
+    let governance = governance(file).into_iter().chain(standbys(file));
+    let all: Vec<Listeners<'_>> = governance.chain(regions(file)).chain(l1s(file)).collect();
     for (index, left) in all.iter().enumerate() {
         within(left, findings);
         for right in all.iter().skip(index + 1) {

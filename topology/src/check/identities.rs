@@ -41,12 +41,13 @@ fn template(file: &File, findings: &mut Vec<Finding>) {
 
 fn names(file: &File, findings: &mut Vec<Finding>) {
     let governance = file.governance.as_ref().and_then(|g| g.value.node.as_ref()).into_iter();
+    let standbys = file.standbys().iter().map(|(name, _)| name);
     let l1s = file.l1s().iter().filter_map(|(_, l1)| l1.value.node.as_ref());
     let crypto = file.regions().iter().flat_map(|(_, region)| {
         let nodes = region.value.nodes().iter().map(|(name, _)| name);
         nodes.chain(region.value.edges().iter().map(|(name, _)| name))
     });
-    let all = governance.chain(l1s).chain(crypto).map(|name| (&name.value, &name.place));
+    let all = governance.chain(standbys).chain(l1s).chain(crypto).map(|name| (&name.value, &name.place));
     unique("node name", "Name each node once: its name is its identity, its certificate and its key.", all, findings);
 }
 

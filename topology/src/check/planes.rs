@@ -25,11 +25,16 @@ fn soft_l1(file: &File, findings: &mut Vec<Finding>) {
 
 /// The planes share a host when a node of each listens on one address, or both on loopback alone.
 fn one_host(file: &File, findings: &mut Vec<Finding>) {
-    let Some(governance) = addresses::governance(file) else { return };
+    for governance in addresses::governance(file).into_iter().chain(addresses::standbys(file)) {
+        shares_with_a_region(file, &governance, findings);
+    }
+}
+
+fn shares_with_a_region(file: &File, governance: &addresses::Listeners<'_>, findings: &mut Vec<Finding>) {
     for node in addresses::regions(file) {
         let loopback = governance.open.iter().zip(node.open.iter()).next().filter(|_| {
             let only = |l: &addresses::Listeners<'_>| l.open.iter().all(|(_, a)| a.value.ip().is_loopback());
-            only(&governance) && only(&node)
+            only(governance) && only(&node)
         });
         let shared = governance.open.iter().flat_map(|g| node.open.iter().map(move |n| (g, n)));
         let mut same = shared.filter(|((_, g), (_, n))| g.value.ip() == n.value.ip() && !g.value.ip().is_unspecified());

@@ -1,6 +1,6 @@
 //! T0103: every name that is used is defined somewhere; and T0102 where a field makes no sense beside another.
 
-use std::path::Path;
+use std::{net::SocketAddr, path::Path};
 
 use orbital::names::TenantName;
 
@@ -8,7 +8,7 @@ use crate::{
     file::{File, L1, Provider},
     finding::{At, Code, Finding},
     places,
-    reader::wrong,
+    reader::{Host, wrong},
     suggest::did_you_mean,
     units::PublicKey,
 };
@@ -164,13 +164,10 @@ fn store_rules(file: &File, findings: &mut Vec<Finding>) {
         }
     }
     if let Some(governance) = &file.governance {
-        let (address, orbital) = (&governance.value.address, &governance.value.orbital);
-        let nowhere = orbital.iter().chain(&governance.value.orbital_critical).find(|a| a.value.ip().is_unspecified());
-        if let (None, Some(listen)) = (address, nowhere) {
-            let message = format!("no region can dial {}", listen.value);
-            let help = "Add `address` to `[governance]`: the name or IP address by which regions reach it.";
-            findings
-                .push(Finding::new(Code::Missing, message, help).at(&listen.place, "listens everywhere, is nowhere"));
+        let main = &governance.value;
+        reached(&main.address, [&main.orbital, &main.orbital_critical], findings);
+        for (_, part) in file.standbys() {
+            reached(&part.value.address, [&part.value.orbital, &part.value.orbital_critical], findings);
         }
         if governance.value.lease_key.is_some() != governance.value.lease_public.is_some() {
             let message = "`lease_key` and `lease_public` belong together";
@@ -190,6 +187,16 @@ fn store_rules(file: &File, findings: &mut Vec<Finding>) {
             let help = "Give both (governance signs checkpoints of its ledger) or neither (there are none).";
             findings.push(Finding::new(Code::Missing, message, help).at(&governance.place, "has one of the two"));
         }
+    }
+}
+
+/// Who listens everywhere must say where that is.
+fn reached(address: &Option<At<Host>>, lanes: [&Option<At<SocketAddr>>; 2], findings: &mut Vec<Finding>) {
+    let nowhere = lanes.into_iter().flatten().find(|a| a.value.ip().is_unspecified());
+    if let (None, Some(listen)) = (address, nowhere) {
+        let message = format!("no region can dial {}", listen.value);
+        let help = "Add `address` beside it: the name or IP address by which regions reach it.";
+        findings.push(Finding::new(Code::Missing, message, help).at(&listen.place, "listens everywhere, is nowhere"));
     }
 }
 

@@ -76,7 +76,8 @@ impl Url {
         if uri.authority().is_none_or(|a| a.as_str().contains('@')) {
             return Err(BadTarget::NoUrl);
         }
-        if !tls && !(development && is_loopback(&host)) {
+        let may_be_plain = development && is_loopback(&host);
+        if !tls && !may_be_plain {
             return Err(BadTarget::Plain);
         }
         let port = uri.port_u16().unwrap_or(if tls { HTTPS_PORT } else { HTTP_PORT });

@@ -169,7 +169,7 @@ impl State {
         self.shared.board.matches(&region, self.tenant.id(), levelled.level, now_ms);
         self.by_itself("level", &region, None, Ok(levelled.decision)).await;
         if let Some(observed) = observed {
-            self.renew(&region, &observed);
+            self.renew(&region, &observed).await;
         }
     }
 
@@ -180,11 +180,21 @@ impl State {
         }
     }
 
-    fn renew(&self, region: &Region, observed: &Observed) {
-        match renewal(&self.tenant, region, observed, &self.shared.lease_key) {
-            Ok(None) => {}
-            Ok(Some(lease)) => self.send_once(region, Lane::Ordinary, lease),
-            Err(e) => tracing::error!(tenant = %self.tenant.id(), %region, "a lease could not be written: {e}"),
+    /// A lease stands in no ledger, so it is asked for who may grant it: another node may be the active one by now (PROTOCOL §4).
+    async fn renew(&self, region: &Region, observed: &Observed) {
+        let lease = match renewal(&self.tenant, region, observed, &self.shared.lease_key) {
+            Ok(None) => return,
+            Ok(Some(lease)) => lease,
+            Err(e) => {
+                tracing::error!(tenant = %self.tenant.id(), %region, "a lease could not be written: {e}");
+                return;
+            }
+        };
+        let ledger = self.shared.ledger.clone();
+        match tokio::task::spawn_blocking(move || ledger.confirm()).await {
+            Ok(Ok(())) => self.send_once(region, Lane::Ordinary, lease),
+            Ok(Err(why)) => tracing::error!(tenant = %self.tenant.id(), %region, "no lease is granted: {why}"),
+            Err(why) => tracing::error!(tenant = %self.tenant.id(), %region, "no lease is granted: {why}"),
         }
     }
 }

@@ -101,6 +101,12 @@ impl Ledger for TestLedger {
     fn owed_count(&self, region: &str, lane: u8) -> Result<u64, LedgerError> {
         self.inner.owed_count(region, lane)
     }
+    fn margin(&self) -> Result<ledger::Margin, LedgerError> {
+        self.inner.margin()
+    }
+    fn fill(&self, margin: ledger::Margin, entries: Vec<Entry>) -> Result<(), LedgerError> {
+        self.inner.fill(margin, entries)
+    }
     fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, LedgerError> {
         self.inner.meta(key)
     }

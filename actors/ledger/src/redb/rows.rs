@@ -8,7 +8,7 @@ use ::redb::{
 };
 
 use crate::{
-    Batch, Entry, LedgerError, Owed, READ_ROWS_MAX, Receipt,
+    Batch, Entry, LaneRow, LedgerError, Margin, Owed, READ_ROWS_MAX, Receipt,
     codec::{ROW_VERSION, Tip},
     step::{LaneCount, LaneKey, Rows, step},
 };
@@ -188,6 +188,64 @@ impl Store {
         let table = self.database.begin_read()?.open_table(OWED)?;
         let rows = table.range((region, lane, from)..=(region, lane, u64::MAX))?.take(limit.min(READ_ROWS_MAX));
         rows.map(|row| Owed::from_row(row?.1.value()).ok_or_else(|| damaged("owed"))).collect()
+    }
+
+    pub(crate) fn margin(&self) -> Result<Margin, Trouble> {
+        let transaction = self.database.begin_read()?;
+        let own = transaction.open_table(SELF)?;
+        let row = own.get(TIP_ROW)?.ok_or_else(|| damaged("ledger"))?;
+        let tip = Tip::from_row(row.value()).ok_or_else(|| damaged("ledger"))?;
+        let (owed, lanes, meta) =
+            (transaction.open_table(OWED)?, transaction.open_table(LANES)?, transaction.open_table(META)?);
+        let owed = owed.iter()?.map(|row| Owed::from_row(row?.1.value()).ok_or_else(|| damaged("owed")));
+        let lanes = lanes.iter()?.map(|row| {
+            let (key, count) = row?;
+            let ((region, lane), (last, open)) = (key.value(), count.value());
+            Ok::<_, Trouble>(LaneRow { region: region.to_owned(), lane, last, open })
+        });
+        let meta = meta.iter()?.map(|row| {
+            let (key, value) = row?;
+            Ok::<_, Trouble>((key.value().to_owned(), value.value().to_vec()))
+        });
+        Ok(Margin {
+            head: tip.head,
+            owed_id: tip.owed_id,
+            batches: tip.batches,
+            term: 0,
+            owed: owed.collect::<Result<_, _>>()?,
+            lanes: lanes.collect::<Result<_, _>>()?,
+            meta: meta.collect::<Result<_, _>>()?,
+        })
+    }
+
+    pub(crate) fn fill(&self, margin: &Margin, entries: &[Entry]) -> Result<(), Trouble> {
+        let transaction = self.begin()?;
+        {
+            let mut own = transaction.open_table(SELF)?;
+            let tip = own.get(TIP_ROW)?.and_then(|row| Tip::from_row(row.value())).ok_or_else(|| damaged("ledger"))?;
+            if tip != Tip::EMPTY {
+                return Err(LedgerError::NotEmpty { newest: tip.head.sequence }.into());
+            }
+            own.insert(TIP_ROW, margin.tip().to_row().as_slice())?;
+            let mut table = transaction.open_table(ENTRIES)?;
+            for entry in entries {
+                table.insert(entry.sequence, entry.to_row().as_slice())?;
+            }
+            let (mut owed, mut places) = (transaction.open_table(OWED)?, transaction.open_table(PLACES)?);
+            for row in &margin.owed {
+                let place = (row.region.as_str(), row.lane, row.sequence);
+                owed.insert(place, row.to_row().as_slice())?;
+                places.insert(row.id, place)?;
+            }
+            let (mut lanes, mut meta) = (transaction.open_table(LANES)?, transaction.open_table(META)?);
+            for row in &margin.lanes {
+                lanes.insert((row.region.as_str(), row.lane), (row.last, row.open))?;
+            }
+            for (key, value) in &margin.meta {
+                meta.insert(key.as_str(), value.as_slice())?;
+            }
+        }
+        Ok(transaction.commit()?)
     }
 
     pub(crate) fn owed_count(&self, region: &str, lane: u8) -> Result<u64, Trouble> {

@@ -52,7 +52,7 @@ pub struct Verify {
     witness: Vec<Verifier>,
 }
 
-fn anchor(text: &str) -> Result<Anchor, String> {
+pub(crate) fn anchor(text: &str) -> Result<Anchor, String> {
     let bad = || format!("`{text}` is no head: write SEQUENCE:HASH, as `kcm audit verify` printed it");
     let (sequence, hash) = text.split_once(':').ok_or_else(bad)?;
     let hash: Digest = hash.parse().map_err(|_| bad())?;
