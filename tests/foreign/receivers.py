@@ -129,7 +129,7 @@ async def main():
     parser = argparse.ArgumentParser()
     for name in ("cert", "key", "password", "secret"):
         parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--now", type=int, help="what the library takes for now, Unix seconds: the sender's clock may stand still")
+    parser.add_argument("--now", type=int, help="what time the library takes it to be, in Unix seconds: the sender's clock may stand still")
     asked = parser.parse_args()
     if asked.now:
         at(asked.now)
