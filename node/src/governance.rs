@@ -13,7 +13,11 @@ use std::{
 use governance::{Governance, Options, Peer};
 use ledger::Ledger;
 use metrics_exporter_prometheus::PrometheusHandle;
-use orbital::{lane::Lane as Which, names::NodeName, sign::PublicKey};
+use orbital::{
+    lane::Lane as Which,
+    names::{NodeName, Region},
+    sign::PublicKey,
+};
 use tokio::{net::TcpListener, runtime::Handle};
 use topology::Model;
 
@@ -55,21 +59,13 @@ pub async fn run(
         .lease
         .as_ref()
         .ok_or_else(|| RunError::Other("governance.lease is missing: without it no lease is renewed".into()))?;
-    let regions = model.regions.iter().flat_map(|(region, r)| {
-        let peer = |(node, n): (&NodeName, &topology::CryptoNode)| Peer {
-            region: region.clone(),
-            node: node.clone(),
-            frame_public: PublicKey(n.frame_public.0),
-        };
-        r.nodes.iter().map(peer).collect::<Vec<_>>()
-    });
     let options = Options {
         deployment: model.deployment.clone(),
         node: part.node.clone(),
         incarnation: next_incarnation(ledger.as_ref())?,
         term: opened.term,
         frame_key,
-        regions: regions.collect(),
+        regions: peers(model),
         operators: part.operators.clone(),
         hyok: model.hyok(),
         lease_key: keyfiles::read_ed25519(&lease.key)?,
@@ -107,6 +103,19 @@ pub async fn run(
     urgent.stop().await;
     tracing::info!("governance has ended; what it owes the regions stands in its ledger");
     served
+}
+
+/// Every region's nodes, as governance verifies their frames.
+fn peers(model: &Model) -> Vec<Peer> {
+    let of = |(region, part): (&Region, &topology::RegionPart)| {
+        let peer = |(node, n): (&NodeName, &topology::CryptoNode)| Peer {
+            region: region.clone(),
+            node: node.clone(),
+            frame_public: PublicKey(n.frame_public.0),
+        };
+        part.nodes.iter().map(peer).collect::<Vec<_>>()
+    };
+    model.regions.iter().flat_map(of).collect()
 }
 
 /// Serves REST until the process is asked to end, another node has taken over, or governance has ended by itself.
