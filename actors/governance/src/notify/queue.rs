@@ -277,7 +277,7 @@ mod tests {
             let count = 12;
             for n in 0..count { queue.put(delivery(n, n % 3 == 0), 0).unwrap(); }
             let (mut now, mut ended) = (0, std::collections::BTreeSet::new());
-            let forever = std::iter::repeat(&(0u8, 700_000u64)).take(count * 8);
+            let forever = std::iter::repeat_n(&(0u8, 700_000u64), count * 8);
             for (answer, wait) in script.iter().chain(forever) {
                 for sent in queue.due(now) {
                     prop_assert!(!ended.contains(&sent.id));
