@@ -270,8 +270,9 @@ impl State {
             loop {
                 let (reply, answer) = oneshot::channel();
                 let actor = self.shared.roster.tenant(tenant);
-                let cast = actor.map(|actor| actor.cast(tenant::Msg::Portrait(proposal.cloned(), reply)).is_ok());
-                if let (Some(true), Ok(portrait)) = (cast, answer.await) {
+                let cast =
+                    actor.is_some_and(|actor| actor.cast(tenant::Msg::Portrait(proposal.cloned(), reply)).is_ok());
+                if let (true, Ok(portrait)) = (cast, answer.await) {
                     return portrait;
                 }
                 tokio::time::sleep(TENANT_LOOK).await;

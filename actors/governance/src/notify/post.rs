@@ -76,8 +76,8 @@ impl Url {
         if uri.authority().is_none_or(|a| a.as_str().contains('@')) {
             return Err(BadTarget::NoUrl);
         }
-        let may_be_plain = development && is_loopback(&host);
-        if !tls && !may_be_plain {
+        let stays_here = development && is_loopback(&host);
+        if !tls && !stays_here {
             return Err(BadTarget::Plain);
         }
         let port = uri.port_u16().unwrap_or(if tls { HTTPS_PORT } else { HTTP_PORT });
