@@ -8,7 +8,7 @@ use std::{
 /// Folders that hold nothing of ours.
 const NOT_OURS: [&str; 6] = ["target", ".git", ".venv", "kcm-demo", "node_modules", "proptest-regressions"];
 /// Endings of the files that are read.
-const TEXT: [&str; 10] = ["rs", "toml", "md", "py", "sh", "txt", "html", "js", "css", "yml"];
+const TEXT: [&str; 11] = ["rs", "toml", "md", "py", "sh", "txt", "html", "js", "mjs", "css", "yml"];
 /// Text files that have no ending.
 const BARE: [&str; 4] = ["Makefile", "run", "mutants", "fuzz"];
 

@@ -9,6 +9,7 @@ mod notices;
 mod proposals;
 mod regions;
 mod tenants;
+mod ui;
 
 use std::convert::Infallible;
 
@@ -45,7 +46,7 @@ pub(crate) fn all(door: &Door) -> Route {
         .unify()
         .or(events::routes(door))
         .unify();
-    let open = warp::path("v1").and(openapi()).or(livez()).unify().or(docs::routes()).unify();
+    let open = warp::path("v1").and(openapi()).or(livez()).unify().or(docs::routes()).unify().or(ui::routes()).unify();
     let routes = open.or(warp::path("v1").and(door.known()).and(v1)).unify();
     contract::kept().and(routes).recover(unmatched).unify().boxed()
 }

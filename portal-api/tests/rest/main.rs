@@ -16,4 +16,6 @@ mod schema;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod ui;
+#[cfg(test)]
 mod visitors;

@@ -5,11 +5,15 @@
 #[cfg(test)]
 mod authority;
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod kmip;
 #[cfg(test)]
 mod mongod;
+#[cfg(test)]
+mod relay;
 #[cfg(test)]
 mod rest;
 #[cfg(test)]
@@ -33,6 +37,8 @@ mod journey_mongodb;
 #[cfg(test)]
 mod journey_notices;
 mod journey_policy;
+#[cfg(test)]
+mod journey_portal;
 #[cfg(test)]
 mod journey_restart;
 #[cfg(test)]
