@@ -18,6 +18,7 @@ use orbital::{
     names::{NodeName, Region},
     sign::PublicKey,
 };
+use portal_api::{sign_in::SignIn, tls::Clients};
 use tokio::{net::TcpListener, runtime::Handle};
 use topology::Model;
 
@@ -28,6 +29,7 @@ use crate::{
     health::{Health, Readiness, Reason, Status},
     keyfiles, ledgers, notices,
     run::{Ending, listen, serve_health, tls_files},
+    sign_in::sign_in,
 };
 
 /// Where the ledger remembers how often governance has started.
@@ -86,17 +88,19 @@ pub async fn run(
     let rest = listen("REST", part.rest).await?;
     let pem =
         |path: &std::path::Path| fs::read(path).map_err(|why| RunError::Unreadable { path: path.to_owned(), why });
+    let sign_in = part.login.as_ref().map(sign_in).transpose()?;
     let tls = portal_api::tls::server_config(
         &pem(&part.rest_tls.cert)?,
         &pem(&part.rest_tls.key)?,
         &pem(&part.rest_tls.ca)?,
+        if sign_in.is_some() { Clients::Asked } else { Clients::Demanded },
     )?;
     state.up(&governance);
     if part.checkpoint.is_some() {
         tokio::spawn(checkpoints::keep(governance.desk(), checkpoints::file(part), ending.wait()));
     }
     tracing::info!(rest = %part.rest, orbital = %part.orbital, critical = %part.orbital_critical, "governance is up");
-    let served = serve_rest(rest, tls, &governance, ending, deposed).await;
+    let served = serve_rest(rest, tls, sign_in, &governance, ending, deposed).await;
     // Before the lanes: what was decided last may still leave.
     governance.stop().await;
     ordinary.stop().await;
@@ -122,6 +126,7 @@ fn peers(model: &Model) -> Vec<Peer> {
 async fn serve_rest(
     rest: TcpListener,
     tls: Arc<rustls::ServerConfig>,
+    sign_in: Option<SignIn>,
     governance: &Arc<Governance>,
     ending: Ending,
     deposed: impl Future<Output = String> + Send + 'static,
@@ -141,7 +146,7 @@ async fn serve_rest(
             let _first = fell.set(why);
         }
     };
-    portal_api::serve(rest, tls, governance.desk(), over).await?;
+    portal_api::serve(rest, tls, governance.desk(), sign_in, over).await?;
     fell.get().map_or(Ok(()), |why| Err(RunError::Actor(why.clone())))
 }
 

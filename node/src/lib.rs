@@ -17,6 +17,7 @@ mod ledgers;
 mod notices;
 mod region;
 pub mod run;
+mod sign_in;
 pub mod soft;
 pub mod soft_l1;
 mod sources;

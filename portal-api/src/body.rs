@@ -30,15 +30,29 @@ pub(crate) fn json<T: DeserializeOwned + Send + 'static>(
     })
 }
 
+/// Reads the body as the bytes of a form.
+pub(crate) fn form(
+    within: Duration,
+) -> impl Filter<Extract = (Result<Vec<u8>, Problem>,), Error = Rejection> + Clone + Send {
+    warp::header::headers_cloned().and(warp::body::stream()).then(move |headers: HeaderMap, body| async move {
+        check(&headers, "application/x-www-form-urlencoded", "not-a-form")?;
+        timeout(within, collect(body)).await.map_err(|_| too_slow(within))?
+    })
+}
+
 fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    check(headers, "application/json", "not-json")
+}
+
+fn check(headers: &HeaderMap, wanted: &'static str, code: &'static str) -> Result<(), Problem> {
     let given = headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let essence = given.split(';').next().unwrap_or("").trim();
-    if essence.eq_ignore_ascii_case("application/json") {
+    if essence.eq_ignore_ascii_case(wanted) {
         return Ok(());
     }
-    Err(Problem::new(415, "not-json", "The body is of another type")
+    Err(Problem::new(415, code, "The body is of another type")
         .detail(format!("content-type is `{given}`"))
-        .fix("send `content-type: application/json`"))
+        .fix(format!("send `content-type: {wanted}`")))
 }
 
 async fn collect<B: Buf, E: std::fmt::Display>(body: impl Stream<Item = Result<B, E>>) -> Result<Vec<u8>, Problem> {

@@ -14,6 +14,8 @@ use crate::{problem::Problem, routes::OPENAPI};
 struct Operation {
     method: Method,
     query: Vec<Box<str>>,
+    /// Takes members that are not described: somebody else writes this query.
+    open: bool,
 }
 
 /// A path as it is described, without its leading slash; a segment in braces stands for any.
@@ -55,8 +57,12 @@ impl Contract {
             for (method, described) in methods.as_object()? {
                 let method = Method::from_bytes(method.to_uppercase().as_bytes()).ok()?;
                 let parameters = described.get("parameters").and_then(Value::as_array).into_iter().flatten();
+                let open = parameters.clone().any(|parameter| {
+                    parameter.get("in").and_then(Value::as_str) == Some("query")
+                        && parameter.pointer("/schema/type").and_then(Value::as_str) == Some("object")
+                });
                 let query = parameters.filter_map(|parameter| query_member(&document, parameter)).collect();
-                operations.push(Operation { method, query });
+                operations.push(Operation { method, query, open });
             }
             let methods = operations.iter().map(|o: &Operation| o.method.as_str()).collect::<Vec<_>>().join(", ");
             places.push(Place { segments: segments(path).map(Into::into).collect(), operations, methods });
@@ -75,6 +81,9 @@ impl Contract {
         let Some(operation) = place.operations.iter().find(|o| o.method == *method) else {
             return Err(other_method(method, place));
         };
+        if operation.open {
+            return Ok(());
+        }
         let names =
             query.split('&').filter(|p| !p.is_empty()).map(|pair| pair.split_once('=').map_or(pair, |(n, _)| n));
         match names.into_iter().find(|name| !operation.query.iter().any(|known| known.as_ref() == *name)) {
@@ -136,6 +145,12 @@ mod tests {
         assert!(status == 400 && detail.contains("`limit`") && detail.contains("none is"), "{detail}");
         let (_, detail) = code(Method::POST, "/v1/proposals", "dry_run=true&wet").unwrap();
         assert!(detail.contains("`wet`") && detail.contains("dry_run"), "{detail}");
+        assert_eq!(
+            code(Method::GET, "/v1/signin/callback", "code=1&session_state=2"),
+            None,
+            "the provider writes this one"
+        );
+        assert!(code(Method::GET, "/v1/signin", "session_state=2").is_some());
         let (status, detail) = code(Method::DELETE, "/v1/proposals", "").unwrap();
         assert!(status == 405 && detail.contains("GET, POST"), "{detail}");
     }

@@ -13,12 +13,14 @@ use warp::{
 };
 
 use crate::{
+    caller::Caller,
     correlation, etag,
     limits::{Limits, WATCHERS_MAX, WATCHERS_PER_CALLER_MAX},
     once::{Call, Once},
     peer::PeerId,
     problem::Problem,
     shares::Shares,
+    sign_in::{self, SignIn},
 };
 
 /// The door to governance, cloned into each route.
@@ -28,31 +30,40 @@ pub(crate) struct Door {
     pub(crate) limits: Limits,
     /// Turns true when the listener closes: event streams end then.
     pub(crate) closing: watch::Receiver<bool>,
-    pub(crate) watchers: Arc<Shares>,
+    pub(crate) watchers: Arc<Shares<Option<PeerId>>>,
     pub(crate) once: Arc<Once>,
+    pub(crate) sign_in: Option<SignIn>,
+    /// For whom the desk is open.
+    pub(crate) caller: Caller,
 }
 
 /// A resource's routes.
 pub(crate) type Route = BoxedFilter<(Response,)>;
 
 impl Door {
-    pub(crate) fn new(desk: Desk, limits: Limits, closing: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(desk: Desk, limits: Limits, sign_in: Option<SignIn>, closing: watch::Receiver<bool>) -> Self {
         let watchers = Shares::new(WATCHERS_MAX, WATCHERS_PER_CALLER_MAX);
-        Self { desk, limits, closing, watchers, once: Once::new(limits.once) }
+        Self { desk, limits, closing, watchers, once: Once::new(limits.once), sign_in, caller: Caller::Nobody }
     }
 
     /// Hands itself to a route, with the desk as it is for whoever calls: no route can ask it as anybody else.
     pub(crate) fn open(&self) -> impl Filter<Extract = (Self,), Error = Infallible> + Clone + use<> {
         let door = self.clone();
-        caller().map(move |name: String| Self { desk: door.desk.seen_by(&name), ..door.clone() })
+        // For nobody the desk shows nothing: no person and no operator has an empty name.
+        let desk = move |caller: &Caller| caller.desk(&door.desk).unwrap_or_else(|| door.desk.seen_by(""));
+        let door = self.clone();
+        caller().map(move |caller: Caller| Self { desk: desk(&caller), caller, ..door.clone() })
     }
 
     /// Lets through whom governance knows; anybody else learns nothing but that.
     pub(crate) fn known(&self) -> impl Filter<Extract = (), Error = Rejection> + Clone + use<> {
         let desk = self.desk.clone();
-        let ask = move |name: String| {
-            let known = desk.seen_by(&name).check_known();
-            async move { known.map_err(|error| warp::reject::custom(Stranger(Problem::from(error)))) }
+        let ask = move |caller: Caller| {
+            let known = match caller.desk(&desk) {
+                Some(desk) => desk.check_known().map_err(Problem::from),
+                None => Err(sign_in::needed()),
+            };
+            async move { known.map_err(|problem| warp::reject::custom(Stranger(problem))) }
         };
         caller().and_then(ask).untuple_one()
     }
@@ -64,14 +75,14 @@ pub(crate) struct Stranger(pub(crate) Problem);
 
 impl warp::reject::Reject for Stranger {}
 
-/// The name that the listener read from the client's certificate; without one it lets nobody in.
-fn caller() -> impl Filter<Extract = (String,), Error = Infallible> + Clone {
-    peer().map(|peer: Option<PeerId>| peer.map(|peer| peer.to_string()).unwrap_or_default())
+/// Who calls, as the listener found out.
+fn caller() -> impl Filter<Extract = (Caller,), Error = Infallible> + Clone {
+    warp::ext::optional::<Caller>().map(|caller: Option<Caller>| caller.unwrap_or(Caller::Nobody))
 }
 
-/// Who calls, as the listener read it.
+/// By what the caller is counted.
 pub(crate) fn peer() -> impl Filter<Extract = (Option<PeerId>,), Error = Infallible> + Clone {
-    warp::ext::optional::<PeerId>()
+    caller().map(|caller: Caller| caller.peer())
 }
 
 /// What a call that writes says besides its body.

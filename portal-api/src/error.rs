@@ -11,6 +11,8 @@ pub enum ApiError {
     Tls(#[from] rustls::Error),
     #[error("the client CA of the portal verifies nobody: {0}; give the CA that signs the callers' certificates")]
     ClientCa(String),
+    #[error("governance.login.{what} of the topology cannot be used: {why}")]
+    Login { what: &'static str, why: String },
     #[error("the portal's listener failed: {0}; is the address free and the limit of open files high enough?")]
     Listener(#[from] io::Error),
 }

@@ -8,6 +8,8 @@ pub const BODY_BYTES_MAX: usize = 256 * 1024;
 pub const CONNECTIONS_MAX: usize = 1024;
 /// Most open connections of one caller, by the name in the certificate.
 pub const CONNECTIONS_PER_CALLER_MAX: usize = 32;
+/// Most open connections of one IPv4 address or one IPv6 /64 network whose callers showed no certificate.
+pub const CONNECTIONS_PER_SOURCE_MAX: usize = 64;
 /// Handshakes at once; for one more, the oldest gives way.
 pub const HANDSHAKES_MAX: usize = 512;
 /// Handshakes at once of one IPv4 address or one IPv6 /64 network; for one more, its own oldest gives way.
@@ -84,6 +86,7 @@ impl Default for OnceLimits {
 pub struct Limits {
     pub connections: usize,
     pub connections_per_caller: usize,
+    pub connections_per_source: usize,
     pub handshakes: usize,
     pub handshakes_per_source: usize,
     pub handshake: Duration,
@@ -99,6 +102,7 @@ impl Default for Limits {
         Self {
             connections: CONNECTIONS_MAX,
             connections_per_caller: CONNECTIONS_PER_CALLER_MAX,
+            connections_per_source: CONNECTIONS_PER_SOURCE_MAX,
             handshakes: HANDSHAKES_MAX,
             handshakes_per_source: HANDSHAKES_PER_SOURCE_MAX,
             handshake: Duration::from_millis(HANDSHAKE_TIMEOUT_MS),

@@ -1,8 +1,8 @@
 //! Accepts, shakes hands, names the caller, and hands each request to the routes. Knows nothing about tenants.
 
-use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, future::Future, io, net::IpAddr, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use warp::reply::Response;
 
 use crate::{
+    caller::{self, Caller, Shown, Source},
     correlation,
     error::ApiError,
     idle::Idle,
@@ -27,6 +28,7 @@ use crate::{
     peer::PeerId,
     problem::Problem,
     shares::{Full, Share, Shares},
+    sign_in::SignIn,
 };
 
 /// Pause after a failed accept, such as for want of file descriptors.
@@ -51,6 +53,7 @@ pub(crate) async fn run<S: Routes>(
     listener: TcpListener,
     tls: Arc<ServerConfig>,
     limits: Limits,
+    sign_in: Option<SignIn>,
     routes: S,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ApiError> {
@@ -78,9 +81,9 @@ pub(crate) async fn run<S: Routes>(
             }
         };
         let (acceptor, routes, watcher) = (acceptor.clone(), routes.clone(), graceful.watcher());
-        let shares = shares.clone();
+        let (shares, sign_in) = (shares.clone(), sign_in.clone());
         tasks.spawn(async move {
-            let (stream, peer, _share) = match enter(acceptor, tcp, seat, &shares, limits).await {
+            let (stream, shown, _share) = match enter(acceptor, tcp, from.ip(), seat, &shares, limits).await {
                 Ok(entered) => entered,
                 Err(turned) => {
                     metrics::counter!("kcm_portal_handshakes_refused_total").increment(1);
@@ -88,7 +91,8 @@ pub(crate) async fn run<S: Routes>(
                     return;
                 }
             };
-            let service = hyper::service::service_fn(move |request| answer(routes.clone(), peer.clone(), request));
+            let there = There { sign_in, shown, source: from.ip() };
+            let service = hyper::service::service_fn(move |request| answer(routes.clone(), there.clone(), request));
             let connection = builder(limits).serve_connection(TokioIo::new(stream), service).into_owned();
             if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(%error, "portal: connection ended");
@@ -112,8 +116,34 @@ enum Turned {
     TimedOut(Duration),
     #[error("all places are taken, and the oldest handshake gives way to a new one")]
     GaveWay,
-    #[error("connections: {full}; {} should close one that it has, or try again later", .caller.as_ref().map_or("the caller", PeerId::as_str))]
-    Full { caller: Option<PeerId>, full: Full },
+    #[error("connections: {full}; {caller} should close one that it has, or try again later")]
+    Full { caller: Connected, full: Full },
+}
+
+/// By what a connection is counted: the name in its certificate, else the network that it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Connected {
+    Named(PeerId),
+    Unnamed,
+    From(IpAddr),
+}
+
+impl fmt::Display for Connected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(peer) => peer.fmt(f),
+            Self::Unnamed => f.write_str("the caller"),
+            Self::From(network) => network.fmt(f),
+        }
+    }
+}
+
+/// What all requests of one connection have in common.
+#[derive(Clone)]
+struct There {
+    sign_in: Option<SignIn>,
+    shown: Shown,
+    source: IpAddr,
 }
 
 type Stream = Idle<tokio_rustls::server::TlsStream<TcpStream>>;
@@ -122,16 +152,23 @@ type Stream = Idle<tokio_rustls::server::TlsStream<TcpStream>>;
 async fn enter(
     acceptor: TlsAcceptor,
     tcp: TcpStream,
+    from: IpAddr,
     seat: Seat,
-    shares: &Arc<Shares>,
+    shares: &Arc<Shares<Connected>>,
     limits: Limits,
-) -> Result<(Stream, Option<PeerId>, Share), Turned> {
+) -> Result<(Stream, Shown, Share<Connected>), Turned> {
     tcp.set_nodelay(true)?;
     let greeted = seat.hold(timeout(limits.handshake, acceptor.accept(tcp))).await.ok_or(Turned::GaveWay)?;
     let tls = greeted.map_err(|_| Turned::TimedOut(limits.handshake))??;
-    let peer = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(PeerId::of);
-    let share = shares.take(peer.clone()).map_err(|full| Turned::Full { caller: peer.clone(), full })?;
-    Ok((Idle::new(tls, limits.idle), peer, share))
+    let leaf = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let shown = leaf.map_or(Shown::Nothing, |leaf| Shown::Certificate(PeerId::of(leaf)));
+    let (caller, most) = match &shown {
+        Shown::Certificate(Some(peer)) => (Connected::Named(peer.clone()), limits.connections_per_caller),
+        Shown::Certificate(None) => (Connected::Unnamed, limits.connections_per_caller),
+        Shown::Nothing => (Connected::From(seats::network(from)), limits.connections_per_source),
+    };
+    let share = shares.take_within(caller.clone(), most).map_err(|full| Turned::Full { caller, full })?;
+    Ok((Idle::new(tls, limits.idle), shown, share))
 }
 
 fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {
@@ -146,17 +183,18 @@ fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {
 }
 
 /// One request: who asks, under which correlation id, then the routes; problems are rendered here, once.
-async fn answer<S: Routes>(
-    routes: S,
-    peer: Option<PeerId>,
-    mut request: Request<Incoming>,
-) -> Result<Response, Infallible> {
+async fn answer<S: Routes>(routes: S, there: There, mut request: Request<Incoming>) -> Result<Response, Infallible> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let (id, refused) = identify(&request, peer.as_ref());
-    let caller = peer.as_ref().map(PeerId::to_string);
-    let mut response = match (refused, peer) {
-        (None, Some(peer)) => {
-            request.extensions_mut().insert(peer);
+    let (id, given) = identify(&request);
+    let called = match given {
+        Ok(()) => caller::of(&there.shown, there.sign_in.as_ref(), there.source, &method, request.headers()).await,
+        Err(problem) => Err(problem),
+    };
+    let caller = called.as_ref().ok().and_then(Caller::peer).map(|peer| peer.to_string());
+    let mut response = match called {
+        Ok(called) => {
+            request.extensions_mut().insert(called);
+            request.extensions_mut().insert(Source(there.source));
             if let Some(id) = &id {
                 request.extensions_mut().insert::<Correlation>(id.clone());
             }
@@ -165,7 +203,7 @@ async fn answer<S: Routes>(
                 Err(never) => match never {},
             }
         }
-        (refused, _) => render(refused.unwrap_or_else(unnamed), id.as_ref()),
+        Err(problem) => render(problem, id.as_ref()),
     };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = render(problem, id.as_ref());
@@ -177,13 +215,33 @@ async fn answer<S: Routes>(
         // A body in such an answer ends an HTTP/2 stream with a protocol error.
         *response.body_mut() = warp::reply::Response::default().into_body();
     }
-    let headers = response.headers_mut();
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    guard(response.headers_mut());
     let status = response.status().as_u16();
     metrics::counter!("kcm_portal_requests_total", "status" => status.to_string()).increment(1);
     tracing::info!(correlation = id.as_ref().map(Correlation::as_str), caller, %method, path, status, "portal: answered");
     Ok(response)
+}
+
+/// What browsers are told about every answer: an answer that says nothing itself loads nothing, stands in no frame, and is not kept.
+fn guard(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
 }
 
 fn render(problem: Problem, id: Option<&Correlation>) -> Response {
@@ -191,20 +249,11 @@ fn render(problem: Problem, id: Option<&Correlation>) -> Response {
     problem.render(id)
 }
 
-/// The correlation id, and what stands against answering at all.
-fn identify(request: &Request<Incoming>, peer: Option<&PeerId>) -> (Option<Correlation>, Option<Problem>) {
-    let (id, refused) = match correlation::given(request.headers()) {
-        Ok(Some(id)) => (Some(id), None),
-        Ok(None) => (None, None),
-        Err(problem) => (None, Some(problem)),
+/// The correlation id, and what is wrong with the one that was given.
+fn identify(request: &Request<Incoming>) -> (Option<Correlation>, Result<(), Problem>) {
+    let (id, given) = match correlation::given(request.headers()) {
+        Ok(id) => (id, Ok(())),
+        Err(problem) => (None, Err(problem)),
     };
-    let id = id.or_else(|| correlation::fresh().ok());
-    let refused = refused.or_else(|| peer.is_none().then(unnamed));
-    (id, refused)
-}
-
-fn unnamed() -> Problem {
-    Problem::new(403, "caller-unnamed", "The client certificate names nobody")
-        .detail("the certificate was verified, but it carries neither a SAN URI nor a common name")
-        .fix("have the REST CA issue a certificate with a SAN URI or a CN")
+    (id.or_else(|| correlation::fresh().ok()), given)
 }

@@ -1,4 +1,4 @@
-//! Who calls: the name in the client certificate that the handshake verified. For this listener the certificate is the login.
+//! The name of whoever calls: in the client certificate that the handshake verified, or of the session or token ([`crate::caller`]).
 
 use std::{fmt, sync::Arc};
 
@@ -26,6 +26,11 @@ impl PeerId {
         let name = uri.or_else(cn)?;
         let sound = !name.is_empty() && name.len() <= PEER_NAME_BYTES_MAX && !name.chars().any(char::is_control);
         sound.then(|| Self(name.into()))
+    }
+
+    /// Somebody for whom an identity provider vouches, as [`orbital::subject`] writes them.
+    pub(crate) fn vouched(subject: &str) -> Self {
+        Self(subject.into())
     }
 
     #[cfg(test)]

@@ -119,6 +119,9 @@ impl Problem {
         if let Some(allow) = self.allow.and_then(|methods| HeaderValue::from_str(methods).ok()) {
             response.headers_mut().insert(header::ALLOW, allow);
         }
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -168,7 +171,7 @@ fn refused(refusal: &Refusal) -> Problem {
         R::TooManyStops { .. } => (429, "A limit is reached", "have another person propose, or try again later"),
         R::UnknownVisitor(_) => (
             403,
-            "The client certificate names nobody who is known here",
+            "Nobody of this name is known here",
             "call with the certificate of a tenant's person, or have governance.operators of the topology file name this one",
         ),
         R::NotAnOperator(_) => (403, "Only an operator may do this", "see governance.operators of the topology file"),

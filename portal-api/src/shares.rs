@@ -2,23 +2,22 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::peer::PeerId;
-
-/// Places, in all and by caller. A caller without a name has a share like any other: that of those without a name.
+/// Places, in all and by caller.
 #[derive(Debug)]
-pub(crate) struct Shares {
-    held: Mutex<Held>,
+pub(crate) struct Shares<K: Eq + Hash> {
+    held: Mutex<Held<K>>,
     places_max: usize,
     per_caller_max: usize,
 }
 
-#[derive(Debug, Default)]
-struct Held {
+#[derive(Debug)]
+struct Held<K> {
     all: usize,
-    by: HashMap<Option<PeerId>, usize>,
+    by: HashMap<K, usize>,
 }
 
 /// Why there is no place.
@@ -32,20 +31,25 @@ pub(crate) enum Full {
 
 /// One place, given back on drop.
 #[derive(Debug)]
-pub(crate) struct Share {
-    of: Arc<Shares>,
-    caller: Option<PeerId>,
+pub(crate) struct Share<K: Eq + Hash> {
+    of: Arc<Shares<K>>,
+    caller: K,
 }
 
-impl Shares {
+impl<K: Clone + Eq + Hash> Shares<K> {
     pub(crate) fn new(places_max: usize, per_caller_max: usize) -> Arc<Self> {
-        Arc::new(Self { held: Mutex::default(), places_max, per_caller_max })
+        Arc::new(Self { held: Mutex::new(Held { all: 0, by: HashMap::new() }), places_max, per_caller_max })
     }
 
-    pub(crate) fn take(self: &Arc<Self>, caller: Option<PeerId>) -> Result<Share, Full> {
+    pub(crate) fn take(self: &Arc<Self>, caller: K) -> Result<Share<K>, Full> {
+        self.take_within(caller, self.per_caller_max)
+    }
+
+    /// As [`Self::take`], for one whose share is another.
+    pub(crate) fn take_within(self: &Arc<Self>, caller: K, per_caller_max: usize) -> Result<Share<K>, Full> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.by.get(&caller).is_some_and(|mine| *mine >= self.per_caller_max) {
-            return Err(Full::Caller(self.per_caller_max));
+        if held.by.get(&caller).is_some_and(|mine| *mine >= per_caller_max) {
+            return Err(Full::Caller(per_caller_max));
         }
         if held.all >= self.places_max {
             return Err(Full::Everywhere(self.places_max));
@@ -56,7 +60,7 @@ impl Shares {
     }
 }
 
-impl Drop for Share {
+impl<K: Eq + Hash> Drop for Share<K> {
     fn drop(&mut self) {
         let mut held = self.of.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.all -= 1;

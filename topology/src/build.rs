@@ -8,6 +8,7 @@ use std::{
 use crate::{
     Ledger, LedgerKind, MailTls, MaterialLeaves, Mode, NotifyKind, Postgres, Provider, Then, file,
     finding::At,
+    login,
     model::{self, IDENTITY, MutualTls, NotifyTarget, NotifyUrl, ServerTls, SigningKey, Topology},
     places,
     units::{PublicKey, Size, Span},
@@ -83,6 +84,10 @@ fn governance(part: &file::Governance, base: &Base<'_>) -> Option<model::Governa
         None => Ledger::default(),
         Some(ledger) => self::ledger(&ledger.value, base)?,
     };
+    let login = match &part.login {
+        None => None,
+        Some(part) => Some(login::build(&part.value, base)?),
+    };
     let main = model::Governance {
         node: of(&part.node)?,
         address: of(&part.address).map(|host| host.0),
@@ -100,6 +105,7 @@ fn governance(part: &file::Governance, base: &Base<'_>) -> Option<model::Governa
         operators: part.operators.iter().flat_map(|all| &all.value).map(|one| one.value.clone()).collect(),
         lease: pair(&part.lease_key, &part.lease_public),
         checkpoint: pair(&part.checkpoint_key, &part.checkpoint_public),
+        login,
         standbys: BTreeMap::new(),
     };
     let standbys = part.standby.iter().flat_map(|table| &table.value.entries);

@@ -76,6 +76,8 @@ impl Search<'_> {
             .flat_map(|l| [&l.password_file, &l.ca, &l.cert, &l.key])
             .flatten()
             .for_each(|path| self.readable(name, path));
+        let login = part.login.iter().flat_map(|login| [&login.value.client_secret_file, &login.value.ca]);
+        login.flatten().for_each(|path| self.readable(name, path));
         part.orbital_tls.iter().for_each(|tls| self.identity(name, Plane::Governance, tls.value.cert.as_ref()));
     }
 

@@ -9,7 +9,7 @@ mod references;
 mod residency;
 mod warnings;
 
-use crate::{file::File, finding::Finding};
+use crate::{file::File, finding::Finding, login};
 
 /// Every rule, in the order of their codes. Parts that could not be read are left out: they have findings already.
 pub(crate) fn findings(file: &File) -> Vec<Finding> {
@@ -20,6 +20,7 @@ pub(crate) fn findings(file: &File) -> Vec<Finding> {
         identities::check,
         planes::check,
         ledger::check,
+        login::check,
         notify::check,
         warnings::check,
     ];

@@ -6,6 +6,7 @@ use orbital::names::{Channel, Deployment, Jurisdiction, Mailbox, NodeName, Perso
 
 use crate::{
     finding::{At, Code, Finding, Place},
+    login::LoginPart,
     reader::{Endpoint, FromNode, Host, HostPort, Name, Table, shapes, words},
     tree::{Node, Value},
     units::{PublicKey, Size, Span},
@@ -68,6 +69,7 @@ shapes! {
         optional lease_public: PublicKey,
         optional checkpoint_key: PathBuf,
         optional checkpoint_public: PublicKey,
+        optional login: LoginPart,
         optional standby: Table<NodeName, Standby>,
     }
     Standby {

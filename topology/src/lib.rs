@@ -14,6 +14,7 @@ mod explain;
 mod file;
 mod finding;
 mod ledger;
+mod login;
 mod model;
 mod places;
 mod reader;
@@ -31,6 +32,7 @@ pub use explain::{EXPLAIN_COLUMNS, explain, summary, to_json};
 pub use file::{LedgerKind, MailTls, MaterialLeaves, Mode, NotifyKind, Provider, SCHEMA, Then, Transport};
 pub use finding::{At, Code, Finding, Label, Place, Severity};
 pub use ledger::{HostPort, Ledger, Postgres};
+pub use login::{LOGIN_IDLE_DEFAULT, LOGIN_MAX_AGE_DEFAULT, Login, LoginGroups, LoginMfa};
 pub use model::{
     Autonomy, CryptoNode, Edge, Governance, IDENTITY, Kmip, L1, L1Auth, L1Provider, Model, MutualTls, NodeRole, Notify,
     NotifyTarget, NotifyUrl, Orbital, Plane, RegionPart, Residency, ServerTls, SigningKey, Topology, UnknownNode,

@@ -13,7 +13,7 @@ use std::{
 use orbital::names::{Channel, Deployment, Jurisdiction, NodeName, Person, Region, System, TenantId, TenantName};
 
 use crate::{
-    Ledger, MaterialLeaves, Mode, Provider, Then, Transport,
+    Ledger, Login, MaterialLeaves, Mode, Provider, Then, Transport,
     suggest::nearest,
     units::{PublicKey, Size, Span},
 };
@@ -86,6 +86,8 @@ pub struct Governance {
     pub lease: Option<SigningKey>,
     /// Under every checkpoint of the ledger; without it there are none.
     pub checkpoint: Option<SigningKey>,
+    /// Without it, callers show certificates.
+    pub login: Option<Login>,
     /// Further places of this node, by the names that `kcm run` starts them with: same name and keys to everybody else, addresses of
     /// their own. One of all is active, the others stand by.
     pub standbys: BTreeMap<NodeName, Governance>,

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use orbital::names::{Channel, Deployment, Jurisdiction, Mailbox, NodeName, Person, Region, TenantId, TenantName};
+use orbital::names::{Channel, Deployment, Group, Jurisdiction, Mailbox, NodeName, Person, Region, TenantId, TenantName};
 
 use crate::{
     finding::{At, Code, Finding, Place},
@@ -188,6 +188,7 @@ from_text! {
     Jurisdiction = name;
     Channel = name;
     Mailbox = str::parse;
+    Group = name;
 }
 
 impl FromNode for bool {

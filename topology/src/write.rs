@@ -8,6 +8,7 @@ use std::{
 use crate::{
     Ledger,
     file::SCHEMA,
+    login,
     model::{
         CryptoNode, Edge, Governance, L1, L1Provider, MutualTls, Notify, NotifyTarget, NotifyUrl, RegionPart,
         ServerTls, Topology,
@@ -16,10 +17,10 @@ use crate::{
 
 /// Lines of `key = value` under headers.
 #[derive(Default)]
-struct Page(String);
+pub(crate) struct Page(String);
 
 impl Page {
-    fn header(&mut self, path: &[&str]) {
+    pub(crate) fn header(&mut self, path: &[&str]) {
         let path: Vec<String> = path.iter().map(|part| key(part)).collect();
         let gap = if self.0.is_empty() { "" } else { "\n" };
         let _infallible = writeln!(self.0, "{gap}[{}]", path.join("."));
@@ -28,22 +29,22 @@ impl Page {
     fn raw(&mut self, name: &str, value: impl Display) {
         let _infallible = writeln!(self.0, "{} = {value}", key(name));
     }
-    fn text(&mut self, name: &str, value: impl Display) {
+    pub(crate) fn text(&mut self, name: &str, value: impl Display) {
         self.raw(name, quoted(&value.to_string()));
     }
-    fn path(&mut self, name: &str, value: &Path) {
+    pub(crate) fn path(&mut self, name: &str, value: &Path) {
         self.text(name, value.display());
     }
-    fn maybe(&mut self, name: &str, value: Option<impl Display>) {
+    pub(crate) fn maybe(&mut self, name: &str, value: Option<impl Display>) {
         if let Some(value) = value {
             self.text(name, value);
         }
     }
-    fn list(&mut self, name: &str, values: &[String]) {
+    pub(crate) fn list(&mut self, name: &str, values: &[String]) {
         let values: Vec<String> = values.iter().map(|v| quoted(v)).collect();
         self.raw(name, format_args!("[{}]", values.join(", ")));
     }
-    fn inline(&mut self, name: &str, fields: &[(&str, String)]) {
+    pub(crate) fn inline(&mut self, name: &str, fields: &[(&str, String)]) {
         let fields: Vec<String> =
             fields.iter().map(|(name, value)| format!("{} = {}", key(name), quoted(value))).collect();
         self.raw(name, format_args!("{{ {} }}", fields.join(", ")));
@@ -181,6 +182,9 @@ fn governance(page: &mut Page, part: &Governance) {
     if let Some(checkpoint) = &part.checkpoint {
         page.path("checkpoint_key", &checkpoint.key);
         page.text("checkpoint_public", checkpoint.public);
+    }
+    if let Some(part) = &part.login {
+        login::write(page, part);
     }
 }
 

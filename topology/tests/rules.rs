@@ -106,6 +106,87 @@ fn half_a_lease_key_is_none() {
     assert_eq!(codes(&[("frame_key ", "lease_key = \"lease.key\"\nframe_key ")]), ["T0106"]);
 }
 
+/// The login of a file that is in order, as [`login`] alters it.
+const LOGIN: &str = r#"[governance.login]
+issuer = "https://idp.acme.example"
+client_id = "kcm"
+client_secret_file = "login.secret"
+redirect = "https://portal.acme.example/v1/signin/callback"
+ca = "idp.pem"
+groups_claim = "groups"
+groups = { "theirs of legal" = "Compliance_Legal" }
+mfa = { amr = ["mfa"] }
+
+"#;
+
+fn login(edits: &[(&str, &str)]) -> Checked {
+    let mut text = LOGIN.to_owned();
+    for (from, to) in edits {
+        assert!(text.contains(from), "{from}");
+        text = text.replacen(from, to, 1);
+    }
+    with(&[("[l1.acme-aws]", &format!("{text}[l1.acme-aws]"))])
+}
+
+#[test]
+fn a_login_that_is_in_order_has_its_defaults() {
+    let login = login(&[]).into_model().unwrap().governance().unwrap().login.clone().unwrap();
+    assert_eq!((login.max_age, login.idle), (topology::LOGIN_MAX_AGE_DEFAULT, topology::LOGIN_IDLE_DEFAULT));
+    assert_eq!(login.client_secret_file, Path::new("/etc/kcm/login.secret"));
+    assert_eq!(login.groups.unwrap().map["theirs of legal"].as_str(), "Compliance_Legal");
+    assert_eq!((login.scopes, login.audience), (vec![], None));
+}
+
+#[test]
+fn each_part_of_a_login_that_is_wrong_is_found() {
+    let table = [
+        ("issuer = \"https://idp.acme.example\"", "issuer = \"http://idp.acme.example\"", "T0306"),
+        ("issuer = \"https://idp.acme.example\"", "issuer = \"http://127.0.0.1:80\"", "T0306"),
+        ("issuer = \"https://idp.acme.example\"", "issuer = \"https://idp.acme.example?x\"", "T0102"),
+        ("issuer = \"https://idp.acme.example\"", "issuer = \"https://me@idp.acme.example\"", "T0102"),
+        ("issuer = \"https://idp.acme.example\"", "issuer = \"idp.acme.example\"", "T0102"),
+        ("ca = \"idp.pem\"\n", "", "T0106"),
+        ("client_id = \"kcm\"\n", "", "T0106"),
+        ("client_id = \"kcm\"", "client_id = \"k c\"", "T0102"),
+        ("client_secret_file = \"login.secret\"", "client_secret = \"s\"\nclient_secret_file = \"x\"", "T0501"),
+        ("redirect = \"https", "redirect = \"http", "T0102"),
+        ("/v1/signin/callback", "/v1/signin", "T0102"),
+        ("groups_claim = \"groups\"\n", "", "T0106"),
+        ("{ \"theirs of legal\" = \"Compliance_Legal\" }", "{}", "T0102"),
+        ("{ \"theirs of legal\" = \"Compliance_Legal\" }", "{ \"a\" = \"b c\" }", "T0102"),
+        ("mfa = { amr = [\"mfa\"] }", "mfa = { amr = [] }", "T0102"),
+        ("mfa = { amr = [\"mfa\"] }", "mfa = { amx = [\"mfa\"] }", "T0101"),
+        ("ca =", "max_age = \"25h\"\nca =", "T0102"),
+        ("ca =", "idle = \"13h\"\nca =", "T0102"),
+        ("ca =", "idle = \"59s\"\nca =", "T0102"),
+        ("ca =", "scopes = [\"a b\"]\nca =", "T0102"),
+        ("ca =", "colour = \"red\"\nca =", "T0101"),
+    ];
+    for (from, to, code) in table {
+        let checked = login(&[(from, to)]);
+        assert!(checked.findings.iter().any(|f| f.code.as_str() == code), "{to}: {}", checked.explain(false));
+        assert!(checked.has_errors(), "{to}");
+    }
+}
+
+#[test]
+fn plain_http_is_for_a_provider_on_this_machine_in_development() {
+    let plain = |issuer: &str| {
+        let text = LOGIN.replacen("https://idp.acme.example", issuer, 1).replacen("ca = \"idp.pem\"\n", "", 1);
+        let edits =
+            [("deployment =", "development = true\ndeployment ="), ("[l1.acme-aws]", &format!("{text}[l1.acme-aws]"))];
+        let found = with(&edits).findings;
+        found.iter().filter(|f| f.code == Code::DevelopmentOnly).count()
+    };
+    for on_this_machine in ["http://127.0.0.1:8080", "http://localhost:8080/realm", "http://[::1]:8080", "http://[::1]"]
+    {
+        assert_eq!(plain(on_this_machine), 0, "{on_this_machine}");
+    }
+    for elsewhere in ["http://10.0.0.1", "http://localhost.evil.example", "http://idp.acme.example:80"] {
+        assert_eq!(plain(elsewhere), 1, "{elsewhere}");
+    }
+}
+
 #[test]
 fn half_a_checkpoint_key_is_none_and_a_whole_one_is_read() {
     assert_eq!(codes(&[("frame_key ", "checkpoint_key = \"c.key\"\nframe_key ")]), ["T0106"]);

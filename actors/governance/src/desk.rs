@@ -33,7 +33,7 @@ use crate::{
         DryRunView, Entries, EntryView, Filter, LaneView, ProposalView, RegionView, Simulation, TenantSummary,
         TenantView, Verified,
     },
-    visitor::Visitor,
+    visitor::{Visitor, Vouched},
 };
 
 /// What the desk's actor is told.
@@ -104,6 +104,12 @@ impl Desk {
         Self { visitor: Visitor::Named(name.into()), ..self.clone() }
     }
 
+    /// The desk as it is for whoever an identity provider vouches for.
+    #[must_use]
+    pub fn vouched(&self, by: Arc<Vouched>) -> Self {
+        Self { visitor: Visitor::Vouched(by), ..self.clone() }
+    }
+
     /// The desk as it is for whoever saw the proposal as [`ProposalView::tag`] names it, and answers it as that.
     #[must_use]
     pub fn expecting(&self, tag: Digest) -> Self {
@@ -171,7 +177,9 @@ impl Desk {
     /// Lets the regions whose probe of a LinkL1 failed try again, once the cause is mended. For whoever may propose such a change, and
     /// for operators.
     pub async fn probe_again(&self, id: ProposalId, correlation: Correlation) -> Result<ProposalView, Error> {
-        let by = self.visitor.person(&self.shared, self.owner(&id)?);
+        let owner = self.owner(&id)?;
+        self.visitor.check_proposes(&self.shared, owner, self.proposal(id.clone()).await?.kind)?;
+        let by = self.visitor.person(&self.shared, owner);
         self.ask(|reply| Msg::ProbeAgain { id, by, correlation, expected: self.expected, reply }).await?
     }
 

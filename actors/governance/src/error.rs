@@ -68,12 +68,12 @@ refusals! {
     #[error("the deployment holds {max} tenants, its limit: found another deployment")]
     TooManyTenants { max: usize } = "too-many-tenants";
     #[error(
-        "the certificate names {0}, whom neither the topology (governance.operators) nor any tenant's trust root knows. Call with the \
-         certificate of a tenant's person (its CN or SAN URI is the person's name or subject), or have the operators add this name"
+        "neither the topology (governance.operators) nor any tenant's trust root knows {0}. Call with the certificate of a tenant's person (its \
+         CN or SAN URI is the person's name or subject), have the trust root know this subject, or have the operators add this name"
     )]
     UnknownVisitor(String) = "unknown-visitor";
     #[error(
-        "the certificate names {0}, who is no operator: only those whom the topology lists under governance.operators found tenants. \
+        "{0} is no operator, and nobody is by the word of an identity provider: only those whom the topology lists under governance.operators found tenants. \
          Have one of them provision this genesis"
     )]
     NotAnOperator(String) = "not-an-operator";

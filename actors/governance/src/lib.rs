@@ -32,6 +32,7 @@ pub use fleet::Peer;
 pub use start::{Governance, Options};
 pub use tenant::{DIFFERENCES_MAX, Proposer};
 pub use views::*;
+pub use visitor::Vouched;
 
 /// Most proposals that one list shows.
 pub const PROPOSALS_LISTED_MAX: usize = 1_000;

@@ -53,7 +53,7 @@ pub struct ActorKey {
 pub struct Actor {
     pub groups: BTreeSet<Group>,
     pub keys: BTreeMap<KeyName, ActorKey>,
-    /// Issuer and subject at the identity provider, where there is one.
+    /// Issuer and subject at the identity provider, where there is one, as [`crate::subject`] writes them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
 }

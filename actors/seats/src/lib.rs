@@ -203,7 +203,7 @@ impl Drop for Seat {
 }
 
 /// What counts as one sender: an IPv4 address, in whatever spelling, or an IPv6 network.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !(u128::MAX >> IPV6_NETWORK_BITS)).into(),

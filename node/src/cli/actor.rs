@@ -9,6 +9,7 @@ use orbital::{
     enrol::Enrolment,
     names::{Group, KeyName, Person},
     sign::{SecretKey, Signed},
+    subject,
     trust::{Actor, ActorKey, Algorithm, TrustRoot, WebauthnTerms},
     webauthn::{EDDSA, ES256},
 };
@@ -122,6 +123,29 @@ pub enum ActorCommand {
         #[command(flatten)]
         at: At,
     },
+    /// Propose that a person signs in at an identity provider; their certificates name them as ISSUER#SUBJECT from then on
+    #[command(
+        after_help = "Example: kcm --as erin actor bind alice --issuer https://idp.acme.example --subject 248289 --tenant acme"
+    )]
+    Bind {
+        /// The person
+        #[arg(value_name = "WHO")]
+        who: Person,
+        /// The provider, exactly as it spells itself
+        #[arg(long, value_name = "URL", required_unless_present = "none")]
+        issuer: Option<String>,
+        /// The person's `sub` at the provider
+        #[arg(long, value_name = "SUB", required_unless_present_any = ["none", "program"])]
+        subject: Option<String>,
+        /// Instead of --subject: a program's client id, for access tokens
+        #[arg(long, value_name = "CLIENT_ID", conflicts_with = "subject")]
+        program: Option<String>,
+        /// They no longer sign in there
+        #[arg(long, conflicts_with_all = ["issuer", "subject", "program"])]
+        none: bool,
+        #[command(flatten)]
+        at: At,
+    },
     /// Propose that a person leaves groups
     #[command(after_help = "Example: kcm --as erin actor leave frank --group Audit --tenant acme")]
     Leave {
@@ -172,6 +196,10 @@ pub(crate) async fn perform(global: &Global, command: ActorCommand) -> Result<Re
         }
         ActorCommand::Join { who, group, at } => {
             propose(global, &at, |next| known(next, &who).map(|actor| actor.groups.extend(group))).await
+        }
+        ActorCommand::Bind { who, issuer, subject, program, none: _, at } => {
+            let subject = bound(issuer.as_deref(), subject.as_deref(), program.as_deref())?;
+            propose(global, &at, |next| known(next, &who).map(|actor| actor.subject = subject)).await
         }
         ActorCommand::Leave { who, group, at } => {
             propose(global, &at, |next| known(next, &who).map(|actor| actor.groups.retain(|g| !group.contains(g))))
@@ -286,6 +314,21 @@ fn remove(next: &mut TrustRoot, who: &Person, key_name: Option<&KeyName>) -> Res
         }
     }
     Ok(())
+}
+
+/// Their name at the provider; none where they are to have none.
+fn bound(issuer: Option<&str>, subject: Option<&str>, program: Option<&str>) -> Result<Option<String>, Failure> {
+    let named = match (issuer, subject, program) {
+        (Some(issuer), Some(subject), _) => subject::of_person(issuer, subject),
+        (Some(issuer), None, Some(client)) => subject::of_program(issuer, client),
+        (Some(_) | None, _, _) => return Ok(None),
+    };
+    let bad = |why| {
+        Failure::usage("nobody can be named so")
+            .because(why)
+            .fix("copy `iss` and `sub` of a token, character by character")
+    };
+    named.map(Some).map_err(bad)
 }
 
 fn known<'t>(next: &'t mut TrustRoot, who: &Person) -> Result<&'t mut Actor, Failure> {

@@ -84,6 +84,8 @@ pub struct ActorSpec {
     pub groups: BTreeSet<Group>,
     /// Ed25519 public keys, as `kcm actor keygen` prints them, by name.
     pub keys: BTreeMap<KeyName, PublicKey>,
+    /// Issuer and subject at the identity provider, `ISSUER#SUBJECT`: so they sign in, and so their certificates name them.
+    pub subject: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -174,7 +176,7 @@ fn root(spec: Spec, folder: &Path) -> Result<TrustRoot, Failure> {
     let actor = |a: ActorSpec| Actor {
         groups: a.groups,
         keys: a.keys.into_iter().map(|(name, public)| (name, actor_key(public))).collect(),
-        subject: None,
+        subject: a.subject,
     };
     Ok(TrustRoot {
         domain: Kind::Trust.domain(),

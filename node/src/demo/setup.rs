@@ -255,6 +255,7 @@ fn governance(dir: &Path, authorities: &Authorities, ports: &mut Ports) -> Resul
         lease: Some(SigningKey { key: home.join("lease.key"), public: PublicKey(lease.public().0) }),
         checkpoint: Some(SigningKey { key: home.join("checkpoint.key"), public: PublicKey(checkpoint.public().0) }),
         standbys: BTreeMap::new(),
+        login: None,
     })
 }
 

@@ -31,7 +31,6 @@ fn page() -> Response {
     let mut response = PAGE.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     // Digests in base64 are ASCII; a page without its policy would be worse than none.
     match HeaderValue::from_str(&POLICY) {
         Ok(policy) => _ = headers.insert(header::CONTENT_SECURITY_POLICY, policy),

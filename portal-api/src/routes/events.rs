@@ -48,19 +48,28 @@ fn watch(
     };
     let share = door.watchers.take(caller).map_err(crowded)?;
     let (to, mut from) = mpsc::channel(EVENTS_AHEAD_MAX);
-    tokio::spawn(pump(door.desk.events(after), to, door.closing.clone(), share));
+    let over = door.caller.clone().over();
+    tokio::spawn(pump(door.desk.events(after), to, door.closing.clone(), over, share));
     let events =
         stream::poll_fn(move |cx| from.poll_recv(cx).map(|next| next.map(|e| Ok::<_, Infallible>(message(&e)))));
     let comment = Duration::from_millis(EVENTS_COMMENT_MS);
     Ok(sse::reply(sse::keep_alive().interval(comment).stream(events)).into_response())
 }
 
-/// Carries events until the watcher, governance or the listener ends.
-async fn pump(mut events: Watching, to: mpsc::Sender<Arc<Event>>, mut closing: watch::Receiver<bool>, _share: Share) {
+/// Carries events until the watcher, governance or the listener ends, or the watcher's session.
+async fn pump(
+    mut events: Watching,
+    to: mpsc::Sender<Arc<Event>>,
+    mut closing: watch::Receiver<bool>,
+    over: impl Future<Output = ()>,
+    _share: Share<Option<PeerId>>,
+) {
+    tokio::pin!(over);
     loop {
         let event = tokio::select! {
             () = to.closed() => return,
             _ = closing.wait_for(|closing| *closing) => return,
+            () = &mut over => return,
             event = events.next() => event,
         };
         let Some(event) = event else { return };

@@ -8,6 +8,7 @@ mod keys;
 mod notices;
 mod proposals;
 mod regions;
+mod session;
 mod tenants;
 mod ui;
 
@@ -45,8 +46,11 @@ pub(crate) fn all(door: &Door) -> Route {
         .or(notices::routes(door))
         .unify()
         .or(events::routes(door))
+        .unify()
+        .or(session::routes(door))
         .unify();
-    let open = warp::path("v1").and(openapi()).or(livez()).unify().or(docs::routes()).unify().or(ui::routes()).unify();
+    let open =
+        warp::path("v1").and(openapi().or(session::open(door)).unify()).or(livez()).unify().or(docs::routes()).unify().or(ui::routes()).unify();
     let routes = open.or(warp::path("v1").and(door.known()).and(v1)).unify();
     contract::kept().and(routes).recover(unmatched).unify().boxed()
 }

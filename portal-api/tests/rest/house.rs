@@ -9,12 +9,13 @@ use governance::{
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use orbital::trust::TrustRoot;
 use orbital::{
     names::{Deployment, NodeName, Person},
     note::{Scheme, Signer},
     testing::{self, REGIONS, World},
 };
-use portal_api::limits::Limits;
+use portal_api::{limits::Limits, sign_in::SignIn, tls::Clients};
 use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::Value;
@@ -61,7 +62,7 @@ impl Ca {
 pub(crate) struct House {
     pub(crate) world: World,
     pub(crate) ca: Ca,
-    port: u16,
+    pub(crate) port: u16,
     stop: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<()>>,
     // Ends with the house.
@@ -74,19 +75,37 @@ impl House {
     }
 
     pub(crate) async fn within(limits: Limits) -> Self {
-        Self::under(policy::Bundle::default_bundle().unwrap(), limits).await
+        Self::under(policy::Bundle::default_bundle().unwrap(), limits, None, |_| ()).await
+    }
+
+    /// A house whose people may sign in: at which port it is reached decides how. Its tenant is provisioned.
+    pub(crate) async fn with_sign_in(
+        more: &str,
+        limits: Limits,
+        sign_in: impl FnOnce(u16) -> SignIn,
+        alter: impl FnOnce(&mut TrustRoot),
+    ) -> Self {
+        let house = Self::under(with_policy(more), limits, Some(Box::new(sign_in)), alter).await;
+        let genesis = serde_json::to_value(house.world.genesis()).unwrap();
+        assert_eq!(house.post("/v1/tenants", &genesis).await.status, 202);
+        house
     }
 
     /// A house with one policy more.
     pub(crate) async fn governed(more: &str) -> Self {
-        let default = policy::Bundle::default_bundle().unwrap();
-        let policies = format!("{}\n{more}\n", default.policies_text());
-        let bundle = policy::Bundle::parse_strict(default.schema_text(), &policies, default.entities_text());
-        Self::under(bundle.unwrap(), Limits::default()).await
+        Self::under(with_policy(more), Limits::default(), None, |_| ()).await
     }
 
-    async fn under(bundle: policy::Bundle, limits: Limits) -> Self {
-        let world = World::founded("test", "acme", |root| root.policy = bundle.digest());
+    async fn under(
+        bundle: policy::Bundle,
+        limits: Limits,
+        sign_in: Option<Box<dyn FnOnce(u16) -> SignIn + '_>>,
+        alter: impl FnOnce(&mut TrustRoot),
+    ) -> Self {
+        let world = World::founded("test", "acme", |root| {
+            root.policy = bundle.digest();
+            alter(root);
+        });
         let peers = REGIONS.iter().map(|(name, _)| Peer {
             region: testing::region(name),
             node: NodeName::new(format!("{name}-1")).unwrap(),
@@ -115,14 +134,16 @@ impl House {
         let governance = governance.await.unwrap();
         let ca = Ca::new("rest-ca");
         let (chain, key) = ca.leaf("portal", |_| ());
-        let tls = portal_api::tls::server_config(chain.as_bytes(), key.as_bytes(), ca.pem.as_bytes()).unwrap();
+        let clients = if sign_in.is_some() { Clients::Asked } else { Clients::Demanded };
+        let tls = portal_api::tls::server_config(chain.as_bytes(), key.as_bytes(), ca.pem.as_bytes(), clients).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
+        let sign_in = sign_in.map(|sign_in| sign_in(port));
         let (stop, stopped) = oneshot::channel::<()>();
         let desk = governance.desk();
         let shutdown = async move { drop(stopped.await) };
         let served = tokio::spawn(async move {
-            portal_api::serve_within(limits, listener, tls, desk, shutdown).await.unwrap();
+            portal_api::serve_within(limits, listener, tls, desk, sign_in, shutdown).await.unwrap();
         });
         Self { world, ca, port, stop: Some(stop), served: Some(served), _governance: governance }
     }
@@ -187,7 +208,12 @@ impl House {
     }
 
     pub(crate) async fn sender_as(&self, leaf: &(String, String)) -> http1::SendRequest<Full<bytes::Bytes>> {
-        let tls = self.connect(Some(leaf)).await.unwrap();
+        self.sender_of(Some(leaf)).await
+    }
+
+    /// A sender on a connection of its own, with a certificate or without.
+    pub(crate) async fn sender_of(&self, leaf: Option<&(String, String)>) -> http1::SendRequest<Full<bytes::Bytes>> {
+        let tls = self.connect(leaf).await.unwrap();
         let (sender, connection) = http1::handshake(TokioIo::new(tls)).await.unwrap();
         tokio::spawn(async move { drop(connection.await) });
         sender
@@ -212,6 +238,13 @@ impl House {
         let request = http::Request::post(path).header("content-type", "application/json");
         self.send(request, body.to_string().into_bytes()).await
     }
+}
+
+/// The default policies and one more.
+fn with_policy(more: &str) -> policy::Bundle {
+    let default = policy::Bundle::default_bundle().unwrap();
+    let policies = format!("{}\n{more}\n", default.policies_text());
+    policy::Bundle::parse_strict(default.schema_text(), &policies, default.entities_text()).unwrap()
 }
 
 /// An answer, read whole.

@@ -10,9 +10,13 @@ mod limits;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod provider;
+#[cfg(test)]
 mod resources;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod sign_in;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]

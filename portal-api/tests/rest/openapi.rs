@@ -118,7 +118,8 @@ async fn whatever_is_asked_only_described_answers_come() {
                         assert!(!text.is_empty(), "{place}: {member} says nothing in {}", said.body);
                     }
                 }
-                if matches!(way, Way::Query | Way::Correlation) {
+                let open = path == "/v1/signin/callback" && way == Way::Query;
+                if matches!(way, Way::Query | Way::Correlation) && !open {
                     assert_eq!(said.status, 400, "{place}");
                 }
                 walked += 1;

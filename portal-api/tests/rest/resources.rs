@@ -22,7 +22,7 @@ pub(crate) fn proposed(world: &World, action: Action, proposer: &str) -> (Value,
     // A provisioned tenant is at epoch 0; grants name the next.
     change.epoch = u64::from(!change.kind().is_stop());
     let bytes = change.to_bytes().unwrap();
-    let mut world_now = World::founded("test", "acme", |root| root.policy = world.trust().policy);
+    let mut world_now = World::founded("test", "acme", |root| *root = world.trust().clone());
     world_now.expires = now() + 3600;
     let signed = world_now.propose(&bytes, proposer);
     (json!({ "change": URL_SAFE_NO_PAD.encode(&bytes), "proposal": signed }), signed)

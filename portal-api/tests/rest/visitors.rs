@@ -71,6 +71,10 @@ async fn whom_nobody_knows_learns_nothing() {
                 path.replace("{tenant}", "acme").replace("{id}", "no-such-proposal").replace("{file}", "style.css");
             let request = http::Request::builder().method(method.to_uppercase().as_str()).uri(&at);
             let said = house.send_as("mallory", request.header("content-type", "application/json"), vec![]).await;
+            if ["/v1/signin", "/v1/session/end"].iter().any(|open| at.starts_with(open)) {
+                assert!([400, 401, 404].contains(&said.status), "{at}: {:?}", said.body);
+                continue;
+            }
             if ["/v1/openapi.json", "/livez", "/docs", "/portal", "/portal/{file}"].contains(&path.as_str()) {
                 assert_eq!(said.status, 200, "{at}");
                 continue;

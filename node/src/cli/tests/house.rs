@@ -12,6 +12,7 @@ use orbital::{
     note::{Scheme, Signer},
     testing::{self, PEOPLE, REGIONS, World},
 };
+use portal_api::tls::Clients;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::json;
 use tokio::{net::TcpListener, runtime::Runtime};
@@ -88,10 +89,12 @@ impl House {
         write("ca.pem", &ca);
         write("client.pem", &client);
         write("client.key", &client_key);
-        let tls = portal_api::tls::server_config(chain.as_bytes(), server_key.as_bytes(), ca.as_bytes()).unwrap();
+        let tls =
+            portal_api::tls::server_config(chain.as_bytes(), server_key.as_bytes(), ca.as_bytes(), Clients::Demanded)
+                .unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
-        runtime.spawn(portal_api::serve(listener, tls, governance.desk(), std::future::pending()));
+        runtime.spawn(portal_api::serve(listener, tls, governance.desk(), None, std::future::pending()));
         let mut actors = Vec::new();
         for (name, _) in PEOPLE {
             let file = format!("{name}.key");
