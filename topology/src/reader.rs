@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use orbital::names::{Channel, Deployment, Group, Jurisdiction, Mailbox, NodeName, Person, Region, TenantId, TenantName};
+use orbital::names::{
+    Channel, Deployment, Group, Jurisdiction, Mailbox, NodeName, Person, Region, TenantId, TenantName,
+};
 
 use crate::{
     finding::{At, Code, Finding, Place},

@@ -14,7 +14,7 @@ Govern       tenant      genesis, sign, provision, list, show, trust, block, unb
              key         list, link, probe, restore, suspend, resume
              system      register, retire, list
              caller      add, remove, list
-             actor       keygen, enrol, list, add, passkeys, remove, join, leave
+             actor       keygen, enrol, list, add, passkeys, remove, join, bind, leave
              quorum      show, set
              lease       show, set
              notify      show, set, test, log, replay

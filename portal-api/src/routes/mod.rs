@@ -49,8 +49,14 @@ pub(crate) fn all(door: &Door) -> Route {
         .unify()
         .or(session::routes(door))
         .unify();
-    let open =
-        warp::path("v1").and(openapi().or(session::open(door)).unify()).or(livez()).unify().or(docs::routes()).unify().or(ui::routes()).unify();
+    let open = warp::path("v1")
+        .and(openapi().or(session::open(door)).unify())
+        .or(livez())
+        .unify()
+        .or(docs::routes())
+        .unify()
+        .or(ui::routes())
+        .unify();
     let routes = open.or(warp::path("v1").and(door.known()).and(v1)).unify();
     contract::kept().and(routes).recover(unmatched).unify().boxed()
 }
