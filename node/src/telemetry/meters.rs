@@ -40,7 +40,7 @@ const fn described(name: &'static str, shape: Shape, labels: &'static [&'static 
 }
 
 /// Every metric, with the labels that it may have.
-pub const METRICS: [Described; 26] = [
+pub const METRICS: [Described; 27] = [
     described(
         "orbital_oldest_unacknowledged_seconds",
         Shape::Gauge,
@@ -160,6 +160,12 @@ pub const METRICS: [Described; 26] = [
         Shape::Counter,
         &[],
         "Connections that the portal ended before their first request: no sound handshake, or no place.",
+    ),
+    described(
+        "kcm_portal_sign_ins_failed_total",
+        Shape::Counter,
+        &[],
+        "Sign-ins that ended in a refusal: by the provider, by its token, or by a limit.",
     ),
     described(
         "kcm_stop_requests_total",
