@@ -8,7 +8,7 @@ use crate::{
     sign::SecretKey,
     testing::{
         EXPIRES, NOW, World, actor,
-        authenticator::{ORIGIN, PASSKEY, with_passkeys},
+        authenticator::{ORIGIN, PASSKEY, terms, with_passkeys},
         link_l1, person, secret, spoilt,
     },
     trust::Actor,
@@ -375,6 +375,23 @@ fn a_grant_takes_an_approval_by_an_independent_key_and_a_stop_takes_none() {
     link.approvals.push(world.answer(Role::Approve, &link.proposal, "grace"));
     check(&world, &link).unwrap();
     check(&world, &by_passkey(Action::RevokeL1 {}, "carol", "dave")).unwrap();
+}
+
+#[test]
+fn what_says_whose_signatures_count_asks_for_every_kinds_rule() {
+    let world = World::new();
+    let keys = ["1", "2"].map(|name| secret("recovery", name).public());
+    let alterations: [&dyn Fn(&mut TrustRoot); 2] = [&|root| root.webauthn = Some(terms()), &|root| {
+        root.recovery = Some(crate::trust::RecoveryTerms { keys: keys.into(), need: 2, delay_seconds: 259_200 });
+    }];
+    for alter in alterations {
+        let next = world.next(|root| alter(root));
+        let changes = |approvers: &[&str]| {
+            check(&world, &world.certificate(Action::ChangeActors { next: next.clone() }, "erin", approvers))
+        };
+        assert!(matches!(changes(&["alice"]), Err(Uncertified::Unmet { .. })), "the rule of ChangeActors alone");
+        changes(&["alice", "bob", "carol", "dave", "judy"]).unwrap();
+    }
 }
 
 #[test]
