@@ -15,7 +15,7 @@ use custody::{
     steward::{self, Steward},
     vault::Slab,
 };
-use kmip_server::{Server, caller, policies::Policies, usage::Used};
+use kmip_server::{Server, caller, policies::Policies};
 use orbital::{
     lane::Lane as Which,
     names::{Digest, NodeName, System, TenantId},
@@ -103,9 +103,7 @@ impl steward::Callers for Callers {
         tracing::info!(%tenant, closed, "connections closed");
     }
     fn used(&self, tenant: &TenantId) -> BTreeMap<System, Use> {
-        let told =
-            |used: Used| Use { connections: used.connections, per_minute: used.per_minute, last_ms: used.last_ms };
-        self.server.used(tenant).into_iter().map(|(system, used)| (system, told(used))).collect()
+        self.server.used(tenant)
     }
 }
 

@@ -139,14 +139,19 @@ fn ledger(page: &mut Page, ledger: &Ledger) {
     page.raw("ledger", format_args!("{{ {} }}", fields.join(", ")));
 }
 
-fn standby(page: &mut Page, name: &str, part: &Governance, main: &Governance) {
-    page.header(&["governance", "standby", name]);
+/// What each place of governance has for itself.
+fn place(page: &mut Page, part: &Governance) {
     page.maybe("address", part.address.as_ref());
     page.text("rest", part.rest);
     page.text("orbital", part.orbital);
     page.text("orbital_critical", part.orbital_critical);
     page.text("health", part.health);
     page.path("store", &part.store);
+}
+
+fn standby(page: &mut Page, name: &str, part: &Governance, main: &Governance) {
+    page.header(&["governance", "standby", name]);
+    place(page, part);
     for (name, own, theirs) in
         [("rest_tls", &part.rest_tls, &main.rest_tls), ("orbital_tls", &part.orbital_tls, &main.orbital_tls)]
     {
@@ -159,12 +164,7 @@ fn standby(page: &mut Page, name: &str, part: &Governance, main: &Governance) {
 fn governance(page: &mut Page, part: &Governance) {
     page.header(&["governance"]);
     page.text("node", &part.node);
-    page.maybe("address", part.address.as_ref());
-    page.text("rest", part.rest);
-    page.text("orbital", part.orbital);
-    page.text("orbital_critical", part.orbital_critical);
-    page.text("health", part.health);
-    page.path("store", &part.store);
+    place(page, part);
     ledger(page, &part.ledger);
     page.mutual("rest_tls", &part.rest_tls);
     page.mutual("orbital_tls", &part.orbital_tls);

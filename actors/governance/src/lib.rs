@@ -20,6 +20,8 @@ mod shared;
 mod start;
 mod supervisor;
 mod tenant;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod views;
 mod visitor;
 

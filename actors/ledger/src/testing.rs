@@ -160,6 +160,16 @@ impl Postgres {
         run(&mut psql).map(|said| said.trim().to_owned())
     }
 
+    /// A server that runs, with an empty ledger in this database; none where this machine has no PostgreSQL, which is said.
+    pub fn with_ledger(settings: &[&str], database: &str) -> Told<Option<Self>> {
+        if !Self::is_here() {
+            return Ok(None);
+        }
+        let server = Self::start(settings)?;
+        server.ledger(database)?;
+        Ok(Some(server))
+    }
+
     /// A database with an empty ledger, and the role that appends to it.
     pub fn ledger(&self, database: &str) -> Told<()> {
         let (role, password) = ROLE;

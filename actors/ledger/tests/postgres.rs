@@ -106,11 +106,7 @@ impl Drop for Node {
 
 #[test]
 fn a_node_that_was_paused_is_deposed() {
-    if !Postgres::is_here() {
-        return;
-    }
-    let server = Postgres::start(&[]).unwrap();
-    server.ledger(DATABASE).unwrap();
+    let Some(server) = Postgres::with_ledger(&[], DATABASE).unwrap() else { return };
     let mut first = Node::start(&server);
     assert_eq!(first.append(1), "acknowledged 1");
     let second = PostgresLedger::connect(server.options(DATABASE, "gov-2")).unwrap();
@@ -132,11 +128,7 @@ fn a_node_that_was_paused_is_deposed() {
 
 #[test]
 fn the_server_itself_takes_the_lock_from_a_silent_node() {
-    if !Postgres::is_here() {
-        return;
-    }
-    let server = Postgres::start(&[]).unwrap();
-    server.ledger(DATABASE).unwrap();
+    let Some(server) = Postgres::with_ledger(&[], DATABASE).unwrap() else { return };
     let mut first = Node::start(&server);
     assert_eq!(first.append(1), "acknowledged 1");
     first.signal(Signal::STOP);
@@ -207,11 +199,7 @@ fn a_synchronous_pair_loses_nothing_and_repeats_nothing() {
 
 #[test]
 fn the_server_refuses_who_would_rewrite_and_shows_a_tenant_its_own() {
-    if !Postgres::is_here() {
-        return;
-    }
-    let server = Postgres::start(&[]).unwrap();
-    server.ledger(DATABASE).unwrap();
+    let Some(server) = Postgres::with_ledger(&[], DATABASE).unwrap() else { return };
     let ledger = active(server.options(DATABASE, "gov-1"));
     for (number, tenant) in [(1, "acme"), (2, "globex"), (3, "acme"), (4, "")] {
         ledger.append(batch(tenant, number)).unwrap();
@@ -257,12 +245,8 @@ fn authority() -> rcgen::CertifiedIssuer<'static, rcgen::KeyPair> {
 
 #[test]
 fn the_server_is_verified_by_its_authority_and_its_name() {
-    if !Postgres::is_here() {
-        return;
-    }
+    let Some(server) = Postgres::with_ledger(&[], DATABASE).unwrap() else { return };
     let (ours, strange) = (authority(), authority());
-    let server = Postgres::start(&[]).unwrap();
-    server.ledger(DATABASE).unwrap();
     let serve_as = |host: &str| {
         let (certificate, key) = issued(&ours, host);
         server.certificate(&certificate, &key).unwrap();

@@ -104,7 +104,6 @@ const fn with(verify: Verify) -> &'static str {
 pub struct Certified {
     change: Change,
     digest: Digest,
-    signers: BTreeSet<Person>,
     proved: Signers,
 }
 
@@ -116,8 +115,8 @@ impl Certified {
         self.digest
     }
     /// Proposer and approvers whose signatures counted.
-    pub fn signers(&self) -> &BTreeSet<Person> {
-        &self.signers
+    pub fn signers(&self) -> BTreeSet<Person> {
+        self.proved.who_proved(Verify::Key)
     }
     /// That the change's own rule is met by passkeys with user verification alone, whatever the rule says: what the customer's key outside
     /// (HYOK) asks for. `trust` is the version under which it was certified.
@@ -133,8 +132,7 @@ impl Certified {
 pub fn certify(certificate: &Certificate, chain: &Chain, now: u64) -> Result<Certified, Uncertified> {
     let change = Change::from_bytes(&certificate.change)?;
     let proved = proven(check(certificate, &change, chain, now))?;
-    let signers = proved.who_proved(Verify::Key);
-    Ok(Certified { digest: Change::digest_of(&certificate.change), change, signers, proved })
+    Ok(Certified { digest: Change::digest_of(&certificate.change), change, proved })
 }
 
 /// Without the signatures nothing is certified.

@@ -11,7 +11,7 @@ use crate::{
     canon,
     change::ChangeKind,
     names::{Group, Person},
-    trust::{BadTrust, TrustRoot},
+    trust::{Actor, BadTrust, TrustRoot},
 };
 
 /// Fewest distinct persons that any decision needs: four eyes (DESIGN §4).
@@ -110,6 +110,11 @@ impl Rule {
 
     fn slots(&self) -> Vec<&Group> {
         self.need.iter().flat_map(|n| (0..n.count).map(move |_| &n.group)).take(SLOTS_MAX + 1).collect()
+    }
+
+    /// Whether this is somebody of one of the demanded groups.
+    pub fn asks(&self, actor: &Actor) -> bool {
+        self.need.iter().any(|need| actor.groups.contains(&need.group))
     }
 
     /// How many demanded groups hold this person.

@@ -112,7 +112,7 @@ pub struct Stops {
 pub const USED_SYSTEMS_MAX: usize = 256;
 
 /// What a system's clients ask of a node, since it started.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Use {
     /// Open now.
     pub connections: u64,

@@ -26,7 +26,7 @@ use custody::{
     vault::{self, Slab, Wanted},
 };
 use kmip::tables::{CryptographicAlgorithm, KeyFormatType, NameType, ObjectType, UsageMask};
-use kmip_server::{Limits, Parts, Server, audit, caller, policies::Policies, tls::Tls, usage::Used};
+use kmip_server::{Limits, Parts, Server, audit, caller, policies::Policies, tls::Tls};
 use node::soft_l1;
 use orbital::{
     directive::Directive,
@@ -367,8 +367,6 @@ impl steward::Callers for Callers {
         self.server.close_tenant(tenant);
     }
     fn used(&self, tenant: &TenantId) -> BTreeMap<System, Use> {
-        let told =
-            |used: Used| Use { connections: used.connections, per_minute: used.per_minute, last_ms: used.last_ms };
-        self.server.used(tenant).into_iter().map(|(system, used)| (system, told(used))).collect()
+        self.server.used(tenant)
     }
 }

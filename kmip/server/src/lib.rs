@@ -28,7 +28,7 @@ mod socket;
 mod streams;
 mod telemetry;
 mod turns;
-pub mod usage;
+mod usage;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod rig;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use custody::{clock::Clock, keyring::Keyring};
+use custody::{clock::Clock, keyring::Keyring, steward::Use};
 use orbital::names::{Region, System, TenantId};
 use tokio::{
     runtime::Handle,
@@ -28,7 +28,7 @@ use crate::{
     streams::Streams,
     telemetry::Meters,
     tls::Tls,
-    usage::{Usage, Used},
+    usage::Usage,
 };
 
 /// What a server is made of.
@@ -98,7 +98,7 @@ impl Server {
     }
 
     /// What the clients of a tenant's systems ask now.
-    pub fn used(&self, tenant: &TenantId) -> BTreeMap<System, Used> {
+    pub fn used(&self, tenant: &TenantId) -> BTreeMap<System, Use> {
         self.usage.of(tenant, Instant::now())
     }
 

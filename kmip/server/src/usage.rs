@@ -12,6 +12,7 @@ use std::{
     time::Instant,
 };
 
+use custody::steward::{USED_SYSTEMS_MAX, Use};
 use orbital::names::{System, TenantId};
 use parking_lot::Mutex;
 
@@ -20,23 +21,9 @@ use crate::caller::Caller;
 /// Milliseconds over which a rate is taken, at least.
 const RATE_OVER_MS: u64 = 60_000;
 
-/// Most systems of one tenant that are told and remembered.
-pub const SYSTEMS_TOLD_MAX: usize = 256;
-
-/// What one system's clients ask.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Used {
-    /// Open now.
-    pub connections: u64,
-    /// Requests a minute now.
-    pub per_minute: u64,
-    /// When the last request was answered: Unix milliseconds.
-    pub last_ms: Option<u64>,
-}
-
 /// What the clients of every tenant's systems ask of this node.
 #[derive(Debug)]
-pub struct Usage {
+pub(crate) struct Usage {
     began: Instant,
     /// The same moment, Unix milliseconds: nothing that was told moves when somebody sets the clock.
     began_ms: u64,
@@ -135,16 +122,16 @@ impl Usage {
     }
 
     /// What a tenant's systems ask, those that came last where there are more than are told.
-    pub fn of(&self, tenant: &TenantId, now: Instant) -> BTreeMap<System, Used> {
+    pub(crate) fn of(&self, tenant: &TenantId, now: Instant) -> BTreeMap<System, Use> {
         let now_ms = self.since(now);
         let mut tenants = self.tenants.lock();
-        let systems = tenants.entry(*tenant).or_default();
-        if systems.len() > SYSTEMS_TOLD_MAX {
+        let Some(systems) = tenants.get_mut(tenant) else { return BTreeMap::new() };
+        if systems.len() > USED_SYSTEMS_MAX {
             forget(systems);
         }
         let told = systems.iter_mut().map(|(system, asked)| {
             let Sum { requests, last_ms } = asked.sum();
-            let used = Used {
+            let used = Use {
                 connections: u64::try_from(asked.open.len()).unwrap_or(u64::MAX),
                 per_minute: asked.per_minute(requests, now_ms),
                 last_ms: last_ms.map(|last| self.began_ms.saturating_add(last)),
@@ -159,8 +146,8 @@ impl Usage {
 fn forget(systems: &mut HashMap<System, Asked>) {
     let mut last: Vec<_> = systems.values().map(|asked| (!asked.open.is_empty(), asked.sum().last_ms)).collect();
     last.sort_unstable_by(|a, b| b.cmp(a));
-    let Some(least) = last.get(SYSTEMS_TOLD_MAX - 1).copied() else { return };
-    let mut room = SYSTEMS_TOLD_MAX;
+    let Some(least) = last.get(USED_SYSTEMS_MAX - 1).copied() else { return };
+    let mut room = USED_SYSTEMS_MAX;
     systems.retain(|_, asked| {
         let kept = room > 0 && (!asked.open.is_empty(), asked.sum().last_ms) >= least;
         room -= usize::from(kept);
@@ -225,10 +212,10 @@ mod tests {
         one.answered(3, at(10));
         two.answered(2, at(20));
         let told = |seconds: u64| usage.of(&tenant(1), at(seconds))[&orders()];
-        assert_eq!(told(30), Used { connections: 2, per_minute: 5, last_ms: Some(1_020_000) });
+        assert_eq!(told(30), Use { connections: 2, per_minute: 5, last_ms: Some(1_020_000) });
         drop(two);
         one.answered(1, at(31));
-        assert_eq!(told(32), Used { connections: 1, per_minute: 6, last_ms: Some(1_031_000) });
+        assert_eq!(told(32), Use { connections: 1, per_minute: 6, last_ms: Some(1_031_000) });
         assert!(usage.of(&tenant(2), at(32)).is_empty(), "another tenant's");
     }
 
@@ -243,21 +230,21 @@ mod tests {
         assert_eq!(told(90).per_minute, 400, "600 in 90 seconds");
         assert_eq!(told(120).per_minute, 0, "nothing since the first minute");
         using.answered(30, at(150));
-        assert_eq!(told(180), Used { connections: 1, per_minute: 30, last_ms: Some(1_150_000) });
+        assert_eq!(told(180), Use { connections: 1, per_minute: 30, last_ms: Some(1_150_000) });
         drop(using);
-        assert_eq!(told(3_600), Used { connections: 0, per_minute: 0, last_ms: Some(1_150_000) });
-        assert_eq!(told(7_200), Used { connections: 0, per_minute: 0, last_ms: Some(1_150_000) });
+        assert_eq!(told(3_600), Use { connections: 0, per_minute: 0, last_ms: Some(1_150_000) });
+        assert_eq!(told(7_200), Use { connections: 0, per_minute: 0, last_ms: Some(1_150_000) });
     }
 
     #[test]
     fn of_too_many_systems_those_that_came_last_are_told() {
         let (usage, began) = usage();
-        for number in 0..=SYSTEMS_TOLD_MAX {
+        for number in 0..=USED_SYSTEMS_MAX {
             let using = usage.open(&caller_of(tenant(1), &format!("s-{number}")));
             using.answered(1, began + Duration::from_millis(number as u64));
         }
         let told = usage.of(&tenant(1), began + Duration::from_secs(9));
-        assert_eq!(told.len(), SYSTEMS_TOLD_MAX);
+        assert_eq!(told.len(), USED_SYSTEMS_MAX);
         assert!(!told.contains_key(&System::new("s-0").unwrap()));
     }
 }

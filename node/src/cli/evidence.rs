@@ -117,8 +117,9 @@ fn verify_trust(file: &TrustFile, tenant: TenantId) -> Result<Report, Failure> {
 
 fn verify_certificate(file: &CertificateFile, tenant: TenantId) -> Result<Report, Failure> {
     let (chain, certified) = proven(file, tenant)?;
+    let signers = certified.signers();
     let votes = |role, signed: &Signed| {
-        let vote = Vote::read(role, signed).ok().filter(|vote| certified.signers().contains(&vote.person))?;
+        let vote = Vote::read(role, signed).ok().filter(|vote| signers.contains(&vote.person))?;
         Some((
             plain::vote(role, &vote.person, vote.expires),
             json!({ "person": vote.person, "key": vote.key, "role": format!("{role:?}") }),

@@ -12,17 +12,23 @@ use super::{
     Global,
     compose::{self, Subject, Wish},
     exit::{Failure, Report},
-    wire,
+    simulate, wire,
 };
 
-/// Proposes a stop, with what its proposer is shown besides.
+/// Proposes a stop; whom it locks out is shown to its proposer first, and to everybody who approves.
 pub(crate) async fn set(
     global: &Global,
     action: Action,
-    (tenant, region, reason): (&str, Vec<Region>, &str),
-    evidence: Option<String>,
+    tenant: &str,
+    region: Vec<Region>,
+    reason: &str,
 ) -> Result<Report, Failure> {
     let subject = Subject::of(global, tenant).await?;
+    let evidence = match action {
+        // Nobody is locked out: what is protected can still be read.
+        Action::SuspendL1 {} => None,
+        _ => simulate::evidence(global, &subject).await,
+    };
     let regions = Some(region).filter(|r| !r.is_empty()).map(BTreeSet::from_iter);
     compose::propose_with(global, &subject, Wish { action, regions, reason }, evidence).await
 }

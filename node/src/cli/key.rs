@@ -111,7 +111,7 @@ pub(crate) async fn perform(global: &Global, command: KeyCommand) -> Result<Repo
         KeyCommand::Probe { proposal } => probe(global, &proposal).await,
         KeyCommand::Restore { tenant, kill, reason } => halt::lift(global, Halt::Kill, &tenant, kill, &reason).await,
         KeyCommand::Suspend { tenant, region, reason } => {
-            halt::set(global, Action::SuspendL1 {}, (&tenant, region, &reason), None).await
+            halt::set(global, Action::SuspendL1 {}, &tenant, region, &reason).await
         }
         KeyCommand::Resume { tenant, suspension, reason } => {
             halt::lift(global, Halt::Suspension, &tenant, suspension, &reason).await

@@ -107,8 +107,7 @@ pub(crate) async fn perform(global: &Global, command: RevokeCommand) -> Result<R
     match command {
         RevokeCommand::Simulate { tenant } => simulate::show(global, &tenant).await,
         RevokeCommand::Propose { tenant, reason } => {
-            let evidence = simulate::evidence(global, &tenant).await;
-            halt::set(global, Action::RevokeL1 {}, (&tenant, Vec::new(), &reason), evidence).await
+            halt::set(global, Action::RevokeL1 {}, &tenant, Vec::new(), &reason).await
         }
         RevokeCommand::Watch { tenant } => follow(global, &tenant).await,
         RevokeCommand::Sign { tenant_file, stop, out, reason } => match (tenant_file, out.exists()) {

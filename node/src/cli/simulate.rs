@@ -1,10 +1,11 @@
 //! `kcm revoke simulate`: what a kill would reach and whom it would lock out; and the same as evidence, which a proposal of it carries.
 
-use orbital::change::EVIDENCE_BYTES_MAX;
+use orbital::{change::EVIDENCE_BYTES_MAX, names::TenantId};
 use serde_json::{Value, json};
 
 use super::{
     Global,
+    compose::Subject,
     context::{Context, Pins},
     exit::{Failure, Report},
     http::Portal,
@@ -16,21 +17,20 @@ use super::{
 
 /// Asks what revoking now would reach.
 pub(crate) async fn show(global: &Global, tenant: &str) -> Result<Report, Failure> {
-    let body = ask(global, tenant).await?;
+    let portal = Portal::of(&Context::need(global)?)?;
+    let body = ask(&portal, Pins::read(global)?.tenant(tenant)?).await?;
     let mut said = lines(&body);
     said.push("Nothing was changed.".into());
     Ok(Report::new(body, said.join("\n")))
 }
 
-async fn ask(global: &Global, tenant: &str) -> Result<Value, Failure> {
-    let portal = Portal::of(&Context::need(global)?)?;
-    let id = Pins::read(global)?.tenant(tenant)?;
-    Ok(portal.post(&format!("/v1/tenants/{id}/revocations:simulate"), &json!({})).await?.body)
+async fn ask(portal: &Portal, tenant: TenantId) -> Result<Value, Failure> {
+    Ok(portal.post(&format!("/v1/tenants/{tenant}/revocations:simulate"), &json!({})).await?.body)
 }
 
 /// The simulation as a proposal of the stop carries it. A stop waits for no simulation: without one it is proposed all the same.
-pub(crate) async fn evidence(global: &Global, tenant: &str) -> Option<String> {
-    match ask(global, tenant).await {
+pub(crate) async fn evidence(global: &Global, subject: &Subject) -> Option<String> {
+    match ask(&subject.portal, subject.chain.tenant()).await {
         Ok(body) => fitted(body),
         Err(why) => {
             Screen::of(global).note(&format!("note: proposed without a simulation, which failed: {why}"));

@@ -20,7 +20,6 @@ use super::{
     http::Portal,
     plain,
     screen::Screen,
-    simulate,
     table::Table,
     wire,
 };
@@ -127,15 +126,13 @@ pub(crate) async fn perform(global: &Global, command: TenantCommand) -> Result<R
         TenantCommand::Show { tenant } => show(global, &tenant).await,
         TenantCommand::Trust { tenant, out } => trust(global, &tenant, &out).await,
         TenantCommand::Block { tenant, region, reason } => {
-            let evidence = simulate::evidence(global, &tenant).await;
-            halt::set(global, Action::BlockTenant {}, (&tenant, region, &reason), evidence).await
+            halt::set(global, Action::BlockTenant {}, &tenant, region, &reason).await
         }
         TenantCommand::Unblock { tenant, block, reason } => {
             halt::lift(global, Halt::Block, &tenant, block, &reason).await
         }
         TenantCommand::Terminate { tenant, reason } => {
-            let evidence = simulate::evidence(global, &tenant).await;
-            halt::set(global, Action::TerminateTenant {}, (&tenant, Vec::new(), &reason), evidence).await
+            halt::set(global, Action::TerminateTenant {}, &tenant, Vec::new(), &reason).await
         }
         TenantCommand::Pin { name, id } => {
             Pins::read(global)?.pin(&name, id)?;

@@ -1,9 +1,10 @@
 //! The client that asks the provider: one request a connection, over TLS that our CA file verifies, within a time and a size. It follows no
 //! redirect. Plain HTTP goes to this machine itself alone, and only where the topology says that this is for development.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use governance::notify::is_loopback;
 use http::{Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
@@ -142,11 +143,6 @@ fn refused(status: http::StatusCode, body: &[u8]) -> String {
     let plain = |word: &&str| word.len() <= 64 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     let word = said.get("error").and_then(|error| error.as_str()).filter(plain);
     format!("it answered {status}{}", word.map(|word| format!(" ({word})")).unwrap_or_default())
-}
-
-/// A host that is this machine whatever a resolver says (RFC 6761 §6.3).
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

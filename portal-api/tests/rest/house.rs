@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use governance::{
-    Checkpointing, Governance, Options, Peer, SystemClock,
-    notify::{Channel, Channels, Hidden, Notifying, Roots, Target, Url},
-};
+use governance::{Checkpointing, Governance, Options, Peer, SystemClock, testing::nowhere};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -267,16 +264,4 @@ impl Said {
     pub(crate) fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
     }
-}
-
-/// One way out, to where nobody listens: what is told waits.
-fn nowhere() -> Notifying {
-    let target = Target::Webhook {
-        url: Url::new("http://127.0.0.1:9/", true).unwrap(),
-        secret: Hidden::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
-        roots: Roots::system().unwrap(),
-    };
-    let channel = Channel { target, tenants: [].into(), to: [].into(), default: true };
-    let channels = Channels([(orbital::names::Channel::new("ops").unwrap(), channel)].into());
-    Notifying { channels, links: "https://kcm.example".into(), ..Notifying::default() }
 }

@@ -24,12 +24,13 @@ use orbital::{
     directive::Directive,
     halt::Halt,
     names::{Digest, NodeName, System, TenantId},
-    report::{L1State, Outcome, Probed, SyncAck, Use},
+    report::{L1State, Outcome, Probed, SyncAck},
     sign::{Kind, SecretKey, Signed},
     trust::TrustRoot,
 };
 use parking_lot::Mutex;
 
+pub use orbital::report::{USED_SYSTEMS_MAX, Use};
 pub use start::Options;
 
 use crate::{
@@ -52,7 +53,7 @@ pub trait Callers: Send + Sync + 'static {
     fn policy(&self, standing: &Standing);
     /// The tenant is stopped: close its connections, drop its sessions.
     fn close(&self, tenant: &TenantId);
-    /// What the clients of this tenant's systems ask now: at most [`orbital::report::USED_SYSTEMS_MAX`] of them.
+    /// What the clients of this tenant's systems ask now: at most [`USED_SYSTEMS_MAX`] of them.
     fn used(&self, tenant: &TenantId) -> BTreeMap<System, Use>;
 }
 

@@ -21,7 +21,7 @@ mod route;
 pub use channel::{Channel, Channels, Hidden, Kind, MailTls, PAGERDUTY_URL, Target};
 pub(crate) use herald::{Herald, HeraldMsg};
 pub use notice::{Delivery, DeliveryFilter, DeliveryState, Notice};
-pub use post::{BadTarget, Roots, Url};
+pub use post::{BadTarget, Roots, Url, is_loopback};
 
 use std::{path::PathBuf, time::Duration};
 

@@ -96,7 +96,7 @@ impl Url {
 }
 
 /// Whether a host is this machine, whatever a name server says.
-pub(crate) fn is_loopback(host: &str) -> bool {
+pub fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 

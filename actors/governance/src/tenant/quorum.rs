@@ -75,7 +75,7 @@ pub(crate) fn quorum(tenant: &Tenant, facts: &Facts<'_>, asked: &Asked<'_>) -> R
     let asked_for: Vec<_> = trust.actors.iter().filter(|(_, actor)| !actor.groups.is_disjoint(&groups)).collect();
     let judged = asked_for
         .iter()
-        .map(|entry| (*entry, bar(tenant, facts, asked, *entry, |person| slot(trust, asked, &open, person))));
+        .map(|entry| (*entry, bar(tenant, facts, asked, entry.0, |person| slot(trust, asked, &open, person))));
     let (can, barred): (Vec<_>, Vec<_>) = judged.partition(|(_, bar)| bar.is_none());
     // What would be lacking with everybody who fills a slot; whoever gives that can approve, too.
     let mut spoken: Vec<_> = can.iter().map(|((person, _), _)| approving(trust, person)).collect();
@@ -88,7 +88,7 @@ pub(crate) fn quorum(tenant: &Tenant, facts: &Facts<'_>, asked: &Asked<'_>) -> R
             let fewer = besides(trust, &asked.change.action, &with).is_ok_and(|left| left.len() < lacking.len());
             if fewer { None } else { why.clone() }
         };
-        match bar(tenant, facts, asked, entry, gives) {
+        match bar(tenant, facts, asked, entry.0, gives) {
             None => can.push(entry),
             Some(why) => cannot.push(BarredView { person: entry.0.clone(), why }),
         }
@@ -142,7 +142,7 @@ fn bar(
     tenant: &Tenant,
     facts: &Facts<'_>,
     asked: &Asked<'_>,
-    (person, _): (&Person, &Actor),
+    person: &Person,
     idle: impl FnOnce(&Person) -> Option<String>,
 ) -> Option<String> {
     let heard = asked.heard(person).map(str::to_owned);

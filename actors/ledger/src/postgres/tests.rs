@@ -34,9 +34,7 @@ fn kinds(ledger: &PostgresLedger) -> Vec<String> {
 }
 
 fn served(settings: &[&str]) -> Option<Postgres> {
-    let server = Postgres::is_here().then(|| Postgres::start(settings).unwrap())?;
-    server.ledger(DATABASE).unwrap();
-    Some(server)
+    Postgres::with_ledger(settings, DATABASE).unwrap()
 }
 
 fn active(options: PostgresOptions) -> PostgresLedger {

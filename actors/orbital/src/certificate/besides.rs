@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::{
     change::{Action, ChangeKind},
     names::{Group, Person},
-    trust::{BadTrust, TrustRoot},
+    trust::{Actor, BadTrust, TrustRoot},
     vote::Vote,
 };
 
@@ -60,7 +60,7 @@ pub fn besides(trust: &TrustRoot, action: &Action, spoken: &[Spoken<'_>]) -> Res
     // A stop only takes away: PROTOCOL §4 leaves nobody out who may sign one.
     if !kind.is_stop() {
         let rule = trust.rule(kind)?;
-        let demanded = |person: &Person| rule.need.iter().any(|need| is_of(trust, person, &need.group));
+        let demanded = |person: &Person| trust.actors.get(person).is_some_and(|actor| rule.asks(actor));
         if !spoken.iter().any(|s| s.approves && s.independent && demanded(s.person)) {
             wanted
                 .push(Besides::Independent { kind, groups: rule.need.iter().map(|need| need.group.clone()).collect() });
@@ -78,20 +78,14 @@ pub fn besides(trust: &TrustRoot, action: &Action, spoken: &[Spoken<'_>]) -> Res
     Ok(wanted)
 }
 
-fn is_of(trust: &TrustRoot, person: &Person, group: &Group) -> bool {
-    trust.actors.get(person).is_some_and(|actor| actor.groups.contains(group))
-}
-
 /// A version stands only if with any one person gone somebody is left with an independent key for each rule that asks for one.
 pub(crate) fn check_independent(trust: &TrustRoot) -> Result<(), BadTrust> {
     let kinds = ChangeKind::ALL.into_iter().filter(|kind| !kind.is_stop());
     for kind in kinds {
         let rule = trust.rule(kind)?;
-        let holds = |(_, actor): &(&Person, &crate::trust::Actor)| {
-            let demanded = rule.need.iter().any(|need| actor.groups.contains(&need.group));
-            demanded && actor.keys.values().any(|key| key.independent && trust.counts(key))
-        };
-        if trust.actors.iter().filter(holds).count() < 2 {
+        let holds =
+            |actor: &&Actor| rule.asks(actor) && actor.keys.values().any(|key| key.independent && trust.counts(key));
+        if trust.actors.values().filter(holds).count() < 2 {
             let why = "fewer than two people of its groups hold an independent key: give one more person a key file, or a passkey \
                        whose portal is none of governance's";
             return Err(BadTrust::Unmeetable { kind, why: why.to_owned() });

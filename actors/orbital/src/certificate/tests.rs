@@ -134,7 +134,7 @@ fn a_wrong_signature_does_not_spoil_a_stop() {
     kill.approvals.insert(0, spoilt(world.answer(Role::Approve, &kill.proposal, "heidi")));
     kill.approvals.insert(0, Signed { statement: b"{}".to_vec(), ..kill.approvals[0].clone() });
     kill.approvals.insert(0, world.kill().approvals.remove(0));
-    assert_eq!(check(&world, &kill).unwrap().signers(), &BTreeSet::from([person("carol"), person("dave")]));
+    assert_eq!(check(&world, &kill).unwrap().signers(), BTreeSet::from([person("carol"), person("dave")]));
     // Nor does it count: with carol's alone nobody is left to be the second.
     kill.approvals.truncate(3);
     assert_eq!(check(&world, &kill), Err(Uncertified::OtherProposal { person: person("dave") }));
@@ -198,7 +198,7 @@ fn an_approver_removed_meanwhile_does_not_count() {
     // The grant is carried, and void all the same: one of its signers is gone.
     assert!(matches!(check(&world, &link), Err(Uncertified::UnknownSigner { person: p, .. }) if p == person("dave")));
     for stop in [by_three, by_dave] {
-        assert_eq!(check(&world, &stop).unwrap().signers(), &BTreeSet::from([person("carol"), person("heidi")]));
+        assert_eq!(check(&world, &stop).unwrap().signers(), BTreeSet::from([person("carol"), person("heidi")]));
     }
     assert!(matches!(check(&world, &by_two), Err(Uncertified::Unmet { .. })));
 }
@@ -212,7 +212,7 @@ fn an_approver_cannot_spoil_a_stop_by_a_new_key_of_the_same_name() {
         let dave = actors.get_mut(&person("dave")).unwrap();
         dave.keys.values_mut().for_each(|k| *k = key.clone());
     });
-    assert_eq!(check(&world, &kill).unwrap().signers(), &BTreeSet::from([person("carol"), person("heidi")]));
+    assert_eq!(check(&world, &kill).unwrap().signers(), BTreeSet::from([person("carol"), person("heidi")]));
 }
 
 #[test]
@@ -438,10 +438,10 @@ fn kill_by_passkeys(world: &World, carol: bool, dave: bool) -> Certificate {
 fn passkeys_count_where_a_touch_is_enough_and_mix_with_key_files() {
     let world = World::founded("test", "acme", with_passkeys);
     let signers = BTreeSet::from([person("carol"), person("dave")]);
-    assert_eq!(check(&world, &kill_by_passkeys(&world, false, false)).unwrap().signers(), &signers);
+    assert_eq!(check(&world, &kill_by_passkeys(&world, false, false)).unwrap().signers(), signers);
     let mut mixed = kill_by_passkeys(&world, true, true);
     mixed.approvals = vec![world.answer(Role::Approve, &mixed.proposal, "dave")];
-    assert_eq!(check(&world, &mixed).unwrap().signers(), &signers);
+    assert_eq!(check(&world, &mixed).unwrap().signers(), signers);
     mixed.approvals = vec![spoilt(world.answer_by_passkey(Role::Approve, &mixed.proposal, "dave", true))];
     assert!(matches!(check(&world, &mixed), Err(Uncertified::Answer { person: p, .. }) if p == person("dave")));
 }

@@ -3,10 +3,7 @@
 use std::{os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
 
 use clap::Parser;
-use governance::{
-    Checkpointing, Governance, Options, Peer, SystemClock,
-    notify::{Channel, Channels, Hidden, Notifying, Roots, Target, Url},
-};
+use governance::{Checkpointing, Governance, Options, Peer, SystemClock, testing::nowhere};
 use orbital::{
     names::{Deployment, NodeName, Person},
     note::{Scheme, Signer},
@@ -132,16 +129,4 @@ impl House {
         let all = ["kcm", "--yes", "--context", &context].into_iter().chain(words.iter().copied());
         perform(Cli::try_parse_from(all).unwrap(), START)
     }
-}
-
-/// One way out, to where nobody listens: what is told waits.
-fn nowhere() -> Notifying {
-    let target = Target::Webhook {
-        url: Url::new("http://127.0.0.1:9/", true).unwrap(),
-        secret: Hidden::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
-        roots: Roots::system().unwrap(),
-    };
-    let channel = Channel { target, tenants: [].into(), to: [].into(), default: true };
-    let channels = Channels([(orbital::names::Channel::new("ops").unwrap(), channel)].into());
-    Notifying { channels, links: "https://kcm.example".into(), ..Notifying::default() }
 }
