@@ -4,12 +4,12 @@ use std::{fs, path::Path, sync::Arc};
 
 use portal_api::sign_in::{ClientSecret, Login, Mfa, SignIn};
 
-use crate::fault::RunError;
+use crate::{fault::RunError, keyfiles};
 
 /// Reads the secret and the CA. The provider itself is asked when the first person comes: governance starts without it.
 pub(crate) fn sign_in(part: &topology::Login) -> Result<SignIn, RunError> {
     let read = |path: &Path| fs::read(path).map_err(|why| RunError::Unreadable { path: path.to_owned(), why });
-    let secret = ClientSecret::new(&String::from_utf8_lossy(&read(&part.client_secret_file)?));
+    let secret = ClientSecret::new(&keyfiles::read_line(&part.client_secret_file)?);
     let login = Login {
         issuer: part.issuer.clone(),
         client_id: part.client_id.clone(),
