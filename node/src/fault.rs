@@ -9,6 +9,8 @@ pub enum RunError {
     Unreadable { path: PathBuf, why: io::Error },
     #[error("the topology has errors:\n{0}")]
     Topology(String),
+    #[error("the topology's decision: {0}")]
+    Site(String),
     #[error(transparent)]
     UnknownNode(#[from] topology::UnknownNode),
     #[error(

@@ -18,6 +18,7 @@ mod notices;
 mod region;
 pub mod run;
 mod sign_in;
+mod site;
 pub mod soft;
 pub mod soft_l1;
 mod sources;

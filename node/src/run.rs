@@ -7,7 +7,7 @@ use orbital::names::NodeName;
 use tokio::{net::TcpListener, sync::watch};
 use topology::{Model, NodeRole};
 
-use crate::{cluster::tls::TlsFiles, crypto, fault::RunError, files::Disk, governance, health, soft, threads};
+use crate::{cluster::tls::TlsFiles, crypto, fault::RunError, files::Disk, governance, health, site, soft, threads};
 
 /// Set by the demo: the process that started this one, and with which this one ends.
 pub const PARENT_ENV: &str = "KCM_PARENT";
@@ -40,6 +40,11 @@ impl Ending {
 
 /// Reads and checks a topology, and the files of one node; findings, if any are errors, are the error.
 pub fn read(path: &Path, node: Option<&NodeName>) -> Result<Model, RunError> {
+    read_fields(path, node).map(|(model, _)| model)
+}
+
+/// The same, with the fields as the file has them.
+fn read_fields(path: &Path, node: Option<&NodeName>) -> Result<(Model, Vec<topology::Field>), RunError> {
     let text = fs::read_to_string(path).map_err(|why| RunError::Unreadable { path: path.to_owned(), why })?;
     let path = fs::canonicalize(path).map_err(|why| RunError::Unreadable { path: path.to_owned(), why })?;
     let mut checked = topology::check(&path, &text);
@@ -49,14 +54,16 @@ pub fn read(path: &Path, node: Option<&NodeName>) -> Result<Model, RunError> {
     }
     let errors = checked.findings.iter().any(|finding| finding.severity() == topology::Severity::Error);
     let explained = checked.explain(false);
-    checked.into_model().filter(|_| !errors).ok_or(RunError::Topology(explained))
+    let fields = checked.fields();
+    let model = checked.into_model().filter(|_| !errors).ok_or(RunError::Topology(explained))?;
+    Ok((model, fields))
 }
 
 /// Runs one node until SIGINT or SIGTERM.
 pub fn run(path: &Path, name: &NodeName, metrics: PrometheusHandle) -> Result<(), RunError> {
-    let model = read(path, Some(name))?;
-    // Refuses a name that the topology does not have, before anything starts.
-    model.node(name)?;
+    let (model, fields) = read_fields(path, Some(name))?;
+    // Refuses a name that the topology does not have, and a file that nobody decided, before anything starts.
+    site::admit(&model, &fields, name)?;
     let critical = threads::critical().map_err(RunError::Runtime)?;
     let main = threads::ordinary().map_err(RunError::Runtime)?;
     let back = threads::back().map_err(RunError::Runtime)?;

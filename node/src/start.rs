@@ -6,8 +6,9 @@ use orbital::names::NodeName;
 
 use crate::{
     cli::{
-        DemoArgs, Global, LogFormat, RunArgs, Start, Story, TopologyCommand,
+        DemoArgs, Global, LogFormat, RunArgs, Start, Story,
         exit::{Exit, Failure, Report},
+        topology::CheckArgs,
     },
     demo,
     files::Disk,
@@ -19,7 +20,7 @@ use crate::{
 const LOG_FILTER: &str = "info,ractor=warn,ractor_cluster=error,aws_config=warn,hyper=warn";
 
 /// For [`crate::cli::execute`].
-pub const START: Start = Start { demo: start_demo, run: start_run, topology };
+pub const START: Start = Start { demo: start_demo, run: start_run, check };
 
 fn failed(what: &str, why: impl ToString) -> Failure {
     Failure::new(Exit::NotHealthy, what).because(why.to_string())
@@ -64,17 +65,17 @@ fn start_run(_: &Global, args: RunArgs) -> Result<Report, Failure> {
     Ok(Report::new(serde_json::json!({ "ended": true }), "The node has ended as it was asked to."))
 }
 
-fn topology(_: &Global, command: TopologyCommand) -> Result<Report, Failure> {
-    let TopologyCommand::Check { file, node } = command;
-    let text = fs::read_to_string(&file).map_err(|e| {
+fn check(args: &CheckArgs) -> Result<Report, Failure> {
+    let CheckArgs { file, node } = args;
+    let text = fs::read_to_string(file).map_err(|e| {
         Failure::usage("the topology cannot be read")
             .at(file.display())
             .because(e)
             .fix("check the path, and who may read it")
     })?;
-    let mut checked = topology::check(&file, &text);
+    let mut checked = topology::check(file, &text);
     if let Some(node) = node {
-        let name = NodeName::new(&node).map_err(|e| Failure::usage("no such node").because(e))?;
+        let name = NodeName::new(node).map_err(|e| Failure::usage("no such node").because(e))?;
         if let Some(unknown) = checked.model().and_then(|model| model.node(&name).err()) {
             return Err(Failure::usage("no such node").at(file.display()).because(unknown));
         }

@@ -33,6 +33,8 @@ async function action(act, trust) {
 export const understood = (kind) => kind in SAID;
 
 const versions = (act, trust) => `Trust version ${act.next.version} follows ${trust.version}.`;
+/** What stands behind the pointer of a file whose content is governed. */
+const CONTENT = "/sha256";
 const SAID = {
   RevokeL1: () => ["REVOKE: every region locks this tenant at once. Nothing of it can be used until a RestoreL1 is approved.", STAYS],
   RestoreL1: (act) => [`RESTORE: lifts the kills ${listed(act.kills)}, and no other. The tenant can be used again.`],
@@ -51,6 +53,12 @@ const SAID = {
   ChangeCallers: (act, trust) => [`CALLERS: changes which client certificates use which system. ${versions(act, trust)}`],
   ChangeActors: (act, trust) => [`ACTORS: changes people, groups or keys. ${versions(act, trust)}`],
   ChangeQuorum: (act, trust) => [`QUORUM: changes who must sign what. ${versions(act, trust)}`],
+  ApplyTopology: (act) => [
+    `TOPOLOGY: from serial ${act.serial} on, nodes run only with files that say exactly this. \`kcm topology plan\` shows what differs from before.`,
+    ...Object.entries(read(fromText(act.governed))).map(([pointer, value]) =>
+      pointer.endsWith(CONTENT) ? `  the content of ${pointer.slice(0, -CONTENT.length)} = SHA-256 ${value}` : `  ${pointer} = ${value}`),
+    ...(act.tenants.length === 0 ? [] : [`It moves these tenants, each of which has to certify it, too: ${listed(act.tenants)}.`]),
+  ],
   ChangeLease: (act, trust) => [`LEASE: changes how long a region serves on by itself. ${versions(act, trust)}`],
 };
 

@@ -121,6 +121,11 @@ mod tests {
         });
         let bundle = policy::Bundle::default_bundle().unwrap();
         let policed = world.next(|root| root.policy = bundle.digest());
+        let fields = [("/development", "true"), ("/t/ca", "ca.pem"), ("/t/ca/sha256", "x")];
+        let governed: orbital::site::Governed =
+            fields.into_iter().map(|(pointer, value)| (pointer.to_owned(), value.to_owned())).collect();
+        let governed = governed.to_bytes().unwrap();
+        let topology = Action::ApplyTopology { serial: 7, governed, tenants: [].into() };
         let policed = Action::ChangePolicy { next: policed, bundle: bundle.canonical().to_vec() };
         let zoe = format!("+ key {} of zoe: {}", orbital::testing::KEY, orbital::testing::newcomer_key("zoe").public());
         vec![
@@ -139,6 +144,11 @@ mod tests {
                 world,
                 Action::ChangeQuorum { next: weaker },
                 &["+ RevokeL1 needs 2 of Senior_Leadership, then the proposer confirms"],
+            ),
+            proposal(
+                world,
+                topology,
+                &["TOPOLOGY: from serial 7 on", "  /development = true", "  the content of /t/ca = SHA-256 x"],
             ),
             proposal(world, policed, &["POLICY: replaces the Cedar policies", "@id(\"group-members-propose\")"]),
             proposal(world, Action::ChangeActors { next: peopled }, &["- karl, of Audit", "+ zoe, of Audit", &zoe]),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Ledger, LedgerKind, MailTls, MaterialLeaves, Mode, NotifyKind, Postgres, Provider, Then, file,
+    Ledger, LedgerKind, MailTls, MaterialLeaves, Mode, NotifyKind, Postgres, Provider, Site, Then, file,
     finding::At,
     login,
     model::{self, IDENTITY, MutualTls, NotifyTarget, NotifyUrl, ServerTls, SigningKey, Topology},
@@ -53,6 +53,10 @@ pub(crate) fn build(file: &file::File, base: &Base<'_>) -> Option<Topology> {
         None => None,
         Some(part) => Some(governance(&part.value, base)?),
     };
+    let site = match &file.site {
+        None => None,
+        Some(part) => Some(Site { id: of(&part.value.id)?, warrant: base.required(&part.value.warrant)? }),
+    };
     let l1 = file.l1s().iter().map(|(name, l1)| Some((name.value.0.clone(), self::l1(&l1.value, base)?)));
     let residency = file.rules().iter().map(|(name, rule)| Some((name.value.0.clone(), residency(&rule.value)?)));
     let regions = file.regions().iter().map(|(name, part)| Some((name.value.clone(), region(&part.value, base)?)));
@@ -61,6 +65,7 @@ pub(crate) fn build(file: &file::File, base: &Base<'_>) -> Option<Topology> {
         generation: of(&file.generation).unwrap_or(1),
         development: file.is_development(),
         identity: file.tls.as_ref().and_then(|t| of(&t.value.identity)).unwrap_or_else(|| IDENTITY.to_owned()),
+        site,
         governance,
         orbital: orbital(file.orbital.as_ref().map(|o| &o.value)),
         l1: l1.collect::<Option<BTreeMap<_, _>>>()?,

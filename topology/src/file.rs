@@ -8,6 +8,7 @@ use crate::{
     finding::{At, Code, Finding, Place},
     login::LoginPart,
     reader::{Endpoint, FromNode, Host, HostPort, Name, Table, shapes, words},
+    site::SitePart,
     tree::{Node, Value},
     units::{PublicKey, Size, Span},
 };
@@ -22,6 +23,7 @@ shapes! {
         optional generation: u64,
         optional development: bool,
         optional tls: Tls,
+        optional site: SitePart,
         optional governance: Governance,
         optional orbital: Orbital,
         optional l1: Table<Name, L1>,

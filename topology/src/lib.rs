@@ -19,6 +19,7 @@ mod model;
 mod places;
 mod reader;
 mod secrets;
+mod site;
 mod suggest;
 mod tree;
 mod units;
@@ -37,6 +38,7 @@ pub use model::{
     Autonomy, CryptoNode, Edge, Governance, IDENTITY, Kmip, L1, L1Auth, L1Provider, Model, MutualTls, NodeRole, Notify,
     NotifyTarget, NotifyUrl, Orbital, Plane, RegionPart, Residency, ServerTls, SigningKey, Topology, UnknownNode,
 };
+pub use site::{Field, Site};
 pub use tree::{FILE_BYTES_MAX, Format};
 pub use units::{PublicKey, Size, Span};
 pub use write::to_toml;

@@ -13,7 +13,7 @@ use std::{
 use orbital::names::{Channel, Deployment, Jurisdiction, NodeName, Person, Region, System, TenantId, TenantName};
 
 use crate::{
-    Ledger, Login, MaterialLeaves, Mode, Provider, Then, Transport,
+    Ledger, Login, MaterialLeaves, Mode, Provider, Site, Then, Transport,
     suggest::nearest,
     units::{PublicKey, Size, Span},
 };
@@ -34,6 +34,8 @@ pub struct Topology {
     pub development: bool,
     /// Template of a node's SAN URI, with `{deployment}`, `{plane}` (`governance` or `crypto`) and `{name}`.
     pub identity: String,
+    /// `None` when whoever writes the file decides alone.
+    pub site: Option<Site>,
     /// `None` when regions were founded without governance (DESIGN §2.10c).
     pub governance: Option<Governance>,
     pub orbital: Orbital,

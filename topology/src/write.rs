@@ -89,6 +89,11 @@ pub fn to_toml(topology: &Topology) -> String {
     page.raw("development", topology.development);
     page.header(&["tls"]);
     page.text("identity", &topology.identity);
+    if let Some(site) = &topology.site {
+        page.header(&["site"]);
+        page.text("id", site.id);
+        page.path("warrant", &site.warrant);
+    }
     if let Some(part) = &topology.governance {
         governance(&mut page, part);
     }

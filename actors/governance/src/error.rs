@@ -130,6 +130,8 @@ refusals! {
     ReachesNoRegion(ChangeKind) = "reaches-no-region";
     #[error("another ChangeRouting came into force since this one was made: read the routing (`kcm notify show`), make the change anew and sign again")]
     StaleRouting = "stale-routing";
+    #[error("a topology of serial {last} is decided already, this one has {serial}: make it anew upon the warrant in force (`kcm topology plan`) and sign again")]
+    StaleTopology { serial: u64, last: u64 } = "stale-topology";
     #[error("the routing cannot stand so: {0}")]
     BadRouting(String) = "bad-routing";
     #[error("there is no notice {0} in the log of deliveries: `kcm notify log` shows those that are kept")]

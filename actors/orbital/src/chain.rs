@@ -202,7 +202,8 @@ impl Chain {
             | Action::SuspendL1 {}
             | Action::ResumeL1 { .. }
             | Action::TerminateTenant {}
-            | Action::ChangeRouting { .. } => {}
+            | Action::ChangeRouting { .. }
+            | Action::ApplyTopology { .. } => {}
         }
         if same == *now { Ok(()) } else { refuse("it alters more than its kind of change may") }
     }

@@ -170,9 +170,26 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replaces: Option<Digest>,
     },
+    /// What of a topology file nobody changes alone. The site's operators certify it under their own trust root, and each tenant that it
+    /// moves under its own; nodes hold their files to it ([`crate::site`]). It reaches no region by Orbital and moves no epoch.
+    ApplyTopology {
+        /// Grows from one that is in force to the next, so that nobody brings an earlier one back.
+        #[serde(with = "canon::decimal")]
+        serial: u64,
+        /// Canonical bytes of a [`crate::site::Governed`].
+        #[serde(with = "canon::bytes")]
+        governed: Vec<u8>,
+        /// Those who have to certify it besides the site.
+        tenants: BTreeSet<TenantId>,
+    },
 }
 
 impl Action {
+    /// Decided by this action once it is certified, with nobody to be told over Orbital: it reaches no region and moves no epoch.
+    pub const fn is_told_to_nobody(&self) -> bool {
+        matches!(self, Self::ChangeRouting { .. } | Self::ApplyTopology { .. })
+    }
+
     pub const fn kind(&self) -> ChangeKind {
         match self {
             Self::RegisterSystem { .. } => ChangeKind::RegisterSystem,
@@ -191,6 +208,7 @@ impl Action {
             Self::TerminateTenant {} => ChangeKind::TerminateTenant,
             Self::RetireSystem { .. } => ChangeKind::RetireSystem,
             Self::ChangeRouting { .. } => ChangeKind::ChangeRouting,
+            Self::ApplyTopology { .. } => ChangeKind::ApplyTopology,
         }
     }
 
@@ -212,7 +230,8 @@ impl Action {
             | Self::SuspendL1 {}
             | Self::ResumeL1 { .. }
             | Self::TerminateTenant {}
-            | Self::ChangeRouting { .. } => None,
+            | Self::ChangeRouting { .. }
+            | Self::ApplyTopology { .. } => None,
         }
     }
 }

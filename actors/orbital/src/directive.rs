@@ -171,7 +171,7 @@ impl Directive {
             Action::SuspendL1 {} => Self::Suspend(warrant),
             Action::ResumeL1 { .. } => Self::Resume(warrant),
             Action::TerminateTenant {} => Self::Shred(warrant),
-            Action::ChangeRouting { .. } => return None,
+            Action::ChangeRouting { .. } | Action::ApplyTopology { .. } => return None,
         })
     }
     /// The links of the trust chain that travel along.

@@ -46,7 +46,8 @@ impl Halt {
             | Action::RestoreL1 { .. }
             | Action::UnblockTenant { .. }
             | Action::ResumeL1 { .. }
-            | Action::ChangeRouting { .. } => None,
+            | Action::ChangeRouting { .. }
+            | Action::ApplyTopology { .. } => None,
         }
     }
 
@@ -68,7 +69,8 @@ impl Halt {
             | Action::TerminateTenant {}
             | Action::BlockTenant {}
             | Action::SuspendL1 {}
-            | Action::ChangeRouting { .. } => None,
+            | Action::ChangeRouting { .. }
+            | Action::ApplyTopology { .. } => None,
         }
     }
 

@@ -24,6 +24,7 @@ pub mod reconcile;
 pub mod report;
 pub mod routing;
 pub mod sign;
+pub mod site;
 pub mod subject;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

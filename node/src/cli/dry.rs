@@ -24,6 +24,7 @@ use super::{
     system::SystemCommand,
     table::Table,
     tenant::TenantCommand,
+    topology::{Decide, TopologyCommand},
 };
 
 /// What the portal answers.
@@ -84,6 +85,7 @@ fn proposes(command: &Command) -> bool {
         }
         Command::Quorum(command) => matches!(command, QuorumCommand::Set { .. }),
         Command::Lease(command) => matches!(command, LeaseCommand::Set { .. }),
+        Command::Topology(command) => matches!(command, TopologyCommand::Decide(Decide::Propose { .. })),
         Command::Notify(command) => matches!(command, NotifyCommand::Set { .. }),
         Command::Policy(command) => matches!(command, PolicyCommand::Set { .. }),
         Command::Revoke(command) => matches!(command, RevokeCommand::Propose { .. }),

@@ -63,11 +63,11 @@ pub enum CertificateCommand {
 /// A decision and all that proves it. A stop as people carry it ([`crate::stop_listener::StopFile`]) has the same members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CertificateFile {
-    genesis: Genesis,
+pub(crate) struct CertificateFile {
+    pub(crate) genesis: Genesis,
     /// From version 2 of the trust root on, oldest first; those after the version that the change was made under are not looked at.
-    links: Vec<Certificate>,
-    certificate: Certificate,
+    pub(crate) links: Vec<Certificate>,
+    pub(crate) certificate: Certificate,
 }
 
 pub(crate) fn trust(global: &Global, command: TrustCommand) -> Result<Report, Failure> {
@@ -159,7 +159,7 @@ fn untrue(why: &dyn std::fmt::Display) -> Failure {
 
 /// The decision, under the version of the chain that it was made under. Whether its time has passed matters to who executes it, and not
 /// to whether it was decided.
-fn proven(file: &CertificateFile, tenant: TenantId) -> Result<(Chain, Certified), Failure> {
+pub(crate) fn proven(file: &CertificateFile, tenant: TenantId) -> Result<(Chain, Certified), Failure> {
     let change = Change::from_bytes(&file.certificate.change).map_err(|e| untrue(&e))?;
     let known = usize::try_from(change.trust_version.saturating_sub(1)).unwrap_or(usize::MAX);
     let links = file.links.iter().take(known).cloned().collect();

@@ -27,6 +27,7 @@ use super::{caller, exit::Failure, plain};
 pub struct Spec {
     pub deployment: Deployment,
     pub name: TenantName,
+    #[serde(default)]
     pub residency: BTreeSet<Jurisdiction>,
     /// Digest of the Cedar bundle; this release's default bundle where absent.
     pub policy: Option<Digest>,
@@ -34,6 +35,8 @@ pub struct Spec {
     #[serde(default)]
     pub l1: L1Spec,
     pub actors: BTreeMap<Person, ActorSpec>,
+    /// None of a site's: its people decide about topologies alone.
+    #[serde(default)]
     pub regions: BTreeMap<Region, RegionSpec>,
     #[serde(default)]
     pub systems: BTreeSet<System>,
@@ -243,6 +246,12 @@ pub(crate) fn sentences(root: &TrustRoot) -> Vec<String> {
     }
     for (name, region) in &root.regions {
         lines.push(format!("Region {name} in {}, report key {}.", region.jurisdiction, region.report_key));
+    }
+    if root.regions.is_empty() {
+        lines.push(
+            "No region: nothing of it can have keys. It is a site's trust root, whose people decide about topologies."
+                .to_owned(),
+        );
     }
     lines.push(format!("Residency: {}.", words(root.residency.iter().map(ToString::to_string).collect())));
     lines.push(format!("Systems: {}.", words(root.systems.iter().map(ToString::to_string).collect())));

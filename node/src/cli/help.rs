@@ -8,7 +8,7 @@ Usage: kcm [OPTIONS] <COMMAND>
 
 Start        demo        three regions, portal, KMIP and sample data on this machine
              run         run the node that a topology file describes
-             topology    check
+             topology    check, plan, propose, apply
              soft-l1     state, disable, enable, deny, allow
 Govern       tenant      genesis, sign, provision, list, show, trust, block, unblock, terminate, pin
              key         list, link, probe, restore, suspend, resume

@@ -12,7 +12,7 @@ mod compose;
 pub mod context;
 mod dry;
 mod duration;
-mod evidence;
+pub(crate) mod evidence;
 pub mod exit;
 mod files;
 pub mod genesis;
@@ -24,7 +24,7 @@ mod kmip;
 mod lease;
 mod ledgers;
 mod notify;
-mod plain;
+pub(crate) mod plain;
 mod policy;
 mod proposal;
 mod quorum;
@@ -40,6 +40,7 @@ mod stop;
 mod system;
 mod table;
 mod tenant;
+pub(crate) mod topology;
 mod trust;
 mod watch;
 mod wire;
@@ -111,9 +112,9 @@ pub enum Command {
     Demo(DemoArgs),
     /// Run the node that a topology file describes
     Run(RunArgs),
-    /// Check topology files
+    /// Check topology files, and have them decided
     #[command(subcommand)]
-    Topology(TopologyCommand),
+    Topology(topology::TopologyCommand),
     /// Act as the customer at the demo's soft KMS; development only
     #[command(subcommand)]
     SoftL1(soft_l1::SoftL1Command),
@@ -222,27 +223,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// `kcm topology`.
-#[derive(Clone, Debug, Subcommand)]
-pub enum TopologyCommand {
-    /// Say everything that is wrong with a topology file
-    #[command(after_help = "Example: kcm topology check topology.toml --node fra-1")]
-    Check {
-        /// The topology file
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        /// Look at the files of this node, too: they are on this machine
-        #[arg(long, value_name = "NAME")]
-        node: Option<String>,
-    },
-}
-
 /// The commands that are the node itself, which the binary hands in.
 #[derive(Clone, Copy)]
 pub struct Start {
     pub demo: fn(&Global, DemoArgs) -> Result<Report, Failure>,
     pub run: fn(&Global, RunArgs) -> Result<Report, Failure>,
-    pub topology: fn(&Global, TopologyCommand) -> Result<Report, Failure>,
+    pub check: fn(&topology::CheckArgs) -> Result<Report, Failure>,
 }
 
 /// Runs what the command line says and turns its end into an exit code.
@@ -269,7 +255,8 @@ fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
     match cli.command {
         Command::Demo(args) => (start.demo)(global, args),
         Command::Run(args) => (start.run)(global, args),
-        Command::Topology(command) => (start.topology)(global, command),
+        Command::Topology(topology::TopologyCommand::Check(args)) => (start.check)(&args),
+        Command::Topology(topology::TopologyCommand::Decide(command)) => block_on(topology::perform(global, command)),
         Command::SoftL1(command) => block_on(soft_l1::perform(global, command)),
         Command::Tenant(command) => block_on(tenant::perform(global, command)),
         Command::Key(command) => block_on(key::perform(global, command)),

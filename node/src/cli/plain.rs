@@ -11,7 +11,7 @@ use orbital::{
     vote::{Role, Vote},
 };
 
-use super::notify;
+use super::{notify, topology};
 
 /// A moment in UTC; `seconds` since the Unix epoch.
 pub(crate) fn time(seconds: u64) -> String {
@@ -115,6 +115,7 @@ fn action(action: &Action, trust: &TrustRoot) -> Vec<String> {
             "Backups of a region's store open with the customer's own key alone: destroy it, too, for certainty.".into(),
         ],
         Action::ChangeRouting { routing, .. } => notify::sentences(routing),
+        Action::ApplyTopology { serial, governed, tenants } => topology::sentences(*serial, governed, tenants),
         Action::ChangePolicy { next, bundle } => policies(next, bundle, trust),
         Action::ChangeCallers { next }
         | Action::ChangeActors { next }

@@ -168,6 +168,7 @@ pub fn write(dir: &Path, aws: Option<AwsPlace>) -> Result<Setup, DemoError> {
         l1,
         residency: BTreeMap::from([("demo".to_owned(), anywhere())]),
         regions,
+        site: None,
         notify: BTreeMap::new(),
         pins: tenants.iter().map(|t| Ok((TenantName::new(&t.name)?, t.id))).collect::<Result<_, DemoError>>()?,
     };

@@ -225,6 +225,13 @@ impl Demo {
         self.again.push((node.to_owned(), child));
     }
 
+    /// Waits for a node that was started again, and does not run on.
+    pub(crate) fn until_ended(&mut self, node: &str) {
+        let (_, child) = self.again.iter_mut().rev().find(|(name, _)| name == node).unwrap();
+        let ended = until("the node ends by itself", || child.try_wait().unwrap());
+        assert!(!ended.success(), "{node} ended with {ended}");
+    }
+
     /// Ends everything, and sees that nothing is left.
     pub(crate) fn end(mut self) {
         let nodes = ["gov-1", "l1-acme", "l1-globex"].into_iter().chain(NODES);

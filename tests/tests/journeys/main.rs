@@ -42,6 +42,8 @@ mod journey_portal;
 #[cfg(test)]
 mod journey_restart;
 #[cfg(test)]
+mod journey_site;
+#[cfg(test)]
 mod journey_standby;
 #[cfg(test)]
 mod journey_without_governance;

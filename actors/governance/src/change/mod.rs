@@ -75,7 +75,9 @@ pub(crate) const fn risk(kind: ChangeKind) -> &'static str {
             "Destroys every key of the tenant in every region, for ever: nothing lifts it. Its data cannot be read again by anybody, except from \
              backups of a region's store and with the customer's own key."
         }
-        ChangeKind::ApplyTopology => "Changes where the system runs and whom its parts trust.",
+        ChangeKind::ApplyTopology => {
+            "Changes whom the parts of the system trust, where keys may be, and whose KMS is asked. Compare what is signed with your own copy of the file."
+        }
     }
 }
 
@@ -107,7 +109,8 @@ pub(crate) const fn reaches_all(action: &Action) -> bool {
         | Action::UnblockTenant { .. }
         | Action::SuspendL1 {}
         | Action::ResumeL1 { .. }
-        | Action::ChangeRouting { .. } => false,
+        | Action::ChangeRouting { .. }
+        | Action::ApplyTopology { .. } => false,
     }
 }
 

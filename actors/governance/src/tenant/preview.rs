@@ -199,6 +199,7 @@ fn before(tenant: &Tenant, facts: &Facts<'_>) -> Value {
         "lifted": tenant.lifted,
         "routing": tenant.routing.as_ref().map(|(_, routing)| routing),
         "terminated": tenant.is_terminated(),
+        "topology": tenant.topology.map(|(serial, _)| serial.to_string()),
         "trust_root": tenant.chain.current(),
     })
 }
@@ -207,7 +208,7 @@ fn before(tenant: &Tenant, facts: &Facts<'_>) -> Value {
 fn after(tenant: &Tenant, facts: &Facts<'_>, change: &Change) -> Value {
     let mut state = before(tenant, facts);
     let mut set = |name: &str, value: Value| _ = state.as_object_mut().and_then(|m| m.insert(name.to_owned(), value));
-    if !change.kind().is_stop() && !matches!(change.action, Action::ChangeRouting { .. }) {
+    if !change.kind().is_stop() && !change.action.is_told_to_nobody() {
         set("epoch", json!(change.epoch));
     }
     if let Some(next) = change.action.next() {
@@ -218,6 +219,9 @@ fn after(tenant: &Tenant, facts: &Facts<'_>, change: &Change) -> Value {
     }
     if let Action::ChangeRouting { routing, .. } = &change.action {
         set("routing", json!(routing));
+    }
+    if let Action::ApplyTopology { serial, .. } = &change.action {
+        set("topology", json!(serial.to_string()));
     }
     if let Action::TerminateTenant {} = &change.action {
         set("terminated", json!(true));

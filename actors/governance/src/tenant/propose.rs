@@ -11,6 +11,7 @@ use orbital::{
     quorum::Signers,
     routing::Routing,
     sign::{Kind, Signed},
+    site::Governed,
     trust::TrustRoot,
     vote::{Role, Vote},
 };
@@ -198,6 +199,7 @@ fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(
     match action {
         Action::LinkL1 { l1 } => check_unlinked(tenant, l1),
         Action::ChangeRouting { routing, replaces } => check_routing(tenant, facts, routing, *replaces),
+        Action::ApplyTopology { serial, governed, .. } => check_topology(tenant, *serial, governed),
         Action::RestoreL1 { .. } | Action::UnblockTenant { .. } | Action::ResumeL1 { .. } => {
             check_lifting(&facts.halts(tenant), action)
         }
@@ -257,6 +259,15 @@ fn check_routing(
     facts.channels.check(tenant.id(), routing).map_err(Refusal::BadRouting)
 }
 
+/// A topology comes after the one in force, and reads.
+fn check_topology(tenant: &Tenant, serial: u64, governed: &[u8]) -> Result<(), Refusal> {
+    let last = tenant.topology.map_or(0, |(last, _)| last);
+    if serial <= last {
+        return Err(Refusal::StaleTopology { serial, last });
+    }
+    Governed::from_bytes(governed).map(drop).map_err(Refusal::MalformedChange)
+}
+
 fn check_regions(trust: &TrustRoot, change: &Change) -> Result<(), Refusal> {
     let list =
         |regions: &mut dyn Iterator<Item = &Region>| regions.map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -266,7 +277,9 @@ fn check_regions(trust: &TrustRoot, change: &Change) -> Result<(), Refusal> {
         return Err(Refusal::UnknownRegion { region: unknown.clone(), of: "in the tenant's trust root", known });
     }
     let kind = change.kind();
-    if matches!(change.action, Action::ChangeRouting { .. }) {
+    // The site's trust root has no regions: what reaches all of them reaches nobody.
+    let nobody = trust.regions.is_empty() && reaches_all(&change.action);
+    if change.action.is_told_to_nobody() || nobody {
         return if change.regions.is_empty() { Ok(()) } else { Err(Refusal::ReachesNoRegion(kind)) };
     }
     if change.regions.is_empty() {

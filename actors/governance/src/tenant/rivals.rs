@@ -22,6 +22,7 @@ fn object(action: &Action) -> Option<String> {
         Action::ChangeLease { .. } => Some("the lease".to_owned()),
         Action::ChangePolicy { .. } => Some("the policies".to_owned()),
         Action::ChangeRouting { .. } => Some("the routing of notices".to_owned()),
+        Action::ApplyTopology { .. } => Some("the topology".to_owned()),
         Action::ChangeActors { .. }
         | Action::ChangeQuorum { .. }
         | Action::RevokeL1 {}
@@ -48,8 +49,8 @@ pub(crate) fn check(tenant: &Tenant, change: &Change) -> Result<(), Refusal> {
 
 /// The proposals that a change would void by coming into force.
 pub(crate) fn voided(tenant: &Tenant, change: &Change, id: &ProposalId) -> Vec<ProposalId> {
-    // A stop voids nothing, and a routing moves nothing that others rest on.
-    if change.kind().is_stop() || matches!(change.action, Action::ChangeRouting { .. }) {
+    // A stop voids nothing, and what moves no epoch moves nothing that others rest on.
+    if change.kind().is_stop() || change.action.is_told_to_nobody() {
         return Vec::new();
     }
     pending(tenant).filter(|p| p.id != *id && !p.is_stop()).map(|p| p.id.clone()).collect()

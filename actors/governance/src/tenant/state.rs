@@ -62,6 +62,8 @@ pub(crate) struct Tenant {
     pub(crate) link: Option<Digest>,
     /// The routing of notices in force, and the ChangeRouting that set it; none until one did.
     pub(crate) routing: Option<(Digest, Routing)>,
+    /// Serial of the topology that this trust root certified last, and the ApplyTopology that did.
+    pub(crate) topology: Option<(u64, Digest)>,
     pub(crate) proposals: BTreeMap<ProposalId, Proposal>,
     /// Those that are not at their end.
     pub(crate) running: BTreeSet<ProposalId>,
@@ -90,6 +92,7 @@ impl Tenant {
             lifted: Halts::default(),
             link: None,
             routing: None,
+            topology: None,
             proposals: BTreeMap::new(),
             running: BTreeSet::new(),
             ended: VecDeque::new(),
@@ -260,6 +263,10 @@ impl Tenant {
             Action::LinkL1 { .. } => self.link = Some(digest),
             Action::ChangeRouting { routing, .. } => {
                 self.routing = Some((digest, routing.clone()));
+                return Ok(());
+            }
+            Action::ApplyTopology { serial, .. } => {
+                self.topology = Some((*serial, digest));
                 return Ok(());
             }
             Action::RevokeL1 {} | Action::BlockTenant {} | Action::SuspendL1 {} | Action::TerminateTenant {} => {

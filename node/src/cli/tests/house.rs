@@ -22,7 +22,7 @@ use super::super::{
 
 /// The node's own commands are others' to test.
 pub(in crate::cli) const START: Start =
-    Start { demo: |_, _| Err(elsewhere()), run: |_, _| Err(elsewhere()), topology: |_, _| Err(elsewhere()) };
+    Start { demo: |_, _| Err(elsewhere()), run: |_, _| Err(elsewhere()), check: |_| Err(elsewhere()) };
 
 fn elsewhere() -> Failure {
     Failure::usage("not part of these tests")
@@ -125,7 +125,12 @@ impl House {
 
     /// Runs a command line in this house.
     pub(in crate::cli) fn kcm(&self, words: &[&str]) -> Result<Report, Failure> {
-        let context = self.named("demo.json");
+        self.kcm_as("demo.json", words)
+    }
+
+    /// The same with another context of this house.
+    pub(in crate::cli) fn kcm_as(&self, context: &str, words: &[&str]) -> Result<Report, Failure> {
+        let context = self.named(context);
         let all = ["kcm", "--yes", "--context", &context].into_iter().chain(words.iter().copied());
         perform(Cli::try_parse_from(all).unwrap(), START)
     }
