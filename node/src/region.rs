@@ -231,6 +231,9 @@ fn fix_of(stop: Stop) -> &'static str {
     match stop {
         Stop::Killed => "a certified RestoreL1 that names every kill: `kcm key restore`",
         Stop::KilledForGood => "nothing: more kills came than can be restored by name; found a new tenant",
+        Stop::Left => {
+            "nothing: the tenant's trust root names this region no more; a certified ChangeResidency may name it again"
+        }
         Stop::Blocked => "a certified UnblockTenant that names every block: `kcm tenant unblock`",
         Stop::L1Stop => {
             "the customer enables the key again at their KMS; where the trust root says `l1_resume = quorum`, a LinkL1 besides"

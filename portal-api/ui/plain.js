@@ -53,6 +53,7 @@ const SAID = {
   ChangeCallers: (act, trust) => [`CALLERS: changes which client certificates use which system. ${versions(act, trust)}`],
   ChangeActors: (act, trust) => [`ACTORS: changes people, groups or keys. ${versions(act, trust)}`],
   ChangeQuorum: (act, trust) => [`QUORUM: changes who must sign what. ${versions(act, trust)}`],
+  ChangeResidency: (act, trust) => [`RESIDENCY: changes where the tenant's keys may exist. ${versions(act, trust)}`],
   ApplyTopology: (act) => [
     `TOPOLOGY: from serial ${act.serial} on, nodes run only with files that say exactly this. \`kcm topology plan\` shows what differs from before.`,
     ...Object.entries(read(fromText(act.governed))).map(([pointer, value]) =>
@@ -70,6 +71,7 @@ export async function differences(now, next) {
   }
   lines.push(...set(now.systems, next.systems, (system) => `system ${system}`));
   lines.push(...set(await callers(now), await callers(next), (line) => line));
+  lines.push(...set(now.residency, next.residency, (place) => `keys may lie in ${place}`), ...regions(now.regions, next.regions));
   lines.push(...set(now.carried, next.carried, (one) => `certificates carried over: ${one}`));
   const [before, after] = [terms(now), terms(next)];
   before.forEach((line, at) => {
@@ -85,8 +87,8 @@ export async function differences(now, next) {
   return lines;
 }
 
-const OTHERS = [["name", "name"], ["policy", "policy"], ["residency", "residency"], ["regions", "regions"], ["recovery", "recovery terms"]];
-const TOLD = new Set(["actors", "rules", "systems", "callers", "carried", "lease", "l1", "webauthn", "version", "previous", "tenant", ...OTHERS.map(([name]) => name)]);
+const OTHERS = [["name", "name"], ["policy", "policy"], ["recovery", "recovery terms"]];
+const TOLD = new Set(["actors", "rules", "systems", "callers", "carried", "residency", "regions", "lease", "l1", "webauthn", "version", "previous", "tenant", ...OTHERS.map(([name]) => name)]);
 const shown = (value) => (value === undefined ? "nothing" : new TextDecoder().decode(write(value)));
 const differs = (one, other) => one !== other && (one === undefined || other === undefined || shown(one) !== shown(other));
 const union = (one, other) => [...new Set([...Object.keys(one), ...Object.keys(other)])].sort();
@@ -94,6 +96,15 @@ const listed = (items) => (items.length === 0 ? "none" : items.join(", "));
 
 function set(now, next, name) {
   return [...now.filter((one) => !next.includes(one)).map((one) => `- ${name(one)}`), ...next.filter((one) => !now.includes(one)).map((one) => `+ ${name(one)}`)];
+}
+
+function regions(now, next) {
+  const other = (one, two) => Object.entries(one).filter(([name, region]) => differs(region, two[name]));
+  return [
+    ...other(now, next).map(([name, region]) => `- region ${name} in ${region.jurisdiction}: it destroys every key of the tenant that lies there`),
+    ...other(next, now).map(([name, region]) =>
+      `+ region ${name} in ${region.jurisdiction}, report key ${region.report_key}, HPKE key ${region.hpke_key}: it serves nobody before a LinkL1 names it`),
+  ];
 }
 
 function people(now, next) {

@@ -34,6 +34,13 @@ impl Roster {
     pub(crate) fn enter(&self, tenant: TenantId, place: Place) {
         self.tenants.write().unwrap_or_else(PoisonError::into_inner).insert(tenant, place);
     }
+    /// The regions of a tenant's trust root have changed.
+    pub(crate) fn spread(&self, tenant: TenantId, regions: Vec<Region>) {
+        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = tenants.get_mut(&tenant) {
+            place.regions = regions;
+        }
+    }
     pub(crate) fn enter_proposal(&self, proposal: ProposalId, tenant: TenantId) {
         self.proposals.write().unwrap_or_else(PoisonError::into_inner).insert(proposal, tenant);
     }

@@ -9,9 +9,9 @@ use crate::{
     certificate::{Certificate, Certified, Uncertified, certify},
     change::{Action, BUNDLE_BYTES_MAX, Change},
     enrol::Enrolment,
-    names::{Digest, Person, TenantId},
+    names::{Digest, Person, Region, TenantId},
     sign::{BadSignature, Kind, PersonKey, PublicKey, Signature},
-    trust::{ActorKey, Algorithm, BadTrust, TrustRoot},
+    trust::{ActorKey, Algorithm, BadTrust, RegionIdentity, TrustRoot},
 };
 
 /// Longest chain that is read at once.
@@ -64,7 +64,12 @@ impl Genesis {
                 return Err(BadGenesis::Signature(person.clone(), BadSignature::Mismatch("trust")));
             }
         }
-        Ok(Chain { tenant: root.tenant_id()?, digests: vec![Kind::Trust.digest(&self.root)], current: root })
+        Ok(Chain {
+            tenant: root.tenant_id()?,
+            digests: vec![Kind::Trust.digest(&self.root)],
+            current: root,
+            departed: BTreeMap::new(),
+        })
     }
 }
 
@@ -75,6 +80,14 @@ pub struct Chain {
     /// Digest of each version, from 1 on.
     digests: Vec<Digest>,
     current: TrustRoot,
+    departed: BTreeMap<Region, Departed>,
+}
+
+/// A region that an earlier version named: who it was, and the first version without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Departed {
+    pub identity: RegionIdentity,
+    pub version: u64,
 }
 
 impl Chain {
@@ -100,6 +113,14 @@ impl Chain {
     pub fn digest(&self) -> Digest {
         self.digest_of(self.current.version).unwrap_or(self.tenant.0)
     }
+    /// The regions that an earlier version named, and this one does not.
+    pub fn departed(&self) -> &BTreeMap<Region, Departed> {
+        &self.departed
+    }
+    /// Who answers for a region, by its place in the trust root or by the last that it had: a region that leaves says so afterwards.
+    pub fn region(&self, name: &Region) -> Option<&RegionIdentity> {
+        self.current.regions.get(name).or_else(|| self.departed.get(name).map(|departed| &departed.identity))
+    }
     /// Digest of a version that this chain has.
     pub fn digest_of(&self, version: u64) -> Option<Digest> {
         let at = usize::try_from(version.checked_sub(1)?).ok()?;
@@ -120,7 +141,11 @@ impl Chain {
         self.check_successor(&certified.change().action, next)?;
         let mut digests = self.digests.clone();
         digests.push(next.digest()?);
-        let longer = Self { tenant: self.tenant, digests, current: next.clone() };
+        let mut departed = self.departed.clone();
+        let gone = self.current.regions.iter().filter(|(name, _)| !next.regions.contains_key(*name));
+        departed.extend(gone.map(|(name, r)| (name.clone(), Departed { identity: r.clone(), version: next.version })));
+        departed.retain(|name, _| !next.regions.contains_key(name));
+        let longer = Self { tenant: self.tenant, digests, current: next.clone(), departed };
         Ok((longer, certified))
     }
 
@@ -194,6 +219,13 @@ impl Chain {
                 same.lease = now.lease.clone();
                 same.l1 = now.l1.clone();
             }
+            Action::ChangeResidency { .. } => {
+                if let Some(why) = moved_wrongly(now, next) {
+                    return refuse(why);
+                }
+                same.residency = now.residency.clone();
+                same.regions = now.regions.clone();
+            }
             Action::LinkL1 { .. }
             | Action::RevokeL1 {}
             | Action::RestoreL1 { .. }
@@ -207,6 +239,15 @@ impl Chain {
         }
         if same == *now { Ok(()) } else { refuse("it alters more than its kind of change may") }
     }
+}
+
+/// What a change of residency may not do with the regions.
+fn moved_wrongly(now: &TrustRoot, next: &TrustRoot) -> Option<&'static str> {
+    let other = |(name, now): (&Region, &RegionIdentity)| next.regions.get(name).is_some_and(|n| n != now);
+    if now.regions.iter().any(other) {
+        return Some("a region that stays is named with other keys or in another jurisdiction than before");
+    }
+    next.regions.is_empty().then_some("it leaves the tenant no region: that is TerminateTenant")
 }
 
 #[cfg(test)]

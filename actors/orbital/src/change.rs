@@ -145,6 +145,9 @@ pub enum Action {
     },
     /// How long a region that is cut off serves on: from governance (lease), and from the customer's KMS (L1 terms).
     ChangeLease { next: Box<TrustRoot> },
+    /// Where the tenant's keys may exist: its jurisdictions and its regions. A region that is no longer named destroys them there; one that
+    /// enters has none until a LinkL1 names it.
+    ChangeResidency { next: Box<TrustRoot> },
     /// Ties the tenant's L2 to a key at the customer's KMS.
     LinkL1 { l1: L1Ref },
     /// The kill switch: nothing at all works afterwards.
@@ -198,6 +201,7 @@ impl Action {
             Self::ChangeQuorum { .. } => ChangeKind::ChangeQuorum,
             Self::ChangePolicy { .. } => ChangeKind::ChangePolicy,
             Self::ChangeLease { .. } => ChangeKind::ChangeLease,
+            Self::ChangeResidency { .. } => ChangeKind::ChangeResidency,
             Self::LinkL1 { .. } => ChangeKind::LinkL1,
             Self::RevokeL1 {} => ChangeKind::RevokeL1,
             Self::RestoreL1 { .. } => ChangeKind::RestoreL1,
@@ -221,6 +225,7 @@ impl Action {
             | Self::ChangeActors { next }
             | Self::ChangeQuorum { next }
             | Self::ChangeLease { next }
+            | Self::ChangeResidency { next }
             | Self::ChangePolicy { next, .. } => Some(next),
             Self::LinkL1 { .. }
             | Self::RevokeL1 {}

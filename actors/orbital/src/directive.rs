@@ -161,6 +161,7 @@ impl Directive {
             | Action::ChangeActors { .. }
             | Action::ChangeQuorum { .. }
             | Action::ChangeLease { .. }
+            | Action::ChangeResidency { .. }
             | Action::ChangePolicy { .. } => Self::Trust(warrant),
             Action::ChangeCallers { .. } => Self::Callers(warrant),
             Action::LinkL1 { .. } => Self::Link(warrant),

@@ -42,6 +42,7 @@ impl Halt {
             | Action::ChangeQuorum { .. }
             | Action::ChangePolicy { .. }
             | Action::ChangeLease { .. }
+            | Action::ChangeResidency { .. }
             | Action::LinkL1 { .. }
             | Action::RestoreL1 { .. }
             | Action::UnblockTenant { .. }
@@ -64,6 +65,7 @@ impl Halt {
             | Action::ChangeQuorum { .. }
             | Action::ChangePolicy { .. }
             | Action::ChangeLease { .. }
+            | Action::ChangeResidency { .. }
             | Action::LinkL1 { .. }
             | Action::RevokeL1 {}
             | Action::TerminateTenant {}

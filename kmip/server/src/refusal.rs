@@ -64,6 +64,7 @@ pub(crate) fn of_stop(refused: Refused) -> Failure {
         Stop::Killed | Stop::KilledForGood => not_found(),
         Stop::Blocked => denied("the tenant is blocked; ask the operator of this service"),
         Stop::L1Stop => denied("the customer's own KMS refuses the tenant's key; ask who holds it"),
+        Stop::Left => denied("the tenant's keys lie in this region no more: ask a region that its trust root names"),
         Stop::Suspended => denied("the tenant is suspended: stored data can be decrypted, nothing new is protected"),
         Stop::LeaseOver => try_again("the tenant's lease in this region has ended and is not renewed yet"),
         Stop::L1Away => try_again("the customer's KMS has been out of reach for too long"),

@@ -70,7 +70,8 @@ pub(crate) fn change(
 ) -> Result<Vec<u8>, Failure> {
     let trust = chain.current();
     let regions = regions.unwrap_or_else(|| trust.regions.keys().cloned().collect());
-    if let Some(unknown) = regions.iter().find(|r| !trust.regions.contains_key(*r)) {
+    let enters = |r: &Region| action.next().is_some_and(|next| next.regions.contains_key(r));
+    if let Some(unknown) = regions.iter().find(|r| !trust.regions.contains_key(*r) && !enters(r)) {
         let known = trust.regions.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         return Err(Failure::usage(format!("`{unknown}` is no region of tenant {}", trust.name))
             .because(format!("its trust root names {known}"))

@@ -20,6 +20,7 @@ use super::{
     plain,
     policy::PolicyCommand,
     quorum::QuorumCommand,
+    residency::ResidencyCommand,
     revoke::RevokeCommand,
     system::SystemCommand,
     table::Table,
@@ -84,6 +85,7 @@ fn proposes(command: &Command) -> bool {
             !matches!(command, Keygen { .. } | Enrol { .. } | List { .. })
         }
         Command::Quorum(command) => matches!(command, QuorumCommand::Set { .. }),
+        Command::Residency(command) => matches!(command, ResidencyCommand::Set(_)),
         Command::Lease(command) => matches!(command, LeaseCommand::Set { .. }),
         Command::Topology(command) => matches!(command, TopologyCommand::Decide(Decide::Propose { .. })),
         Command::Notify(command) => matches!(command, NotifyCommand::Set { .. }),

@@ -17,6 +17,7 @@ Govern       tenant      genesis, sign, provision, list, show, trust, block, unb
              actor       keygen, enrol, list, add, passkeys, remove, join, bind, leave
              quorum      show, set
              lease       show, set
+             residency   show, set
              notify      show, set, test, log, replay
              policy      new, check, test, what-if, replay, set
              proposal    list, show, approve, reject, confirm, withdraw, watch, certificate

@@ -30,6 +30,7 @@ mod proposal;
 mod quorum;
 mod random;
 mod region;
+mod residency;
 mod revoke;
 pub mod screen;
 mod show;
@@ -139,6 +140,9 @@ pub enum Command {
     /// Show and change how long a region serves on by itself
     #[command(subcommand)]
     Lease(lease::LeaseCommand),
+    /// Show and change where a tenant's keys may lie
+    #[command(subcommand)]
+    Residency(residency::ResidencyCommand),
     /// Show and change who is told of what; try it, and see what was told
     #[command(subcommand)]
     Notify(notify::NotifyCommand),
@@ -269,6 +273,7 @@ fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
         Command::Actor(command) => block_on(actor::perform(global, command)),
         Command::Quorum(command) => block_on(quorum::perform(global, command)),
         Command::Lease(command) => block_on(lease::perform(global, command)),
+        Command::Residency(command) => block_on(residency::perform(global, command)),
         Command::Notify(command) => block_on(notify::perform(global, command)),
         Command::Policy(command) => block_on(policy::perform(global, command)),
         Command::Proposal(command) => block_on(proposal::perform(global, command)),

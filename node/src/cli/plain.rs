@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use orbital::{
     change::{Action, Change, ChangeKind},
-    names::{Digest, Person},
+    names::{Digest, Person, Region},
     quorum::{Rule, Verify},
-    trust::{Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, TrustRoot, WebauthnTerms},
+    trust::{Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, RegionIdentity, TrustRoot, WebauthnTerms},
     vote::{Role, Vote},
 };
 
@@ -120,11 +120,13 @@ fn action(action: &Action, trust: &TrustRoot) -> Vec<String> {
         Action::ChangeCallers { next }
         | Action::ChangeActors { next }
         | Action::ChangeQuorum { next }
-        | Action::ChangeLease { next } => {
+        | Action::ChangeLease { next }
+        | Action::ChangeResidency { next } => {
             let what = match action {
                 Action::ChangeCallers { .. } => "CALLERS: changes which client certificates use which system",
                 Action::ChangeActors { .. } => "ACTORS: changes people, groups or keys",
                 Action::ChangeLease { .. } => "LEASE: changes how long a region serves on by itself",
+                Action::ChangeResidency { .. } => "RESIDENCY: changes where the tenant's keys may exist",
                 _ => "QUORUM: changes who must sign what",
             };
             let mut lines = vec![format!("{what}. Trust version {} follows {}.", next.version, trust.version)];
@@ -193,12 +195,12 @@ pub(crate) fn differences(now: &TrustRoot, next: &TrustRoot) -> Vec<String> {
     }
     set(&now.systems, &next.systems, &mut lines, |s| format!("system {s}"));
     set(&now.callers, &next.callers, &mut lines, caller);
+    set(&now.residency, &next.residency, &mut lines, |place| format!("keys may lie in {place}"));
+    regions(&now.regions, &next.regions, &mut lines);
     set(&now.carried, &next.carried, &mut lines, |d| format!("certificates carried over: {d}"));
     let others = [
         ("name", now.name != next.name),
         ("policy", now.policy != next.policy),
-        ("residency", now.residency != next.residency),
-        ("regions", now.regions != next.regions),
         ("recovery terms", now.recovery != next.recovery),
     ];
     if now.webauthn != next.webauthn {
@@ -210,6 +212,19 @@ pub(crate) fn differences(now: &TrustRoot, next: &TrustRoot) -> Vec<String> {
     }
     lines.extend(others.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| format!("  ! the {what} changes")));
     lines
+}
+
+fn regions(now: &BTreeMap<Region, RegionIdentity>, next: &BTreeMap<Region, RegionIdentity>, lines: &mut Vec<String>) {
+    for (name, region) in now.iter().filter(|(name, region)| next.get(*name) != Some(*region)) {
+        lines.push(format!(
+            "  - region {name} in {}: it destroys every key of the tenant that lies there",
+            region.jurisdiction
+        ));
+    }
+    for (name, region) in next.iter().filter(|(name, region)| now.get(*name) != Some(*region)) {
+        let (place, report, hpke) = (&region.jurisdiction, region.report_key, region.hpke_key);
+        lines.push(format!("  + region {name} in {place}, report key {report}, HPKE key {hpke}: it serves nobody before a LinkL1 names it"));
+    }
 }
 
 /// How long a region serves on by itself, and what ends that.

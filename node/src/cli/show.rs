@@ -150,7 +150,7 @@ fn state(progress: &wire::Progress) -> String {
 pub(crate) fn proof(region: &str, progress: &wire::Progress, proposal: &wire::Proposal, chain: &Chain) -> &'static str {
     let Some(ack) = &progress.ack else { return "-" };
     let named = orbital::names::Region::new(region).ok();
-    let key = named.as_ref().and_then(|r| chain.current().regions.get(r)).map(|r| r.report_key);
+    let key = named.as_ref().and_then(|r| chain.region(r)).map(|r| r.report_key);
     let opened = key.and_then(|key| SyncAck::open(ack, &key).ok());
     match opened {
         Some(ack) if ack.tenant == chain.tenant() && ack.region.as_str() == region => {

@@ -144,7 +144,7 @@ async fn exchange(stream: &mut TcpStream, file: &StopFile) -> Result<Answer, Str
 /// That this answer is the region's own, and to this stop: it names the directive, or the change that is in force.
 fn prove(signed: &Signed, chain: &Chain, directive: Digest, change: Digest) -> Result<(), String> {
     let claimed = SyncAck::peek(signed).map_err(|e| e.to_string())?.region;
-    let known = chain.current().regions.get(&claimed);
+    let known = chain.region(&claimed);
     let key = known.ok_or_else(|| format!("{claimed} is no region of this tenant"))?.report_key;
     let ack = SyncAck::open(signed, &key).map_err(|e| e.to_string())?;
     let in_force = ack.outcome == Outcome::Applied && ack.change == Some(change);

@@ -38,6 +38,8 @@ stops! {
     Killed = 0, "killed";
     /// More certified Kills than this region can remember by name: no RestoreL1 could name them all, so nothing lifts it.
     KilledForGood = 7, "killed_for_good";
+    /// The tenant's trust root names this region no more: its keys here are destroyed.
+    Left = 8, "left";
     /// A certified Block.
     Blocked = 1, "blocked";
     /// The customer's KMS refuses the key.
@@ -67,7 +69,7 @@ impl Stop {
             Self::Killed | Self::KilledForGood => Some(Halt::Kill),
             Self::Blocked => Some(Halt::Block),
             Self::Suspended => Some(Halt::Suspension),
-            Self::L1Stop | Self::LeaseOver | Self::L1Away | Self::Sealed => None,
+            Self::Left | Self::L1Stop | Self::LeaseOver | Self::L1Away | Self::Sealed => None,
         }
     }
     /// The keys are zeroized, not only fenced.

@@ -32,7 +32,7 @@ impl Standing {
         match directive {
             Directive::Provision { .. } => Err(Refusal::Known(self.tenant())),
             Directive::Probe { change, proposal, .. } => self.probe(change, proposal, me),
-            Directive::Hold { .. } => self.hold(),
+            Directive::Hold { .. } => self.hold(me),
             Directive::Link(warrant) => self.link(warrant, me, now),
             Directive::Kill(warrant)
             | Directive::Block(warrant)
@@ -41,8 +41,8 @@ impl Standing {
             Directive::Restore(warrant) => self.lift(warrant, "restore", Halt::Kill, Judging { me, now }),
             Directive::Unblock(warrant) => self.lift(warrant, "unblock", Halt::Block, Judging { me, now }),
             Directive::Resume(warrant) => self.lift(warrant, "resume", Halt::Suspension, Judging { me, now }),
-            Directive::Trust(warrant) => self.extend(warrant, "trust", now),
-            Directive::Callers(warrant) => self.extend(warrant, "callers", now),
+            Directive::Trust(warrant) => self.extend(warrant, "trust", Judging { me, now }),
+            Directive::Callers(warrant) => self.extend(warrant, "callers", Judging { me, now }),
             Directive::Lease(signed) => self.lease(signed, me),
         }
     }
@@ -75,6 +75,11 @@ impl Standing {
         let Some(halt) = Halt::set_by(&certified.change().action) else {
             return Err(Refusal::WrongChange { directive: "stop", kind: certified.change().kind() });
         };
+        if self.is_outside(me) && !certified.change().regions.contains(&me.region) {
+            // It is for others, and its links say that this region has left: that stops more.
+            let effects = vec![Effect::Leave, Effect::Persist];
+            return Ok(Judged { next: self.clone(), effects, change: Some(certified.digest()) });
+        }
         names_region(&certified, me)?;
         let mut next = self.clone();
         next.know(halt, certified.digest());
@@ -114,7 +119,7 @@ impl Standing {
             return Err(Refusal::TooManyLifted);
         }
         let mut effects = vec![Effect::Persist];
-        effects.extend(next.shown_effects(self));
+        effects.extend(next.shown_effects(self, by.me));
         if !next.is_halted(halt) {
             effects.push(Effect::Lift(halt));
         }
@@ -130,6 +135,7 @@ impl Standing {
         if me.hyok.contains(&l1.provider) {
             certified.check_user_verified(next.trust())?;
         }
+        next.check_inside(me)?;
         let change = Some(certified.digest());
         if next.linked.as_ref().is_some_and(|l| l.change == certified.digest()) {
             // It may have become durable and no more before the world failed: in force again, but it lifts nothing twice.
@@ -142,41 +148,56 @@ impl Standing {
         next.epoch = next.grant_epoch(&certified)?;
         next.linked = Some(Linked { l1: l1.clone(), change: certified.digest(), epoch: next.epoch });
         let mut effects = vec![Effect::Persist];
-        effects.extend(next.shown_effects(self));
+        effects.extend(next.shown_effects(self, me));
         effects.extend([Effect::LiftL1Stop, Effect::Link(l1.clone()), Effect::Hold]);
         Ok(Judged { next, effects, change })
     }
 
     /// A new version of the trust root.
-    fn extend(&self, warrant: &Warrant, directive: &'static str, now: u64) -> Result<Judged, Refusal> {
+    fn extend(&self, warrant: &Warrant, directive: &'static str, by: Judging<'_>) -> Result<Judged, Refusal> {
         let followed = self.reach(warrant)?;
         let change = Some(orbital::change::Change::digest_of(&warrant.certificate.change));
         if followed.has_link(&warrant.certificate) {
             // A kill may have brought it as a link: it is known, and not durable yet.
-            let mut effects = vec![Effect::Persist];
-            effects.extend(followed.shown_effects(self));
+            let mut effects = followed.in_force(self, by.me);
+            // Again, until it was whole once: nothing else says whether it was.
+            let again = if followed.is_named(by.me) { Effect::Join } else { Effect::Leave };
+            let moved = matches!(
+                orbital::change::Change::from_bytes(&warrant.certificate.change)?.action,
+                Action::ChangeResidency { .. }
+            );
+            if moved && !effects.contains(&again) {
+                effects.insert(0, again);
+            }
             return Ok(Judged { effects, next: followed, change });
         }
         // Its own certificate, under the version that it follows; then what may be done to a killed tenant.
-        let certified = certify(&warrant.certificate, &followed.chain, now)?;
+        let certified = certify(&warrant.certificate, &followed.chain, by.now)?;
         let kind = certified.change().kind();
         if certified.change().action.next().is_none() || (directive == "callers") != (kind == ChangeKind::ChangeCallers)
         {
             return Err(Refusal::WrongChange { directive, kind });
         }
-        if followed.is_killed() && !kind.allowed_when_killed() {
+        // One that takes this region out came before the kill, and only takes away.
+        let leaves = certified.change().action.next().is_some_and(|next| !next.regions.contains_key(&by.me.region));
+        if followed.is_killed() && !kind.allowed_when_killed() && !leaves {
             return Err(Refusal::Killed);
         }
         let epoch = followed.grant_epoch(&certified)?;
         let mut next = followed.follow(std::slice::from_ref(&warrant.certificate))?;
         next.epoch = epoch;
-        let mut effects = vec![Effect::Persist];
-        effects.extend(next.shown_effects(self));
-        Ok(Judged { next, effects, change })
+        Ok(Judged { effects: next.in_force(self, by.me), next, change })
+    }
+
+    /// A new head, in the order in which it comes into force: durable first, but for what stops.
+    fn in_force(&self, before: &Self, me: &Identity) -> Vec<Effect> {
+        let (first, then): (Vec<_>, Vec<_>) =
+            self.shown_effects(before, me).partition(|effect| *effect == Effect::Leave);
+        first.into_iter().chain([Effect::Persist]).chain(then).collect()
     }
 
     /// What a longer chain makes necessary once it is durable, whichever directive brought its links.
-    pub(crate) fn shown_effects(&self, before: &Self) -> impl Iterator<Item = Effect> {
+    pub(crate) fn shown_effects(&self, before: &Self, me: &Identity) -> impl Iterator<Item = Effect> {
         let (now, then) = (self.trust(), before.trust());
         let shown = match (now.callers != then.callers, now.policy != then.policy) {
             (true, _) => Some(Effect::Callers),
@@ -184,7 +205,12 @@ impl Standing {
             (false, false) => None,
         };
         let retired = then.systems.difference(&now.systems).cloned().map(Effect::Retire).collect::<Vec<_>>();
-        shown.into_iter().chain(self.has_other_terms(before).then_some(Effect::Terms)).chain(retired)
+        let place = match (before.is_named(me), self.is_named(me)) {
+            (true, false) => Some(Effect::Leave),
+            (false, true) => Some(Effect::Join),
+            (_, _) => None,
+        };
+        place.into_iter().chain(shown).chain(self.has_other_terms(before).then_some(Effect::Terms)).chain(retired)
     }
 
     /// Whether a region that is cut off serves on for another time than before.
@@ -193,7 +219,8 @@ impl Standing {
         terms(self) != terms(before)
     }
 
-    fn hold(&self) -> Result<Judged, Refusal> {
+    fn hold(&self, me: &Identity) -> Result<Judged, Refusal> {
+        self.check_inside(me)?;
         if self.is_killed() {
             return Err(Refusal::Killed);
         }
@@ -208,6 +235,7 @@ impl Standing {
 
     fn lease(&self, signed: &orbital::sign::Signed, me: &Identity) -> Result<Judged, Refusal> {
         let trust = self.trust();
+        self.check_inside(me)?;
         signed.verify(orbital::sign::Kind::Lease, &trust.lease.key)?;
         let grant = LeaseGrant::read(signed)?;
         let elsewhere = [
@@ -246,6 +274,7 @@ impl Standing {
             && (vote.tenant, read.tenant) == (self.tenant(), self.tenant())
             && vote.deployment == me.deployment
             && read.regions.contains(&me.region);
+        self.check_inside(me)?;
         let key = vote.key_in(self.trust()).filter(|_| here).ok_or(Refusal::ProbeElsewhere)?;
         key.verify(Role::Propose, proposal)?;
         let probe = Effect::Probe { change: digest, l1: l1.clone() };

@@ -103,6 +103,10 @@ pub enum Effect {
     Stop(Halt),
     /// Delete the tenant's wrapped keys and what is wrapped under them.
     Shred,
+    /// The trust root names this region no more: fence, zeroize, and delete the tenant's wrapped keys.
+    Leave,
+    /// It names this region again.
+    Join,
     /// A system is retired: its keys leave memory.
     Retire(System),
     /// Lift the stop: every known halt of its kind is lifted by name.
@@ -160,6 +164,8 @@ pub enum Refusal {
     Blocked,
     #[error("the change does not name region {0}")]
     ForOtherRegions(Region),
+    #[error("the tenant's trust root does not name region {0}: nothing of it is served or unsealed here")]
+    Outside(Region),
     #[error("the tenant has no L1 linked in this region: link one first")]
     NotLinked,
     #[error("the lease is for another {0}")]
@@ -234,7 +240,10 @@ impl Standing {
             provisioned_by: stored.provisioned_by,
         };
         let standing = founded.follow(&stored.links)?;
-        standing.check_named(me)?;
+        // One that has left is kept, so that it stays left.
+        if !standing.is_outside(me) {
+            standing.check_named(me)?;
+        }
         // The links have moved it already, once, when they came.
         Ok(Self { epoch: stored.epoch, ..standing })
     }
@@ -295,6 +304,21 @@ impl Standing {
     /// More halts have come than are remembered by name: nothing lifts that.
     pub fn is_killed_for_good(&self) -> bool {
         self.for_good
+    }
+
+    /// The trust root names no such region, though an earlier one did.
+    pub fn is_outside(&self, me: &Identity) -> bool {
+        !self.trust().regions.contains_key(&me.region)
+    }
+
+    /// The trust root names this region, by the keys of this node.
+    fn is_named(&self, me: &Identity) -> bool {
+        let named = self.trust().regions.get(&me.region);
+        named.is_some_and(|r| (r.report_key, r.hpke_key) == (me.report_key, me.hpke_key))
+    }
+
+    fn check_inside(&self, me: &Identity) -> Result<(), Refusal> {
+        if self.is_named(me) { Ok(()) } else { Err(Refusal::Outside(me.region.clone())) }
     }
 
     /// A stop is never refused: where no name fits any more, the tenant is killed for good.
@@ -365,7 +389,7 @@ impl Standing {
         }
         let named = trust.regions.get(&me.region);
         match named {
-            Some(r) if r.report_key == me.report_key && r.hpke_key == me.hpke_key => Ok(()),
+            Some(_) if self.is_named(me) => Ok(()),
             Some(r) => {
                 Err(Refusal::NotNamed { region: me.region.clone(), found: format!("other keys ({})", r.report_key) })
             }

@@ -77,6 +77,8 @@ impl Steward {
                 Effect::Persist => self.persist(tenant, cell, judged).await?,
                 // A stop is none of this lane's. What a link is to lift is written down with the head, and lifted with the link.
                 Effect::Stop(_) | Effect::Shred | Effect::LiftL1Stop => {}
+                Effect::Leave => self.leave(&tenant).await?,
+                Effect::Join => self.join(&tenant, cell).await?,
 
                 Effect::Lift(halt) => self.unhalt(tenant, cell, *halt).await?,
                 Effect::Link(l1) => self.put_link(tenant, cell, l1).await?,
@@ -101,7 +103,11 @@ impl Steward {
                 let (tenant, keys) = (now.tenant(), self.table.retire(&now.tenant(), system));
                 tracing::info!(%tenant, %system, keys, "a system is retired: its keys have left memory");
             }
-            Effect::Stop(_)
+            // What is on the disk goes with the directive that is owed, and with the next start.
+            Effect::Leave => self.stay_out(&now.tenant())?,
+            // Nobody is served by what a stop has brought.
+            Effect::Join
+            | Effect::Stop(_)
             | Effect::Shred
             | Effect::Lift(_)
             | Effect::Link(_)
@@ -115,7 +121,7 @@ impl Steward {
     }
 
     /// Makes a new standing durable, then current. A kill that came meanwhile stays: the sets only grow.
-    async fn persist(&self, tenant: TenantId, cell: &Arc<Cell>, judged: &Judged) -> Result<(), Unmet> {
+    pub(super) async fn persist(&self, tenant: TenantId, cell: &Arc<Cell>, judged: &Judged) -> Result<(), Unmet> {
         let joined = cell.standing.load().joined(&judged.next);
         let clears = judged.effects.contains(&Effect::LiftL1Stop);
         let head = joined.to_bytes()?;

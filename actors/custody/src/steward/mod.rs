@@ -6,6 +6,7 @@
 
 mod grant;
 mod hello;
+mod place;
 mod start;
 mod stop;
 #[cfg(test)]
@@ -98,6 +99,8 @@ pub struct Steward {
 /// Beside an acknowledgement.
 const LIFTED: &str = "this stop was lifted by name, by a certified change: it stops nothing any more";
 
+const LEFT: &str = "this region has left the tenant: it serves nothing of it, and has no key of it";
+
 /// How a directive was met, before it is signed.
 struct Met {
     tenant: TenantId,
@@ -153,7 +156,11 @@ impl Steward {
         let halt = change.and_then(|change| Halt::set_by(&change.action));
         let holds =
             |halt| self.stops(tenant).iter().any(|stop| stop.halt() == Some(halt) || stop == Stop::KilledForGood);
-        if halt.is_some_and(|halt| !holds(halt)) { LIFTED.to_owned() } else { String::new() }
+        match halt.is_some_and(|halt| !holds(halt)) {
+            true if self.stops(tenant).holds(Stop::Left) => LEFT.to_owned(),
+            true => LIFTED.to_owned(),
+            false => String::new(),
+        }
     }
 
     /// Signs the answer with the region's report key.

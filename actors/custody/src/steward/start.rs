@@ -84,6 +84,16 @@ impl Steward {
         self.show_callers(&standing);
         let cell = self.admit(standing);
         let standing = cell.standing.load_full();
+        if standing.is_outside(&self.me) {
+            return self.leave(tenant).await;
+        }
+        if self.stops(tenant).holds(Stop::Left) {
+            tracing::error!(
+                %tenant,
+                "left, says the tombstone, by a change that the store does not have: whoever has it must send it again"
+            );
+            return Ok(());
+        }
         if let Some(linked) = standing.linked() {
             // A provider that the topology no longer has is no reason not to start: the other tenants are served.
             if let Err(why) = self.link(*tenant, &cell, &linked.l1).await {

@@ -96,6 +96,11 @@ impl Steward {
             let word = halt.word();
             tracing::error!(%tenant, "{word} and lifted at once; it stays {word} until what lifts it is sent again: {why}");
         }
+        if certain.judged.effects.contains(&Effect::Leave) {
+            self.stay_out(&tenant)?;
+            self.persist(tenant, &certain.cell, &certain.judged).await?;
+            self.leave(&tenant).await?;
+        }
         // Again and again, until it was durable once: nothing else says whether it was.
         if certain.judged.effects.contains(&Effect::Shred) {
             self.keeper.shred(&tenant).await?;
@@ -166,7 +171,7 @@ impl Steward {
 
     /// Shows what has changed since a stop was judged under `before`.
     fn show_brought(&self, now: &Standing, before: &Standing) {
-        for effect in now.shown_effects(before) {
+        for effect in now.shown_effects(before, &self.me) {
             if let Err(why) = self.show_effect(now, &effect) {
                 // A key cache that has fallen serves nobody either.
                 tracing::warn!(tenant = %now.tenant(), "new terms are in force for the lease alone: {why}");

@@ -5,6 +5,7 @@ mod halts;
 mod hello;
 mod kms;
 mod limit;
+mod place;
 mod put_back;
 mod stops;
 
@@ -131,7 +132,8 @@ impl House {
         let cache = KeyCache::start(None, parts, None).await.unwrap();
         let keyring = Keyring::new(table.clone(), shelf.clone(), slab, unsealer, cache.clone(), clock.clone());
         let listener = Arc::new(Listener::default());
-        let named = &self.world.trust().regions[&region(HERE)];
+        // A region that has left is who it was.
+        let named = self.world.chain().region(&region(HERE)).unwrap();
         let options = Options {
             me: Identity {
                 hyok: [].into(),

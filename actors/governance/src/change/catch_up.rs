@@ -24,6 +24,14 @@ pub(crate) fn links_after(tenant: &Tenant, version: u64) -> Vec<Certificate> {
     tenant.links.iter().skip(index_after(version)).take_while(|link| room.takes(link)).cloned().collect()
 }
 
+/// The genesis with every link and this certificate as the last one; nothing where they do not fit one directive.
+pub(crate) fn whole_chain(tenant: &Tenant, certificate: &Certificate) -> Vec<Directive> {
+    let mut room = Room::default();
+    let links: Vec<_> = tenant.links.iter().chain([certificate]).take_while(|link| room.takes(link)).cloned().collect();
+    let whole = links.len() == tenant.links.len() + 1;
+    whole.then(|| Directive::Provision { genesis: tenant.genesis.clone(), links }).into_iter().collect()
+}
+
 /// A stop with every link after a version. Where they do not fit one directive there are several, oldest links first, all with the same
 /// certificate: the region follows the links of each, refuses the certificate as one of a later version, and stops with the last. So a
 /// stop waits for nothing in the ordinary lane, however far behind the region is (PROTOCOL §4).

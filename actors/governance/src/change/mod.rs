@@ -9,7 +9,7 @@ use orbital::{
     names::TenantId,
 };
 
-pub(crate) use catch_up::{CatchUp, carried, links_after, stops};
+pub(crate) use catch_up::{CatchUp, carried, links_after, stops, whole_chain};
 
 /// What a change does and what it cannot take back, for whoever is about to sign it.
 pub(crate) const fn risk(kind: ChangeKind) -> &'static str {
@@ -65,7 +65,10 @@ pub(crate) const fn risk(kind: ChangeKind) -> &'static str {
         ChangeKind::ChangeLease => {
             "Changes how long a region that is cut off serves on. A longer lease makes the kill switch slower there."
         }
-        ChangeKind::ChangeResidency => "Changes where the tenant's keys may exist.",
+        ChangeKind::ChangeResidency => {
+            "Changes where the tenant's keys may exist. A region that is taken out destroys every key of the tenant there, for good: what only it \
+             had is lost. A region that is added serves nobody before a LinkL1 names it."
+        }
         ChangeKind::BlockTenant => {
             "The regions named serve nobody of this tenant and destroy its keys in memory. Clients fail, and are told that the tenant is \
              blocked, until it is unblocked."
@@ -101,6 +104,7 @@ pub(crate) const fn reaches_all(action: &Action) -> bool {
         | Action::ChangeActors { .. }
         | Action::ChangeQuorum { .. }
         | Action::ChangeLease { .. }
+        | Action::ChangeResidency { .. }
         | Action::ChangePolicy { .. } => true,
         Action::LinkL1 { .. }
         | Action::RevokeL1 {}

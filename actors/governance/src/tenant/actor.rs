@@ -252,12 +252,13 @@ impl State {
             claims,
             hyok,
             channels: &self.shared.notifying.channels,
+            ports: &self.shared.ports,
         }
     }
 
     fn enter(&mut self, me: ActorRef<Msg>) {
         let id = self.tenant.id();
-        let regions = self.tenant.chain.current().regions.keys().cloned().collect();
+        let regions = self.tenant.regions();
         for proposal in self.tenant.proposals.keys() {
             self.shared.roster.enter_proposal(proposal.clone(), id);
         }

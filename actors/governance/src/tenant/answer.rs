@@ -3,7 +3,7 @@
 use ledger::Room;
 use orbital::{
     certificate::{Certificate, Uncertified},
-    change::Change,
+    change::{Action, Change},
     directive::Directive,
     lane::Lane,
     names::{Person, ProposalId, Region},
@@ -21,7 +21,7 @@ use super::{
     state::Tenant,
 };
 use crate::{
-    change::{directive, links_after, stops},
+    change::{directive, links_after, stops, whole_chain},
     error::{Error, Refusal},
     proposal::{Ratified, State, ballot, ratify},
 };
@@ -180,12 +180,23 @@ pub(crate) fn directives(
     certificate: &Certificate,
 ) -> Vec<Directive> {
     let version = facts.version_in(tenant, region);
+    if let Some(founding) = founding(tenant, region, &change.action, certificate) {
+        return founding;
+    }
     match change.kind().is_stop() {
         true => stops(tenant, version, &change.action, certificate),
         false => directive(tenant.id(), &change.action, links_after(tenant, version), certificate.clone())
             .into_iter()
             .collect(),
     }
+}
+
+/// What a region is owed that enters with this change and has never had the tenant: the genesis, with the whole chain up to the version that
+/// names it. Where that is too much for one directive, it is owed in parts when the region says that it knows no such tenant.
+fn founding(tenant: &Tenant, region: &Region, action: &Action, certificate: &Certificate) -> Option<Vec<Directive>> {
+    let Action::ChangeResidency { next } = action else { return None };
+    let enters = next.regions.contains_key(region) && tenant.chain.region(region).is_none();
+    enters.then(|| whole_chain(tenant, certificate))
 }
 
 /// A grant moves the epoch, and may move the trust: what other ordinary proposals rest on. Stops are never voided.

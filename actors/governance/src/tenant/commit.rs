@@ -62,6 +62,9 @@ impl State {
         if self.tenant.chain.version() != version {
             self.enter_trust();
         }
+        if self.tenant.chain.version() != version || !self.tenant.chain.departed().is_empty() {
+            self.shared.roster.spread(self.tenant.id(), self.tenant.regions());
+        }
         Ok(())
     }
 

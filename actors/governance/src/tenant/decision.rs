@@ -21,6 +21,7 @@ use super::{record::Record, state::Tenant};
 use crate::{
     claims::Claims,
     error::{Error, Refusal},
+    fleet::Ports,
     notify::Channels,
 };
 
@@ -45,6 +46,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) hyok: &'a BTreeSet<System>,
     /// The ways out for notices.
     pub(crate) channels: &'a Channels,
+    /// The regions of this deployment.
+    pub(crate) ports: &'a Ports,
 }
 
 impl Facts<'_> {

@@ -161,8 +161,15 @@ impl State {
         let observed = seen.observed.clone();
         let evaluator = self.shared.policies.of(self.tenant.id());
         let (claims, hyok) = (&self.shared.claims, &self.shared.hyok);
-        let facts =
-            Facts { now_ms, evaluator, seen: &self.seen, claims, hyok, channels: &self.shared.notifying.channels };
+        let facts = Facts {
+            now_ms,
+            evaluator,
+            seen: &self.seen,
+            claims,
+            hyok,
+            channels: &self.shared.notifying.channels,
+            ports: &self.shared.ports,
+        };
         let (run, crowded) = self.shared.board.room(&region);
         self.levels.follow(&region, run);
         let levelled = self.levels.step(&self.tenant, &facts, &self.pending, &region, observed.as_ref(), crowded);

@@ -24,6 +24,9 @@ pub(crate) fn renewal(
     key: &SecretKey,
 ) -> Result<Option<Directive>, Malformed> {
     let trust = tenant.chain.current();
+    if !trust.regions.contains_key(region) {
+        return Ok(None);
+    }
     let Some(nonce) = observed.lease_nonce.clone() else { return Ok(None) };
     let desired = desired(tenant, region);
     // A region may know of more kills than we do, by a stop that went straight to it; it may not know of fewer.

@@ -189,6 +189,7 @@ fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(
         })?;
         match action {
             Action::ChangePolicy { bundle, .. } => policies::check(next, bundle)?,
+            Action::ChangeResidency { .. } => check_known(facts, next)?,
             Action::ChangeActors { .. } | Action::ChangeQuorum { .. } => {
                 policies::check_people(next, &facts.evaluator)?
             }
@@ -213,6 +214,7 @@ fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(
         | Action::ChangeActors { .. }
         | Action::ChangeQuorum { .. }
         | Action::ChangeLease { .. }
+        | Action::ChangeResidency { .. }
         | Action::ChangePolicy { .. } => Ok(()),
     }
 }
@@ -259,6 +261,17 @@ fn check_routing(
     facts.channels.check(tenant.id(), routing).map_err(Refusal::BadRouting)
 }
 
+/// Each region is one that this deployment has.
+fn check_known(facts: &Facts<'_>, next: &TrustRoot) -> Result<(), Refusal> {
+    match next.regions.keys().find(|region| !facts.ports.has(region)) {
+        None => Ok(()),
+        Some(region) => {
+            let (region, known) = (region.clone(), facts.ports.regions());
+            Err(Refusal::UnknownRegion { region, of: "in this deployment's topology", known })
+        }
+    }
+}
+
 /// A topology comes after the one in force, and reads.
 fn check_topology(tenant: &Tenant, serial: u64, governed: &[u8]) -> Result<(), Refusal> {
     let last = tenant.topology.map_or(0, |(last, _)| last);
@@ -268,12 +281,24 @@ fn check_topology(tenant: &Tenant, serial: u64, governed: &[u8]) -> Result<(), R
     Governed::from_bytes(governed).map(drop).map_err(Refusal::MalformedChange)
 }
 
+const fn reach_of(action: &Action) -> &'static str {
+    match action {
+        Action::ChangeResidency { .. } => "every region of the trust root, of the present one and of the next",
+        _ => "every region of the trust root",
+    }
+}
+
 fn check_regions(trust: &TrustRoot, change: &Change) -> Result<(), Refusal> {
     let list =
         |regions: &mut dyn Iterator<Item = &Region>| regions.map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let known: BTreeSet<_> = trust.regions.keys().collect();
+    // Whoever is to leave is told so, and whoever enters is founded.
+    let entering = match &change.action {
+        Action::ChangeResidency { next } => Some(next.regions.keys()),
+        _ => None,
+    };
+    let known: BTreeSet<_> = trust.regions.keys().chain(entering.into_iter().flatten()).collect();
     if let Some(unknown) = change.regions.iter().find(|r| !known.contains(r)) {
-        let known = list(&mut trust.regions.keys());
+        let known = list(&mut known.iter().copied());
         return Err(Refusal::UnknownRegion { region: unknown.clone(), of: "in the tenant's trust root", known });
     }
     let kind = change.kind();
@@ -286,10 +311,10 @@ fn check_regions(trust: &TrustRoot, change: &Change) -> Result<(), Refusal> {
         let missing = list(&mut trust.regions.keys());
         return Err(Refusal::RegionsMissing { kind, must: "at least one region", missing });
     }
-    let mut absent = trust.regions.keys().filter(|r| !change.regions.contains(*r)).peekable();
+    let mut absent = known.iter().copied().filter(|r| !change.regions.contains(*r)).peekable();
     if reaches_all(&change.action) && absent.peek().is_some() {
         let missing = list(&mut absent);
-        return Err(Refusal::RegionsMissing { kind, must: "every region of the trust root", missing });
+        return Err(Refusal::RegionsMissing { kind, must: reach_of(&change.action), missing });
     }
     Ok(())
 }

@@ -42,7 +42,7 @@ pub(crate) enum BadReport {
 /// Verifies a SyncAck with the region's report key from the tenant's trust root.
 pub(crate) fn open_ack(tenant: &Tenant, region: &Region, signed: &Signed) -> Result<SyncAck, BadReport> {
     let trust = tenant.chain.current();
-    let identity = trust.regions.get(region).ok_or_else(|| BadReport::UnknownRegion(region.clone()))?;
+    let identity = tenant.chain.region(region).ok_or_else(|| BadReport::UnknownRegion(region.clone()))?;
     let ack = SyncAck::open(signed, &identity.report_key)?;
     let same = [
         (ack.deployment == trust.deployment, "deployment"),

@@ -20,6 +20,7 @@ fn object(action: &Action) -> Option<String> {
         Action::RegisterSystem { system, .. } | Action::RetireSystem { system, .. } => Some(format!("system {system}")),
         Action::ChangeCallers { .. } => Some("the callers".to_owned()),
         Action::ChangeLease { .. } => Some("the lease".to_owned()),
+        Action::ChangeResidency { .. } => Some("the residency".to_owned()),
         Action::ChangePolicy { .. } => Some("the policies".to_owned()),
         Action::ChangeRouting { .. } => Some("the routing of notices".to_owned()),
         Action::ApplyTopology { .. } => Some("the topology".to_owned()),

@@ -256,6 +256,7 @@ impl Tenant {
             | Action::ChangeActors { .. }
             | Action::ChangeQuorum { .. }
             | Action::ChangeLease { .. }
+            | Action::ChangeResidency { .. }
             | Action::ChangePolicy { .. } => {
                 (self.chain, _) = self.chain.extend(&certificate).map_err(|e| e.to_string())?;
                 self.links.push(certificate.clone());
@@ -281,6 +282,17 @@ impl Tenant {
         self.epoch = change.epoch;
         self.grants.push(Grant { change, digest, certificate });
         Ok(())
+    }
+
+    /// Regions that are to leave and have not said that they did.
+    pub(crate) fn leaving(&self) -> impl Iterator<Item = &Region> {
+        let left = |region: &Region, version| self.acknowledged.get(region).is_some_and(|known| *known >= version);
+        self.chain.departed().iter().filter(move |(region, d)| !left(region, d.version)).map(|(region, _)| region)
+    }
+
+    /// Every region that is to hear of this tenant: those of its trust root, and those that are to leave.
+    pub(crate) fn regions(&self) -> Vec<Region> {
+        self.chain.current().regions.keys().chain(self.leaving()).cloned().collect()
     }
 
     /// Certified before it was written.

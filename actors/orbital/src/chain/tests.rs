@@ -206,7 +206,7 @@ const ALTERATIONS: [(&str, Alter); 13] = [
 #[test]
 fn each_kind_of_change_alters_what_it_is_about_and_nothing_else() {
     let world = World::new();
-    let allowed: [(&str, Act, &[&str]); 5] = [
+    let allowed: [(&str, Act, &[&str]); 6] = [
         (
             "RegisterSystem",
             |mut next| {
@@ -219,6 +219,7 @@ fn each_kind_of_change_alters_what_it_is_about_and_nothing_else() {
         ("ChangeActors", |next| Action::ChangeActors { next }, &["actors", "recovery", "webauthn"]),
         ("ChangeQuorum", |next| Action::ChangeQuorum { next }, &["rules"]),
         ("ChangeLease", |next| Action::ChangeLease { next }, &["lease", "l1"]),
+        ("ChangeResidency", |next| Action::ChangeResidency { next }, &["residency", "regions"]),
     ];
     for (kind, action, may) in allowed {
         for (member, alter) in ALTERATIONS {
@@ -230,6 +231,30 @@ fn each_kind_of_change_alters_what_it_is_about_and_nothing_else() {
             }
         }
     }
+}
+
+#[test]
+fn a_region_that_stays_is_who_it_was_and_one_that_left_is_remembered() {
+    let mut world = World::new();
+    let eu = crate::testing::region("eu-frankfurt");
+    let was = world.trust().regions[&eu].clone();
+    let other = |alter: &dyn Fn(&mut crate::trust::RegionIdentity)| {
+        followed(&world, Action::ChangeResidency { next: world.next(|r| alter(r.regions.get_mut(&eu).unwrap())) })
+    };
+    let key = secret("other", "report").public();
+    assert!(matches!(other(&|r| r.report_key = key), Err(Uncertified::NotSuccessor(1, _))));
+    assert!(matches!(other(&|r| r.hpke_key = key), Err(Uncertified::NotSuccessor(1, _))));
+    let none = followed(&world, Action::ChangeResidency { next: world.next(|r| r.regions.clear()) });
+    assert!(matches!(none, Err(Uncertified::NotSuccessor(1, _))));
+    let leaves = Action::ChangeResidency { next: world.next(|r| _ = r.regions.remove(&eu)) };
+    world.extend(&world.certificate(leaves, "alice", &["bob"]));
+    assert!(!world.trust().regions.contains_key(&eu));
+    assert_eq!((world.chain().region(&eu), world.chain().departed()[&eu].version), (Some(&was), 2));
+    // Whoever comes back under the name is not held to who it was.
+    let again = crate::trust::RegionIdentity { report_key: key, ..was };
+    let joins = Action::ChangeResidency { next: world.next(|r| _ = r.regions.insert(eu.clone(), again.clone())) };
+    world.extend(&world.certificate(joins, "alice", &["bob"]));
+    assert_eq!((world.chain().region(&eu), world.chain().departed().len()), (Some(&again), 0));
 }
 
 #[test]

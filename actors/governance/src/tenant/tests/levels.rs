@@ -51,6 +51,7 @@ fn step_where(bench: &mut Bench, observed: Option<&Observed>, crowded: bool) -> 
         claims,
         hyok: &bench.hyok,
         channels: &bench.channels,
+        ports: &bench.ports,
     };
     bench.levels.step(&bench.tenant, &facts, &bench.pending, &region("us-east"), observed, crowded)
 }

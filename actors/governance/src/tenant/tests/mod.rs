@@ -5,6 +5,7 @@ mod policies;
 mod preview;
 mod properties;
 mod refusals;
+mod residency;
 mod simulated;
 
 use std::{
@@ -18,10 +19,10 @@ use orbital::{
     directive::Directive,
     halt::Halt,
     lane::Lane,
-    names::{Correlation, Digest, ProposalId, Region, System},
+    names::{Correlation, Digest, NodeName, ProposalId, Region, System},
     report::{L1State, Outcome, Probed, SyncAck},
     sign::{Kind, Signed},
-    testing::{NOW, World, link_l1, region},
+    testing::{self, NOW, REGIONS, World, link_l1, region},
     vote::Role,
 };
 use policy::{Bundle, Evaluator};
@@ -37,7 +38,7 @@ use super::{
     report::{acknowledged, probed},
     state::Tenant,
 };
-use crate::{claims::Claims, error::Error, notify::Channels, proposal::State};
+use crate::{Peer, claims::Claims, error::Error, fleet::Ports, notify::Channels, proposal::State};
 
 pub(super) struct Bench {
     pub(super) world: World,
@@ -47,6 +48,7 @@ pub(super) struct Bench {
     pub(super) claims: Claims,
     pub(super) hyok: BTreeSet<System>,
     pub(super) channels: Channels,
+    pub(super) ports: Ports,
     pub(super) pending: Pending,
     pub(super) levels: Levels,
     pub(super) now_ms: u64,
@@ -55,6 +57,16 @@ pub(super) struct Bench {
     pub(super) owed: Vec<(Region, Directive)>,
     pub(super) last: Decision,
     next_id: u64,
+}
+
+/// A deployment with the regions of the tests.
+fn ports() -> Ports {
+    let peers = REGIONS.iter().map(|(name, _)| Peer {
+        region: testing::region(name),
+        node: NodeName::new(format!("{name}-1")).unwrap(),
+        frame_public: testing::secret("frames", name).public(),
+    });
+    Ports::new(&peers.collect::<Vec<_>>()).unwrap()
 }
 
 pub(super) fn correlation() -> Correlation {
@@ -81,6 +93,7 @@ impl Bench {
             claims: Claims::default(),
             hyok: BTreeSet::new(),
             channels: Channels::default(),
+            ports: ports(),
             pending: Pending::default(),
             levels: Levels::default(),
             now_ms: NOW * 1_000,
@@ -93,7 +106,15 @@ impl Bench {
 
     pub(super) fn facts(&self) -> Facts<'_> {
         let (evaluator, seen) = (self.evaluator.clone(), &self.seen);
-        Facts { now_ms: self.now_ms, evaluator, seen, claims: &self.claims, hyok: &self.hyok, channels: &self.channels }
+        Facts {
+            now_ms: self.now_ms,
+            evaluator,
+            seen,
+            claims: &self.claims,
+            hyok: &self.hyok,
+            channels: &self.channels,
+            ports: &self.ports,
+        }
     }
 
     /// As the actor commits, without a ledger; every record goes through its stored form.
