@@ -197,6 +197,7 @@ fn refused(refusal: &Refusal) -> Problem {
         | R::AnchorTaken { .. }
         | R::TenantKilled { .. }
         | R::TenantBlocked { .. }
+        | R::TenantForked { .. }
         | R::TenantTerminated { .. }
         | R::ProposalClosed { .. }
         | R::DoubleAnswer { .. }

@@ -129,6 +129,9 @@ impl Receiver {
             }
             return;
         }
+        for certificate in self.0.steward.branches() {
+            self.report(state, None, &Report::Branch(certificate));
+        }
         let load = self.0.loads.load();
         state.said_until = turn(state.said_until, |after| {
             let hello = self.0.steward.hello(load.clone(), after);

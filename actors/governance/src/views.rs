@@ -60,6 +60,8 @@ pub struct TenantSummary {
     pub killed: bool,
     pub blocked: bool,
     pub suspended: bool,
+    /// Certified successors beside versions of this chain, by digest: while there is one, only stops and what declares it void are taken.
+    pub forked: BTreeSet<Digest>,
     pub link: Option<LinkView>,
     /// Open and running proposals.
     pub proposals: usize,

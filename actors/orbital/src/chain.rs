@@ -127,6 +127,21 @@ impl Chain {
         self.digests.get(at).copied()
     }
 
+    /// This version was declared void: it is no successor of ours that matters.
+    pub fn voids(&self, version: &Digest) -> bool {
+        self.current.void.contains(version)
+    }
+
+    /// The chain as it was at the version of this root, which its digest proves to be the chain's own.
+    pub fn back_to(&self, root: TrustRoot) -> Option<Self> {
+        let digest = root.digest().ok()?;
+        if self.digest_of(root.version)? != digest {
+            return None;
+        }
+        let digests = self.digests.iter().copied().take(usize::try_from(root.version).ok()?).collect();
+        Some(Self { tenant: self.tenant, digests, current: root })
+    }
+
     /// The chain one version longer, if this certificate makes the next one.
     pub fn extend(&self, certificate: &Certificate) -> Result<(Self, Certified), Uncertified> {
         if Change::from_bytes(&certificate.change)?.action.next().is_none() {
@@ -204,6 +219,13 @@ impl Chain {
                 same.actors = now.actors.clone();
                 same.recovery = now.recovery.clone();
                 same.webauthn = now.webauthn.clone();
+                if !next.void.is_superset(&now.void) {
+                    return refuse("it takes back that an earlier version declared another void");
+                }
+                if self.digests.iter().any(|version| next.void.contains(version)) {
+                    return refuse("it declares a version void that it follows itself");
+                }
+                same.void = now.void.clone();
             }
             Action::ChangeQuorum { .. } => same.rules = now.rules.clone(),
             Action::ChangePolicy { bundle, .. } => {

@@ -11,6 +11,7 @@ pub mod change;
 pub mod codec;
 pub mod directive;
 pub mod enrol;
+pub mod fork;
 pub mod frame;
 pub mod halt;
 pub mod hello;

@@ -106,6 +106,8 @@ pub struct Stops {
     pub lease_over: bool,
     /// Restarted and not yet confirmed, or never linked.
     pub sealed: bool,
+    /// Two certified successors of one trust version have been met: its keys serve on, no change is taken but stops and what settles it.
+    pub forked: bool,
 }
 
 /// Most systems of one tenant whose use a region tells: with names as long as may be, a quarter of a Hello.
@@ -177,6 +179,8 @@ pub enum Report {
     Probed(Probed),
     /// A stop that people handed straight to the region, which it has performed. The certificate proves itself, whoever brings it.
     Stopped(Certificate),
+    /// One of two certified successors of one trust version that the region has met; the other comes by itself. It proves itself, too.
+    Branch(Certificate),
 }
 
 impl Report {

@@ -54,6 +54,8 @@ occasions! {
     L1Active = "l1-active" false;
     /// A region finds the customer's KMS in another state than before.
     L1Health = "l1-health" true;
+    /// Two certified successors of one trust version were met: the tenant is frozen but for stops.
+    TrustForked = "trust-forked" true;
     /// A region that is cut off soon ends serving the tenant.
     LeaseEnding = "lease-ending" true;
     /// A region has taken the tenant's genesis, and with it all have.

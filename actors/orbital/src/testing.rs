@@ -275,6 +275,7 @@ fn first_root(seed: &str, deployment: &str, tenant: &str, lease: PublicKey) -> T
         carried: BTreeSet::new(),
         webauthn: None,
         recovery: None,
+        void: BTreeSet::new(),
     }
 }
 

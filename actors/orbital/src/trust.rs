@@ -24,6 +24,8 @@ pub const KEYS_PER_ACTOR_MAX: usize = 16;
 pub const ROOT_BYTES_MAX: usize = canon::STATEMENT_BYTES_MAX / 2;
 /// Most caller rules in one trust root.
 pub const CALLERS_MAX: usize = 1_024;
+/// Most versions that one trust root declares void.
+pub const VOID_MAX: usize = 64;
 
 /// How a key signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,6 +174,10 @@ pub struct TrustRoot {
     pub webauthn: Option<WebauthnTerms>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<RecoveryTerms>,
+    /// Successors of earlier versions, by their digest, that the people of this chain declare void: what settles a fork ([`crate::fork`]).
+    /// It only grows.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub void: BTreeSet<Digest>,
 }
 
 /// Why a trust root is not valid, whoever signed it.
@@ -290,6 +296,7 @@ impl TrustRoot {
         let limit = |what, max, found| if found > max { Err(BadTrust::TooMany { what, max, found }) } else { Ok(()) };
         limit("persons", ACTORS_MAX, self.actors.len())?;
         limit("caller rules", CALLERS_MAX, self.callers.len())?;
+        limit("void versions", VOID_MAX, self.void.len())?;
         limit("bytes", ROOT_BYTES_MAX, self.to_bytes()?.len())?;
         self.actors.values().try_for_each(|a| limit("keys of one person", KEYS_PER_ACTOR_MAX, a.keys.len()))?;
         if self.lease.seconds == 0 && self.l1.grace == 0 { Err(BadTrust::NoLimit) } else { Ok(()) }

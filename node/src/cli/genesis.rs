@@ -200,6 +200,7 @@ fn root(spec: Spec, folder: &Path) -> Result<TrustRoot, Failure> {
         carried: BTreeSet::new(),
         webauthn: spec.webauthn,
         recovery: None,
+        void: BTreeSet::new(),
     })
 }
 

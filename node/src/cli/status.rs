@@ -32,6 +32,7 @@ pub(crate) async fn perform(global: &Global) -> Result<Report, Failure> {
                 .map(|lane| format!("a directive for {name} waits for its acknowledgement on the {lane} lane")),
         );
     }
+    wrong.extend(frozen(&regions, &tenants));
     wrong.extend(unserved(&regions, &tenants));
     let halted = Halt::ALL.map(|halt| {
         let count = tenants.iter().filter(|t| t.get(halt.word()) == Some(&Value::Bool(true))).count();
@@ -53,6 +54,27 @@ pub(crate) async fn perform(global: &Global) -> Result<Report, Failure> {
     let exit = if wrong.is_empty() { Exit::Done } else { Exit::NotHealthy };
     let json = json!({ "regions": regions, "tenants": tenants, "open_proposals": open.len(), "wrong": wrong });
     Ok(Report::new(json, lines.join("\n")).ending(exit))
+}
+
+/// Tenants of which two certified successors of one trust version are known, to governance or to a region.
+fn frozen(regions: &[Value], tenants: &[Value]) -> Vec<String> {
+    let frozen = |tenant: &Value| {
+        let text = |name: &str| tenant.get(name).and_then(Value::as_str).unwrap_or("?");
+        let mut at: Vec<_> = (tenant.get("forked").and_then(Value::as_array))
+            .filter(|others| !others.is_empty())
+            .map(|_| "governance".to_owned())
+            .into_iter()
+            .collect();
+        let said = |region: &&Value| {
+            region.pointer(&format!("/tenants/{}/stops/forked", text("id"))) == Some(&Value::Bool(true))
+        };
+        at.extend(regions.iter().filter(said).filter_map(|r| Some(r.get("name")?.as_str()?.to_owned())));
+        let (name, by) = (text("name"), at.join(", "));
+        (!at.is_empty()).then(|| {
+            format!("tenant {name} is FROZEN by {by}: its trust is forked (`kcm trust compare`, `kcm trust settle`)")
+        })
+    };
+    tenants.iter().filter_map(frozen).collect()
 }
 
 /// Tenants that some region does not serve, and stopped ones that some region does. A stop in force everywhere is as it should be.
@@ -86,6 +108,8 @@ fn amiss(tenant: &Value, held: &Value) -> Option<Amiss> {
         return Some(Amiss::Serves(word));
     }
     let mut stops: Vec<_> = key::stops(held);
+    // Frozen, and served.
+    stops.retain(|stop| stop != "forked");
     if is(tenant, Halt::Kill.word()) || is(tenant, Halt::Block.word()) {
         return None;
     }
@@ -96,6 +120,22 @@ fn amiss(tenant: &Value, held: &Value) -> Option<Amiss> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fork_is_told_by_whoever_met_it_and_is_no_stop() {
+        let tenant = |forked: Value| [json!({ "id": "t1", "name": "acme", "killed": false, "forked": forked })];
+        let region = |forked: bool| [json!({ "name": "eu", "tenants": { "t1": { "stops": { "forked": forked } } } })];
+        assert!(frozen(&region(false), &tenant(json!([]))).is_empty());
+        for (regions, tenants, by) in [
+            (region(true), tenant(json!([])), "by eu:"),
+            (region(false), tenant(json!(["d"])), "by governance:"),
+            (region(true), tenant(json!(["d"])), "by governance, eu:"),
+        ] {
+            let found = frozen(&regions, &tenants);
+            assert!(found.len() == 1 && found[0].contains(by), "{found:?}");
+            assert!(unserved(&regions, &tenants).is_empty());
+        }
+    }
 
     #[test]
     fn each_kind_of_stop_is_held_against_its_own() {

@@ -124,6 +124,7 @@ impl Founding<'_> {
             carried: BTreeSet::new(),
             webauthn: None,
             recovery: None,
+            void: BTreeSet::new(),
         };
         root.check()?;
         let bytes = root.to_bytes().map_err(orbital::trust::BadTrust::from)?;

@@ -37,7 +37,7 @@ impl Standing {
             Directive::Kill(warrant)
             | Directive::Block(warrant)
             | Directive::Suspend(warrant)
-            | Directive::Shred(warrant) => self.reach(warrant)?.halt(&warrant.certificate, me, now),
+            | Directive::Shred(warrant) => self.stop_by(warrant, me, now),
             Directive::Restore(warrant) => self.lift(warrant, "restore", Halt::Kill, Judging { me, now }),
             Directive::Unblock(warrant) => self.lift(warrant, "unblock", Halt::Block, Judging { me, now }),
             Directive::Resume(warrant) => self.lift(warrant, "resume", Halt::Suspension, Judging { me, now }),
@@ -45,6 +45,29 @@ impl Standing {
             Directive::Callers(warrant) => self.extend(warrant, "callers", Judging { me, now }),
             Directive::Lease(signed) => self.lease(signed, me),
         }
+    }
+
+    /// A stop. It holds if it is certified under either branch of a fork that its links prove; that the tenant freezes is decided after it.
+    pub(crate) fn stop_by(&self, warrant: &Warrant, me: &Identity, now: u64) -> Result<Judged, Refusal> {
+        if warrant.tenant != self.tenant() {
+            return Err(Refusal::Unknown(warrant.tenant));
+        }
+        let reached = match self.reach(warrant) {
+            Err(Refusal::Forked { .. }) => {
+                let (reached, _) = self.as_far(warrant);
+                let judged = match (reached.halt(&warrant.certificate, me, now), reached.branch(warrant)) {
+                    (Err(_), Some(branch)) => reached.halt_under(&branch, &warrant.certificate, me, now)?,
+                    (ours, _) => ours?,
+                };
+                return Ok(Judged { next: self.with_stops_of(&judged.next), ..judged });
+            }
+            reached => reached?,
+        };
+        let mut judged = reached.halt(&warrant.certificate, me, now)?;
+        if reached.is_forked() {
+            judged.next = self.with_stops_of(&judged.next);
+        }
+        Ok(judged)
     }
 
     /// As far as the warrant's links lead.
@@ -59,6 +82,7 @@ impl Standing {
     fn certified(&self, warrant: &Warrant, now: u64) -> Result<(Self, Certified), Refusal> {
         let followed = self.reach(warrant)?;
         let certified = certify(&warrant.certificate, &followed.chain, now)?;
+        followed.check_unforked()?;
         Ok((followed, certified))
     }
 
@@ -71,7 +95,18 @@ impl Standing {
     /// A stop: applied on arrival, told apart by digest, whatever the epoch. The links that came with it were followed before. Its
     /// certificate says which halt it is, not the directive that brought it.
     pub(crate) fn halt(&self, certificate: &Certificate, me: &Identity, now: u64) -> Result<Judged, Refusal> {
-        let certified = certify(certificate, &self.chain, now)?;
+        self.halt_under(&self.chain, certificate, me, now)
+    }
+
+    /// As [`Standing::halt`], with a certificate that may be of another branch.
+    pub(crate) fn halt_under(
+        &self,
+        chain: &Chain,
+        certificate: &Certificate,
+        me: &Identity,
+        now: u64,
+    ) -> Result<Judged, Refusal> {
+        let certified = certify(certificate, chain, now)?;
         let Some(halt) = Halt::set_by(&certified.change().action) else {
             return Err(Refusal::WrongChange { directive: "stop", kind: certified.change().kind() });
         };
@@ -158,6 +193,7 @@ impl Standing {
         let followed = self.reach(warrant)?;
         let change = Some(orbital::change::Change::digest_of(&warrant.certificate.change));
         if followed.has_link(&warrant.certificate) {
+            followed.check_unforked()?;
             // A kill may have brought it as a link: it is known, and not durable yet.
             let mut effects = followed.in_force(self, by.me);
             // Again, until it was whole once: nothing else says whether it was.
@@ -170,6 +206,9 @@ impl Standing {
                 effects.insert(0, again);
             }
             return Ok(Judged { effects, next: followed, change });
+        }
+        if let Some(fork) = followed.met(&warrant.certificate) {
+            return Err(forks::refusal(&fork));
         }
         // Its own certificate, under the version that it follows; then what may be done to a killed tenant.
         let certified = certify(&warrant.certificate, &followed.chain, by.now)?;
@@ -185,6 +224,7 @@ impl Standing {
         }
         let epoch = followed.grant_epoch(&certified)?;
         let mut next = followed.follow(std::slice::from_ref(&warrant.certificate))?;
+        next.check_unforked()?;
         next.epoch = epoch;
         Ok(Judged { effects: next.in_force(self, by.me), next, change })
     }

@@ -7,6 +7,7 @@
 //! Kills are a set (PROTOCOL §4), and so are blocks and suspensions: the tenant serves only if every halt known here is named by digest in a
 //! certified change that lifts its kind, in whatever order they arrived. Epochs order grants alone.
 
+mod forks;
 mod judge;
 pub use judge::Judged;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use orbital::{
     chain::{BadGenesis, Chain, Genesis},
     change::{Action, ChangeKind, L1Ref, bundle_in},
     directive::{Directive, LeaseGrant, Warrant},
+    fork::Fork,
     halt::{Halt, Halts},
     names::{Deployment, Digest, Region, System, TenantId},
     sign::{BadSignature, PublicKey},
@@ -77,6 +79,9 @@ pub struct Stored {
     pub resumed: BTreeSet<Digest>,
     pub linked: Option<Linked>,
     pub provisioned_by: Digest,
+    /// Second successors of versions in `links`: the evidence of forks that are not settled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forks: Vec<Certificate>,
 }
 
 /// One tenant in this region.
@@ -94,6 +99,8 @@ pub struct Standing {
     lifted: Halts,
     linked: Option<Linked>,
     provisioned_by: Digest,
+    /// Not settled yet: at most [`orbital::fork::FORKS_MAX`].
+    forks: Vec<Fork>,
 }
 
 /// What the steward must do, in this order, before it acknowledges.
@@ -160,6 +167,11 @@ pub enum Refusal {
         "the tenant is killed: only RestoreL1, ChangeActors, ChangeQuorum and stops are valid until every kill is restored by name"
     )]
     Killed,
+    #[error(
+        "two certified versions follow version {before} of the tenant's trust root, {here} and {other}: it is frozen but for stops until a \
+         ChangeActors of the branch that stands declares the other one void (`kcm trust settle`)"
+    )]
+    Forked { before: u64, here: Digest, other: Digest },
     #[error("the tenant is blocked: nothing is unsealed until every block is lifted by name (UnblockTenant)")]
     Blocked,
     #[error("the change does not name region {0}")]
@@ -215,6 +227,7 @@ impl Standing {
             lifted: Halts::default(),
             linked: None,
             provisioned_by: by,
+            forks: Vec::new(),
         };
         let founded = founded.follow(links)?;
         founded.check_named(me)?;
@@ -238,8 +251,10 @@ impl Standing {
             lifted: Halts { kills: stored.restored, blocks: stored.unblocked, suspensions: stored.resumed },
             linked: stored.linked,
             provisioned_by: stored.provisioned_by,
+            forks: Vec::new(),
         };
-        let standing = founded.follow(&stored.links)?;
+        let mut standing = founded.follow(&stored.links)?;
+        stored.forks.iter().for_each(|link| _ = standing.meet(link));
         // One that has left is kept, so that it stays left.
         if !standing.is_outside(me) {
             standing.check_named(me)?;
@@ -262,6 +277,7 @@ impl Standing {
             resumed: self.lifted.suspensions.clone(),
             linked: self.linked.clone(),
             provisioned_by: self.provisioned_by,
+            forks: self.forks.iter().map(|fork| fork.link().clone()).collect(),
         };
         let unwritable =
             |e: serde_json::Error| orbital::canon::Malformed::Unreadable { what: "a standing", why: e.to_string() };
@@ -341,7 +357,8 @@ impl Standing {
         self.provisioned_by == directive
     }
 
-    /// The later of two standings, with the halts of both and what is lifted in either: these sets only grow, whatever was decided side by side.
+    /// The later of two standings, with the halts of both, what is lifted in either, and the forks that it has not settled: these sets only
+    /// grow, whatever was decided side by side.
     #[must_use]
     pub fn joined(&self, next: &Self) -> Self {
         let order = |s: &Self| (s.chain.version(), s.epoch);
@@ -350,6 +367,7 @@ impl Standing {
         joined.for_good = self.for_good || next.for_good;
         self.halts.iter().chain(next.halts.iter()).for_each(|(halt, name)| joined.know(halt, name));
         joined.epoch = self.epoch.max(next.epoch);
+        self.forks.iter().chain(&next.forks).for_each(|fork| joined.keep(fork.clone()));
         joined.linked = self.linked.iter().chain(&next.linked).max_by_key(|linked| linked.epoch).cloned();
         joined
     }
@@ -368,12 +386,13 @@ impl Standing {
             let (longer, certified) = match self.chain.extend(link) {
                 Ok(extended) => extended,
                 Err(_) if self.has_link(link) => continue,
-                Err(e) => return Err(e.into()),
+                Err(e) => return Err(self.met(link).map_or_else(|| e.into(), |fork| forks::refusal(&fork))),
             };
             self.chain = longer;
             // Never a refusal: a stop may travel with this link. And never a leap: no grant could follow one (PROTOCOL §4).
             self.epoch = self.epoch.max(certified.change().epoch.min(self.epoch.saturating_add(EPOCH_STEP_MAX)));
             self.links.push(link.clone());
+            self.settle();
         }
         Ok(self)
     }

@@ -60,12 +60,20 @@ impl Steward {
         self.show_due(&cell);
         let now = self.keeper.highest_wall_ms(&tenant) / 1_000;
         let standing = cell.standing.load_full();
-        let judged = standing.step(directive, &self.me, now)?;
+        let judged = match standing.step(directive, &self.me, now) {
+            Err(why @ Refusal::Forked { .. }) => {
+                if let Some(warrant) = directive.warrant() {
+                    self.put_freeze(tenant, &cell, warrant).await?;
+                }
+                return Err(why.into());
+            }
+            judged => judged?,
+        };
         self.put_in_force(tenant, &cell, &judged).await?;
         Ok(judged.change)
     }
 
-    async fn put_in_force(&self, tenant: TenantId, cell: &Arc<Cell>, judged: &Judged) -> Result<(), Unmet> {
+    pub(super) async fn put_in_force(&self, tenant: TenantId, cell: &Arc<Cell>, judged: &Judged) -> Result<(), Unmet> {
         for effect in &judged.effects {
             if let Effect::Link(l1) = effect {
                 // Before anything is written: a link that cannot be in force must not look as if it were.

@@ -51,7 +51,7 @@ impl Steward {
             lifted: standing.lifted().clone(),
             linked: standing.linked().map(|l| l.change),
             l1: *cell.l1.lock(),
-            stops: reported(gate.stops()),
+            stops: Reported { forked: standing.is_forked(), ..reported(gate.stops()) },
             lease_left: self.keeper.lease_left_ms(tenant).map(|ms| ms / 1_000),
             keys: u64::try_from(self.table.keys_of(tenant)).unwrap_or(u64::MAX),
             lease_nonce: Some(Digest(nonce).to_string()),
@@ -68,5 +68,6 @@ fn reported(stops: Stops) -> Reported {
         l1_stop: stops.holds(Stop::L1Stop),
         lease_over: stops.holds(Stop::LeaseOver),
         sealed: stops.holds(Stop::Sealed),
+        forked: false,
     }
 }

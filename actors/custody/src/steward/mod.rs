@@ -4,6 +4,7 @@
 //! tombstone and high-water mark durable → SyncAck. Nothing in that path waits for a mailbox, the database or an ordinary directive; what
 //! its links have brought is shown to the listener afterwards, and before anything lifts the stop. For a grant: durable first, then in force. One ordinary directive at a time; stops beside them, from any lane, link or listener.
 
+mod freeze;
 mod grant;
 mod hello;
 mod place;
@@ -15,7 +16,7 @@ mod watch;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicUsize},
     time::Instant,
 };
 
@@ -94,6 +95,8 @@ pub struct Steward {
     lease_most_ms: Option<u64>,
     tenants: ArcSwap<BTreeMap<TenantId, Arc<Cell>>>,
     ordinary: tokio::sync::Mutex<()>,
+    /// Whose forks are told next.
+    branch_turn: AtomicUsize,
 }
 
 /// Beside an acknowledgement.

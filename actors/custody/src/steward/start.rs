@@ -1,6 +1,9 @@
 //! Start: what the keeper remembers becomes standings again. Plaintext is gone; keys come back from L1, on demand.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::AtomicUsize},
+};
 
 use arc_swap::ArcSwap;
 use orbital::{
@@ -51,6 +54,7 @@ impl Steward {
             lease_most_ms: options.lease_most_ms,
             tenants: ArcSwap::default(),
             ordinary: tokio::sync::Mutex::new(()),
+            branch_turn: AtomicUsize::new(0),
         });
         for tenant in steward.keeper.tenants() {
             steward.reopen(&tenant).await?;

@@ -54,9 +54,13 @@ pub(super) struct Certain {
 impl Steward {
     /// Performs a stop whose certificate holds. Taken from the critical lane, from the stop listener, from anyone.
     pub(super) async fn stop(&self, warrant: &Warrant) -> Result<Option<Digest>, Unmet> {
-        let certain = self.certain(warrant)?;
-        self.end(&certain).await?;
-        Ok(certain.judged.change)
+        let stopped = match self.certain(warrant) {
+            Ok(certain) => self.end(&certain).await.map(|()| certain.judged.change),
+            Err(why) => Err(why),
+        };
+        // After the stop, whatever became of it: nothing before the fence looks at what else its links prove.
+        self.freeze(warrant).await;
+        stopped
     }
 
     /// Nothing before the fence waits for a lock: its holder may be an ordinary directive whose thread is not running now.
@@ -77,9 +81,10 @@ impl Steward {
 
     /// A stop's links, then its certificate, from here.
     fn judged(&self, cell: &Cell, from: &Standing, warrant: &Warrant, now: u64) -> Result<Judged, Refusal> {
-        let reached = from.reach(warrant)?;
-        let judged = reached.halt(&warrant.certificate, &self.me, now);
-        if judged.as_ref().is_err_and(is_ahead) {
+        let judged = from.stop_by(warrant, &self.me, now);
+        if judged.as_ref().is_err_and(is_ahead)
+            && let Ok(reached) = from.reach(warrant)
+        {
             cell.keep_run_up(reached);
         }
         judged

@@ -361,6 +361,10 @@ impl State {
                 Ok(change) => self.to_tenant(change.tenant, tenant::Report::Stopped(certificate)),
                 Err(e) => self.refused(&e.to_string()),
             },
+            Ok(Report::Branch(certificate)) => match Change::from_bytes(&certificate.change) {
+                Ok(change) => self.to_tenant(change.tenant, tenant::Report::Branch(certificate)),
+                Err(e) => self.refused(&e.to_string()),
+            },
             Ok(Report::Hello(hello)) if hello.said_ms < self.said_ms => self.refused("a Hello older than the last one"),
             Ok(Report::Hello(hello)) => self.hello(hello),
             Err(e) => self.refused(&e.to_string()),

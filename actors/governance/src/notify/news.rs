@@ -37,7 +37,8 @@ pub(super) fn concerns(record: &Record) -> bool {
         | Record::Applied { .. }
         | Record::Confirmed { .. }
         | Record::Refused { .. }
-        | Record::Learnt { .. } => true,
+        | Record::Learnt { .. }
+        | Record::Forked { .. } => true,
         // What carried no change brought the genesis.
         Record::Acknowledged { ack, .. } => SyncAck::peek(ack).is_ok_and(|ack| ack.change.is_none()),
         Record::Reconciled { owed, .. } => owed.iter().any(|name| name == PROVISION),
@@ -71,6 +72,18 @@ pub(super) fn of_entry(setting: &Setting<'_>, entry: &Entry, record: &Record) ->
             (notice.stop, notice.incident) = (true, format!("stop/{digest}"));
             notice.line("Reason", change.reason.as_str());
             notice.line("Change", digest);
+            Some(notice)
+        }
+        Record::Forked { region, certificate } => {
+            let change = Change::from_bytes(&certificate.change).ok()?;
+            let digest = Change::digest_of(&certificate.change);
+            let version = change.action.next()?.version;
+            let title = format!("two certified trust versions {version} were met: the tenant is frozen but for stops");
+            let mut notice = setting.tell(Occasion::TrustForked, &digest, title);
+            notice.incident = format!("fork/{}", setting.tenant);
+            notice.line("Met by", region);
+            notice.line("Change", digest);
+            notice.line("Now", "compare the regions with `kcm trust compare`, find out who signed, then `kcm trust settle`");
             Some(notice)
         }
         other => of_proposal(setting, other, setting.portrait.proposal.as_ref()?),

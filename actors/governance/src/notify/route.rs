@@ -89,6 +89,7 @@ const fn opens(occasion: Occasion) -> &'static [Occasion] {
         | Occasion::StopRunning
         | Occasion::RegionUnconfirmed
         | Occasion::L1Health
+        | Occasion::TrustForked
         | Occasion::LeaseEnding
         | Occasion::ProvisioningFailed
         | Occasion::ProvisioningRetried => &[],

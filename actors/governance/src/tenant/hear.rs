@@ -15,7 +15,7 @@ use super::{
     decision::{Decision, Facts},
     lease::renewal,
     queue::Report,
-    report::{acknowledged, open_ack, probed, stopped},
+    report::{acknowledged, forked, open_ack, probed, stopped},
 };
 use crate::{change::directive, events::Happened, fleet::CourierMsg};
 
@@ -27,6 +27,7 @@ impl State {
             }
             Some((region, Report::Probed(probed))) => self.probed(region, probed).await,
             Some((region, Report::Stopped(certificate))) => self.stopped(region, certificate).await,
+            Some((region, Report::Branch(certificate))) => self.branch(region, certificate).await,
             Some((region, Report::Observed(observed))) => self.observed(region, observed).await,
             None => {}
         }
@@ -133,6 +134,19 @@ impl State {
             Err(why) => {
                 tracing::warn!(tenant = %self.tenant.id(), %region, "a stop that came by hand was refused: {why}")
             }
+        }
+    }
+
+    /// A region tells both successors, and goes on telling them: only the one that is not ours is new, and only once.
+    async fn branch(&mut self, region: Region, certificate: Certificate) {
+        let change = Change::digest_of(&certificate.change);
+        let Some((decision, fork)) = forked(&self.tenant, &region, certificate) else { return };
+        if self.by_itself("learn the fork", &change, None, Ok(decision)).await {
+            metrics::counter!("governance_forks_total").increment(1);
+            tracing::error!(
+                tenant = %self.tenant.id(), %region, version = fork.version(), here = %fork.here(), other = %fork.other(),
+                "FROZEN: two certified successors of one trust version; only stops and what settles it are taken"
+            );
         }
     }
 

@@ -158,6 +158,7 @@ fn check_version(tenant: &Tenant, change: &Change, vote: &Vote) -> Result<(), Re
 pub(crate) fn check_change(tenant: &Tenant, facts: &Facts<'_>, change: &Change) -> Result<(), Refusal> {
     let kind = change.kind();
     check_halted(tenant, facts, kind)?;
+    check_forked(tenant, &change.action)?;
     let expected = tenant.epoch.saturating_add(1);
     if !kind.is_stop() && change.epoch != expected {
         return Err(Refusal::StaleEpoch { kind, found: change.epoch, expected });
@@ -176,6 +177,22 @@ pub(crate) fn check_halted(tenant: &Tenant, facts: &Facts<'_>, kind: ChangeKind)
         None | Some(Halt::Suspension) => Ok(()),
         Some(Halt::Kill) => Err(Refusal::TenantKilled { tenant: id, kind }),
         Some(Halt::Block) => Err(Refusal::TenantBlocked { tenant: id, kind }),
+    }
+}
+
+/// While two certified successors of one version are known, nothing is taken but stops and the ChangeActors that declares the others void.
+fn check_forked(tenant: &Tenant, action: &Action) -> Result<(), Refusal> {
+    let settles = |next: &TrustRoot| tenant.forks.keys().all(|other| next.void.contains(other));
+    match (tenant.forks.values().next(), action) {
+        (None, _) => Ok(()),
+        (Some(_), action) if action.kind().is_stop() => Ok(()),
+        (Some(_), Action::ChangeActors { next }) if settles(next) => Ok(()),
+        (Some(fork), action) => Err(Refusal::TenantForked {
+            tenant: tenant.id(),
+            kind: action.kind(),
+            version: fork.version(),
+            other: fork.other(),
+        }),
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) enum Report {
     Probed(Probed),
     /// A stop that people handed straight to the region.
     Stopped(Certificate),
+    /// One of two certified successors of one trust version that the region has met.
+    Branch(Certificate),
     /// What the region holds of the tenant, as of its last Hello.
     Observed(Option<Observed>),
 }

@@ -99,6 +99,11 @@ pub(crate) enum Record {
         region: Region,
         certificate: Certificate,
     },
+    /// This region has met a second certified successor of one of our trust versions: the tenant is frozen until it is declared void.
+    Forked {
+        region: Region,
+        certificate: Certificate,
+    },
     /// A region lacked something, and it was owed again.
     Reconciled {
         region: Region,
@@ -138,6 +143,7 @@ impl Record {
             Self::Confirmed { .. } => "proposal.active",
             Self::Refused { .. } => "proposal.refused",
             Self::Learnt { .. } => "region.stopped-by-hand",
+            Self::Forked { .. } => "tenant.forked",
             Self::Reconciled { .. } => "region.reconciled",
         }
     }
@@ -156,9 +162,11 @@ impl Record {
             | Self::Probed { proposal, .. }
             | Self::Confirmed { proposal }
             | Self::Refused { proposal, .. } => Some(proposal),
-            Self::Provisioned { .. } | Self::Acknowledged { .. } | Self::Learnt { .. } | Self::Reconciled { .. } => {
-                None
-            }
+            Self::Provisioned { .. }
+            | Self::Acknowledged { .. }
+            | Self::Learnt { .. }
+            | Self::Forked { .. }
+            | Self::Reconciled { .. } => None,
         }
     }
 

@@ -4,6 +4,7 @@ use ledger::Room;
 use orbital::{
     certificate::{Certificate, Uncertified, certify},
     change::ChangeKind,
+    fork::Fork,
     halt::Halt,
     names::{Digest, Region},
     report::{BadAck, L1State, Outcome, Probed, SyncAck},
@@ -76,6 +77,14 @@ pub(crate) fn stopped(
     let owe = owe.collect();
     let records = vec![Record::Learnt { region: region.clone(), certificate }];
     Ok(Decision { records, owe, settle: Vec::new(), room: Room::Stop })
+}
+
+/// A second successor of one of our trust versions, verified under the version that both follow. It takes the reserve of stops: who fills the
+/// ledger must not keep a tenant from being frozen.
+pub(crate) fn forked(tenant: &Tenant, region: &Region, certificate: Certificate) -> Option<(Decision, Fork)> {
+    let fork = tenant.meets(&certificate)?;
+    let records = vec![Record::Forked { region: region.clone(), certificate }];
+    Some((Decision { records, room: Room::Stop, ..Decision::default() }, fork))
 }
 
 /// What a verified SyncAck means. An answer to nothing that is owed is a repetition, and changes nothing.

@@ -7,6 +7,7 @@ use orbital::{
     certificate::Certificate,
     chain::{Chain, Genesis},
     change::{Action, Change},
+    fork::{FORKS_MAX, Fork},
     halt::{Halt, Halts},
     names::{Correlation, Digest, Group, ProposalId, Region, TenantId},
     report::{Outcome, SyncAck},
@@ -52,6 +53,8 @@ pub(crate) struct Tenant {
     pub(crate) chain: Chain,
     /// Certificates of versions 2 and up.
     pub(crate) links: Vec<Certificate>,
+    /// Second successors of versions of the chain that nothing has declared void, by their digest: while there is one, the tenant is frozen.
+    pub(crate) forks: BTreeMap<Digest, Fork>,
     pub(crate) epoch: u64,
     /// In the order of their epochs.
     pub(crate) grants: Vec<Grant>,
@@ -86,6 +89,7 @@ impl Tenant {
             genesis,
             chain,
             links: Vec::new(),
+            forks: BTreeMap::new(),
             epoch: 0,
             grants: Vec::new(),
             halts: BTreeMap::new(),
@@ -190,8 +194,21 @@ impl Tenant {
             Record::Confirmed { proposal } => self.moved(&proposal, Event::Confirmed, None),
             Record::Refused { proposal, why } => self.moved(&proposal, Event::Refused, Some(why)),
             Record::Learnt { region: _, certificate } => self.learnt(certificate),
+            Record::Forked { region: _, certificate } => {
+                // Met before it was written; what was declared void since is none any more.
+                if let Some(fork) = self.meets(&certificate) {
+                    self.forks.insert(fork.other(), fork);
+                }
+                Ok(())
+            }
             Record::Reconciled { .. } => Ok(()),
         }
+    }
+
+    /// Whether this is a second successor of one of our versions, and one that we do not know yet.
+    pub(crate) fn meets(&self, link: &Certificate) -> Option<Fork> {
+        let fork = Fork::met(&self.chain, &self.genesis, &self.links, link)?;
+        (!self.forks.contains_key(&fork.other()) && self.forks.len() < FORKS_MAX).then_some(fork)
     }
 
     fn proposal(&mut self, id: &ProposalId) -> Result<&mut Proposal, Unfit> {
@@ -260,6 +277,7 @@ impl Tenant {
             | Action::ChangePolicy { .. } => {
                 (self.chain, _) = self.chain.extend(&certificate).map_err(|e| e.to_string())?;
                 self.links.push(certificate.clone());
+                self.forks.retain(|other, _| !self.chain.voids(other));
             }
             Action::LinkL1 { .. } => self.link = Some(digest),
             Action::ChangeRouting { routing, .. } => {

@@ -53,6 +53,7 @@ pub(crate) fn summary(tenant: &Tenant, facts: &Facts<'_>) -> TenantSummary {
         killed,
         blocked,
         suspended,
+        forked: tenant.forks.keys().copied().collect(),
         link,
         proposals: tenant.running.len(),
     }

@@ -79,6 +79,7 @@ fn reports(world: &World) -> Vec<Report> {
         Report::SyncAck(world.kill().proposal),
         Report::Probed(probed),
         Report::Stopped(world.kill()),
+        Report::Branch(world.kill()),
     ]
 }
 
