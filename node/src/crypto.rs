@@ -34,6 +34,7 @@ use custody::{
 use kmip_server::{Limits, Parts, Server, audit, caller, policies::Policies, tls::Tls};
 use metrics_exporter_prometheus::PrometheusHandle;
 use orbital::{
+    held::Asked,
     lane::Lane as Which,
     names::{NodeName, Region},
     sign::{PublicKey, SecretKey, Signed},
@@ -382,5 +383,8 @@ impl stop_listener::StopSink for Stops {
             }
             Some(ack)
         })
+    }
+    fn held(&self, asked: &Asked) -> Option<Signed> {
+        self.steward.held(asked)
     }
 }

@@ -5,6 +5,8 @@
 //! keep a stop out: who says nothing is let go after [`HEAD_TIMEOUT`], who is slow after [`READ_TIMEOUT`], and when all places are taken the
 //! oldest request that is not whole gives way (`seats`).
 //!
+//! The same door tells which trust version the region holds (`ask.rs`).
+//!
 //! A file with more links than travel at once is handed over in parts (`deliver.rs`).
 //!
 //! ```text
@@ -12,6 +14,7 @@
 //! region ──▶ u32 BE length · JSON {"ack": Signed} or {"error": {"what", "why", "fix"}}
 //! ```
 
+mod ask;
 mod deliver;
 #[cfg(test)]
 mod tests;
@@ -25,6 +28,7 @@ use orbital::{
     change::{Change, ChangeKind},
     codec::BadBody,
     directive::{Directive, LINKS_PER_DIRECTIVE_MAX, Warrant},
+    held::Asked,
     names::TenantId,
     sign::{Kind, Signed},
 };
@@ -37,6 +41,7 @@ use tokio::{
     time::timeout,
 };
 
+pub use ask::ask;
 pub use deliver::{Undelivered, deliver};
 use seats::{Seat, Seats};
 
@@ -64,11 +69,13 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Wait after a failed accept, such as one for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Who performs a stop: custody's steward.
+/// Who performs a stop, and says what the region holds: custody's steward.
 pub trait StopSink: Send + Sync + 'static {
     /// Takes the bytes of a stop ([`Directive::stop`]) and gives the region's signed answer. None says that the world failed (disk, memory): the
     /// tenant may be fenced, but the stop is not durable, and the sender must try again.
     fn stop(&self, directive: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>>;
+    /// Which trust version the region holds, signed; none where the tenant is not known here. It changes nothing and waits for nothing.
+    fn held(&self, asked: &Asked) -> Option<Signed>;
 }
 
 /// A stop as people carry it: everything that a region, or an auditor, needs to judge it. Format v1 is frozen (PROTOCOL §2).
@@ -122,6 +129,8 @@ pub enum NoStop {
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
     Ack(Signed),
+    /// To a question of [`ask`].
+    Held(Signed),
     Error(Trouble),
 }
 
@@ -152,6 +161,8 @@ enum Failed {
     Unreadable(#[from] serde_json::Error),
     #[error(transparent)]
     NoStop(#[from] NoStop),
+    #[error("tenant {0} is not known here")]
+    Unknown(TenantId),
     #[error("the region could not make the stop durable: its disk or memory failed")]
     NotDurable,
 }
@@ -169,6 +180,7 @@ impl Failed {
                 "send the file as `kcm revoke sign` wrote it"
             }
             Self::NoStop(NoStop::Grant(_)) => "send every other change to governance, with `kcm proposal`",
+            Self::Unknown(_) => "check the tenant's id, and that this region serves it",
             Self::NotDurable => "look at the region's log and free its disk, then send the same file again",
         };
         Trouble { what: "the stop was not taken".to_owned(), why: self.to_string(), fix: fix.to_owned() }
@@ -250,11 +262,11 @@ async fn converse(mut stream: TcpStream, from: SocketAddr, seat: Seat, judge: &J
     }
 }
 
-fn answer(judged: Result<Signed, Failed>, from: SocketAddr) -> Answer {
+fn answer(judged: Result<Answer, Failed>, from: SocketAddr) -> Answer {
     match judged {
-        Ok(ack) => {
+        Ok(answer) => {
             count("answered");
-            Answer::Ack(ack)
+            answer
         }
         Err(why) => {
             count(match why {
@@ -300,13 +312,17 @@ struct Judge {
 }
 
 impl Judge {
-    async fn judge(&self, request: &[u8], from: SocketAddr) -> Result<Signed, Failed> {
+    async fn judge(&self, request: &[u8], from: SocketAddr) -> Result<Answer, Failed> {
+        // It costs one signature, and waits for no stop that is judged.
+        if let Some(asked) = ask::question(request) {
+            return self.sink.held(&asked).map(Answer::Held).ok_or(Failed::Unknown(asked.tenant));
+        }
         let _turn = self.turn.acquire().await.map_err(std::io::Error::other)?;
         let file: StopFile = serde_json::from_slice(request)?;
         let (tenant, directive) = file.directive()?;
         let bytes = directive.encode().map_err(NoStop::TooLarge)?;
         tracing::warn!(%from, %tenant, directive = directive.name(), "stop listener: a stop was handed in without governance");
-        self.sink.stop(bytes).await.ok_or(Failed::NotDurable)
+        self.sink.stop(bytes).await.map(Answer::Ack).ok_or(Failed::NotDurable)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod enrol;
 pub mod fork;
 pub mod frame;
 pub mod halt;
+pub mod held;
 pub mod hello;
 pub mod inbox;
 pub mod lane;

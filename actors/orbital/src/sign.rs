@@ -38,6 +38,7 @@ pub enum Kind {
     Directive,
     Enrol,
     Evidence,
+    Held,
 }
 
 impl Kind {
@@ -62,6 +63,7 @@ impl Kind {
             Self::Directive => "directive",
             Self::Enrol => "enrol",
             Self::Evidence => "evidence",
+            Self::Held => "held",
         }
     }
 

@@ -18,6 +18,7 @@ use crate::{
     certificate::{Certificate, certify},
     change::{Action, Change},
     directive::LeaseGrant,
+    held::Held,
     names::{Digest, NodeName},
     report::{Outcome, SyncAck},
     sign::{Kind, PublicKey, SecretKey, Signed},
@@ -26,7 +27,7 @@ use crate::{
     vote::{Role, Vote},
 };
 
-const KINDS: [Kind; 19] = [
+const KINDS: [Kind; 20] = [
     Kind::Change,
     Kind::Trust,
     Kind::Propose,
@@ -46,6 +47,7 @@ const KINDS: [Kind; 19] = [
     Kind::Directive,
     Kind::Enrol,
     Kind::Evidence,
+    Kind::Held,
 ];
 const ROLES: [Role; 5] = [Role::Propose, Role::Approve, Role::Reject, Role::Confirm, Role::Fire];
 
@@ -119,6 +121,21 @@ fn sync_ack(world: &World) -> Signed {
     ack.sign(world.report_key("us-east")).unwrap()
 }
 
+fn held(world: &World) -> Signed {
+    let held = Held {
+        domain: Kind::Held.domain(),
+        deployment: world.deployment(),
+        tenant: world.tenant(),
+        region: region("us-east"),
+        nonce: "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
+        version: 1,
+        trust: world.chain().digest(),
+        forked: BTreeSet::from([Digest([1; 32])]),
+        at_us: 1,
+    };
+    held.sign(world.report_key("us-east")).unwrap()
+}
+
 /// One signed statement of each kind that people, regions and lease keys sign, and who signed it.
 fn statements(world: &World) -> Vec<(Kind, Signed, PublicKey)> {
     let link = world.link("k");
@@ -134,6 +151,7 @@ fn statements(world: &World) -> Vec<(Kind, Signed, PublicKey)> {
         (Kind::Trust, root, world.key("alice").public()),
         (Kind::Lease, lease(world), world.lease_key().public()),
         (Kind::SyncAck, sync_ack(world), world.report_key("us-east").public()),
+        (Kind::Held, held(world), world.report_key("us-east").public()),
     ];
     all.extend(answers);
     all
@@ -172,6 +190,7 @@ fn a_statement_reads_as_nothing_else_even_if_signed_for_it() {
         }
         assert_eq!(LeaseGrant::read(&signed).is_ok(), kind == Kind::Lease);
         assert_eq!(SyncAck::peek(&signed).is_ok(), kind == Kind::SyncAck);
+        assert_eq!(Held::peek(&signed).is_ok(), kind == Kind::Held);
         assert_eq!(TrustRoot::from_bytes(&signed.statement).is_ok(), kind == Kind::Trust);
         assert!(Change::from_bytes(&signed.statement).is_err());
     }

@@ -9,7 +9,7 @@ use std::{
 use orbital::{
     chain::Chain,
     change::{Action, Change},
-    names::{Region, TenantId},
+    names::{Digest, Region, TenantId},
     sign::{Kind, Signed},
     trust::TrustRoot,
     vote::{Role, Vote},
@@ -24,7 +24,7 @@ use super::{
     http::Portal,
     plain, random,
     screen::Screen,
-    show, text, trust,
+    show, successors, text, trust,
     trust::TrustFile,
     watch, wire,
 };
@@ -114,6 +114,7 @@ pub(crate) fn sign_proposal(
     identity: &Identity,
     chain: &Chain,
     bytes: &[u8],
+    besides: &[Digest],
 ) -> Result<Signed, Failure> {
     let trust = chain.current();
     let change = Change::from_bytes(bytes).map_err(unsignable)?;
@@ -124,6 +125,7 @@ pub(crate) fn sign_proposal(
     sentences.push(plain::rule(change.kind(), rule));
     sentences.push(plain::vote(Role::Propose, &identity.person, expires));
     screen.agree(&sentences)?;
+    successors::sign(identity, &change.action, besides)?;
     Vote::propose(bytes, trust, expires, &signer).map_err(unsignable)
 }
 
@@ -157,7 +159,7 @@ pub(crate) async fn propose_with(
     if let Some(evidence) = &evidence {
         screen.note(&show::evidence(evidence));
     }
-    let signed = sign_proposal(screen, &identity, &subject.chain, &bytes)?;
+    let signed = sign_proposal(screen, &identity, &subject.chain, &bytes, &global.besides)?;
     let mut body = json!({ "change": encode(&bytes), "proposal": signed });
     if let (Some(evidence), Some(members)) = (evidence, body.as_object_mut()) {
         members.insert("evidence".to_owned(), evidence.into());
@@ -208,6 +210,9 @@ pub(crate) async fn answer(global: &Global, id: &str, role: Role, path: &str) ->
     sentences.push(format!("Proposed by {}.", checked.proposed.person));
     sentences.push(plain::vote(role, &identity.person, checked.proposed.expires));
     screen.agree(&sentences)?;
+    if role != Role::Reject {
+        successors::sign(&identity, &checked.change.action, &global.besides)?;
+    }
     let vote = Vote::answer(role, &proposal.proposal, &signer).map_err(unsignable)?;
     let path = format!("/v1/proposals/{id}/{path}");
     let answer = subject.portal.post(&path, &json!({ "vote": vote })).await?;

@@ -12,6 +12,7 @@ use super::{
     caller::CallerCommand,
     compose,
     compose::Subject,
+    evidence::TrustCommand,
     exit::{Failure, Report},
     key::KeyCommand,
     kmip::KmipCommand,
@@ -91,6 +92,7 @@ fn proposes(command: &Command) -> bool {
         Command::Notify(command) => matches!(command, NotifyCommand::Set { .. }),
         Command::Policy(command) => matches!(command, PolicyCommand::Set { .. }),
         Command::Revoke(command) => matches!(command, RevokeCommand::Propose { .. }),
+        Command::Trust(command) => matches!(command, TrustCommand::Settle(_)),
         _ => false,
     }
 }

@@ -25,6 +25,8 @@ use super::{
     exit::{Failure, Report},
     files, genesis, plain,
     table::Table,
+    compare::{self, Compare},
+    settle::{self, Settle},
     trust::TrustFile,
 };
 
@@ -42,6 +44,10 @@ pub enum TrustCommand {
         #[arg(long, value_name = "TENANT", allow_hyphen_values = true)]
         tenant: String,
     },
+    /// Ask each region itself, past governance, which trust version it holds
+    Compare(Compare),
+    /// Propose that another branch of a forked trust is void
+    Settle(Settle),
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -70,8 +76,12 @@ pub(crate) struct CertificateFile {
     pub(crate) certificate: Certificate,
 }
 
-pub(crate) fn trust(global: &Global, command: TrustCommand) -> Result<Report, Failure> {
-    let TrustCommand::Verify { file, tenant } = command;
+pub(crate) async fn trust(global: &Global, command: TrustCommand) -> Result<Report, Failure> {
+    let (file, tenant) = match command {
+        TrustCommand::Verify { file, tenant } => (file, tenant),
+        TrustCommand::Compare(asked) => return compare::perform(global, asked).await,
+        TrustCommand::Settle(asked) => return settle::perform(global, asked).await,
+    };
     let tenant = Pins::read(global)?.tenant(&tenant)?;
     let read: TrustFile = files::read_json("trust chain", &file)?;
     verify_trust(&read, tenant).map_err(|failure| named(failure, &file))

@@ -8,6 +8,7 @@ mod approvers;
 mod audit;
 mod backup;
 mod caller;
+mod compare;
 mod compose;
 pub mod context;
 mod dry;
@@ -33,11 +34,13 @@ mod region;
 mod residency;
 mod revoke;
 pub mod screen;
+mod settle;
 mod show;
 mod simulate;
 mod soft_l1;
 mod status;
 mod stop;
+mod successors;
 mod system;
 mod table;
 mod tenant;
@@ -50,7 +53,10 @@ mod witness;
 use std::{future::Future, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use orbital::{canon::Text, names::Person};
+use orbital::{
+    canon::Text,
+    names::{Digest, Person},
+};
 
 pub use trust::TrustFile;
 
@@ -86,6 +92,9 @@ pub struct Global {
     /// Say what would become of a proposal; sign and write nothing
     #[arg(long, global = true)]
     pub dry_run: bool,
+    /// Sign a next trust version though you have signed this other one; both together would fork
+    #[arg(long, global = true, value_name = "DIGEST", allow_hyphen_values = true)]
+    pub besides: Vec<Digest>,
     /// Sign without asking
     #[arg(short, long, global = true)]
     pub yes: bool,
@@ -282,7 +291,7 @@ fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
         Command::Ledger(command) => ledgers::perform(command),
         Command::Backup(command) => backup::perform(command),
         Command::Witness(args) => block_on(witness::perform(global, args)),
-        Command::Trust(command) => evidence::trust(global, command),
+        Command::Trust(command) => block_on(evidence::trust(global, command)),
         Command::Certificate(command) => evidence::certificate(global, command),
         Command::Region(command) => block_on(region::perform(global, command)),
         Command::Status => block_on(status::perform(global)),

@@ -146,7 +146,7 @@ fn first(global: &Global, chain: &Path, action: Action, out: &Path, reason: &str
     let identity = Identity::of(global)?;
     // A stop's epoch decides nothing (PROTOCOL §4), and without governance nobody can say the present one.
     let change = compose::change(&chain, 0, action, None, reason, None)?;
-    let proposal = compose::sign_proposal(Screen::of(global), &identity, &chain, &change)?;
+    let proposal = compose::sign_proposal(Screen::of(global), &identity, &chain, &change, &[])?;
     let certificate = Certificate { change, proposal, approvals: Vec::new(), confirmations: Vec::new() };
     let stop = StopFile { genesis: file.genesis, links: file.links, certificate };
     files::write_json("stop", out, &stop, false)?;
@@ -239,7 +239,7 @@ async fn deliver(global: &Global, path: &Path, to: Vec<String>) -> Result<Report
     Ok(Report::new(json!({ "change": checked.digest, "answers": json }), text).ending(worst))
 }
 
-fn listeners(global: &Global, given: Vec<String>) -> Result<Vec<String>, Failure> {
+pub(crate) fn listeners(global: &Global, given: Vec<String>) -> Result<Vec<String>, Failure> {
     if !given.is_empty() {
         return Ok(given);
     }

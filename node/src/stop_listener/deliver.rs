@@ -113,6 +113,9 @@ async fn hand_over(address: &str, part: &StopFile, chain: &Chain) -> Result<Sign
     };
     match exchange(&mut stream, part).await.map_err(|why| Undelivered::Broken { address: address.to_owned(), why })? {
         Answer::Error(trouble) => Err(Undelivered::Refused(trouble)),
+        Answer::Held(_) => {
+            Err(Undelivered::Unproven { address: address.to_owned(), why: "it answers another question".to_owned() })
+        }
         Answer::Ack(ack) => {
             prove(&ack, chain, directive, change)
                 .map_err(|why| Undelivered::Unproven { address: address.to_owned(), why })?;

@@ -44,6 +44,20 @@ struct Region {
 }
 
 impl StopSink for Region {
+    fn held(&self, asked: &Asked) -> Option<Signed> {
+        let held = orbital::held::Held {
+            domain: Kind::Held.domain(),
+            deployment: self.world.deployment(),
+            tenant: asked.tenant,
+            region: orbital::testing::region(REGION),
+            nonce: asked.nonce.clone(),
+            version: 1,
+            trust: self.world.chain().digest(),
+            forked: BTreeSet::new(),
+            at_us: 1,
+        };
+        (asked.tenant == self.world.tenant()).then(|| held.sign(self.world.report_key(REGION)).unwrap())
+    }
     fn stop(&self, bytes: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>> {
         let directive = Directive::decode(&bytes).unwrap();
         let Some(warrant) = directive.stop() else { panic!("{} reached the region", directive.name()) };
@@ -80,6 +94,9 @@ struct Behind {
 }
 
 impl StopSink for Behind {
+    fn held(&self, _: &Asked) -> Option<Signed> {
+        None
+    }
     fn stop(&self, bytes: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>> {
         let directive = Directive::decode(&bytes).unwrap();
         let Some(warrant) = directive.stop() else { panic!("{} reached the region", directive.name()) };
@@ -134,6 +151,9 @@ struct Crowded {
 }
 
 impl StopSink for Crowded {
+    fn held(&self, _: &Asked) -> Option<Signed> {
+        None
+    }
     fn stop(&self, _: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>> {
         let (inside, most) = (self.inside.clone(), self.most.clone());
         Box::pin(async move {
@@ -155,6 +175,9 @@ struct Gate {
 }
 
 impl StopSink for Gate {
+    fn held(&self, _: &Asked) -> Option<Signed> {
+        None
+    }
     fn stop(&self, _: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>> {
         let (entered, open) = (self.entered.clone(), self.open.clone());
         Box::pin(async move {
@@ -225,7 +248,7 @@ fn prefixed(body: &[u8]) -> Vec<u8> {
 fn refusal(answer: Answer) -> Trouble {
     match answer {
         Answer::Error(trouble) => trouble,
-        Answer::Ack(_) => panic!("it was taken"),
+        Answer::Ack(_) | Answer::Held(_) => panic!("it was taken"),
     }
 }
 
@@ -247,6 +270,35 @@ async fn a_stop_reaches_the_region_and_its_answer_is_proven() {
         assert_eq!((took.name(), warrant.tenant, &warrant.certificate), (name, world.tenant(), &stop.certificate));
         assert_eq!(SyncAck::peek(&ack).unwrap().directive, Directive::digest_of(&took.encode().unwrap()));
     }
+    region.end().await;
+}
+
+#[tokio::test]
+async fn a_question_is_answered_and_proven_and_is_no_stop() {
+    let (world, mut region) = (World::new(), healthy().await);
+    let address = region.address.to_string();
+    let asked = Asked { tenant: world.tenant(), nonce: "AAAAAAAAAAAAAAAAAAAAAA".into() };
+    let (held, signed) = ask(&address, &asked, world.chain()).await.unwrap();
+    assert_eq!((held.version, held.trust), (1, world.chain().digest()));
+    // To another question it is no answer.
+    let other = Asked { nonce: "BBBBBBBBBBBBBBBBBBBBBA".into(), ..asked.clone() };
+    let (key, deployment) = (world.report_key(REGION).public(), world.deployment());
+    assert!(orbital::held::Held::open(&signed, &key, &other, &deployment).is_err());
+    let stranger = Asked { tenant: TenantId(orbital::names::Digest([1; 32])), ..asked.clone() };
+    let why = ask(&address, &stranger, world.chain()).await.unwrap_err();
+    assert!(why.contains("is not known here"), "{why}");
+    // A question has no other member, a nonce of its own size, and no length of a stop.
+    let whole = serde_json::json!({ "held": asked });
+    let mut more = whole.clone();
+    more["certificate"] = "x".into();
+    let mut short = whole.clone();
+    short["held"]["nonce"] = "AA".into();
+    let long = format!("{whole}{}", " ".repeat(600));
+    for body in [more.to_string(), short.to_string(), long] {
+        let trouble = refusal(send(region.address, &prefixed(body.as_bytes())).await);
+        assert!(trouble.why.contains("no JSON of genesis"), "{body}: {trouble:?}");
+    }
+    assert!(region.took.try_recv().is_err(), "no stop was asked for");
     region.end().await;
 }
 

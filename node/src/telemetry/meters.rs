@@ -40,7 +40,7 @@ const fn described(name: &'static str, shape: Shape, labels: &'static [&'static 
 }
 
 /// Every metric, with the labels that it may have.
-pub const METRICS: [Described; 27] = [
+pub const METRICS: [Described; 29] = [
     described(
         "orbital_oldest_unacknowledged_seconds",
         Shape::Gauge,
@@ -116,6 +116,18 @@ pub const METRICS: [Described; 27] = [
     ),
     described("custody_locked_slots", Shape::Gauge, &["state"], "Slots of locked memory, used and in total."),
     described("custody_locked_bytes", Shape::Gauge, &[], "Bytes of locked memory."),
+    described(
+        "custody_forks_total",
+        Shape::Counter,
+        &[],
+        "Second certified successors of a trust version that this region has met. Alert on it: the tenant is frozen.",
+    ),
+    described(
+        "governance_forks_total",
+        Shape::Counter,
+        &[],
+        "Second certified successors of a trust version that governance has learnt of. Alert on it: the tenant is frozen.",
+    ),
     described("custody_kills_total", Shape::Counter, &[], "Kills that took effect since the process started."),
     described("custody_blocks_total", Shape::Counter, &[], "Blocks that took effect since the process started."),
     described(

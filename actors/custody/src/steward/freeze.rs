@@ -5,14 +5,16 @@ use std::sync::{Arc, atomic::Ordering};
 use orbital::{
     certificate::Certificate,
     directive::Warrant,
+    held::{Asked, Held},
     names::TenantId,
+    sign::{Kind, Signed},
 };
 
 use super::{Cell, Steward, Unmet};
 use crate::standing::{Effect, Judged};
 
 /// Most tenants whose forks are told at once; the next time goes on with the others.
-pub const FORKED_TOLD_MAX: usize = 4;
+const FORKED_TOLD_MAX: usize = 4;
 
 impl Steward {
     /// A stop's links may prove a fork. What fails here fails no stop: the links come again with the next one, or from governance.
@@ -43,6 +45,24 @@ impl Steward {
             );
         }
         Ok(())
+    }
+
+    /// Which trust version this region holds, in answer to a question (PROTOCOL §3); none where the tenant is not known here.
+    pub fn held(&self, asked: &Asked) -> Option<Signed> {
+        let cell = self.cell(&asked.tenant)?;
+        let standing = cell.standing.load();
+        let held = Held {
+            domain: Kind::Held.domain(),
+            deployment: self.me.deployment.clone(),
+            tenant: asked.tenant,
+            region: self.me.region.clone(),
+            nonce: asked.nonce.clone(),
+            version: standing.trust().version,
+            trust: standing.chain().digest(),
+            forked: standing.forks().iter().map(orbital::fork::Fork::other).collect(),
+            at_us: self.clock.now().wall_ms.saturating_mul(1_000),
+        };
+        held.sign(&self.report_key).inspect_err(|why| tracing::error!("a held trust version cannot be signed: {why}")).ok()
     }
 
     /// The successors that prove the forks of some tenants, in turn: told until they are settled.

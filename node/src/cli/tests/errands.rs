@@ -9,6 +9,8 @@ use std::{
 use orbital::{
     change::Change,
     directive::Directive,
+    held::{Asked, Held},
+    names::Digest,
     report::{Outcome, SyncAck},
     sign::{Kind, SecretKey, Signed},
     testing,
@@ -290,12 +292,17 @@ fn ack(world: &testing::World, change: Option<orbital::names::Digest>, outcome: 
 
 /// A region that stops whatever it is asked to stop, and signs with the key that a test gives it.
 struct Region {
+    held: Option<Held>,
     answer: SyncAck,
     key: SecretKey,
     taken: Mutex<usize>,
 }
 
 impl StopSink for Region {
+    fn held(&self, asked: &Asked) -> Option<Signed> {
+        let held = Held { tenant: asked.tenant, nonce: asked.nonce.clone(), ..self.held.clone()? };
+        held.sign(&self.key).ok()
+    }
     fn stop(&self, directive: Vec<u8>) -> Pin<Box<dyn Future<Output = Option<Signed>> + Send>> {
         *self.taken.lock().unwrap() += 1;
         let mut answer = self.answer.clone();
@@ -326,7 +333,7 @@ fn a_stop_is_signed_by_two_and_delivered_without_governance() {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let to = listener.local_addr().unwrap().to_string();
         let answer = SyncAck { why: why.to_owned(), ..ack(&house.world, None, Outcome::Applied) };
-        let region = Arc::new(Region { answer, key, taken: Mutex::new(0) });
+        let region = Arc::new(Region { held: None, answer, key, taken: Mutex::new(0) });
         runtime.spawn(serve(listener, region.clone(), Limits::default(), std::future::pending()));
         (to, region)
     };
@@ -345,6 +352,82 @@ fn a_stop_is_signed_by_two_and_delivered_without_governance() {
     let said = nothing.map_or_else(|failure| (failure.exit, failure.to_string()), |report| (report.exit, report.text));
     assert_eq!(said.0, Exit::Denied, "{}", said.1);
     assert!(said.1.contains("stopped nothing") && said.1.contains("lifted by a restore"), "{}", said.1);
+}
+
+#[test]
+fn each_region_is_asked_past_governance_which_trust_it_holds() {
+    let house = House::furnished();
+    let (chain, world) = (house.named("chain.json"), &house.world);
+    house.kcm(&["tenant", "trust", "acme", "--out", &chain]).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let serve_one = |name: &str, trust: Digest, forked: &[Digest], key: SecretKey| {
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let to = listener.local_addr().unwrap().to_string();
+        let held = Held {
+            domain: Kind::Held.domain(),
+            deployment: world.deployment(),
+            tenant: world.tenant(),
+            region: testing::region(name),
+            nonce: String::new(),
+            version: 1,
+            trust,
+            forked: forked.iter().copied().collect(),
+            at_us: 1,
+        };
+        let region =
+            Region { held: Some(held), answer: ack(world, None, Outcome::Applied), key, taken: Mutex::new(0) };
+        runtime.spawn(serve(listener, Arc::new(region), Limits::default(), std::future::pending()));
+        to
+    };
+    let own = |name: &str| testing::secret("test/acme", name);
+    let (ours, other) = (world.chain().digest(), Digest([7; 32]));
+    let honest: Vec<_> = testing::REGIONS.iter().map(|(name, _)| serve_one(name, ours, &[], own(name))).collect();
+    let compare = |to: &[String], more: &[&str]| {
+        let to = to.iter().flat_map(|to| ["--to", to]).collect::<Vec<_>>();
+        house.kcm(&[&["trust", "compare", "--tenant", "acme"], more, &to].concat()).unwrap()
+    };
+    let same = compare(&honest, &["--file", &chain]);
+    assert_eq!(same.exit, Exit::Done, "{}", same.text);
+    assert!(same.text.contains("All hold the same"), "{}", same.text);
+    let (name, rest) = (testing::REGIONS[0].0, &honest[1..]);
+    let with = |one: String| compare(&[&[one], rest].concat(), &[]);
+    let differs = with(serve_one(name, other, &[], own(name)));
+    assert_eq!(differs.exit, Exit::NotHealthy);
+    assert!(differs.text.contains(&other.to_string()) && differs.text.contains(&ours.to_string()), "{}", differs.text);
+    let frozen = with(serve_one(name, ours, &[other], own(name)));
+    assert_eq!(frozen.exit, Exit::NotHealthy);
+    assert!(frozen.text.contains("FROZEN") && frozen.text.contains(&other.to_string()), "{}", frozen.text);
+    // Signed by another region's key, not asked, not there: nothing is known, and that is no all-clear.
+    for unknown in [with(serve_one(name, ours, &[], own(testing::REGIONS[1].0))), compare(rest, &[])] {
+        assert_eq!(unknown.exit, Exit::Unconfirmed, "{}", unknown.text);
+        assert!(unknown.text.contains("NO ANSWER"), "{}", unknown.text);
+    }
+}
+
+#[test]
+fn a_key_signs_one_next_version_and_a_second_one_by_name() {
+    let house = House::furnished();
+    let register = |system: &str, more: &[&str]| {
+        house.kcm(&[&["--as", "alice"], more, &["system", "register", system, "--tenant", "acme"]].concat())
+    };
+    let first = register("billing", &[]).unwrap();
+    assert_eq!(register("billing", &["--dry-run"]).unwrap().exit, Exit::Done);
+    let id = first.json["id"].as_str().unwrap();
+    house.kcm(&["--as", "bob", "proposal", "reject", id]).unwrap();
+    // What was signed is signed, whatever became of its proposal.
+    let refused = register("payroll", &[]).unwrap_err();
+    assert_eq!(refused.exit, Exit::Denied);
+    let named = refused.fix.rsplit(' ').next().unwrap().to_owned();
+    assert!(refused.fix.contains("--besides"), "{refused}");
+    let second = register("payroll", &["--besides", &named]).unwrap();
+    let id = second.json["id"].as_str().unwrap();
+    house.kcm(&["--as", "bob", "proposal", "approve", id]).unwrap();
+    // The next version has a successor of its own; settling one is one more.
+    let void = ["--as", "erin", "trust", "settle", "--tenant", "acme", "--void", &named];
+    assert_eq!(house.kcm(&[&["--dry-run"], &void[..]].concat()).unwrap().exit, Exit::Done);
+    let settles = house.kcm(&void).unwrap();
+    assert_eq!(settles.json["change"]["action"]["next"]["void"], json!([named]));
+    assert!(house.kcm(&["--as", "erin", "system", "register", "x", "--tenant", "acme"]).is_err());
 }
 
 #[test]
