@@ -68,7 +68,13 @@ impl Fork {
     }
 
     /// The chain along the other branch, as far as `links` lead. A stop that is certified there stops here, too.
-    pub fn branch(&self, chain: &Chain, genesis: &Genesis, known: &[Certificate], links: &[Certificate]) -> Option<Chain> {
+    pub fn branch(
+        &self,
+        chain: &Chain,
+        genesis: &Genesis,
+        known: &[Certificate],
+        links: &[Certificate],
+    ) -> Option<Chain> {
         let before = chain.back_to(root_of(genesis, known, self.version.checked_sub(1)?)?)?;
         let (mut branch, _) = before.extend(&self.link).ok()?;
         for link in links {
@@ -104,11 +110,7 @@ fn root_of(genesis: &Genesis, links: &[Certificate], version: u64) -> Option<Tru
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        change::Action,
-        testing::World,
-        names::System,
-    };
+    use crate::{change::Action, names::System, testing::World};
 
     fn system(world: &World, name: &str, people: (&str, &[&str])) -> Certificate {
         let system = System::new(name).unwrap();
@@ -159,8 +161,7 @@ mod tests {
     #[test]
     fn a_void_successor_is_no_fork_any_more() {
         let mut world = World::new();
-        let (ours, other) =
-            (system(&world, "ours", ("alice", &["bob"])), system(&world, "other", ("alice", &["bob"])));
+        let (ours, other) = (system(&world, "ours", ("alice", &["bob"])), system(&world, "other", ("alice", &["bob"])));
         world.extend(&ours);
         let mut links = vec![ours];
         let fork = met(&world, &links, &other).unwrap();

@@ -138,14 +138,21 @@ pub(crate) async fn perform(global: &Global, asked: Compare) -> Result<Report, F
         None => None,
     };
     let governance = match Context::read(global)? {
-        Some(context) if context.file.portal.is_some() => trust::fetch(&Portal::of(&context)?, tenant).await.map(|(_, c)| c),
+        Some(context) if context.file.portal.is_some() => {
+            trust::fetch(&Portal::of(&context)?, tenant).await.map(|(_, c)| c)
+        }
         _ => Err(Failure::usage("the context names no portal")),
     };
-    let (file, governance) = (file, match (governance, &asked.file) {
-        // Nothing to verify the regions' words with.
-        (Err(why), None) => return Err(why.fix("give the tenant's chain with --file, if governance is not to be had")),
-        (governance, _) => governance,
-    });
+    let (file, governance) = (
+        file,
+        match (governance, &asked.file) {
+            // Nothing to verify the regions' words with.
+            (Err(why), None) => {
+                return Err(why.fix("give the tenant's chain with --file, if governance is not to be had"));
+            }
+            (governance, _) => governance,
+        },
+    );
     let chains = file.iter().chain(governance.as_ref().ok());
     let Some(chain) = chains.clone().max_by_key(|chain| chain.version()).cloned() else {
         return Err(Failure::usage("there is no trust chain to compare with").fix("give --file"));

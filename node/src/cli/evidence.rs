@@ -20,13 +20,13 @@ use serde_json::{Value, json};
 
 use super::{
     Global,
+    compare::{self, Compare},
     compose::Subject,
     context::Pins,
     exit::{Failure, Report},
     files, genesis, plain,
-    table::Table,
-    compare::{self, Compare},
     settle::{self, Settle},
+    table::Table,
     trust::TrustFile,
 };
 

@@ -68,10 +68,9 @@ fn second(identity: &Identity, version: u64, first: Digest) -> Failure {
 }
 
 fn failed(path: &Path, why: impl std::fmt::Display) -> Failure {
-    Failure::usage("the record of what this key has signed cannot be kept")
-        .at(path.display())
-        .because(why)
-        .fix("without it nothing is signed: let this user write beside the key file, and put back a record that was lost")
+    Failure::usage("the record of what this key has signed cannot be kept").at(path.display()).because(why).fix(
+        "without it nothing is signed: let this user write beside the key file, and put back a record that was lost",
+    )
 }
 
 /// Held until it is dropped, and left behind: an empty file that says nothing.

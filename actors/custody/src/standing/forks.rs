@@ -4,7 +4,12 @@
 //! renewed for the head that stood when the fork was met, an L1 may be probed. A lease ends the serving of whoever holds the void branch:
 //! its signer, who holds the other, names another head.
 
-use orbital::{certificate::Certificate, change::Change, directive::Warrant, fork::{FORKS_MAX, Fork}};
+use orbital::{
+    certificate::Certificate,
+    change::Change,
+    directive::Warrant,
+    fork::{FORKS_MAX, Fork},
+};
 
 use super::{Chain, Refusal, Standing};
 
@@ -26,7 +31,8 @@ impl Standing {
 
     /// Each fork's two successors: what proves it to anyone.
     pub fn branches(&self) -> impl Iterator<Item = &Certificate> {
-        let own = |fork: &Fork| usize::try_from(fork.version().saturating_sub(2)).ok().and_then(|at| self.links.get(at));
+        let own =
+            |fork: &Fork| usize::try_from(fork.version().saturating_sub(2)).ok().and_then(|at| self.links.get(at));
         self.forks.iter().flat_map(move |fork| own(fork).into_iter().chain([fork.link()]))
     }
 
@@ -85,7 +91,8 @@ impl Standing {
 
     /// Whether a warrant has a link that is none of ours though we have its version: cheap, and all that most stops are asked.
     pub(crate) fn is_doubtful(&self, warrant: &Warrant) -> bool {
-        let version = |link: &Certificate| Change::from_bytes(&link.change).ok()?.action.next().map(|next| next.version);
+        let version =
+            |link: &Certificate| Change::from_bytes(&link.change).ok()?.action.next().map(|next| next.version);
         let unknown = |link: &&Certificate| !self.has_link(link);
         warrant.links.iter().filter(unknown).any(|link| version(link).is_some_and(|v| v <= self.chain.version()))
     }

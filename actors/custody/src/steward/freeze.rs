@@ -62,7 +62,9 @@ impl Steward {
             forked: standing.forks().iter().map(orbital::fork::Fork::other).collect(),
             at_us: self.clock.now().wall_ms.saturating_mul(1_000),
         };
-        held.sign(&self.report_key).inspect_err(|why| tracing::error!("a held trust version cannot be signed: {why}")).ok()
+        held.sign(&self.report_key)
+            .inspect_err(|why| tracing::error!("a held trust version cannot be signed: {why}"))
+            .ok()
     }
 
     /// The successors that prove the forks of some tenants, in turn: told until they are settled.
@@ -72,6 +74,12 @@ impl Steward {
         let turn = self.branch_turn.fetch_add(FORKED_TOLD_MAX, Ordering::Relaxed);
         let told = forked.len().min(FORKED_TOLD_MAX);
         let from = turn.checked_rem(forked.len()).unwrap_or(0);
-        forked.iter().cycle().skip(from).take(told).flat_map(|standing| standing.branches().cloned().collect::<Vec<_>>()).collect()
+        forked
+            .iter()
+            .cycle()
+            .skip(from)
+            .take(told)
+            .flat_map(|standing| standing.branches().cloned().collect::<Vec<_>>())
+            .collect()
     }
 }

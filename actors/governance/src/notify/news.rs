@@ -83,7 +83,10 @@ pub(super) fn of_entry(setting: &Setting<'_>, entry: &Entry, record: &Record) ->
             notice.incident = format!("fork/{}", setting.tenant);
             notice.line("Met by", region);
             notice.line("Change", digest);
-            notice.line("Now", "compare the regions with `kcm trust compare`, find out who signed, then `kcm trust settle`");
+            notice.line(
+                "Now",
+                "compare the regions with `kcm trust compare`, find out who signed, then `kcm trust settle`",
+            );
             Some(notice)
         }
         other => of_proposal(setting, other, setting.portrait.proposal.as_ref()?),

@@ -169,6 +169,8 @@ fn people_rules_systems_and_callers_are_composed_here() {
             Ok(report) => assert_eq!(report.json["kind"], kind, "{words:?}"),
             Err(failure) => assert_eq!((failure.exit, kind), (Exit::Usage, ""), "{words:?}: {failure}"),
         }
+        // Several next versions at once, as keys on several machines would make them.
+        _ = std::fs::remove_file(house.path(&format!("{who}.key.successors.json")));
     }
     let ca = house.named("ca.pem");
     let add = ["--as", "alice", "caller", "add", "--tenant", "acme", "--system", testing::SYSTEM, "--ca", &ca];
@@ -176,6 +178,8 @@ fn people_rules_systems_and_callers_are_composed_here() {
     assert_eq!(added.json["kind"], "ChangeCallers");
     // One proposal about the callers is collected at a time.
     house.kcm(&["--as", "alice", "proposal", "withdraw", added.json["id"].as_str().unwrap()]).unwrap();
+    // What it withdrew, alice has signed all the same.
+    _ = std::fs::remove_file(house.path("alice.key.successors.json"));
     // With a key of its own, which is there once and for one reader.
     let file = house.named("mongo-1.pem");
     let place = ["--as", "alice", "kmip", "client", "add", "--tenant", "acme", "--system", testing::SYSTEM];
@@ -374,8 +378,7 @@ fn each_region_is_asked_past_governance_which_trust_it_holds() {
             forked: forked.iter().copied().collect(),
             at_us: 1,
         };
-        let region =
-            Region { held: Some(held), answer: ack(world, None, Outcome::Applied), key, taken: Mutex::new(0) };
+        let region = Region { held: Some(held), answer: ack(world, None, Outcome::Applied), key, taken: Mutex::new(0) };
         runtime.spawn(serve(listener, Arc::new(region), Limits::default(), std::future::pending()));
         to
     };
@@ -411,7 +414,6 @@ fn a_key_signs_one_next_version_and_a_second_one_by_name() {
         house.kcm(&[&["--as", "alice"], more, &["system", "register", system, "--tenant", "acme"]].concat())
     };
     let first = register("billing", &[]).unwrap();
-    assert_eq!(register("billing", &["--dry-run"]).unwrap().exit, Exit::Done);
     let id = first.json["id"].as_str().unwrap();
     house.kcm(&["--as", "bob", "proposal", "reject", id]).unwrap();
     // What was signed is signed, whatever became of its proposal.
