@@ -196,3 +196,29 @@ async fn a_stop_that_is_told_again_and_again_leaves_no_record() {
     house.until_settled().await;
     assert_eq!(house.ledger.head().unwrap(), head);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fork_that_a_region_tells_freezes_the_tenant_once_and_over_a_restart() {
+    let mut house = House::provisioned().await;
+    let other = house.world.certificate(house.register("other"), "alice", &["bob"]);
+    let ours = house.register("ours");
+    house.enact(ours, "alice", &["bob"]).await;
+    // Not certified: nothing is learnt of it.
+    house.report(HERE, &Report::Branch(Certificate { approvals: Vec::new(), ..other.clone() }));
+    let met =
+        |house: &House| house.ledger.entries(1, 1_000).unwrap().iter().filter(|e| e.kind == "tenant.forked").count();
+    for _ in 0..3 {
+        house.report(HERE, &Report::Branch(other.clone()));
+    }
+    house.until("the fork is learnt", || met(&house) > 0).await;
+    house.until_settled().await;
+    let named = Change::from_bytes(&other.change).unwrap().action.next().unwrap().digest().unwrap();
+    for _ in 0..2 {
+        assert_eq!(met(&house), 1);
+        assert_eq!(house.desk().tenant("acme").await.unwrap().summary.forked, [named].into());
+        let more = house.register("more");
+        let refused = house.propose(more, "alice").await.unwrap_err().to_string();
+        assert!(refused.contains("frozen") && refused.contains(&named.to_string()), "{refused}");
+        house.restart().await;
+    }
+}
