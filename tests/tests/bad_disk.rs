@@ -15,6 +15,8 @@ mod tests {
         process::Command,
     };
 
+    use serde_json::Value;
+
     use super::support::{Demo, Ran};
 
     /// Proposals until the database has used up the pages that it has; each holds 2 KiB of text.
@@ -65,7 +67,16 @@ mod tests {
         }
     }
 
+    /// What a person's key file has signed as next versions of a trust.
+    fn record(demo: &Demo, person: &str) -> PathBuf {
+        let context: Value = serde_json::from_slice(&fs::read(demo.context()).unwrap()).unwrap();
+        let known = context["actors"].as_array().unwrap().iter().find(|actor| actor["name"] == person).unwrap();
+        demo.dir.join(format!("{}.successors.json", known["key"].as_str().unwrap()))
+    }
+
     fn register(demo: &Demo, number: usize) -> Ran {
+        // Each as if it were signed where nobody knows of the others: one key signs one successor of a version.
+        drop(fs::remove_file(record(demo, "alice")));
         let (name, reason) = (format!("system-{number}"), "r".repeat(2000));
         demo.json("alice", &["system", "register", &name, "--tenant", "globex", "--reason", &reason])
     }

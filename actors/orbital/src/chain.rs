@@ -139,7 +139,9 @@ impl Chain {
             return None;
         }
         let digests = self.digests.iter().copied().take(usize::try_from(root.version).ok()?).collect();
-        Some(Self { tenant: self.tenant, digests, current: root })
+        let left = self.departed.iter().filter(|(_, departed)| departed.version <= root.version);
+        let departed = left.map(|(name, departed)| (name.clone(), departed.clone())).collect();
+        Some(Self { tenant: self.tenant, digests, current: root, departed })
     }
 
     /// The chain one version longer, if this certificate makes the next one.
@@ -184,6 +186,15 @@ impl Chain {
         Ok(())
     }
 
+    /// Versions are declared void for good, and never one of the chain's own.
+    fn voided_wrongly(&self, next: &TrustRoot) -> Option<&'static str> {
+        if !next.void.is_superset(&self.current.void) {
+            return Some("it takes back that an earlier version declared another void");
+        }
+        let own = self.digests.iter().any(|version| next.void.contains(version));
+        own.then_some("it declares a version void that it follows itself")
+    }
+
     /// What the next version may differ in: only what its kind of change is about.
     pub fn check_successor(&self, action: &Action, next: &TrustRoot) -> Result<(), Uncertified> {
         next.check()?;
@@ -219,11 +230,8 @@ impl Chain {
                 same.actors = now.actors.clone();
                 same.recovery = now.recovery.clone();
                 same.webauthn = now.webauthn.clone();
-                if !next.void.is_superset(&now.void) {
-                    return refuse("it takes back that an earlier version declared another void");
-                }
-                if self.digests.iter().any(|version| next.void.contains(version)) {
-                    return refuse("it declares a version void that it follows itself");
+                if let Some(why) = self.voided_wrongly(next) {
+                    return refuse(why);
                 }
                 same.void = now.void.clone();
             }
@@ -245,8 +253,7 @@ impl Chain {
                 if let Some(why) = moved_wrongly(now, next) {
                     return refuse(why);
                 }
-                same.residency = now.residency.clone();
-                same.regions = now.regions.clone();
+                (same.residency, same.regions) = (now.residency.clone(), now.regions.clone());
             }
             Action::LinkL1 { .. }
             | Action::RevokeL1 {}

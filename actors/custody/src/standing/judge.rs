@@ -230,7 +230,7 @@ impl Standing {
     }
 
     /// A new head, in the order in which it comes into force: durable first, but for what stops.
-    fn in_force(&self, before: &Self, me: &Identity) -> Vec<Effect> {
+    pub(crate) fn in_force(&self, before: &Self, me: &Identity) -> Vec<Effect> {
         let (first, then): (Vec<_>, Vec<_>) =
             self.shown_effects(before, me).partition(|effect| *effect == Effect::Leave);
         first.into_iter().chain([Effect::Persist]).chain(then).collect()

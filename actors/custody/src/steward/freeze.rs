@@ -11,7 +11,7 @@ use orbital::{
 };
 
 use super::{Cell, Steward, Unmet};
-use crate::standing::{Effect, Judged};
+use crate::standing::Judged;
 
 /// Most tenants whose forks are told at once; the next time goes on with the others.
 const FORKED_TOLD_MAX: usize = 4;
@@ -34,7 +34,7 @@ impl Steward {
     pub(super) async fn put_freeze(&self, tenant: TenantId, cell: &Arc<Cell>, warrant: &Warrant) -> Result<(), Unmet> {
         let standing = cell.standing.load_full();
         let Some(next) = standing.frozen_by(warrant) else { return Ok(()) };
-        let effects = [Effect::Persist].into_iter().chain(next.shown_effects(&standing)).collect();
+        let effects = next.in_force(&standing, &self.me);
         self.put_in_force(tenant, cell, &Judged { next, effects, change: None }).await?;
         for fork in cell.standing.load().forks() {
             metrics::counter!("custody_forks_total").increment(1);

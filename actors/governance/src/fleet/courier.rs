@@ -7,9 +7,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ledger::{Ledger, Owed, READ_ROWS_MAX};
 use orbital::{
+    certificate::Certificate,
     change::Change,
     directive::Directive,
-    frame::{BadFrame, Expect, Frame, Head},
+    frame::{Expect, Frame, Head},
     hello::Hello,
     lane::Lane,
     names::{Correlation, Digest, TenantId},
@@ -328,7 +329,6 @@ impl State {
         match Frame::open(bytes, &self.expect) {
             Ok(frame) if frame.head.incarnation < self.incarnation => self.refused("of an earlier run of its sender"),
             Ok(frame) => self.opened(frame, received_us),
-            Err(BadFrame::Body(e)) => self.refused(&e.to_string()),
             Err(e) => self.refused(&e.to_string()),
         }
     }
@@ -357,14 +357,8 @@ impl State {
                 Err(e) => self.refused(&e.to_string()),
             },
             Ok(Report::Probed(probed)) => self.to_tenant(probed.tenant, tenant::Report::Probed(probed)),
-            Ok(Report::Stopped(certificate)) => match Change::from_bytes(&certificate.change) {
-                Ok(change) => self.to_tenant(change.tenant, tenant::Report::Stopped(certificate)),
-                Err(e) => self.refused(&e.to_string()),
-            },
-            Ok(Report::Branch(certificate)) => match Change::from_bytes(&certificate.change) {
-                Ok(change) => self.to_tenant(change.tenant, tenant::Report::Branch(certificate)),
-                Err(e) => self.refused(&e.to_string()),
-            },
+            Ok(Report::Stopped(certificate)) => self.certified(certificate, tenant::Report::Stopped),
+            Ok(Report::Branch(certificate)) => self.certified(certificate, tenant::Report::Branch),
             Ok(Report::Hello(hello)) if hello.said_ms < self.said_ms => self.refused("a Hello older than the last one"),
             Ok(Report::Hello(hello)) => self.hello(hello),
             Err(e) => self.refused(&e.to_string()),
@@ -383,13 +377,17 @@ impl State {
         }
     }
 
+    /// A certificate speaks of the tenant that its change names.
+    fn certified(&self, certificate: Certificate, report: fn(Certificate) -> tenant::Report) {
+        let named = Change::from_bytes(&certificate.change).map(|change| change.tenant);
+        named.map_or_else(|e| self.refused(&e.to_string()), |id| self.to_tenant(id, report(certificate)));
+    }
+
     fn to_tenant(&self, id: TenantId, report: tenant::Report) {
         match self.shared.roster.tenant(id) {
             Some(actor) => self.hand_over(id, &actor, report),
             // A quick region answers before a new tenant's actor is there; what matters is sent, and so answered, again.
-            None => {
-                tracing::debug!(tenant = %id, region = %self.peer.region, "a report about a tenant that is not here")
-            }
+            None => tracing::debug!(tenant = %id, region = %self.peer.region, "a report about no tenant of ours"),
         }
     }
 
