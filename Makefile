@@ -8,7 +8,7 @@ ARGS ?=
 KMIP_OASIS_CASES ?= $(abspath ../shared/kmip-oasis-1.4)
 export KMIP_OASIS_CASES
 
-.PHONY: demo test bench fuzz lint
+.PHONY: demo test bench fuzz mutants-wide lint
 
 demo:
 	.ci/install build
@@ -29,6 +29,10 @@ bench:
 fuzz:
 	.ci/install build fuzz
 	.ci/fuzz $(ARGS)
+
+mutants-wide:
+	.ci/install build nextest mutants
+	.ci/mutants-wide $(ARGS)
 
 lint:
 	cargo fmt --all --check

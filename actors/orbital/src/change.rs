@@ -297,3 +297,40 @@ impl Change {
         self.action.kind()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        halt::Halt,
+        testing::{World, link_l1},
+    };
+
+    #[test]
+    fn every_kind_reads_back_from_its_name_and_no_other_text_does() {
+        for kind in ChangeKind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+        let unknown = "LinkL2".parse::<ChangeKind>().unwrap_err();
+        assert!(unknown.contains("LinkL2") && unknown.contains("ApplyTopology"), "{unknown}");
+    }
+
+    #[test]
+    fn routings_and_topologies_are_told_to_nobody_and_all_else_is() {
+        let routing = Action::ChangeRouting { routing: Routing { routes: Vec::new() }, replaces: None };
+        let topology = Action::ApplyTopology { serial: 1, governed: Vec::new(), tenants: BTreeSet::new() };
+        assert!(routing.is_told_to_nobody() && topology.is_told_to_nobody());
+        let callers = Action::ChangeCallers { next: World::new().next(|_| ()) };
+        let told = Halt::ALL.map(|halt| halt.action()).into_iter().chain([link_l1("k"), callers]);
+        told.for_each(|action| assert!(!action.is_told_to_nobody(), "{}", action.kind()));
+    }
+
+    #[test]
+    fn the_largest_change_is_a_statement() {
+        // A change carries a trust root or a bundle as base64url, a third longer.
+        for most in [BUNDLE_BYTES_MAX, crate::site::GOVERNED_BYTES_MAX] {
+            assert!(most / 3 * 4 + crate::trust::ROOT_BYTES_MAX / 2 <= canon::STATEMENT_BYTES_MAX, "{most}");
+        }
+        assert_eq!((BUNDLE_BYTES_MAX, EVIDENCE_BYTES_MAX), (65_536, 32_768));
+    }
+}

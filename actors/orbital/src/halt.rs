@@ -218,6 +218,8 @@ mod tests {
             assert_eq!((set.kind().is_stop(), lift.kind().is_stop()), (true, false));
             assert!(halt.allows(set.kind()) && halt.allows(lift.kind()), "it can be lifted while it holds");
         }
+        let words: BTreeSet<_> = Halt::ALL.map(Halt::word).into();
+        assert!(words.len() == Halt::ALL.len() && words.iter().all(|word| word.ends_with("ed")), "{words:?}");
         // Nothing but a restore lifts a kill, and on a killed tenant nothing else is lifted either.
         assert!(!Halt::Kill.allows(ChangeKind::UnblockTenant) && !Halt::Kill.allows(ChangeKind::ResumeL1));
         assert!(!Halt::Block.allows(ChangeKind::LinkL1) && Halt::Suspension.allows(ChangeKind::LinkL1));
@@ -231,6 +233,9 @@ mod tests {
         assert!(!known.is_subset(&lifted));
         assert_eq!(known.without(&lifted), [(Halt::Kill, a)].into_iter().collect());
         assert_eq!((known.kind_of(&a), known.kind_of(&Digest([3; 32]))), (Some(Halt::Kill), None));
-        assert_eq!((known.names(), known.len()), ([a, b].into(), 2));
+        assert_eq!((known.names(), known.len(), known.is_empty()), ([a, b].into(), 2, false));
+        let mut none = known;
+        none.clear();
+        assert!(none.is_empty() && none.len() == 0);
     }
 }

@@ -563,3 +563,23 @@ fn a_kill_signed_under_version_one_holds_while_its_signers_suffice() {
     check(&world, &kill).unwrap();
     assert_eq!(world.chain().version(), 3);
 }
+
+#[test]
+fn approvals_and_confirmations_count_together_and_a_refusal_says_who_could_mend_it() {
+    let world = World::new();
+    let mut link = world.link("k");
+    let one = link.approvals[0].clone();
+    let half = ANSWERS_MAX / 2;
+    (link.approvals, link.confirmations) = (vec![one.clone(); half], vec![one; half + 1]);
+    assert_eq!(check(&world, &link), Err(Uncertified::TooManyAnswers));
+    assert_eq!(Uncertified::TooManyAnswers.lacking(), None);
+    let alone = check(&world, &world.certificate(link_l1("k"), "alice", &[])).unwrap_err();
+    let legal = Group::new("Compliance_Legal").unwrap();
+    assert_eq!(alone.lacking(), Some(vec![legal.clone()]));
+    assert!(!alone.to_string().contains("passkey"), "{alone}");
+    let verified = Uncertified::Unmet { kind: ChangeKind::LinkL1, missing: vec![legal.clone()], verify: Verify::User };
+    assert!(verified.to_string().contains("by a passkey with user verification"), "{verified}");
+    let independent =
+        Uncertified::Besides(Besides::Independent { kind: ChangeKind::LinkL1, groups: vec![legal.clone()] });
+    assert_eq!(independent.lacking(), Some(vec![legal]));
+}

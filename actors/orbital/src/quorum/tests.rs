@@ -185,3 +185,36 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_rule_has_as_many_slots_as_are_counted_and_one_more_is_never_met() {
+    let mut trust = World::new().trust().clone();
+    let guests: BTreeSet<Person> = (0..=SLOTS_MAX).map(|n| person(&format!("guest-{n}"))).collect();
+    for guest in &guests {
+        let actor = crate::testing::actor(&["Guests"], crate::testing::secret("guests", guest.as_str()).public());
+        trust.actors.insert(guest.clone(), actor);
+    }
+    let all = u64::try_from(SLOTS_MAX).unwrap();
+    assert!(rule(&[("Guests", all)], true).met_by(&trust, &guests));
+    // Whoever fills every slot that is looked at has not filled one that isn't.
+    assert_eq!(rule(&[("Guests", all + 1)], true).missing(&trust, &guests), [Group::new("Guests").unwrap()]);
+    let nobody = rule(&[], true).missing(&trust, &guests);
+    assert_eq!(nobody, [Group::new("nobody").unwrap()]);
+}
+
+#[test]
+fn what_a_rule_asks_of_a_signature_counts_and_the_best_of_a_person() {
+    let world = World::founded("test", "acme", with_passkeys);
+    let asks = |verify| Rule { verify, ..rule(&[("Senior_Leadership", 2)], true) };
+    let mut signers = Signers::default();
+    signers.add(person("carol"), Verify::User);
+    let mut others = Signers::default();
+    others.add(person("dave"), Verify::Key);
+    signers.join(others);
+    assert!(asks(Verify::Key).lacks(world.trust(), &signers).is_empty());
+    assert_eq!(asks(Verify::User).lacks(world.trust(), &signers).len(), 1);
+    // A second signature that proves less takes nothing away.
+    signers.add(person("carol"), Verify::Key);
+    signers.add(person("dave"), Verify::User);
+    assert!(asks(Verify::User).lacks(world.trust(), &signers).is_empty());
+}
