@@ -236,6 +236,6 @@ mod tests {
         assert_eq!((known.names(), known.len(), known.is_empty()), ([a, b].into(), 2, false));
         let mut none = known;
         none.clear();
-        assert!(none.is_empty() && none.len() == 0);
+        assert_eq!((none.is_empty(), none.len()), (true, 0));
     }
 }
