@@ -118,7 +118,13 @@ async function vote(role, { view, read, terms, key, person, verify }) {
 function progress(view) {
   const votes = [["proposed", [{ person: view.proposer, key: "", at_ms: view.created_ms }]], ["approved", view.approvals], ["rejected", view.rejections], ["confirmed", view.confirmations]];
   const rows = votes.flatMap(([word, all]) => all.map((vote) => [vote.person, word, vote.key || "–", moment(vote.at_ms)]));
-  return [el("h2", { id: "progress-title" }, "Where it stands"), el("p", { "aria-live": "polite" }, state(view)), ...quorum(view), table("Who said what", ["Person", "Said", "Key", "When"], rows), regions(view), probes(view)].filter((part) => part !== "");
+  return [el("h2", { id: "progress-title" }, "Where it stands"), el("p", { "aria-live": "polite" }, state(view)), ...quorum(view), table("Who said what", ["Person", "Said", "Key", "When"], rows), notes(view), regions(view), probes(view)].filter((part) => part !== "");
+}
+
+/** What people told each other: no note is signed, and none decides anything. */
+function notes(view) {
+  if (view.notes.length === 0) return "";
+  return table("Notes", ["By", "When", "Note"], view.notes.map((note) => [note.by, moment(note.at_ms), note.text]));
 }
 
 function quorum(view) {

@@ -12,6 +12,7 @@ mod verifying;
 use std::{collections::HashMap, sync::Arc};
 
 use orbital::{
+    canon::Text,
     chain::Genesis,
     change::Change,
     names::{Correlation, Digest, Person, ProposalId, TenantId},
@@ -70,6 +71,13 @@ pub(crate) enum Msg {
         vote: Signed,
         correlation: Correlation,
         expected: Option<Digest>,
+        reply: Reply<Outcome>,
+    },
+    Note {
+        id: ProposalId,
+        by: String,
+        text: Text,
+        correlation: Correlation,
         reply: Reply<Outcome>,
     },
     ProbeAgain {
@@ -172,6 +180,13 @@ impl Desk {
     ) -> Result<ProposalView, Error> {
         self.owner(&id)?;
         self.ask(|reply| Msg::Withdraw { id, vote, correlation, expected: self.expected, reply }).await?
+    }
+
+    /// Leaves a note on a proposal, for whoever may see it.
+    pub async fn note(&self, id: ProposalId, text: Text, correlation: Correlation) -> Result<ProposalView, Error> {
+        let owner = self.owner(&id)?;
+        let by = self.visitor.called(&self.shared, owner);
+        self.ask(|reply| Msg::Note { id, by, text, correlation, reply }).await?
     }
 
     /// Lets the regions whose probe of a LinkL1 failed try again, once the cause is mended. For whoever may propose such a change, and

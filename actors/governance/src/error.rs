@@ -128,6 +128,10 @@ refusals! {
     AlreadyLinked(Digest) = "already-linked";
     #[error("{person} with key {key} is not in trust version {version}: removed, renamed or never enrolled; somebody else must sign")]
     UnknownSigner { person: Person, key: String, version: u64 } = "unknown-signer";
+    #[error("a note says something: write a text of at most 2 KiB")]
+    EmptyNote = "empty-note";
+    #[error("proposal {id} has {max} notes, and takes no more: say it elsewhere, or in the reason of a new proposal")]
+    TooManyNotes { id: ProposalId, max: usize } = "too-many-notes";
     #[error("{0} reaches no region, so it names none: leave the regions empty and sign again")]
     ReachesNoRegion(ChangeKind) = "reaches-no-region";
     #[error("another ChangeRouting came into force since this one was made: read the routing (`kcm notify show`), make the change anew and sign again")]

@@ -7,6 +7,7 @@ mod simulation;
 use std::collections::{BTreeMap, BTreeSet};
 
 use orbital::{
+    canon::Text,
     certificate::Certificate,
     chain::Genesis,
     change::{Change, ChangeKind, L1Ref},
@@ -154,6 +155,8 @@ pub struct ProposalView {
     pub approvals: Vec<VoteView>,
     pub rejections: Vec<VoteView>,
     pub confirmations: Vec<VoteView>,
+    /// What people said about it, oldest first.
+    pub notes: Vec<NoteView>,
     /// Groups that still have to sign; empty once ratified.
     pub missing: Vec<Group>,
     /// Who still can approve; where one proposal is shown that still collects, not in lists.
@@ -181,6 +184,14 @@ impl ProposalView {
         let shown = serde_json::to_vec(self).unwrap_or_else(|why| format!("{} {why}", self.id).into_bytes());
         Digest(Sha256::digest(shown).into())
     }
+}
+
+/// What somebody said about a proposal, by no signature.
+#[derive(Clone, Debug, Serialize)]
+pub struct NoteView {
+    pub by: String,
+    pub at_ms: u64,
+    pub text: Text,
 }
 
 /// A vote and when it came.

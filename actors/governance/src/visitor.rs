@@ -181,6 +181,11 @@ impl Visitor {
         Err(Refusal::PolicyDenies { person: member.person, wish: "propose", kind, decision })
     }
 
+    /// As people of this tenant know the visitor: by their name in it, else by that of the certificate.
+    pub(crate) fn called(&self, shared: &Shared, tenant: TenantId) -> String {
+        self.member(shared, tenant).map_or_else(|| self.name().to_owned(), |member| member.person.to_string())
+    }
+
     fn name(&self) -> &str {
         match self {
             Self::House => "governance",

@@ -62,6 +62,14 @@ pub enum ProposalCommand {
         /// The proposal
         id: String,
     },
+    /// Leave a note on one, for everybody who may see it; it decides nothing
+    #[command(after_help = "Example: kcm proposal note 0F3K asked-legal")]
+    Note {
+        /// The proposal
+        id: String,
+        /// What you say, at most 2 KiB
+        text: String,
+    },
     /// Follow one until every region has answered
     #[command(after_help = "Example: kcm proposal watch 0F3K --wait 60s")]
     Watch {
@@ -88,6 +96,7 @@ pub(crate) async fn perform(global: &Global, command: ProposalCommand) -> Result
         ProposalCommand::Confirm { id } => compose::answer(global, &id, Role::Confirm, "confirm").await,
         // Taking back is a rejection by the proposer, who alone may send it to this address.
         ProposalCommand::Withdraw { id } => compose::answer(global, &id, Role::Reject, "withdraw").await,
+        ProposalCommand::Note { id, text } => note(global, &id, &text).await,
         ProposalCommand::Watch { id } => follow(global, &id).await,
         ProposalCommand::Certificate { id, out } => {
             let (body, _, subject) = subject(global, &id).await?;
@@ -117,6 +126,14 @@ async fn list(global: &Global, tenant: Option<String>, state: Option<String>) ->
     Ok(Report::new(json!({ "items": items }), table.render()))
 }
 
+async fn note(global: &Global, id: &str, said: &str) -> Result<Report, Failure> {
+    let portal = Portal::of(&Context::need(global)?)?;
+    let path = format!("/v1/proposals/{id}/notes");
+    let answer = portal.post(&path, &json!({ "text": super::text(said)? })).await?;
+    let proposal: wire::Proposal = portal.read(&path, answer.body.clone())?;
+    Ok(Report::new(answer.body, show::notes(&proposal)))
+}
+
 /// The proposal's tenant, with its chain verified, and whether its id is pinned here.
 async fn subject(global: &Global, id: &str) -> Result<(serde_json::Value, wire::Proposal, Subject), Failure> {
     let portal = Portal::of(&Context::need(global)?)?;
@@ -138,4 +155,28 @@ async fn shown(global: &Global, id: &str) -> Result<Report, Failure> {
 async fn follow(global: &Global, id: &str) -> Result<Report, Failure> {
     let (_, _, subject) = subject(global, id).await?;
     watch::until_ended(Screen::of(global), &subject, id, global.wait).await
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::{exit::Exit, tests::house::House};
+
+    #[test]
+    fn a_note_is_read_by_everybody_and_decides_nothing() {
+        let house = House::furnished();
+        let proposed = house.kcm(&["--as", "carol", "revoke", "propose", "--tenant", "acme"]).unwrap();
+        let id = proposed.json["id"].as_str().unwrap().to_owned();
+        let noted = house.kcm(&["proposal", "note", &id, "asked the owner of the key"]).unwrap();
+        assert_eq!((&noted.json["state"], &noted.json["notes"][0]["by"]), (&"open".into(), &"demo".into()));
+        let shown = house.kcm(&["proposal", "show", &id]).unwrap();
+        assert!(shown.text.contains("asked the owner of the key"), "{}", shown.text);
+        // What could pass for something else is no text; what says nothing is no note.
+        let hidden = house.kcm(&["proposal", "note", &id, "fine\u{202e}"]).unwrap_err();
+        assert_eq!(hidden.exit, Exit::Usage, "{hidden}");
+        let empty = house.kcm(&["proposal", "note", &id, " "]).unwrap_err();
+        assert_eq!(empty.code.as_deref(), Some("empty-note"), "{empty}");
+        house.kcm(&["--as", "dave", "proposal", "approve", &id, "--wait", "10ms"]).unwrap();
+        let after = house.kcm(&["proposal", "show", &id]).unwrap();
+        assert_eq!((&after.json["state"], after.json["notes"].as_array().unwrap().len()), (&"applying".into(), 1));
+    }
 }

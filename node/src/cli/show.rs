@@ -74,6 +74,9 @@ pub(crate) fn full(proposal: &wire::Proposal, chain: &Chain) -> String {
         lines.push(format!("Risk: {}", proposal.risk));
     }
     lines.push(people(proposal));
+    if !proposal.notes.is_empty() {
+        lines.push(notes(proposal));
+    }
     if let Some(quorum) = &proposal.quorum {
         lines.extend(quorum.lines());
     }
@@ -99,6 +102,15 @@ pub(crate) fn summary(proposal: &wire::Proposal) -> String {
         text.push_str(&format!("\n{} still has to confirm.", proposal.proposer));
     }
     text
+}
+
+/// What people said about it, by the portal's word: no note is signed.
+pub(crate) fn notes(proposal: &wire::Proposal) -> String {
+    let mut table = Table::new(&["noted by", "at", "text"]);
+    for note in &proposal.notes {
+        table.row([note.by.clone(), plain::time_ms(note.at_ms), note.text.as_str().to_owned()]);
+    }
+    table.render()
 }
 
 fn people(proposal: &wire::Proposal) -> String {

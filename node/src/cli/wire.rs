@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use orbital::{
+    canon::Text,
     names::{Digest, Group, Person, TenantId},
     sign::Signed,
 };
@@ -54,6 +55,8 @@ pub(crate) struct Proposal {
     pub(crate) rejections: Vec<Vote>,
     pub(crate) confirmations: Vec<Vote>,
     #[serde(default)]
+    pub(crate) notes: Vec<Note>,
+    #[serde(default)]
     pub(crate) missing: Vec<Group>,
     #[serde(default)]
     pub(crate) may_sign: BTreeSet<Person>,
@@ -67,6 +70,14 @@ pub(crate) struct Proposal {
     pub(crate) probes: BTreeMap<String, Probe>,
     #[serde(default)]
     pub(crate) regions: BTreeMap<String, Progress>,
+}
+
+/// What somebody said about a proposal.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Note {
+    pub(crate) by: String,
+    pub(crate) at_ms: u64,
+    pub(crate) text: Text,
 }
 
 impl Proposal {

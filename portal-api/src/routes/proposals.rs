@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use governance::{Filter as Which, ProposalView, Proposer, State};
 use http::HeaderMap;
 use orbital::{
+    canon::Text,
     names::{Correlation, Digest, Person, ProposalId},
     sign::Signed,
     vote::Role,
@@ -42,6 +43,13 @@ struct Proposed {
 #[serde(deny_unknown_fields)]
 struct Answered {
     vote: Signed,
+}
+
+/// The body of a note.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Noted {
+    text: Text,
 }
 
 /// A proposal and who may still sign it.
@@ -98,7 +106,16 @@ pub(crate) fn routes(door: &Door) -> Route {
         .then(|id: String, door: Door, writing, correlation| async move {
             finish(probe(&door, &id, writing, correlation).await)
         });
-    let routes = list.or(propose).unify().or(show).unify().or(probe).unify();
+    let note = warp::path!("proposals" / String / "notes")
+        .and(warp::post())
+        .and(door.open())
+        .and(writing())
+        .and(correlated())
+        .and(body::json(door.limits.body))
+        .then(|id: String, door: Door, writing, correlation, body| async move {
+            finish(note(&door, &id, writing, correlation, body).await)
+        });
+    let routes = list.or(propose).unify().or(show).unify().or(probe).unify().or(note).unify();
     DEEDS
         .into_iter()
         .fold(routes.boxed(), |routes, (name, deed)| routes.or(answer_route(door, name, deed)).unify().boxed())
@@ -245,6 +262,19 @@ async fn probe(
     let (id, correlation, desk) = (named(id)?, correlation?, writing.desk(door)?);
     let work = async { Ok(taken(desk.probe_again(id, correlation).await?)) };
     door.once.run(writing.call, &[], work).await
+}
+
+async fn note(
+    door: &Door,
+    id: &str,
+    writing: Writing,
+    correlation: Result<Correlation, Problem>,
+    body: Result<Read<Noted>, Problem>,
+) -> Result<Response, Problem> {
+    let (id, correlation, Read { value: Noted { text }, bytes }) = (named(id)?, correlation?, body?);
+    let desk = writing.desk(door)?;
+    let work = async { Ok(taken(desk.note(id, text, correlation).await?)) };
+    door.once.run(writing.call, &bytes, work).await
 }
 
 async fn answer(

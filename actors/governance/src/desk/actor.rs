@@ -78,6 +78,10 @@ impl Actor for DeskActor {
                 let of = state.owner(&id);
                 state.hand_on(of, reply, |reply| tenant::Msg::Withdraw { id, vote, correlation, expected, reply });
             }
+            Msg::Note { id, by, text, correlation, reply } => {
+                let of = state.owner(&id);
+                state.hand_on(of, reply, |reply| tenant::Msg::Note { id, by, text, correlation, reply });
+            }
             Msg::ProbeAgain { id, by, correlation, expected, reply } => {
                 let of = state.owner(&id);
                 state.hand_on(of, reply, |reply| tenant::Msg::ProbeAgain { id, by, correlation, expected, reply });

@@ -42,9 +42,11 @@ pub(super) fn concerns(record: &Record) -> bool {
         // What carried no change brought the genesis.
         Record::Acknowledged { ack, .. } => SyncAck::peek(ack).is_ok_and(|ack| ack.change.is_none()),
         Record::Reconciled { owed, .. } => owed.iter().any(|name| name == PROVISION),
-        Record::Provisioned { .. } | Record::Answered { .. } | Record::ProbeAsked { .. } | Record::Probed { .. } => {
-            false
-        }
+        Record::Provisioned { .. }
+        | Record::Answered { .. }
+        | Record::Noted { .. }
+        | Record::ProbeAsked { .. }
+        | Record::Probed { .. } => false,
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use orbital::{
+    canon::Text,
     names::{Correlation, Digest, Person, ProposalId, Region, TenantId},
     report::L1State,
     sign::Signed,
@@ -23,6 +24,7 @@ use super::{
     file::Proposal,
     level::Levels,
     load::{Loaded, load},
+    note::note,
     pending::Pending,
     portrait::{Portrait, check_router, portrait},
     preview::{Proposer, dry_run},
@@ -83,6 +85,13 @@ pub(crate) enum Msg {
         by: Option<Person>,
         correlation: Correlation,
         expected: Option<Digest>,
+        reply: Reply<Outcome>,
+    },
+    Note {
+        id: ProposalId,
+        by: String,
+        text: Text,
+        correlation: Correlation,
         reply: Reply<Outcome>,
     },
     /// The time of a proposal may be over.
@@ -202,6 +211,10 @@ impl Actor for TenantActor {
             }
             Msg::ProbeAgain { id, by, correlation, reply, .. } => {
                 let decided = probe_again(&state.tenant, &state.facts(), &id, by.as_ref());
+                tell(reply, state.close(id, decided, correlation).await);
+            }
+            Msg::Note { id, by, text, correlation, reply } => {
+                let decided = note(&state.tenant, &id, by, text);
                 tell(reply, state.close(id, decided, correlation).await);
             }
             Msg::Expire(id) => {

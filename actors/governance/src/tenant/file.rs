@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use orbital::{
+    canon::Text,
     certificate::{Certificate, Spoken},
     change::{Action, Change, ChangeKind},
     names::{Correlation, Digest, Group, ProposalId, Region},
@@ -23,6 +24,14 @@ pub(crate) type Unfit = String;
 pub(crate) struct Answer {
     pub(crate) vote: Vote,
     pub(crate) signed: Signed,
+    pub(crate) at_ms: u64,
+}
+
+/// What somebody said about a proposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) by: String,
+    pub(crate) text: Text,
     pub(crate) at_ms: u64,
 }
 
@@ -74,6 +83,7 @@ pub(crate) struct Proposal {
     pub(crate) approvals: Vec<Answer>,
     pub(crate) rejections: Vec<Answer>,
     pub(crate) confirmations: Vec<Answer>,
+    pub(crate) notes: Vec<Note>,
     pub(crate) probes: BTreeMap<Region, Probe>,
     pub(crate) progress: BTreeMap<Region, Progress>,
     pub(crate) certificate: Option<Certificate>,
@@ -157,6 +167,7 @@ pub(crate) fn opened(
         approvals: Vec::new(),
         rejections: Vec::new(),
         confirmations: Vec::new(),
+        notes: Vec::new(),
         probes,
         progress: BTreeMap::new(),
         certificate: None,

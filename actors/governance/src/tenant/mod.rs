@@ -10,6 +10,7 @@ mod hear;
 mod lease;
 mod level;
 mod load;
+mod note;
 mod pending;
 mod portrait;
 mod preview;

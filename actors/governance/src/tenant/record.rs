@@ -3,7 +3,7 @@
 //! A body is JSON with its version beside it; variants are added and never change meaning (STYLE 18).
 
 use orbital::{
-    canon,
+    canon::{self, Text},
     certificate::Certificate,
     chain::Genesis,
     names::{Group, ProposalId, Region},
@@ -53,6 +53,13 @@ pub(crate) enum Record {
     Withdrawn {
         proposal: ProposalId,
         vote: Signed,
+    },
+    /// What somebody who may see the proposal says about it. It decides nothing.
+    Noted {
+        proposal: ProposalId,
+        /// As this governance knows them: by no signature.
+        by: String,
+        text: Text,
     },
     Expired {
         proposal: ProposalId,
@@ -133,6 +140,7 @@ impl Record {
             Self::Answered { voice: Voice::Reject, .. } => "proposal.rejected",
             Self::Answered { voice: Voice::Confirm, .. } => "proposal.confirmed",
             Self::Withdrawn { .. } => "proposal.withdrawn",
+            Self::Noted { .. } => "proposal.noted",
             Self::Expired { .. } => "proposal.expired",
             Self::Voided { .. } => "proposal.voided",
             Self::Certified { .. } => "proposal.ratified",
@@ -154,6 +162,7 @@ impl Record {
             Self::Opened { proposal, .. }
             | Self::Answered { proposal, .. }
             | Self::Withdrawn { proposal, .. }
+            | Self::Noted { proposal, .. }
             | Self::Expired { proposal }
             | Self::Voided { proposal, .. }
             | Self::Certified { proposal }

@@ -17,7 +17,7 @@ use orbital::{
 };
 
 use super::{
-    file::{Answer, Probe, Progress, Proposal, Unfit, id_of, opened},
+    file::{Answer, Note, Probe, Progress, Proposal, Unfit, id_of, opened},
     record::{Record, Voice},
     stops::Stops,
 };
@@ -173,6 +173,10 @@ impl Tenant {
                 self.answered(&proposal, voice, vote, missing, at_ms)
             }
             Record::Withdrawn { proposal, vote: _ } => self.moved(&proposal, Event::Withdrawn, None),
+            Record::Noted { proposal, by, text } => {
+                self.proposal(&proposal)?.notes.push(Note { by, text, at_ms });
+                Ok(())
+            }
             Record::Expired { proposal } => self.moved(&proposal, Event::Expired, None),
             Record::Voided { proposal, why } => self.moved(&proposal, Event::Voided, Some(why)),
             Record::Certified { proposal } => {

@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Fault},
     proposal::State,
     views::{
-        Confirmation, Filter, LinkView, ProbeView, ProposalView, RegionProgress, TenantRegion, TenantState,
+        Confirmation, Filter, LinkView, NoteView, ProbeView, ProposalView, RegionProgress, TenantRegion, TenantState,
         TenantSummary, TenantView, VoteView,
     },
 };
@@ -138,6 +138,11 @@ pub(crate) fn proposal(proposal: &Proposal, facts: &Facts<'_>) -> ProposalView {
         approvals: votes(&proposal.approvals),
         rejections: votes(&proposal.rejections),
         confirmations: votes(&proposal.confirmations),
+        notes: proposal
+            .notes
+            .iter()
+            .map(|n| NoteView { by: n.by.clone(), at_ms: n.at_ms, text: n.text.clone() })
+            .collect(),
         missing: proposal.missing.clone(),
         quorum: None,
         needs_confirmation: proposal.state == State::Open && proposal.missing.is_empty(),
