@@ -98,6 +98,8 @@ refusals! {
         spelled(.named.as_ref()), spelled(.found.as_ref())
     )]
     OtherEvidence { named: Option<Digest>, found: Option<Digest> } = "other-evidence";
+    #[error("an armed {0} is not proposed: it is kept as a file, until one of its signers fires it. Use `kcm revoke sign --armed-until`, `fire` and `deliver`")]
+    ArmedByFile(ChangeKind) = "armed-by-file";
     #[error("the {role} statement names another {what} than the change: sign the statement for exactly this change")]
     OtherChange { role: &'static str, what: &'static str } = "other-change";
     #[error("made under trust version {made}, but the tenant's is {current}: fetch the tenant, make the change anew and collect the approvals anew")]

@@ -2,6 +2,7 @@
 //!
 //! A [`Certified`] can be had from [`certify`] alone; what moves a tenant takes one by value.
 
+mod armed;
 mod besides;
 mod demands;
 
@@ -21,6 +22,7 @@ use crate::{
     vote::{Listed, Role, Vote},
 };
 
+pub use armed::{ARMED_DELIVERY_SECONDS, ARMED_SECONDS_MAX};
 pub(crate) use besides::check_independent;
 pub use besides::{Besides, Spoken, besides};
 pub use demands::{Demand, demands};
@@ -72,6 +74,20 @@ pub enum Uncertified {
     Besides(#[from] Besides),
     #[error("key {key} of {person}: {why}")]
     Unenrolled { person: Person, key: KeyName, why: BadEnrolment },
+    #[error("an armed revocation that nobody fired; one of its signers fires it until {until} (Unix seconds)")]
+    Unfired { until: u64 },
+    #[error("{0} fired it, whose signature does not count for it; one of its signers must fire it")]
+    FiredByOther(Person),
+    #[error(
+        "armed until {until} (Unix seconds) and taken for {ARMED_DELIVERY_SECONDS} s more, now is {now}; have a new one signed"
+    )]
+    ArmedOver { until: u64, now: u64 },
+    #[error(
+        "armed until {until} (Unix seconds): the last moment is {ARMED_SECONDS_MAX} s after collecting ends; name an earlier one"
+    )]
+    ArmedTooLong { until: u64 },
+    #[error("a {0} cannot be armed; only a RevokeL1 can")]
+    Unarmable(ChangeKind),
     #[error("the proposer {0} has not confirmed")]
     Unconfirmed(Person),
     #[error("a certificate holds at most {ANSWERS_MAX} answers")]
@@ -164,6 +180,7 @@ fn check(certificate: &Certificate, change: &Change, chain: &Chain, now: u64) ->
         return Err(lacking.into());
     }
     check_confirmed(certificate, &proposed, trust)?;
+    armed::check_fired(certificate, change, &proposed, (trust, &signers), now)?;
     Ok(signers)
 }
 
@@ -283,7 +300,7 @@ fn check_confirmed(certificate: &Certificate, proposed: &Vote, trust: &TrustRoot
         return Ok(());
     }
     let unconfirmed = || Uncertified::Unconfirmed(proposed.person.clone());
-    let signed = certificate.confirmations.first().ok_or_else(unconfirmed)?;
+    let signed = certificate.confirmations.iter().find(|word| !armed::is_fire(word)).ok_or_else(unconfirmed)?;
     let vote = Vote::read(Role::Confirm, signed)?;
     let by_proposer = vote.person == proposed.person && vote.answers(proposed, &certificate.proposal);
     let key = vote.key_in(trust).filter(|_| by_proposer).ok_or_else(unconfirmed)?;

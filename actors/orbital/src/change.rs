@@ -249,6 +249,11 @@ pub fn bundle_in(links: &[Certificate], policy: Digest) -> Option<Vec<u8>> {
     })
 }
 
+/// Until when an armed stop may be fired: Unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FireUntil(#[serde(with = "canon::decimal")] pub u64);
+
 /// A change, complete: where, to whom, under which trust, in which order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -272,6 +277,9 @@ pub struct Change {
     /// itself travels with the proposal, and to no region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Digest>,
+    /// Signed in advance: without a fire by one of its signers it stops nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub armed: Option<FireUntil>,
     pub action: Action,
 }
 

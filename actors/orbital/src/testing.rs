@@ -151,6 +151,7 @@ impl World {
             reason: Text::new("a test").unwrap(),
             nonce: self.nonce("change"),
             evidence: None,
+            armed: None,
             action,
         }
     }

@@ -106,6 +106,7 @@ impl<'a> People<'a> {
             reason: Text::new("a bench")?,
             nonce: nonce()?,
             evidence: None,
+            armed: None,
             action,
         }
         .to_bytes()?;

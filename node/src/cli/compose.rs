@@ -94,6 +94,7 @@ pub(crate) fn change(
         reason: text(reason)?,
         nonce: random::nonce()?,
         evidence: evidence.map(|text| Kind::Evidence.digest(text.as_bytes())),
+        armed: None,
         action,
     };
     change.to_bytes().map_err(unsignable)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use orbital::{
-    certificate::{Certificate, Certified, certify},
+    certificate::{Certificate, Certified, Uncertified, certify},
     chain::{Chain, Genesis},
     change::Change,
     names::{Person, TenantId},
@@ -23,7 +23,7 @@ use super::{
     compare::{self, Compare},
     compose::Subject,
     context::Pins,
-    exit::{Failure, Report},
+    exit::{Exit, Failure, Report},
     files, genesis, plain,
     settle::{self, Settle},
     table::Table,
@@ -126,7 +126,10 @@ fn verify_trust(file: &TrustFile, tenant: TenantId) -> Result<Report, Failure> {
 }
 
 fn verify_certificate(file: &CertificateFile, tenant: TenantId) -> Result<Report, Failure> {
-    let (chain, certified) = proven(file, tenant)?;
+    let (chain, certified) = match judged(file, tenant)? {
+        (chain, Err(Uncertified::Unfired { until })) => return armed(file, &chain, until),
+        (chain, certified) => (chain, certified.map_err(|e| untrue(&e))?),
+    };
     let signers = certified.signers();
     let votes = |role, signed: &Signed| {
         let vote = Vote::read(role, signed).ok().filter(|vote| signers.contains(&vote.person))?;
@@ -138,7 +141,7 @@ fn verify_certificate(file: &CertificateFile, tenant: TenantId) -> Result<Report
     let Certificate { proposal, approvals, confirmations, .. } = &file.certificate;
     let counted: Vec<(String, Value)> = std::iter::once(votes(Role::Propose, proposal))
         .chain(approvals.iter().map(|signed| votes(Role::Approve, signed)))
-        .chain(confirmations.iter().map(|signed| votes(Role::Confirm, signed)))
+        .chain(confirmations.iter().map(|signed| votes(Role::Confirm, signed).or_else(|| votes(Role::Fire, signed))))
         .flatten()
         .collect();
     let (said, signers): (Vec<_>, Vec<_>) = counted.into_iter().unzip();
@@ -152,9 +155,23 @@ fn verify_certificate(file: &CertificateFile, tenant: TenantId) -> Result<Report
             "Whether regions did it, their signed answers say, which the ledger keeps (`kcm audit verify`).".to_owned(),
         ],
     ];
-    let json = json!({ "tenant": tenant, "kind": change.kind(), "digest": certified.digest(),
+    let mut json = json!({ "tenant": tenant, "kind": change.kind(), "digest": certified.digest(),
         "trust_version": chain.version(), "signers": signers, "change": change });
+    if let (Some(_), Some(members)) = (change.armed, json.as_object_mut()) {
+        members.insert("fired".to_owned(), true.into());
+    }
     Ok(Report::new(json, lines.concat().join("\n")))
+}
+
+/// Everything holds but the fire, which is looked for last.
+fn armed(file: &CertificateFile, chain: &Chain, until: u64) -> Result<Report, Failure> {
+    let bytes = &file.certificate.change;
+    let (change, digest) = (Change::from_bytes(bytes).map_err(|e| untrue(&e))?, Change::digest_of(bytes));
+    let head = format!("This {} was signed as the tenant's rules demand, and nobody has fired it.", change.kind());
+    let lines = [vec![head], plain::change(&change, digest, chain.current())].concat();
+    let json = json!({ "tenant": change.tenant, "kind": change.kind(), "digest": digest, "trust_version": chain.version(),
+        "armed_until": until, "fired": false, "change": change });
+    Ok(Report::new(json, lines.join("\n")).ending(Exit::Waits))
 }
 
 fn rule<'c>(chain: &'c Chain, certified: &Certified) -> Result<&'c orbital::quorum::Rule, Failure> {
@@ -170,6 +187,11 @@ fn untrue(why: &dyn std::fmt::Display) -> Failure {
 /// The decision, under the version of the chain that it was made under. Whether its time has passed matters to who executes it, and not
 /// to whether it was decided.
 pub(crate) fn proven(file: &CertificateFile, tenant: TenantId) -> Result<(Chain, Certified), Failure> {
+    let (chain, certified) = judged(file, tenant)?;
+    Ok((chain, certified.map_err(|e| untrue(&e))?))
+}
+
+fn judged(file: &CertificateFile, tenant: TenantId) -> Result<(Chain, Result<Certified, Uncertified>), Failure> {
     let change = Change::from_bytes(&file.certificate.change).map_err(|e| untrue(&e))?;
     let known = usize::try_from(change.trust_version.saturating_sub(1)).unwrap_or(usize::MAX);
     let links = file.links.iter().take(known).cloned().collect();
@@ -179,7 +201,7 @@ pub(crate) fn proven(file: &CertificateFile, tenant: TenantId) -> Result<(Chain,
         Some(_) => chain.extend(&file.certificate).map(|(_, certified)| certified),
         None => certify(&file.certificate, &chain, 0),
     };
-    Ok((chain, certified.map_err(|e| untrue(&e))?))
+    Ok((chain, certified))
 }
 
 /// `kcm proposal certificate`: writes what a stranger needs, once it is known to prove itself.

@@ -29,6 +29,7 @@ pub(crate) fn time_ms(ms: u64) -> String {
 pub(crate) fn change(change: &Change, digest: Digest, trust: &TrustRoot) -> Vec<String> {
     let mut lines = vec![format!("Tenant {} ({}), deployment {}.", trust.name, change.tenant, change.deployment)];
     lines.extend(action(&change.action, trust));
+    lines.extend(change.armed.map(|until| armed(until.0)));
     lines.push(match change.regions.is_empty() {
         true => "It reaches no region.".to_owned(),
         false => format!("Regions: {}.", list(&change.regions)),
@@ -41,6 +42,14 @@ pub(crate) fn change(change: &Change, digest: Digest, trust: &TrustRoot) -> Vec<
     lines
 }
 
+/// What an armed stop waits for.
+pub(crate) fn armed(until: u64) -> String {
+    let until = time(until);
+    format!(
+        "ARMED: can be fired until {until}, by any one of its signers and without asking the others; until then it stops nothing."
+    )
+}
+
 /// What the signer says about it.
 pub(crate) fn vote(role: Role, person: &Person, expires: u64) -> String {
     let says = match role {
@@ -48,7 +57,7 @@ pub(crate) fn vote(role: Role, person: &Person, expires: u64) -> String {
         Role::Approve => "approves",
         Role::Reject => "rejects",
         Role::Confirm => "confirms, as its proposer,",
-        Role::Fire => "fires",
+        Role::Fire => return format!("{person} FIRES exactly this: every region that it reaches stops."),
     };
     format!("{person} {says} exactly this. Approvals are collected until {}.", time(expires))
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use orbital::{
-    certificate::Certificate,
-    change::Action,
+    certificate::{ARMED_SECONDS_MAX, Certificate},
+    change::{Action, Change, FireUntil},
     vote::{Role, Vote},
 };
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use super::{
     Global,
     compose::{self, Subject},
     context::{Context, Identity, Pins},
+    duration,
     exit::{Exit, Failure, Report},
     files, halt, plain,
     screen::Screen,
@@ -66,6 +67,19 @@ pub enum RevokeCommand {
         /// Why; the first signer says it
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
+        /// Sign in advance: it stops nothing until one of its signers fires it, for so long from now at most; kills alone
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+        armed_until: Option<std::time::Duration>,
+    },
+    /// Fire an armed revocation, as one of those who signed it
+    #[command(after_help = "Example: kcm --as dave revoke fire armed.json --out kill.json")]
+    Fire {
+        /// The armed file, with all signatures
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The file that is fired and can be delivered
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// Send a signed revocation straight to regions' stop listeners
     #[command(after_help = "Example: kcm revoke deliver kill.json --to fra-1.example:7443 --to zrh-1.example:7443")]
@@ -110,14 +124,19 @@ pub(crate) async fn perform(global: &Global, command: RevokeCommand) -> Result<R
             halt::set(global, Action::RevokeL1 {}, &tenant, Vec::new(), &reason).await
         }
         RevokeCommand::Watch { tenant } => follow(global, &tenant).await,
-        RevokeCommand::Sign { tenant_file, stop, out, reason } => match (tenant_file, out.exists()) {
+        RevokeCommand::Sign { tenant_file, stop, out, reason, armed_until } => match (tenant_file, out.exists()) {
+            (_, true) if armed_until.is_some() => Err(Failure::usage("the stop is begun already")
+                .at(out.display())
+                .because("its first signer said whether it is armed, and until when")
+                .fix("leave --armed-until out, or begin another file")),
             (_, true) => second(global, &out),
-            (Some(chain), false) => first(global, &chain, stop.into(), &out, &reason),
+            (Some(chain), false) => first(global, &chain, (stop, armed_until), &out, &reason),
             (None, false) => Err(Failure::usage("there is nothing to sign yet")
                 .at(out.display())
                 .because("the file does not exist, and the first signer makes it from the tenant's trust chain")
                 .fix("add --tenant-file FILE, which `kcm tenant trust` writes")),
         },
+        RevokeCommand::Fire { file, out } => fire(global, &file, &out),
         RevokeCommand::Deliver { file, to } => deliver(global, &file, to).await,
     }
 }
@@ -139,16 +158,77 @@ async fn follow(global: &Global, tenant: &str) -> Result<Report, Failure> {
 }
 
 /// Begins a stop: change and proposal, by the first person.
-fn first(global: &Global, chain: &Path, action: Action, out: &Path, reason: &str) -> Result<Report, Failure> {
+fn first(
+    global: &Global,
+    chain: &Path,
+    (kind, armed): (StopKind, Option<std::time::Duration>),
+    out: &Path,
+    reason: &str,
+) -> Result<Report, Failure> {
+    let armed = armed.map(|lasts| until(kind, lasts.as_secs())).transpose()?;
     let file: TrustFile = files::read_json("trust chain", chain)?;
     pinned(global, file.tenant)?;
     let chain = file.verify(None)?;
     let identity = Identity::of(global)?;
     // A stop's epoch decides nothing (PROTOCOL §4), and without governance nobody can say the present one.
-    let change = compose::change(&chain, 0, action, None, reason, None)?;
+    let change = compose::change(&chain, 0, kind.into(), None, reason, None)?;
+    let change = match armed {
+        None => change,
+        Some(_) => {
+            let change = Change::from_bytes(&change).map_err(compose::unsignable)?;
+            Change { armed, ..change }.to_bytes().map_err(compose::unsignable)?
+        }
+    };
     let proposal = compose::sign_proposal(Screen::of(global), &identity, &chain, &change, &[])?;
     let certificate = Certificate { change, proposal, approvals: Vec::new(), confirmations: Vec::new() };
     let stop = StopFile { genesis: file.genesis, links: file.links, certificate };
+    files::write_json("stop", out, &stop, false)?;
+    signed(&stop, out)
+}
+
+/// When a stop that is armed now is over.
+fn until(kind: StopKind, lasts: u64) -> Result<FireUntil, Failure> {
+    let usage = |why: String, fix| Err(Failure::usage("this stop cannot be armed").because(why).fix(fix));
+    match (kind, lasts) {
+        (StopKind::Kill, 1..=ARMED_SECONDS_MAX) => Ok(FireUntil(compose::now().saturating_add(lasts))),
+        (StopKind::Kill, _) => {
+            usage(format!("it lasts for 1 to {ARMED_SECONDS_MAX} s (400 days)"), "name another duration, such as 720h")
+        }
+        (..) => usage("kills alone are signed in advance".to_owned(), "leave --armed-until or --stop out"),
+    }
+}
+
+/// Adds the fire of one of the signers: a signature and a nonce of their own, made now.
+fn fire(global: &Global, path: &Path, out: &Path) -> Result<Report, Failure> {
+    let mut stop: StopFile = files::read_json("stop", path)?;
+    let now = compose::now();
+    let checked = stop::check(&stop, now).map_err(|f| f.at(path.display()))?;
+    pinned(global, checked.chain.tenant())?;
+    checked.check_date(now).map_err(|f| f.at(path.display()))?;
+    if !checked.unfired {
+        let why = match (&checked.open, checked.armed()) {
+            (_, None) => "it is not armed: it needs no fire",
+            (Some(_), _) => "signatures are missing: it is signed before it is fired",
+            (None, _) => "it was fired already: deliver it",
+        };
+        return Err(Failure::denied("there is nothing to fire").at(path.display()).because(why));
+    }
+    let identity = Identity::of(global)?;
+    let approvals = stop.certificate.approvals.iter().filter_map(|signed| Vote::read(Role::Approve, signed).ok());
+    if !approvals.chain([checked.proposed.clone()]).any(|vote| vote.person == identity.person) {
+        return Err(Failure::denied(format!("{} did not sign this stop", identity.person))
+            .at(path.display())
+            .because("an armed stop is fired by one of those who signed it")
+            .fix("let one of them fire it: --as PERSON"));
+    }
+    let trust = checked.chain.current();
+    let signer = identity.signer(trust)?;
+    let mut sentences = plain::change(&checked.change, checked.digest, trust);
+    sentences.push(plain::vote(Role::Fire, &identity.person, checked.proposed.expires));
+    Screen::of(global).agree(&sentences)?;
+    let vote = Vote::answer(Role::Fire, &stop.certificate.proposal, &signer).map_err(compose::unsignable)?;
+    stop.certificate.confirmations.push(vote);
+    stop::check(&stop, now).map_err(|f| f.at(path.display()))?;
     files::write_json("stop", out, &stop, false)?;
     signed(&stop, out)
 }
@@ -158,6 +238,7 @@ fn second(global: &Global, out: &Path) -> Result<Report, Failure> {
     let mut stop: StopFile = files::read_json("stop", out)?;
     let checked = stop::check(&stop, compose::now()).map_err(|f| f.at(out.display()))?;
     pinned(global, checked.chain.tenant())?;
+    checked.check_date(compose::now()).map_err(|f| f.at(out.display()))?;
     let identity = Identity::of(global)?;
     let trust = checked.chain.current();
     let by_proposer = identity.person == checked.proposed.person;
@@ -197,17 +278,31 @@ fn signed(stop: &StopFile, out: &Path) -> Result<Report, Failure> {
     let checked = stop::check(stop, compose::now())?;
     let next = match &checked.open {
         None => format!("It is complete. Next: kcm revoke deliver {} --to HOST:PORT", out.display()),
+        Some(_) if checked.unfired => {
+            let (armed, out) = (plain::armed(checked.armed().unwrap_or_default()), out.display());
+            format!("All have signed. {armed} Then: kcm --as PERSON revoke fire {out} --out FILE")
+        }
         Some(open) => format!("Still open: {open}. Next: kcm --as PERSON revoke sign --out {}", out.display()),
     };
-    let json =
+    let mut json =
         json!({ "file": out, "change": checked.digest, "complete": checked.open.is_none(), "open": checked.open });
-    let exit = if checked.open.is_none() { Exit::Done } else { Exit::Waits };
+    if let (Some(until), Some(members)) = (checked.armed(), json.as_object_mut()) {
+        members.insert("armed_until".to_owned(), until.into());
+        members.insert("fired".to_owned(), checked.open.is_none().into());
+    }
+    let exit = if checked.open.is_none() || checked.unfired { Exit::Done } else { Exit::Waits };
     Ok(Report::new(json, format!("Stop {} is in {}.\n{next}", checked.digest, out.display())).ending(exit))
 }
 
 async fn deliver(global: &Global, path: &Path, to: Vec<String>) -> Result<Report, Failure> {
     let stop: StopFile = files::read_json("stop", path)?;
     let checked = stop::check(&stop, compose::now()).map_err(|f| f.at(path.display()))?;
+    if checked.unfired {
+        return Err(Failure::denied("the stop is armed and was not fired")
+            .at(path.display())
+            .because(plain::armed(checked.armed().unwrap_or_default()))
+            .fix(format!("fire it: kcm --as PERSON revoke fire {} --out FILE", path.display())));
+    }
     if let Some(open) = &checked.open {
         return Err(Failure::denied("the stop is not complete")
             .at(path.display())

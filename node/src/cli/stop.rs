@@ -2,7 +2,7 @@
 //! means. The file and its way to a region are the stop listener's own ([`crate::stop_listener`]).
 
 use orbital::{
-    certificate::certify,
+    certificate::{Uncertified, certify},
     chain::Chain,
     change::Change,
     halt::Halt,
@@ -28,6 +28,25 @@ pub(crate) struct Checked {
     pub(crate) proposed: Vote,
     /// Why it is no law yet; none once the quorum is met.
     pub(crate) open: Option<String>,
+    /// Nothing but the fire of one of its signers is open.
+    pub(crate) unfired: bool,
+}
+
+impl Checked {
+    /// Until when it may be fired, where it is armed.
+    pub(crate) fn armed(&self) -> Option<u64> {
+        self.change.armed.map(|until| until.0)
+    }
+
+    /// That an armed one may still be signed and fired: past its date nobody does.
+    pub(crate) fn check_date(&self, now: u64) -> Result<(), Failure> {
+        match self.armed() {
+            Some(until) if now > until => Err(Failure::denied("the armed stop is over")
+                .because(format!("it could be fired until {}", plain::time(until)))
+                .fix("have a new stop signed: kcm revoke sign")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Checks everything that can be checked before the last signature is there. `now` is in Unix seconds.
@@ -46,12 +65,17 @@ pub(crate) fn check(stop: &StopFile, now: u64) -> Result<Checked, Failure> {
     if !plain::matches(&proposed, &change, &stop.certificate.change) || change.tenant != tenant {
         return Err(bad(&"what was proposed is not the change in the file"));
     }
+    let mut unfired = false;
     let open = match certify(&stop.certificate, &chain, now) {
         Ok(_) => None,
         Err(why) if why.lacking().is_some() => Some(why.to_string()),
+        Err(why @ Uncertified::Unfired { .. }) => {
+            unfired = true;
+            Some(why.to_string())
+        }
         Err(why) => return Err(bad(&why)),
     };
-    Ok(Checked { digest: Change::digest_of(&stop.certificate.change), chain, change, proposed, open })
+    Ok(Checked { unfired, digest: Change::digest_of(&stop.certificate.change), chain, change, proposed, open })
 }
 
 /// One region's verified answer.

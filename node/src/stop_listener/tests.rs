@@ -589,3 +589,25 @@ fn the_format_is_frozen() {
     let ack = Signed::new(Kind::SyncAck, b"{}".to_vec(), World::new().key("carol"));
     assert!(serde_json::to_string(&Answer::Ack(ack)).unwrap().starts_with(r#"{"ack":{"statement":"e30","#));
 }
+
+/// What the region answers.
+async fn outcome(to: &str, stop: &StopFile) -> Outcome {
+    SyncAck::peek(&deliver(to, stop).await.unwrap()).unwrap().outcome
+}
+
+#[tokio::test]
+async fn an_armed_kill_stops_a_region_when_it_is_fired() {
+    use orbital::change::FireUntil;
+    let world = World::new();
+    let (took, _taken) = mpsc::unbounded_channel();
+    let sink = Arc::new(Behind { chain: Mutex::new(world.chain().clone()), world: World::new(), holds: 1, took });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = listener.local_addr().unwrap().to_string();
+    let task = tokio::spawn(serve(listener, sink, Limits::default(), std::future::pending()));
+    let change = Change { armed: Some(FireUntil(NOW + 60)), ..world.change(Action::RevokeL1 {}) };
+    let mut stop = file(world.sign_change(&change, "carol", &["dave"]));
+    assert_eq!(outcome(&to, &stop).await, Outcome::Refused);
+    stop.certificate.confirmations = vec![world.answer(orbital::vote::Role::Fire, &stop.certificate.proposal, "dave")];
+    assert_eq!(outcome(&to, &stop).await, Outcome::Applied);
+    task.abort();
+}

@@ -59,6 +59,7 @@ impl Forger {
             reason: Text::new("forged").unwrap(),
             nonce: self.nonce(),
             evidence: None,
+            armed: None,
             action,
         };
         change.to_bytes().unwrap()

@@ -20,6 +20,13 @@ impl Keeper {
         self.slot(tenant).map_or(now.wall_ms, |slot| slot.kept.lock().lease.see(now))
     }
 
+    /// The same for a stop, which waits for no lock: where another holds it, the wall clock alone counts.
+    pub fn highest_wall_ms_unlocked(&self, tenant: &TenantId) -> u64 {
+        let now = self.clock.now();
+        let seen = self.slot(tenant).ok().and_then(|slot| slot.kept.try_lock().map(|mut kept| kept.lease.see(now)));
+        seen.unwrap_or(now.wall_ms)
+    }
+
     /// A fresh nonce to be signed by the tenant's lease key; the lease counts from now.
     pub fn draw_nonce(&self, tenant: &TenantId) -> Result<Nonce, Error> {
         let mut nonce = Nonce::default();

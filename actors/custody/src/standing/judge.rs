@@ -106,7 +106,9 @@ impl Standing {
         me: &Identity,
         now: u64,
     ) -> Result<Judged, Refusal> {
-        let certified = certify(certificate, chain, now)?;
+        // What it knows it acknowledges again, whatever the date: only an armed stop that is new here comes too late.
+        let known = self.halts.kind_of(&orbital::change::Change::digest_of(&certificate.change)).is_some();
+        let certified = certify(certificate, chain, if known { 0 } else { now })?;
         let Some(halt) = Halt::set_by(&certified.change().action) else {
             return Err(Refusal::WrongChange { directive: "stop", kind: certified.change().kind() });
         };

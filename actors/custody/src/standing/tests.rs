@@ -556,3 +556,60 @@ fn a_key_that_stays_outside_is_linked_by_verified_passkeys_alone() {
     me.hyok = [orbital::names::System::new("other").unwrap()].into();
     standing.step(&file, &me, NOW).unwrap();
 }
+
+const UNTIL: u64 = NOW + 3_600;
+const LAST: u64 = UNTIL + orbital::certificate::ARMED_DELIVERY_SECONDS;
+
+/// A kill that carol and dave signed in advance, fired by these.
+fn armed(world: &World, by: &[&str]) -> Directive {
+    let change = Change { armed: Some(orbital::change::FireUntil(UNTIL)), ..world.change(Action::RevokeL1 {}) };
+    let mut kill = world.sign_change(&change, "carol", &["dave"]);
+    kill.confirmations = by.iter().map(|name| world.answer(Role::Fire, &kill.proposal, name)).collect();
+    Directive::Kill(world.warrant(kill))
+}
+
+#[test]
+fn an_armed_kill_stops_once_a_signer_fires_it_and_not_too_late() {
+    let world = World::new();
+    let standing = linked(&world);
+    let at = |directive: &Directive, now| standing.step(directive, &here(&world), now);
+    let refused = |by: &[&str]| match at(&armed(&world, by), NOW) {
+        Err(Refusal::Uncertified(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(&[]), Uncertified::Unfired { until: UNTIL });
+    assert!(matches!(refused(&["erin"]), Uncertified::FiredByOther(_)));
+    let fired = armed(&world, &["dave"]);
+    for now in [NOW, UNTIL, LAST] {
+        assert!(at(&fired, now).unwrap().next.is_killed(), "{now}");
+    }
+    let late = at(&fired, LAST + 1);
+    assert!(matches!(late, Err(Refusal::Uncertified(Uncertified::ArmedOver { .. }))), "{late:?}");
+}
+
+#[test]
+fn an_armed_kill_that_is_known_is_acknowledged_whatever_the_date_and_stays_restored() {
+    let mut world = World::new();
+    let fired = armed(&world, &["dave"]);
+    let digest = Change::digest_of(&fired.stop().unwrap().certificate.change);
+    let killed = applied(&world, &linked(&world), &fired);
+    let late = |standing: &Standing, kill: &Directive| standing.step(kill, &here(&world), LAST + 1);
+    let again = late(&killed, &fired).unwrap();
+    assert_eq!((again.change, again.next), (Some(digest), killed.clone()));
+    // Another fire of the same kill is the same kill.
+    let mut twice = fired.stop().unwrap().clone();
+    twice.certificate.confirmations = vec![world.answer(Role::Fire, &twice.certificate.proposal, "carol")];
+    let twice = Directive::Kill(twice);
+    assert_eq!(late(&killed, &twice).unwrap().change, Some(digest));
+    // Known, it is still to be fired.
+    let mut unfired = fired.stop().unwrap().clone();
+    unfired.certificate.confirmations.clear();
+    assert!(late(&killed, &Directive::Kill(unfired)).is_err());
+    world.epoch = 2;
+    let restored = applied(&world, &killed, &Directive::Restore(world.warrant(world.restore([digest]))));
+    assert!(!restored.is_killed());
+    for kill in [fired, twice] {
+        let judged = step(&world, &restored, &kill).unwrap();
+        assert_eq!((judged.effects, judged.next.is_killed()), (vec![Effect::Persist], false), "it stays restored");
+    }
+}

@@ -66,7 +66,7 @@ impl Steward {
     /// Nothing before the fence waits for a lock: its holder may be an ordinary directive whose thread is not running now.
     pub(super) fn certain(&self, warrant: &Warrant) -> Result<Certain, Unmet> {
         let cell = self.cell(&warrant.tenant).ok_or(Refusal::Unknown(warrant.tenant))?;
-        let now = self.clock.now().wall_ms / 1_000;
+        let now = self.keeper.highest_wall_ms_unlocked(&warrant.tenant) / 1_000;
         let standing = cell.standing.load_full();
         let judged = match cell.ahead_of(&standing) {
             None => self.judged(&cell, &standing, warrant, now),

@@ -99,6 +99,9 @@ pub(crate) fn check_opening(
     }
     let trust = tenant.chain.current();
     check_deployment(change, &trust.deployment)?;
+    if change.armed.is_some() {
+        return Err(Refusal::ArmedByFile(change.kind()));
+    }
     ballot::check_proposed(vote, change, bytes)?;
     check_version(tenant, change, vote)?;
     if let Some(statement) = statement {

@@ -423,6 +423,15 @@ fn a_weaker_rule_needs_the_old_one_too() {
 }
 
 #[test]
+fn an_armed_revocation_is_kept_as_a_file_and_not_proposed() {
+    let mut b = Bench::new();
+    let armed = Some(orbital::change::FireUntil(u64::MAX));
+    let change = Change { armed, ..b.world.change(Action::RevokeL1 {}) }.to_bytes().unwrap();
+    let statement = b.world.propose(&change, "carol");
+    assert_eq!(code(b.propose_shown(change, statement, None)), "armed-by-file");
+}
+
+#[test]
 fn what_the_proposer_was_shown_is_what_the_change_names() {
     let mut b = Bench::new();
     let shown = |b: &Bench, text: Option<&str>| {
