@@ -131,15 +131,15 @@ fn one(file: &CertificateFile, whose: TenantId, deployment: &Deployment) -> Resu
     Ok((Decided { serial: *serial, governed, tenants: tenants.clone() }, action))
 }
 
-/// Where a node remembers.
-fn memory_path(model: &Model, name: &NodeName) -> Result<PathBuf, RunError> {
+/// Where a node remembers; an edge keeps nothing.
+fn memory_path(model: &Model, name: &NodeName) -> Result<Option<PathBuf>, RunError> {
     let store = match model.node(name)? {
         NodeRole::Governance(part) => &part.store,
         NodeRole::Crypto { node, .. } => &node.store,
         NodeRole::SoftL1 { store, .. } => store,
-        NodeRole::Edge { .. } => return Err(RunError::Other("an edge keeps nothing".to_owned())),
+        NodeRole::Edge { .. } => return Ok(None),
     };
-    Ok(store.join(MEMORY))
+    Ok(Some(store.join(MEMORY)))
 }
 
 fn remembered(path: &Path) -> Result<Option<Memory>, RunError> {
@@ -157,10 +157,7 @@ fn remembered(path: &Path) -> Result<Option<Memory>, RunError> {
 /// # Errors
 /// [`RunError::Site`] where the file is not what was decided, or an earlier decision.
 pub(crate) fn admit(model: &Model, fields: &[Field], name: &NodeName) -> Result<(), RunError> {
-    if let NodeRole::Edge { .. } = model.node(name)? {
-        return Ok(());
-    }
-    let path = memory_path(model, name)?;
+    let Some(path) = memory_path(model, name)? else { return Ok(()) };
     let known = remembered(&path)?;
     let Some(site) = &model.site else {
         return match known {
@@ -178,7 +175,11 @@ pub(crate) fn admit(model: &Model, fields: &[Field], name: &NodeName) -> Result<
             RunError::Site(format!("the warrant proves nothing: {why}. Gather it anew with `kcm topology apply`"))
         })?;
     let (mine, unread) = governed(fields);
-    matches(&decided.governed, &mine, &unread)?;
+    decided.check_says(&mine, &unread).map_err(|why| {
+        RunError::Site(format!(
+            "{why}\nPut back what was decided, or have the change decided (`kcm topology plan`, `kcm topology propose`)"
+        ))
+    })?;
     let fresh = follows(known.as_ref(), site, &decided)?;
     if known.as_ref() == Some(&fresh) {
         return Ok(());
@@ -191,24 +192,39 @@ pub(crate) fn admit(model: &Model, fields: &[Field], name: &NodeName) -> Result<
     Ok(())
 }
 
-/// The file says what was decided. A file that this node cannot read it cannot use either: another node is held to that one.
-fn matches(decided: &Governed, mine: &Governed, unread: &BTreeMap<String, String>) -> Result<(), RunError> {
-    let differences = decided.differences(mine);
-    let differences: Vec<_> = differences.into_iter().filter(|d| !unread.contains_key(d.pointer)).collect();
-    if differences.is_empty() {
-        return Ok(());
+impl Decided {
+    /// That a file says what was decided. A file that this machine cannot read it cannot use either: another node is held to that one.
+    pub(crate) fn check_says(&self, mine: &Governed, unread: &BTreeMap<String, String>) -> Result<(), String> {
+        let differences = self.governed.differences(mine);
+        let differences: Vec<_> = differences.into_iter().filter(|d| !unread.contains_key(d.pointer)).collect();
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let shown: Vec<_> = differences.iter().take(DIFFERENCES_SHOWN_MAX).map(sentence).collect();
+        let more = differences.len().saturating_sub(shown.len());
+        let more = if more == 0 { String::new() } else { format!("\n  and {more} more") };
+        Err(format!("the file is not what was decided:\n  {}{more}", shown.join("\n  ")))
     }
-    let shown: Vec<_> = differences.iter().take(DIFFERENCES_SHOWN_MAX).map(sentence).collect();
-    let more = differences.len().saturating_sub(shown.len());
-    let more = if more == 0 { String::new() } else { format!("\n  and {more} more") };
-    Err(RunError::Site(format!(
-        "the file is not what was decided:\n  {}{more}\nPut back what was decided, or have the change decided (`kcm topology plan`, `kcm topology \
-         propose`)",
-        shown.join("\n  ")
-    )))
+
+    /// That it comes after what was in force with this serial, and that whom it moves has agreed.
+    pub(crate) fn check_after(&self, serial: u64, before: &Governed) -> Result<(), String> {
+        if self.serial < serial || self.serial == serial && self.governed != *before {
+            return Err(format!(
+                "the decision is of serial {}, and what was in force is of serial {serial} already: bring the warrant of the latest decision",
+                self.serial
+            ));
+        }
+        match before.moves(&self.governed).difference(&self.tenants).next() {
+            None => Ok(()),
+            Some(tenant) => Err(format!(
+                "the decision moves the L1, residency or trust of tenant {tenant} against what was in force, and does not name it: the site's \
+                 operators propose it anew upon the warrant in force, and the tenant certifies it, too"
+            )),
+        }
+    }
 }
 
-pub(crate) fn sentence(difference: &Difference<'_>) -> String {
+fn sentence(difference: &Difference<'_>) -> String {
     match (difference.before, difference.after) {
         (Some(decided), Some(mine)) => format!("{}: decided is {decided}, the file says {mine}", difference.pointer),
         (Some(decided), None) => format!("{}: decided is {decided}, the file does not have it", difference.pointer),
@@ -218,26 +234,15 @@ pub(crate) fn sentence(difference: &Difference<'_>) -> String {
     }
 }
 
-/// The decision comes after the one that this node ran with, and whom it moves has agreed.
+/// What the node remembers from now on, where the decision comes after the one that it ran with.
 pub(crate) fn follows(known: Option<&Memory>, site: &Site, decided: &Decided) -> Result<Memory, RunError> {
-    let no = |why: String| Err(RunError::Site(why));
-    let fresh = Memory::new(site.id, decided)?;
-    let Some(known) = known else { return Ok(fresh) };
-    if known.site != site.id {
-        return no(format!("this node ran under the site {}, the file names {}", known.site, site.id));
+    if let Some(known) = known {
+        if known.site != site.id {
+            let why = format!("this node ran under the site {}, the file names {}", known.site, site.id);
+            return Err(RunError::Site(why));
+        }
+        let before = Governed::from_bytes(known.governed.as_bytes()).map_err(|e| RunError::Site(e.to_string()))?;
+        decided.check_after(known.serial, &before).map_err(RunError::Site)?;
     }
-    if decided.serial < known.serial || decided.serial == known.serial && *known != fresh {
-        return no(format!(
-            "the warrant is of serial {}, and this node ran with serial {} already: bring the warrant of the latest decision",
-            decided.serial, known.serial
-        ));
-    }
-    let before = Governed::from_bytes(known.governed.as_bytes()).map_err(|e| RunError::Site(e.to_string()))?;
-    match before.moves(&decided.governed).difference(&decided.tenants).next() {
-        None => Ok(fresh),
-        Some(tenant) => no(format!(
-            "the decision moves the L1, residency or trust of tenant {tenant} against what this node ran with, and does not name it: the \
-             site's operators propose it anew upon the warrant in force, and the tenant certifies it, too"
-        )),
-    }
+    Memory::new(site.id, decided)
 }

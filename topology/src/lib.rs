@@ -52,6 +52,7 @@ pub struct Checked {
     /// In the order of the file.
     pub findings: Vec<Finding>,
     model: Option<Model>,
+    tree: Option<tree::Node>,
     file: Option<file::File>,
     base: PathBuf,
 }
@@ -89,7 +90,7 @@ pub fn check(path: &Path, text: &str) -> Checked {
         // Before all else, and in a broken file too: no explanation may quote a secret.
         secrets::search(tree, &Place::default(), &mut findings);
     }
-    let file = tree.filter(|_| !broken).and_then(|tree| file::File::read_from(&tree, &mut findings));
+    let file = tree.as_ref().filter(|_| !broken).and_then(|tree| file::File::read_from(tree, &mut findings));
     if let Some(file) = &file {
         findings.extend(check::findings(file));
     }
@@ -97,5 +98,5 @@ pub fn check(path: &Path, text: &str) -> Checked {
     findings.dedup();
     let sound = file.as_ref().filter(|_| findings.iter().all(|f| f.severity() != Severity::Error));
     let model = sound.and_then(|file| build::build(file, &build::Base(&base))).map(Model::checked);
-    Checked { name, text: text.to_owned(), findings, model, file, base }
+    Checked { name, text: text.to_owned(), findings, model, tree, file, base }
 }

@@ -6,10 +6,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    Checked, Format,
+    Checked,
     build::Base,
     reader::shapes,
-    tree::{self, Node, Value},
+    tree::{Node, Value},
 };
 
 shapes! {
@@ -106,18 +106,13 @@ fn is_free(path: &[String]) -> bool {
 impl Checked {
     /// Every field of the file, in the order of their paths, the default of none.
     pub fn fields(&self) -> Vec<Field> {
-        fields(&self.name, &self.text, &self.base)
+        let mut found = Vec::new();
+        if let Some(tree) = &self.tree {
+            walk(tree, &mut Vec::new(), &Base(&self.base), &mut found);
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        found
     }
-}
-
-fn fields(name: &str, text: &str, base: &Path) -> Vec<Field> {
-    let (tree, _) = tree::parse(Format::of(name), text);
-    let mut found = Vec::new();
-    if let Some(tree) = tree {
-        walk(&tree, &mut Vec::new(), &Base(base), &mut found);
-    }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    found
 }
 
 fn walk(node: &Node, path: &mut Vec<String>, base: &Base<'_>, found: &mut Vec<Field>) {
@@ -158,7 +153,11 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Vec<Field> {
-        fields("t.toml", text, Path::new("/etc/kcm"))
+        fields("t.toml", text)
+    }
+
+    fn fields(name: &str, text: &str) -> Vec<Field> {
+        crate::check(&Path::new("/etc/kcm").join(name), text).fields()
     }
 
     fn free(text: &str) -> Vec<(String, bool)> {
@@ -203,8 +202,7 @@ mod tests {
     #[test]
     fn values_are_texts_whatever_the_format_and_the_content_of_a_ca_counts() {
         let toml = of("a = [\"x\", \"y\"]\nb = true\nc = 3\n[t]\nca = \"ca/x.pem\"\n");
-        let json =
-            fields("t.json", r#"{"t": {"ca": "ca/x.pem"}, "c": 3, "b": true, "a": ["x", "y"]}"#, Path::new("/etc/kcm"));
+        let json = fields("t.json", r#"{"t": {"ca": "ca/x.pem"}, "c": 3, "b": true, "a": ["x", "y"]}"#);
         assert_eq!(toml, json);
         let values: Vec<_> = toml.iter().map(|field| field.value.as_str()).collect();
         assert_eq!(values, ["[\"x\",\"y\"]", "true", "3", "ca/x.pem"]);

@@ -1,7 +1,7 @@
 //! What all actors of governance share: who we are, clocks, keys, the scribe, the roster, the board, the events. Nothing is decided here.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicI64, Ordering},
@@ -10,7 +10,7 @@ use std::{
 
 use ledger::Ledger;
 use orbital::{
-    names::{Deployment, NodeName, System},
+    names::{Deployment, NodeName, Region, System, TenantId},
     sign::SecretKey,
 };
 use ractor::ActorRef;
@@ -28,6 +28,7 @@ use crate::{
     roster::Roster,
     scribe::Scribe,
     supervisor,
+    tenant::{Facts, Seen},
     visitor::{People, Site},
 };
 
@@ -61,6 +62,19 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// What a tenant decides upon, besides its own state.
+    pub(crate) fn facts<'a>(&'a self, tenant: TenantId, seen: &'a BTreeMap<Region, Seen>) -> Facts<'a> {
+        Facts {
+            now_ms: self.clock.unix_ms(),
+            evaluator: self.policies.of(tenant),
+            seen,
+            claims: &self.claims,
+            hyok: &self.hyok,
+            channels: &self.notifying.channels,
+            ports: &self.ports,
+        }
+    }
+
     /// The desk's actor of this moment; none while it restarts.
     pub(crate) fn door(&self) -> Option<ActorRef<desk::Msg>> {
         self.door.read().unwrap_or_else(PoisonError::into_inner).clone()

@@ -72,10 +72,7 @@ pub(crate) fn change(
     let regions = regions.unwrap_or_else(|| trust.regions.keys().cloned().collect());
     let enters = |r: &Region| action.next().is_some_and(|next| next.regions.contains_key(r));
     if let Some(unknown) = regions.iter().find(|r| !trust.regions.contains_key(*r) && !enters(r)) {
-        let known = trust.regions.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        return Err(Failure::usage(format!("`{unknown}` is no region of tenant {}", trust.name))
-            .because(format!("its trust root names {known}"))
-            .fix("name one of those with --region"));
+        return Err(no_region(trust, unknown, "--region"));
     }
     if let Some(next) = action.next() {
         chain.check_successor(&action, next).map_err(|e| {
@@ -98,6 +95,14 @@ pub(crate) fn change(
         action,
     };
     change.to_bytes().map_err(unsignable)
+}
+
+/// A region that the tenant's trust root does not name, given with this option.
+pub(crate) fn no_region(trust: &TrustRoot, name: &Region, option: &str) -> Failure {
+    let known = trust.regions.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    Failure::usage(format!("`{name}` is no region of tenant {}", trust.name))
+        .because(format!("its trust root names {known}"))
+        .fix(format!("name one of those with {option}"))
 }
 
 pub(crate) fn unsignable(why: orbital::canon::Malformed) -> Failure {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -20,6 +19,7 @@ use super::{
     compose::{self, Subject, Wish},
     exit::{Failure, Report},
     table::Table,
+    topology,
 };
 
 #[derive(Clone, Debug, Subcommand)]
@@ -76,7 +76,7 @@ async fn set(global: &Global, args: SetArgs) -> Result<Report, Failure> {
     let mut next = subject.successor();
     for name in &args.leave {
         if next.regions.remove(name).is_none() {
-            return Err(unknown(&subject, name));
+            return Err(compose::no_region(subject.trust(), name, "--leave"));
         }
     }
     if let Some(path) = &args.topology {
@@ -109,27 +109,15 @@ fn shown(subject: &Subject) -> Report {
     Report::new(json!({ "residency": trust.residency, "regions": trust.regions }), text)
 }
 
-fn unknown(subject: &Subject, name: &Region) -> Failure {
-    let known = subject.trust().regions.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    Failure::usage(format!("`{name}` is no region of tenant {}", subject.trust().name))
-        .because(format!("its trust root names {known}"))
-        .fix("name one of those with --leave")
-}
-
 /// Who a region is, as the operators' file has it. Those who approve compare the keys with the region's own.
 fn identity(path: &Path, name: &Region) -> Result<RegionIdentity, Failure> {
-    let bad = |why: &dyn std::fmt::Display| {
-        Failure::usage("the topology does not say who this region is")
-            .at(path.display())
-            .because(why)
-            .fix("give the operators' present file; `kcm topology check` says what is wrong with one")
-    };
-    let text = fs::read_to_string(path).map_err(|e| bad(&e))?;
-    let checked = topology::check(path, &text);
-    let model = checked.model().ok_or_else(|| bad(&checked.explain(false)))?;
+    let (model, _) = topology::checked(path)?;
     let part = model.regions.get(name).ok_or_else(|| {
         let known = model.regions.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        bad(&format!("it has no region `{name}`; it has {known}"))
+        Failure::usage("the topology does not say who this region is")
+            .at(path.display())
+            .because(format!("it has no region `{name}`; it has {known}"))
+            .fix("give the operators' present file, or another region with --join")
     })?;
     Ok(RegionIdentity {
         jurisdiction: part.jurisdiction.clone(),

@@ -112,7 +112,8 @@ fn unsound(file: &Path) -> impl Fn(&dyn std::fmt::Display) -> Failure {
     }
 }
 
-fn checked(file: &Path) -> Result<(Model, Vec<Field>), Failure> {
+/// The model of a sound file, and its fields.
+pub(crate) fn checked(file: &Path) -> Result<(Model, Vec<Field>), Failure> {
     let unsound = unsound(file);
     let text = fs::read_to_string(file).map_err(|e| unsound(&e))?;
     let path = fs::canonicalize(file).map_err(|e| unsound(&e))?;
@@ -259,19 +260,9 @@ fn apply(file: &Path, certificates: &[PathBuf]) -> Result<Report, Failure> {
             .fix("have exactly this file decided (`kcm topology propose`), and gather the certificates anew; nothing was written")
     };
     let decided = warrant.verify(read.site.id, &read.model.deployment).map_err(denied)?;
-    if let Some(difference) = decided.governed.differences(&read.governed).first() {
-        return Err(denied(site::sentence(difference)));
-    }
+    decided.check_says(&read.governed, &BTreeMap::new()).map_err(denied)?;
     if let Some(before) = in_force(&read)? {
-        if before.serial > decided.serial {
-            return Err(denied(format!(
-                "a decision of serial {} is in force, this is {}",
-                before.serial, decided.serial
-            )));
-        }
-        if let Some(tenant) = before.governed.moves(&decided.governed).difference(&decided.tenants).next() {
-            return Err(denied(format!("it moves tenant {}, whom it does not name", label(&read.model, *tenant))));
-        }
+        decided.check_after(before.serial, &before.governed).map_err(denied)?;
     }
     files::write_json("warrant", &read.site.warrant, &warrant, true)?;
     let text = format!(

@@ -49,9 +49,6 @@ impl Standing {
 
     /// A stop. It holds if it is certified under either branch of a fork that its links prove; that the tenant freezes is decided after it.
     pub(crate) fn stop_by(&self, warrant: &Warrant, me: &Identity, now: u64) -> Result<Judged, Refusal> {
-        if warrant.tenant != self.tenant() {
-            return Err(Refusal::Unknown(warrant.tenant));
-        }
         let reached = match self.reach(warrant) {
             Err(Refusal::Forked { .. }) => {
                 let (reached, _) = self.as_far(warrant);
@@ -155,8 +152,7 @@ impl Standing {
         if next.lifted.len() > HALTS_MAX {
             return Err(Refusal::TooManyLifted);
         }
-        let mut effects = vec![Effect::Persist];
-        effects.extend(next.shown_effects(self, by.me));
+        let mut effects = next.in_force(self, by.me);
         if !next.is_halted(halt) {
             effects.push(Effect::Lift(halt));
         }
@@ -184,8 +180,7 @@ impl Standing {
         }
         next.epoch = next.grant_epoch(&certified)?;
         next.linked = Some(Linked { l1: l1.clone(), change: certified.digest(), epoch: next.epoch });
-        let mut effects = vec![Effect::Persist];
-        effects.extend(next.shown_effects(self, me));
+        let mut effects = next.in_force(self, me);
         effects.extend([Effect::LiftL1Stop, Effect::Link(l1.clone()), Effect::Hold]);
         Ok(Judged { next, effects, change })
     }

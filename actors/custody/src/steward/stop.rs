@@ -102,9 +102,8 @@ impl Steward {
             tracing::error!(%tenant, "{word} and lifted at once; it stays {word} until what lifts it is sent again: {why}");
         }
         if certain.judged.effects.contains(&Effect::Leave) {
-            self.stay_out(&tenant)?;
-            self.persist(tenant, &certain.cell, &certain.judged).await?;
             self.leave(&tenant).await?;
+            self.persist(tenant, &certain.cell, &certain.judged).await?;
         }
         // Again and again, until it was durable once: nothing else says whether it was.
         if certain.judged.effects.contains(&Effect::Shred) {

@@ -13,12 +13,15 @@ use orbital::{
     lane::Lane,
     names::{NodeName, Region},
     sign::PublicKey,
+    trust::TrustRoot,
     wire::Wire,
 };
 use ractor::ActorRef;
 
 pub(crate) use board::Board;
 pub(crate) use courier::{Courier, CourierArgs, CourierMsg};
+
+use crate::error::Refusal;
 
 /// A region's process as the topology names it.
 #[derive(Clone, Debug)]
@@ -88,10 +91,13 @@ impl Ports {
     pub(crate) fn port(&self, region: &Region, lane: Lane) -> Option<&Port> {
         self.ports.get(&(region.clone(), lane))
     }
-    pub(crate) fn has(&self, region: &Region) -> bool {
-        self.port(region, Lane::Critical).is_some()
-    }
-    pub(crate) fn regions(&self) -> String {
-        self.peers.values().map(|p| p.region.to_string()).collect::<Vec<_>>().join(", ")
+    /// Each region that a trust root names is one that this deployment has.
+    pub(crate) fn check(&self, root: &TrustRoot) -> Result<(), Refusal> {
+        let unknown = root.regions.keys().find(|region| self.port(region, Lane::Critical).is_none());
+        let known = || self.peers.values().map(|p| p.region.to_string()).collect::<Vec<_>>().join(", ");
+        unknown.map_or(Ok(()), |region| {
+            let (region, known) = (region.clone(), known());
+            Err(Refusal::UnknownRegion { region, of: "in this deployment's topology", known })
+        })
     }
 }

@@ -256,17 +256,7 @@ fn tell<T>(reply: Reply<T>, answer: T) {
 
 impl State {
     pub(super) fn facts(&self) -> Facts<'_> {
-        let evaluator = self.shared.policies.of(self.tenant.id());
-        let (claims, hyok) = (&self.shared.claims, &self.shared.hyok);
-        Facts {
-            now_ms: self.shared.clock.unix_ms(),
-            evaluator,
-            seen: &self.seen,
-            claims,
-            hyok,
-            channels: &self.shared.notifying.channels,
-            ports: &self.shared.ports,
-        }
+        self.shared.facts(self.tenant.id(), &self.seen)
     }
 
     fn enter(&mut self, me: ActorRef<Msg>) {

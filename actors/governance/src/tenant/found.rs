@@ -28,10 +28,7 @@ pub(crate) fn found(
     if root.policy != policy {
         return Err(Refusal::UnknownPolicy { named: root.policy, known: policy });
     }
-    if let Some(region) = root.regions.keys().find(|region| !ports.has(region)) {
-        let (region, known) = (region.clone(), ports.regions());
-        return Err(Refusal::UnknownRegion { region, of: "in this deployment's topology", known });
-    }
+    ports.check(root)?;
     let owe = |region| Owe { region, directive: Directive::Provision { genesis: genesis.clone(), links: Vec::new() } };
     let owe = root.regions.keys().cloned().map(owe).collect();
     let records = vec![Record::Provisioned { genesis }];

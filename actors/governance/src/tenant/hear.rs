@@ -173,17 +173,7 @@ impl State {
         seen.version = observed.as_ref().map(|o| o.trust_version).or(seen.version);
         (seen.observed, seen.at_ms) = (observed, Some(now_ms));
         let observed = seen.observed.clone();
-        let evaluator = self.shared.policies.of(self.tenant.id());
-        let (claims, hyok) = (&self.shared.claims, &self.shared.hyok);
-        let facts = Facts {
-            now_ms,
-            evaluator,
-            seen: &self.seen,
-            claims,
-            hyok,
-            channels: &self.shared.notifying.channels,
-            ports: &self.shared.ports,
-        };
+        let facts = Facts { now_ms, ..self.shared.facts(self.tenant.id(), &self.seen) };
         let (run, crowded) = self.shared.board.room(&region);
         self.levels.follow(&region, run);
         let levelled = self.levels.step(&self.tenant, &facts, &self.pending, &region, observed.as_ref(), crowded);

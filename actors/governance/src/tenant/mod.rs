@@ -26,7 +26,7 @@ mod stops;
 mod view;
 
 pub(crate) use actor::{Msg, Outcome, Reply, TenantActor};
-pub(crate) use decision::Decision;
+pub(crate) use decision::{Decision, Facts, Seen};
 pub(crate) use file::Proposal;
 pub(crate) use found::found;
 pub(crate) use load::{Loaded, load};

@@ -199,7 +199,7 @@ fn before(tenant: &Tenant, facts: &Facts<'_>) -> Value {
         "lifted": tenant.lifted,
         "routing": tenant.routing.as_ref().map(|(_, routing)| routing),
         "terminated": tenant.is_terminated(),
-        "topology": tenant.topology.map(|(serial, _)| serial.to_string()),
+        "topology": tenant.topology.map(|serial| serial.to_string()),
         "trust_root": tenant.chain.current(),
     })
 }

@@ -209,7 +209,7 @@ fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(
         })?;
         match action {
             Action::ChangePolicy { bundle, .. } => policies::check(next, bundle)?,
-            Action::ChangeResidency { .. } => check_known(facts, next)?,
+            Action::ChangeResidency { .. } => facts.ports.check(next)?,
             Action::ChangeActors { .. } | Action::ChangeQuorum { .. } => {
                 policies::check_people(next, &facts.evaluator)?
             }
@@ -281,20 +281,9 @@ fn check_routing(
     facts.channels.check(tenant.id(), routing).map_err(Refusal::BadRouting)
 }
 
-/// Each region is one that this deployment has.
-fn check_known(facts: &Facts<'_>, next: &TrustRoot) -> Result<(), Refusal> {
-    match next.regions.keys().find(|region| !facts.ports.has(region)) {
-        None => Ok(()),
-        Some(region) => {
-            let (region, known) = (region.clone(), facts.ports.regions());
-            Err(Refusal::UnknownRegion { region, of: "in this deployment's topology", known })
-        }
-    }
-}
-
 /// A topology comes after the one in force, and reads.
 fn check_topology(tenant: &Tenant, serial: u64, governed: &[u8]) -> Result<(), Refusal> {
-    let last = tenant.topology.map_or(0, |(last, _)| last);
+    let last = tenant.topology.unwrap_or(0);
     if serial <= last {
         return Err(Refusal::StaleTopology { serial, last });
     }

@@ -65,8 +65,8 @@ pub(crate) struct Tenant {
     pub(crate) link: Option<Digest>,
     /// The routing of notices in force, and the ChangeRouting that set it; none until one did.
     pub(crate) routing: Option<(Digest, Routing)>,
-    /// Serial of the topology that this trust root certified last, and the ApplyTopology that did.
-    pub(crate) topology: Option<(u64, Digest)>,
+    /// Serial of the topology that this trust root certified last.
+    pub(crate) topology: Option<u64>,
     pub(crate) proposals: BTreeMap<ProposalId, Proposal>,
     /// Those that are not at their end.
     pub(crate) running: BTreeSet<ProposalId>,
@@ -289,7 +289,7 @@ impl Tenant {
                 return Ok(());
             }
             Action::ApplyTopology { serial, .. } => {
-                self.topology = Some((*serial, digest));
+                self.topology = Some(*serial);
                 return Ok(());
             }
             Action::RevokeL1 {} | Action::BlockTenant {} | Action::SuspendL1 {} | Action::TerminateTenant {} => {

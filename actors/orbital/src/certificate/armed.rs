@@ -5,7 +5,6 @@
 
 use super::{Certificate, Uncertified, known_key};
 use crate::{
-    canon::Malformed,
     change::{Change, ChangeKind},
     quorum::Signers,
     sign::Signed,
@@ -41,10 +40,7 @@ pub(super) fn check_fired(
     let verify = trust.rule(change.kind())?.verify;
     let mut doubt = None;
     for signed in &certificate.confirmations {
-        let fire = match Vote::read(Role::Fire, signed) {
-            Ok(fire) => fire,
-            Err(_) => continue,
-        };
+        let Ok(fire) = Vote::read(Role::Fire, signed) else { continue };
         match fired(certificate, &fire, signed, proposed, trust) {
             Ok(proved) if proved >= verify && signers.who_proved(verify).contains(&fire.person) => return Ok(()),
             Ok(_) => _ = doubt.get_or_insert(Uncertified::FiredByOther(fire.person)),
@@ -70,8 +66,7 @@ fn fired(
 
 /// Whether a last word is a fire.
 pub(super) fn is_fire(signed: &Signed) -> bool {
-    let read: Result<Vote, Malformed> = Vote::read(Role::Fire, signed);
-    read.is_ok()
+    Vote::read(Role::Fire, signed).is_ok()
 }
 
 #[cfg(test)]
