@@ -3,6 +3,7 @@
 # What is missing on a fresh Debian machine with a Rust toolchain is installed by name first: see .ci/install.
 
 VENV := $(CURDIR)/target/venv
+OIDC := $(CURDIR)/target/oidc
 ARGS ?=
 # The OASIS cases of the KMIP 1.4 profiles.
 KMIP_OASIS_CASES ?= $(abspath ../shared/kmip-oasis-1.4)
@@ -16,9 +17,9 @@ demo:
 	target/release/kcm demo $(ARGS)
 
 test:
-	.ci/install build nextest postgres foreign
+	.ci/install build nextest postgres foreign oidc
 	cargo build --workspace --bins --locked
-	KCM_VENV=$(VENV) cargo nextest run --workspace --locked --profile ci
+	KCM_VENV=$(VENV) KCM_OIDC=$(OIDC) cargo nextest run --workspace --locked --profile ci
 	cargo test --workspace --locked --doc
 	@[ -d "$(KMIP_OASIS_CASES)" ] || echo "make test: skipped the OASIS cases: no folder $(KMIP_OASIS_CASES) (KMIP_OASIS_CASES names another)"
 

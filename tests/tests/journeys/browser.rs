@@ -53,7 +53,8 @@ pub(crate) fn is_there(test: &str) -> bool {
 }
 
 impl Browser {
-    /// Starts one whose profile lies in `folder`, and which trusts the certificate with this key: SHA-256 of it, base64.
+    /// Starts one whose profile lies in `folder`, and which trusts the certificates with these keys: SHA-256 of each, base64, with
+    /// commas between.
     pub(crate) fn start(folder: &Path, trusted: &str) -> Self {
         let mut process = Command::new("sh")
             .args(["-c", "exec chromium \"$@\" 3<&0 4>&1 </dev/null >&2 2>/dev/null", "sh"])
@@ -107,6 +108,11 @@ impl Browser {
 
     pub(crate) fn run_first_no_more(&mut self, script: &Value) {
         self.call("Page.removeScriptToEvaluateOnNewDocument", json!({ "identifier": script }));
+    }
+
+    /// As if it had never been anywhere.
+    pub(crate) fn forget(&mut self) {
+        self.call("Network.clearBrowserCookies", json!({}));
     }
 
     pub(crate) fn resize(&mut self, width: u64) {

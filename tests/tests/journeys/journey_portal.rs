@@ -31,7 +31,7 @@ struct Story {
 }
 
 /// SHA-256, base64, as Chromium names keys.
-fn named(key: &[u8]) -> String {
+pub(crate) fn named(key: &[u8]) -> String {
     STANDARD.encode(Sha256::digest(key))
 }
 

@@ -45,6 +45,7 @@ mod journey_residency;
 mod journey_restart;
 #[cfg(test)]
 mod journey_site;
+mod journey_sign_in;
 #[cfg(test)]
 mod journey_standby;
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The portal as a browser reaches it in these stories: a relay on localhost that shows the browser a certificate of its own, and governance
-//! the client certificate of the demo. It looks at nothing of what it carries.
+//! the client certificate of the demo, or none. It looks at nothing of what it carries.
 
 use std::sync::Arc;
 
+use node::cluster::tls::roots;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 use rustls::{
-    ServerConfig,
+    ClientConfig, ServerConfig,
     pki_types::{PrivateKeyDer, pem::PemObject},
 };
 use tokio::{
@@ -25,9 +26,22 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) async fn start(demo: &Demo) -> Self {
-        let portal = &demo.json["portal"];
-        let address = portal["url"].as_str().unwrap().strip_prefix("https://").unwrap().to_owned();
-        let connector = TlsConnector::from(files(portal).client().unwrap());
+        Self::with(demo, files(&demo.json["portal"]).client().unwrap()).await
+    }
+
+    /// One that shows governance no certificate: whoever comes through it has to sign in.
+    pub(crate) async fn without_certificate(demo: &Demo) -> Self {
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots(&files(&demo.json["portal"]).ca).unwrap())
+            .with_no_client_auth();
+        Self::with(demo, Arc::new(config)).await
+    }
+
+    async fn with(demo: &Demo, config: Arc<ClientConfig>) -> Self {
+        let address = demo.json["portal"]["url"].as_str().unwrap().strip_prefix("https://").unwrap().to_owned();
+        let connector = TlsConnector::from(config);
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
         let private = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
