@@ -137,4 +137,6 @@ provider.on('server_error', (_ctx, error) => console.error(error));
 provider.on('backchannel.error', (_ctx, error) => console.error('backchannel', error));
 
 console.log(JSON.stringify({ issuer }));
+// Nobody reads on after that line: what else is said goes to the other stream.
+console.log = console.info = console.error;
 process.stdin.on('end', () => process.exit(0)).resume();
