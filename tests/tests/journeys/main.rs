@@ -44,8 +44,9 @@ mod journey_residency;
 #[cfg(test)]
 mod journey_restart;
 #[cfg(test)]
-mod journey_site;
 mod journey_sign_in;
+#[cfg(test)]
+mod journey_site;
 #[cfg(test)]
 mod journey_standby;
 #[cfg(test)]
