@@ -61,6 +61,8 @@ const provider = new Provider(issuer, {
   conformIdTokenClaims: false,
   cookies: { keys: ['only-for-tests'] },
   enabledJWA: { idTokenSigningAlgValues: ['ES256'] },
+  // The test's programs ask from inside a page of the provider's own.
+  clientBasedCORS: () => true,
   features: {
     devInteractions: { enabled: false },
     backchannelLogout: { enabled: true },
