@@ -85,6 +85,8 @@ const provider = new Provider(issuer, {
     await grant.save();
     return grant;
   },
+  // By itself it speaks to no loopback address, where the portal of the test is.
+  fetch: (url, { dispatcher: _, ...options }) => fetch(url, options),
   interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
 });
 
@@ -136,7 +138,7 @@ server.on('request', async (request, response) => {
   }
 });
 provider.on('server_error', (_ctx, error) => console.error(error));
-provider.on('backchannel.error', (_ctx, error) => console.error('backchannel', error));
+provider.on('backchannel.error', (_ctx, error) => console.error('backchannel', error, error.cause));
 
 console.log(JSON.stringify({ issuer }));
 // Nobody reads on after that line: what else is said goes to the other stream.

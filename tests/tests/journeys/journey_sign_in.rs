@@ -48,7 +48,7 @@ impl Provider {
                 demo.file(name)
             });
         let portal = demo.json["portal"]["url"].as_str().unwrap().replace("127.0.0.1", "localhost");
-        let mut process = Command::new("node")
+        let mut process = Command::new(modules.join("node"))
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign/oidc/provider.mjs"))
             .args([modules, &cert, &secret])
             .args([format!("{origin}/v1/signin/callback"), format!("{portal}/v1/signin/logout"), AUDIENCE.to_owned()])
@@ -72,11 +72,16 @@ impl Drop for Provider {
 
 /// Where the provider's modules are, if there are any.
 fn modules() -> Option<PathBuf> {
-    let modules = std::env::var_os("KCM_OIDC").map(PathBuf::from).filter(|modules| modules.join("stamp").is_file());
-    if modules.is_none() {
+    let Some(modules) = std::env::var_os("KCM_OIDC").map(PathBuf::from) else {
         println!("sign-in: skipped: KCM_OIDC names no folder with a provider (`make test` makes one)");
-    }
-    modules
+        return None;
+    };
+    assert!(
+        modules.join("stamp").is_file(),
+        "KCM_OIDC={} has no whole provider: `.ci/install oidc` makes one",
+        modules.display()
+    );
+    Some(modules)
 }
 
 struct Story {
