@@ -17,6 +17,7 @@ use crate::{
     enrol::BadEnrolment,
     names::{Digest, Group, KeyName, Person},
     quorum::{Rule, Signers, Verify},
+    recovery::{self, BadRecovery},
     sign::{BadSignature, Signed},
     trust::{BadTrust, TrustRoot},
     vote::{Listed, Role, Vote},
@@ -86,6 +87,8 @@ pub enum Uncertified {
         "armed until {until} (Unix seconds): the last moment is {ARMED_SECONDS_MAX} s after collecting ends; name an earlier one"
     )]
     ArmedTooLong { until: u64 },
+    #[error(transparent)]
+    Recovery(#[from] BadRecovery),
     #[error("a {0} cannot be armed; only a RevokeL1 can")]
     Unarmable(ChangeKind),
     #[error("the proposer {0} has not confirmed")]
@@ -169,6 +172,11 @@ fn check(certificate: &Certificate, change: &Change, chain: &Chain, now: u64) ->
     if !lasting && now > proposed.expires {
         return Err(Uncertified::Expired { expired: proposed.expires, now });
     }
+    if certificate.is_recovery() {
+        recovery::check(certificate, change, &proposed, trust)?;
+        armed::check_fired(certificate, change, &proposed, (trust, &Signers::default()), now)?;
+        return Ok(Signers::default());
+    }
     let kind = change.kind();
     let (signers, doubt) = signers(certificate, &proposed, trust, kind.is_stop())?;
     for demand in demands(trust, &change.action)? {
@@ -190,7 +198,8 @@ fn check_place(certificate: &Certificate, change: &Change, chain: &Chain) -> Res
     if certificate.approvals.len() + certificate.confirmations.len() > ANSWERS_MAX {
         return Err(Uncertified::TooManyAnswers);
     }
-    let proposed = Vote::read(Role::Propose, &certificate.proposal)?;
+    let opens = if certificate.is_recovery() { Role::Recover } else { Role::Propose };
+    let proposed = Vote::read(opens, &certificate.proposal)?;
     let digest = Change::digest_of(&certificate.change);
     let elsewhere = |what| Err(Uncertified::Elsewhere(what));
     match () {

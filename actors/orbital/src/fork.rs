@@ -39,7 +39,8 @@ impl Fork {
         if next.previous != chain.digest_of(before) {
             return None;
         }
-        if chain.voids(&other) {
+        // A recovery that comes beside an ordinary successor was cancelled by it.
+        if chain.voids(&other) || link.is_recovery() {
             return None;
         }
         certified(&chain.back_to(root_of(genesis, links, before)?)?, link).then(|| Self {

@@ -23,6 +23,7 @@ pub mod note;
 pub mod outbox;
 pub mod quorum;
 pub mod reconcile;
+pub mod recovery;
 pub mod report;
 pub mod routing;
 pub mod sign;

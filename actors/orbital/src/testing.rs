@@ -30,8 +30,12 @@ use crate::{
     halt::Halt,
     names::{Deployment, Digest, Group, Jurisdiction, KeyName, KeyRef, Person, Region, System, TenantId, TenantName},
     quorum::Rule,
+    recovery::{self, RECOVERY_DELAY_SECONDS_MIN, RECOVERY_EPOCH_STEP},
     sign::{Kind, PublicKey, SecretKey, Signed, SignedBy},
-    trust::{Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, L1Terms, LeaseTerms, RegionIdentity, TrustRoot},
+    trust::{
+        Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, L1Terms, LeaseTerms, RecoveryTerms, RegionIdentity,
+        TrustRoot,
+    },
     vote::{Role, Signer, Vote},
 };
 
@@ -305,6 +309,30 @@ impl World {
         let enrolment = Enrolment::new(self.tenant(), person(name), algorithm, public);
         let proof = Some(enrolment.sign(key).unwrap().signature);
         ActorKey { algorithm, public, independent: true, proof }
+    }
+}
+
+/// Two of three cold keys, with the shortest delay.
+pub fn recovery_terms() -> RecoveryTerms {
+    let keys = ["north", "east", "south"].map(|name| recovery_key(name).public()).into();
+    RecoveryTerms { keys, need: 2, delay_seconds: RECOVERY_DELAY_SECONDS_MIN }
+}
+
+/// The secret key of a holder of [`recovery_terms`].
+pub fn recovery_key(name: &str) -> SecretKey {
+    secret("recovery", name)
+}
+
+impl World {
+    /// A change that these holders have signed as a recovery, enough or not. At least one.
+    pub fn recovery(&self, action: Action, holders: &[&str]) -> Certificate {
+        let change = self.change(action);
+        let change = Change { epoch: self.epoch + RECOVERY_EPOCH_STEP, ..change }.to_bytes().unwrap();
+        let sign = |name: &&str| {
+            recovery::sign(&change, self.trust(), self.expires, (&recovery_key(name), self.nonce(name))).unwrap()
+        };
+        let mut signed: Vec<_> = holders.iter().map(sign).collect();
+        Certificate { proposal: signed.remove(0), change, approvals: signed, confirmations: Vec::new() }
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
     vote::{Role, Vote},
 };
 
-const KINDS: [Kind; 20] = [
+const KINDS: [Kind; 21] = [
     Kind::Change,
     Kind::Trust,
     Kind::Propose,
@@ -35,6 +35,7 @@ const KINDS: [Kind; 20] = [
     Kind::Reject,
     Kind::Confirm,
     Kind::Fire,
+    Kind::Recover,
     Kind::Lease,
     Kind::Head,
     Kind::SyncAck,

@@ -133,13 +133,14 @@ pub struct WebauthnTerms {
     pub algorithms: BTreeSet<String>,
 }
 
-/// Cold keys that sign ChangeActors alone, after a delay (PROTOCOL §3).
+/// Cold keys that sign ChangeActors alone, after a delay (PROTOCOL §3, [`crate::recovery`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecoveryTerms {
     pub keys: BTreeSet<PublicKey>,
     #[serde(with = "canon::decimal")]
     pub need: u64,
+    /// How long each region waits after it has seen a recovery first.
     #[serde(with = "canon::decimal")]
     pub delay_seconds: u64,
 }
@@ -199,6 +200,8 @@ pub enum BadTrust {
     Key { person: Person, key: KeyName, why: &'static str },
     #[error("the passkey terms: {0}")]
     Terms(&'static str),
+    #[error("the recovery terms: {0}")]
+    Recovery(&'static str),
     #[error("no rule for {0}: every kind of change needs one")]
     NoRule(ChangeKind),
     #[error("the rule for {kind} cannot be met: {why}")]
@@ -305,6 +308,9 @@ impl TrustRoot {
     fn check_terms(&self) -> Result<(), BadTrust> {
         if let Some(why) = self.webauthn.as_ref().and_then(WebauthnTerms::fault) {
             return Err(BadTrust::Terms(why));
+        }
+        if let Some(why) = self.recovery.as_ref().and_then(RecoveryTerms::fault) {
+            return Err(BadTrust::Recovery(why));
         }
         let mut all =
             self.actors.iter().flat_map(|(person, a)| a.keys.iter().map(move |(name, key)| (person, name, key)));

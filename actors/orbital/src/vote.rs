@@ -22,6 +22,8 @@ pub enum Role {
     Confirm,
     /// Fires an armed stop.
     Fire,
+    /// A recovery key's word, which answers nobody's proposal ([`crate::recovery`]).
+    Recover,
 }
 
 impl Role {
@@ -32,7 +34,13 @@ impl Role {
             Self::Reject => Kind::Reject,
             Self::Confirm => Kind::Confirm,
             Self::Fire => Kind::Fire,
+            Self::Recover => Kind::Recover,
         }
+    }
+
+    /// Whether a vote of this role names no proposal.
+    const fn opens(self) -> bool {
+        matches!(self, Self::Propose | Self::Recover)
     }
 }
 
@@ -79,9 +87,20 @@ pub struct Signer<'a> {
 impl Vote {
     /// The proposal of a change: made first, and named by every other vote.
     pub fn propose(change: &[u8], trust: &TrustRoot, expires: u64, signer: &Signer<'_>) -> Result<Signed, Malformed> {
+        Self::open(Role::Propose, change, trust, expires, signer)
+    }
+
+    /// The vote of a role that answers no other.
+    pub(crate) fn open(
+        role: Role,
+        change: &[u8],
+        trust: &TrustRoot,
+        expires: u64,
+        signer: &Signer<'_>,
+    ) -> Result<Signed, Malformed> {
         let read = Change::from_bytes(change)?;
         let vote = Self {
-            domain: Role::Propose.kind().domain(),
+            domain: role.kind().domain(),
             deployment: read.deployment.clone(),
             tenant: read.tenant,
             change: Change::digest_of(change),
@@ -97,7 +116,7 @@ impl Vote {
             key: signer.key.clone(),
             proposal: None,
         };
-        vote.sign(Role::Propose, signer.secret)
+        vote.sign(role, signer.secret)
     }
 
     /// Answers a proposal: the same change under the same terms, by another role and person.
@@ -124,7 +143,7 @@ impl Vote {
     pub fn read(role: Role, signed: &Signed) -> Result<Self, Malformed> {
         let vote: Self = canon::read("a vote", &signed.statement)?;
         canon::check_nonce(&vote.nonce)?;
-        let shaped = vote.domain == role.kind().domain() && vote.proposal.is_none() == (role == Role::Propose);
+        let shaped = vote.domain == role.kind().domain() && vote.proposal.is_none() == role.opens();
         if shaped { Ok(vote) } else { Err(Malformed::NotCanonical { what: "a vote of this role" }) }
     }
 

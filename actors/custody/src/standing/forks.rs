@@ -69,17 +69,17 @@ impl Standing {
 
     /// With what a warrant's links, and its certificate, show of a fork; none where that is nothing new.
     #[must_use]
-    pub(crate) fn frozen_by(&self, warrant: &Warrant) -> Option<Self> {
-        let (next, met) = self.as_far(warrant);
+    pub(crate) fn frozen_by(&self, warrant: &Warrant, now: u64) -> Option<Self> {
+        let (next, met) = self.as_far(warrant, now);
         met.then_some(next)
     }
 
     /// As far as a warrant's links lead, forks or not, and whether they show a new one. Links that lead on before a fork are followed: of two
     /// successors in one warrant the first is ours.
-    pub(super) fn as_far(&self, warrant: &Warrant) -> (Self, bool) {
+    pub(super) fn as_far(&self, warrant: &Warrant, now: u64) -> (Self, bool) {
         let (mut next, mut met) = (self.clone(), false);
         for link in &warrant.links {
-            match next.clone().follow(std::slice::from_ref(link)) {
+            match next.clone().follow(std::slice::from_ref(link), Some(now)) {
                 Ok(followed) => next = followed,
                 Err(Refusal::Forked { .. }) => met |= next.meet(link),
                 Err(_) => break,

@@ -49,9 +49,11 @@ impl Standing {
 
     /// A stop. It holds if it is certified under either branch of a fork that its links prove; that the tenant freezes is decided after it.
     pub(crate) fn stop_by(&self, warrant: &Warrant, me: &Identity, now: u64) -> Result<Judged, Refusal> {
-        let reached = match self.reach(warrant) {
+        let reached = match self.reach(warrant, now) {
+            // Under the version that is in force here: what waits stops nobody.
+            Err(Refusal::Recovering { .. }) => self.as_far(warrant, now).0,
             Err(Refusal::Forked { .. }) => {
-                let (reached, _) = self.as_far(warrant);
+                let (reached, _) = self.as_far(warrant, now);
                 let judged = match (reached.halt(&warrant.certificate, me, now), reached.branch(warrant)) {
                     (Err(_), Some(branch)) => reached.halt_under(&branch, &warrant.certificate, me, now)?,
                     (ours, _) => ours?,
@@ -68,16 +70,16 @@ impl Standing {
     }
 
     /// As far as the warrant's links lead.
-    pub(crate) fn reach(&self, warrant: &Warrant) -> Result<Self, Refusal> {
+    pub(crate) fn reach(&self, warrant: &Warrant, now: u64) -> Result<Self, Refusal> {
         if warrant.tenant != self.tenant() {
             return Err(Refusal::Unknown(warrant.tenant));
         }
-        self.clone().follow(&warrant.links)
+        self.clone().follow(&warrant.links, Some(now))
     }
 
     /// The chain as far as the warrant's links lead, and the certificate checked under it.
     fn certified(&self, warrant: &Warrant, now: u64) -> Result<(Self, Certified), Refusal> {
-        let followed = self.reach(warrant)?;
+        let followed = self.reach(warrant, now)?;
         let certified = certify(&warrant.certificate, &followed.chain, now)?;
         followed.check_unforked()?;
         Ok((followed, certified))
@@ -187,10 +189,14 @@ impl Standing {
 
     /// A new version of the trust root.
     fn extend(&self, warrant: &Warrant, directive: &'static str, by: Judging<'_>) -> Result<Judged, Refusal> {
-        let followed = self.reach(warrant)?;
+        let followed = self.reach(warrant, by.now)?;
+        // A fork freezes everything but stops and recovery.
+        let freezes = !warrant.certificate.is_recovery();
         let change = Some(orbital::change::Change::digest_of(&warrant.certificate.change));
         if followed.has_link(&warrant.certificate) {
-            followed.check_unforked()?;
+            if freezes {
+                followed.check_unforked()?;
+            }
             // A kill may have brought it as a link: it is known, and not durable yet.
             let mut effects = followed.in_force(self, by.me);
             // Again, until it was whole once: nothing else says whether it was.
@@ -220,8 +226,10 @@ impl Standing {
             return Err(Refusal::Killed);
         }
         let epoch = followed.grant_epoch(&certified)?;
-        let mut next = followed.follow(std::slice::from_ref(&warrant.certificate))?;
-        next.check_unforked()?;
+        let mut next = followed.follow(std::slice::from_ref(&warrant.certificate), Some(by.now))?;
+        if freezes {
+            next.check_unforked()?;
+        }
         next.epoch = epoch;
         Ok(Judged { effects: next.in_force(self, by.me), next, change })
     }

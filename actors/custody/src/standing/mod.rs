@@ -9,6 +9,7 @@
 
 mod forks;
 mod judge;
+mod recovery;
 pub use judge::Judged;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use orbital::{
     fork::Fork,
     halt::{Halt, Halts},
     names::{Deployment, Digest, Region, System, TenantId},
+    recovery::{RECOVERIES_MAX, Waiting},
     sign::{BadSignature, PublicKey},
     trust::TrustRoot,
 };
@@ -82,6 +84,9 @@ pub struct Stored {
     /// Second successors of versions in `links`: the evidence of forks that are not settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forks: Vec<Certificate>,
+    /// First receipts of recoveries of the present version.
+    #[serde(default, skip_serializing_if = "Waiting::is_empty")]
+    pub recoveries: Waiting,
 }
 
 /// One tenant in this region.
@@ -101,6 +106,8 @@ pub struct Standing {
     provisioned_by: Digest,
     /// Not settled yet: at most [`orbital::fork::FORKS_MAX`].
     forks: Vec<Fork>,
+    /// First receipts of recoveries of the present version.
+    recoveries: Waiting,
 }
 
 /// What the steward must do, in this order, before it acknowledges.
@@ -172,6 +179,13 @@ pub enum Refusal {
          ChangeActors of the branch that stands declares the other one void (`kcm trust settle`)"
     )]
     Forked { before: u64, here: Digest, other: Digest },
+    #[error(
+        "a recovery by cold keys waits here until {until} (Unix seconds), counted from this region's first receipt; a ChangeActors by the \
+         people of the present version cancels it (`kcm trust recovery cancel`)"
+    )]
+    Recovering { change: Digest, until: u64 },
+    #[error("more than {RECOVERIES_MAX} recoveries wait here: this one is not remembered")]
+    TooManyRecoveries,
     #[error("the tenant is blocked: nothing is unsealed until every block is lifted by name (UnblockTenant)")]
     Blocked,
     #[error("the change does not name region {0}")]
@@ -212,6 +226,7 @@ impl Standing {
         by: Digest,
         me: &Identity,
         pinned: &BTreeSet<TenantId>,
+        now: u64,
     ) -> Result<Self, Refusal> {
         let chain = genesis.found()?;
         if !pinned.contains(&chain.tenant()) {
@@ -228,8 +243,13 @@ impl Standing {
             linked: None,
             provisioned_by: by,
             forks: Vec::new(),
+            recoveries: Waiting::default(),
         };
-        let founded = founded.follow(links)?;
+        let founded = match founded.clone().follow(links, Some(now)) {
+            // It begins at the version before, where it serves nobody.
+            Err(Refusal::Recovering { .. }) => founded.receiving(links, now)?,
+            followed => followed?,
+        };
         founded.check_named(me)?;
         Ok(founded)
     }
@@ -252,15 +272,16 @@ impl Standing {
             linked: stored.linked,
             provisioned_by: stored.provisioned_by,
             forks: Vec::new(),
+            recoveries: Waiting::default(),
         };
-        let mut standing = founded.follow(&stored.links)?;
+        let mut standing = founded.follow(&stored.links, None)?;
         stored.forks.iter().for_each(|link| _ = standing.meet(link));
         // One that has left is kept, so that it stays left.
         if !standing.is_outside(me) {
             standing.check_named(me)?;
         }
         // The links have moved it already, once, when they came.
-        Ok(Self { epoch: stored.epoch, ..standing })
+        Ok(Self { epoch: stored.epoch, recoveries: stored.recoveries, ..standing })
     }
 
     pub fn to_bytes(&self) -> Result<Vec<u8>, Refusal> {
@@ -278,6 +299,7 @@ impl Standing {
             linked: self.linked.clone(),
             provisioned_by: self.provisioned_by,
             forks: self.forks.iter().map(|fork| fork.link().clone()).collect(),
+            recoveries: self.recoveries.clone(),
         };
         let unwritable =
             |e: serde_json::Error| orbital::canon::Malformed::Unreadable { what: "a standing", why: e.to_string() };
@@ -368,6 +390,10 @@ impl Standing {
         self.halts.iter().chain(next.halts.iter()).for_each(|(halt, name)| joined.know(halt, name));
         joined.epoch = self.epoch.max(next.epoch);
         self.forks.iter().chain(&next.forks).for_each(|fork| joined.keep(fork.clone()));
+        if self.chain.version() == next.chain.version() {
+            joined.recoveries.join(&self.recoveries);
+            joined.recoveries.join(&next.recoveries);
+        }
         joined.linked = self.linked.iter().chain(&next.linked).max_by_key(|linked| linked.epoch).cloned();
         joined
     }
@@ -380,15 +406,20 @@ impl Standing {
         self
     }
 
-    /// Follows links of the chain from the version held here; links of earlier versions are passed over.
-    fn follow(mut self, links: &[Certificate]) -> Result<Self, Refusal> {
+    /// Follows links of the chain from the version held here; links of earlier versions are passed over. `now`, in Unix seconds: recoveries
+    /// wait; none: these links were in force here already.
+    fn follow(mut self, links: &[Certificate], now: Option<u64>) -> Result<Self, Refusal> {
         for link in links {
             let (longer, certified) = match self.chain.extend(link) {
                 Ok(extended) => extended,
                 Err(_) if self.has_link(link) => continue,
                 Err(e) => return Err(self.met(link).map_or_else(|| e.into(), |fork| forks::refusal(&fork))),
             };
+            if let Some(now) = now {
+                self.check_ripe(link, now)?;
+            }
             self.chain = longer;
+            self.recoveries = Waiting::default();
             // Never a refusal: a stop may travel with this link. And never a leap: no grant could follow one (PROTOCOL §4).
             self.epoch = self.epoch.max(certified.change().epoch.min(self.epoch.saturating_add(EPOCH_STEP_MAX)));
             self.links.push(link.clone());
@@ -409,6 +440,8 @@ impl Standing {
         let named = trust.regions.get(&me.region);
         match named {
             Some(_) if self.is_named(me) => Ok(()),
+            // A later version may name it, and a recovery stands in between.
+            None if !self.recoveries.is_empty() => Ok(()),
             Some(r) => {
                 Err(Refusal::NotNamed { region: me.region.clone(), found: format!("other keys ({})", r.report_key) })
             }

@@ -24,12 +24,12 @@ fn me(world: &World, name: &str) -> Identity {
         hyok: [].into(),
     }
 }
-fn here(world: &World) -> Identity {
+pub(super) fn here(world: &World) -> Identity {
     me(world, "eu-frankfurt")
 }
 fn founded(world: &World) -> Standing {
     let pinned = BTreeSet::from([world.tenant()]);
-    Standing::found(&world.genesis(), &[], Digest([1; 32]), &here(world), &pinned).unwrap()
+    Standing::found(&world.genesis(), &[], Digest([1; 32]), &here(world), &pinned, NOW).unwrap()
 }
 fn step(world: &World, standing: &Standing, directive: &Directive) -> Result<Judged, Refusal> {
     standing.step(directive, &here(world), NOW)
@@ -59,7 +59,7 @@ fn grant(world: &World, standing: &Standing) -> LeaseGrant {
 fn a_tenant_is_founded_only_when_pinned_and_named() {
     let world = World::new();
     let found = |pinned: &[TenantId], me: &Identity| {
-        Standing::found(&world.genesis(), &[], Digest([1; 32]), me, &pinned.iter().copied().collect())
+        Standing::found(&world.genesis(), &[], Digest([1; 32]), me, &pinned.iter().copied().collect(), NOW)
     };
     assert!(found(&[world.tenant()], &here(&world)).is_ok());
     assert_eq!(found(&[], &here(&world)), Err(Refusal::NotPinned(world.tenant())));
@@ -78,7 +78,7 @@ fn an_unsigned_genesis_founds_nothing() {
     genesis.signatures.pop_last();
     let pinned = BTreeSet::from([world.tenant()]);
     assert!(matches!(
-        Standing::found(&genesis, &[], Digest([1; 32]), &here(&world), &pinned),
+        Standing::found(&genesis, &[], Digest([1; 32]), &here(&world), &pinned, NOW),
         Err(Refusal::Genesis(_))
     ));
 }

@@ -33,7 +33,7 @@ impl Steward {
     /// Makes the fork that this warrant proves durable, then in force.
     pub(super) async fn put_freeze(&self, tenant: TenantId, cell: &Arc<Cell>, warrant: &Warrant) -> Result<(), Unmet> {
         let standing = cell.standing.load_full();
-        let Some(next) = standing.frozen_by(warrant) else { return Ok(()) };
+        let Some(next) = standing.frozen_by(warrant, self.now_s(&tenant)) else { return Ok(()) };
         let effects = next.in_force(&standing, &self.me);
         self.put_in_force(tenant, cell, &Judged { next, effects, change: None }).await?;
         for fork in cell.standing.load().forks() {

@@ -58,12 +58,18 @@ impl Steward {
         let tenant = super::tenant_of(directive);
         let cell = self.cell(&tenant).ok_or(Refusal::Unknown(tenant))?;
         self.show_due(&cell);
-        let now = self.keeper.highest_wall_ms(&tenant) / 1_000;
+        let now = self.now_s(&tenant);
         let standing = cell.standing.load_full();
         let judged = match standing.step(directive, &self.me, now) {
             Err(why @ Refusal::Forked { .. }) => {
                 if let Some(warrant) = directive.warrant() {
                     self.put_freeze(tenant, &cell, warrant).await?;
+                }
+                return Err(why.into());
+            }
+            Err(why @ Refusal::Recovering { .. }) => {
+                if let Some(warrant) = directive.warrant() {
+                    self.put_waiting(tenant, &cell, warrant).await?;
                 }
                 return Err(why.into());
             }
@@ -181,7 +187,8 @@ impl Steward {
     }
 
     async fn provision(&self, genesis: &Genesis, links: &[Certificate], digest: Digest) -> Result<(), Unmet> {
-        let standing = Standing::found(genesis, links, digest, &self.me, &self.pinned)?;
+        let now = self.clock.now().wall_ms / 1_000;
+        let standing = Standing::found(genesis, links, digest, &self.me, &self.pinned, now)?;
         let tenant = standing.tenant();
         if let Some(cell) = self.cell(&tenant) {
             let same = cell.standing.load().was_provisioned_by(digest);

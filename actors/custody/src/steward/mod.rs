@@ -8,6 +8,7 @@ mod freeze;
 mod grant;
 mod hello;
 mod place;
+mod recovery;
 mod start;
 mod stop;
 #[cfg(test)]
@@ -194,6 +195,11 @@ impl Steward {
 
     fn cell(&self, tenant: &TenantId) -> Option<Arc<Cell>> {
         self.tenants.load().get(tenant).cloned()
+    }
+
+    /// The highest time that this node has seen, Unix seconds: what has expired stays so.
+    fn now_s(&self, tenant: &TenantId) -> u64 {
+        self.keeper.highest_wall_ms(tenant) / 1_000
     }
 
     /// The trust root in force.

@@ -83,7 +83,7 @@ impl Steward {
     fn judged(&self, cell: &Cell, from: &Standing, warrant: &Warrant, now: u64) -> Result<Judged, Refusal> {
         let judged = from.stop_by(warrant, &self.me, now);
         if judged.as_ref().is_err_and(is_ahead)
-            && let Ok(reached) = from.reach(warrant)
+            && let Ok(reached) = from.reach(warrant, now)
         {
             cell.keep_run_up(reached);
         }
