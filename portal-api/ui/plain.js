@@ -87,8 +87,8 @@ export async function differences(now, next) {
   return lines;
 }
 
-const OTHERS = [["name", "name"], ["policy", "policy"], ["recovery", "recovery terms"]];
-const TOLD = new Set(["actors", "rules", "systems", "callers", "carried", "residency", "regions", "lease", "l1", "webauthn", "version", "previous", "tenant", ...OTHERS.map(([name]) => name)]);
+const OTHERS = [["name", "name"], ["policy", "policy"]];
+const TOLD = new Set(["actors", "rules", "systems", "callers", "carried", "residency", "regions", "lease", "l1", "webauthn", "recovery", "version", "previous", "tenant", ...OTHERS.map(([name]) => name)]);
 const shown = (value) => (value === undefined ? "nothing" : new TextDecoder().decode(write(value)));
 const differs = (one, other) => one !== other && (one === undefined || other === undefined || shown(one) !== shown(other));
 const union = (one, other) => [...new Set([...Object.keys(one), ...Object.keys(other)])].sort();
@@ -155,8 +155,15 @@ function terms(root) {
     `the lease is renewed by ${root.lease.key}`,
     `without L1 it serves on ${seconds(root.l1.grace)}`,
     `after a refusal of L1 ${root.l1.resume === "probe" ? "a probe resumes it" : "a quorum resumes it"}`,
+    recovery(root.recovery),
     keys ? `passkeys of ${listed(keys.algorithms)} sign for rpId ${keys.rp_id}, at ${listed(keys.origins)}` : "no passkey signs",
   ];
+}
+
+/** Which cold keys recover a tenant, and when. */
+function recovery(terms) {
+  if (terms === undefined) return "recovery: by no key";
+  return `recovery: by ${terms.need} of the keys ${listed(terms.keys)}, after ${terms.delay_seconds} s`;
 }
 
 async function callers(root) {

@@ -7,12 +7,14 @@
 mod actor;
 mod notices;
 mod proving;
+mod recovering;
 mod verifying;
 
 use std::{collections::HashMap, sync::Arc};
 
 use orbital::{
     canon::Text,
+    certificate::Certificate,
     chain::Genesis,
     change::Change,
     names::{Correlation, Digest, Person, ProposalId, TenantId},
@@ -31,8 +33,8 @@ use crate::{
     shared::Shared,
     tenant::{self, Outcome, Proposer, Reply},
     views::{
-        DryRunView, Entries, EntryView, Filter, LaneView, ProposalView, RegionView, Simulation, TenantSummary,
-        TenantView, Verified,
+        DryRunView, Entries, EntryView, Filter, LaneView, ProposalView, RecoveryView, RegionView, Simulation,
+        TenantSummary, TenantView, Verified,
     },
     visitor::{Visitor, Vouched},
 };
@@ -56,6 +58,12 @@ pub(crate) enum Msg {
         evidence: Option<String>,
         correlation: Correlation,
         reply: Reply<Outcome>,
+    },
+    Recover {
+        tenant: TenantId,
+        certificate: Certificate,
+        correlation: Correlation,
+        reply: Reply<Result<Vec<RecoveryView>, Error>>,
     },
     Answer {
         id: ProposalId,

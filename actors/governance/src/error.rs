@@ -214,6 +214,10 @@ refusals! {
     NothingToProbe(ChangeKind) = "nothing-to-probe";
     #[error("the certificate does not carry the change: {0}")]
     Uncertified(Uncertified) = "uncertified";
+    #[error("this certificate is no recovery: recovery keys sign one with `kcm trust recovery sign`; what people sign is proposed")]
+    NotRecovery = "not-recovery";
+    #[error("{max} recoveries of this trust version wait already, and no more are taken: cancel them with `kcm trust recovery cancel`")]
+    TooManyRecoveries { max: usize } = "too-many-recoveries";
     #[error("the change gives a directive that no frame can carry: {0}. Make it smaller")]
     TooLarge(BadBody) = "too-large";
 }

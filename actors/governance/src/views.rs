@@ -63,6 +63,8 @@ pub struct TenantSummary {
     pub suspended: bool,
     /// Certified successors beside versions of this chain, by digest: while there is one, only stops and what declares it void are taken.
     pub forked: BTreeSet<Digest>,
+    /// When the first of the recoveries that wait may come into force: Unix seconds.
+    pub recovers_at: Option<u64>,
     pub link: Option<LinkView>,
     /// Open and running proposals.
     pub proposals: usize,
@@ -100,7 +102,22 @@ pub struct TenantView {
     /// The same of suspensions.
     pub suspensions: BTreeSet<Digest>,
     pub resumed: BTreeSet<Digest>,
+    /// Recoveries by cold keys that wait for their time.
+    pub recoveries: Vec<RecoveryView>,
     pub regions: BTreeMap<Region, TenantRegion>,
+}
+
+/// A change of persons that cold keys have signed. Any ordinary successor of the present trust version cancels it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecoveryView {
+    /// Digest of the change.
+    pub change: Digest,
+    /// When it came, Unix milliseconds.
+    pub received_ms: u64,
+    /// When it may come into force here, Unix seconds; each region counts from its own first receipt.
+    pub due: u64,
+    /// What was signed, and by which keys.
+    pub certificate: Certificate,
 }
 
 /// A tenant in one of its regions.

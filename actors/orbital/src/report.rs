@@ -145,6 +145,8 @@ pub struct Observed {
     pub lease_nonce: Option<String>,
     /// The systems whose clients have come since the node started.
     pub usage: BTreeMap<System, Use>,
+    /// Recoveries by cold keys that wait there, by digest of their change, and when each may come into force: Unix seconds.
+    pub recoveries: BTreeMap<Digest, u64>,
 }
 
 /// The result of probing an L1 key.

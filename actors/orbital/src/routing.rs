@@ -56,6 +56,8 @@ occasions! {
     L1Health = "l1-health" true;
     /// Two certified successors of one trust version were met: the tenant is frozen but for stops.
     TrustForked = "trust-forked" true;
+    /// Cold keys sign a recovery, which comes into force after its delay; or it has.
+    Recovery = "recovery" true;
     /// A region that is cut off soon ends serving the tenant.
     LeaseEnding = "lease-ending" true;
     /// A region has taken the tenant's genesis, and with it all have.

@@ -333,6 +333,7 @@ fn observed(facts: Facts) -> Observed {
         keys: 0,
         lease_nonce: None,
         usage: Default::default(),
+        recoveries: Default::default(),
     }
 }
 

@@ -244,7 +244,7 @@ async fn list(global: &Global, tenant: &str) -> Result<Report, Failure> {
     Ok(Report::new(json!({ "items": subject.trust().actors }), table.render()))
 }
 
-async fn propose(
+pub(crate) async fn propose(
     global: &Global,
     at: &At,
     alter: impl FnOnce(&mut TrustRoot) -> Result<(), Failure>,
@@ -252,7 +252,8 @@ async fn propose(
     let subject = Subject::of(global, &at.tenant).await?;
     let mut next = subject.successor();
     alter(&mut next)?;
-    if (&next.actors, &next.webauthn) == (&subject.trust().actors, &subject.trust().webauthn) {
+    let may_change = |root: &TrustRoot| (root.actors.clone(), root.webauthn.clone(), root.recovery.clone());
+    if may_change(&next) == may_change(subject.trust()) {
         return Err(Failure::usage("nothing would change").because("the trust root says so already"));
     }
     let action = Action::ChangeActors { next: Box::new(next) };
@@ -285,7 +286,12 @@ fn add(
 }
 
 /// The key as its enrolment shows it; that it signed the enrolment is checked here, as each region will.
-fn enrolled(next: &TrustRoot, who: &Person, signed: &Signed, independent: bool) -> Result<ActorKey, Failure> {
+pub(crate) fn enrolled(
+    next: &TrustRoot,
+    who: &Person,
+    signed: &Signed,
+    independent: bool,
+) -> Result<ActorKey, Failure> {
     let bad = |why: &dyn std::fmt::Display| {
         Failure::usage(format!("this does not enrol a key of {who}"))
             .because(why)
@@ -302,7 +308,7 @@ fn enrolled(next: &TrustRoot, who: &Person, signed: &Signed, independent: bool) 
     Ok(ActorKey { algorithm, public, independent, proof: Some(signed.signature.clone()) })
 }
 
-fn remove(next: &mut TrustRoot, who: &Person, key_name: Option<&KeyName>) -> Result<(), Failure> {
+pub(crate) fn remove(next: &mut TrustRoot, who: &Person, key_name: Option<&KeyName>) -> Result<(), Failure> {
     match key_name {
         None => {
             known(next, who)?;
@@ -329,6 +335,11 @@ fn bound(issuer: Option<&str>, subject: Option<&str>, program: Option<&str>) -> 
             .fix("copy `iss` and `sub` of a token, character by character")
     };
     named.map(Some).map_err(bad)
+}
+
+/// The name of a key where none is given.
+pub(crate) fn key_name() -> Result<KeyName, Failure> {
+    KeyName::new(KEY_NAME).map_err(|e| Failure::usage(e.to_string()))
 }
 
 fn known<'t>(next: &'t mut TrustRoot, who: &Person) -> Result<&'t mut Actor, Failure> {

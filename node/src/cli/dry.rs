@@ -21,6 +21,7 @@ use super::{
     plain,
     policy::PolicyCommand,
     quorum::QuorumCommand,
+    recovery::RecoveryCommand,
     residency::ResidencyCommand,
     revoke::RevokeCommand,
     system::SystemCommand,
@@ -92,7 +93,10 @@ fn proposes(command: &Command) -> bool {
         Command::Notify(command) => matches!(command, NotifyCommand::Set { .. }),
         Command::Policy(command) => matches!(command, PolicyCommand::Set { .. }),
         Command::Revoke(command) => matches!(command, RevokeCommand::Propose { .. }),
-        Command::Trust(command) => matches!(command, TrustCommand::Settle(_)),
+        Command::Trust(command) => {
+            use RecoveryCommand::{Cancel, Terms};
+            matches!(command, TrustCommand::Settle(_) | TrustCommand::Recovery(Terms { .. } | Cancel(_)))
+        }
         _ => false,
     }
 }

@@ -4,14 +4,17 @@
 //! root is certified under the one before it, and a decision under the version that it was made under. The check is the one that the
 //! regions do.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use clap::Subcommand;
 use orbital::{
     certificate::{Certificate, Certified, Uncertified, certify},
     chain::{Chain, Genesis},
     change::Change,
-    names::{Person, TenantId},
+    names::{KeyName, Person, TenantId},
     sign::Signed,
     vote::{Role, Vote},
 };
@@ -25,6 +28,7 @@ use super::{
     context::Pins,
     exit::{Exit, Failure, Report},
     files, genesis, plain,
+    recovery::{self, RecoveryCommand},
     settle::{self, Settle},
     table::Table,
     trust::TrustFile,
@@ -48,6 +52,9 @@ pub enum TrustCommand {
     Compare(Compare),
     /// Propose that another branch of a forked trust is void
     Settle(Settle),
+    /// Change a tenant's people by cold keys, when no quorum is left
+    #[command(subcommand)]
+    Recovery(RecoveryCommand),
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -81,6 +88,7 @@ pub(crate) async fn trust(global: &Global, command: TrustCommand) -> Result<Repo
         TrustCommand::Verify { file, tenant } => (file, tenant),
         TrustCommand::Compare(asked) => return compare::perform(global, asked).await,
         TrustCommand::Settle(asked) => return settle::perform(global, asked).await,
+        TrustCommand::Recovery(command) => return recovery::perform(global, command).await,
     };
     let tenant = Pins::read(global)?.tenant(&tenant)?;
     let read: TrustFile = files::read_json("trust chain", &file)?;
@@ -113,6 +121,7 @@ fn verify_trust(file: &TrustFile, tenant: TenantId) -> Result<Report, Failure> {
     let chain = file.follow(tenant, |chain, certified| {
         let (kind, signers) = match certified {
             None => ("genesis".to_owned(), names(chain.current().actors.keys())),
+            Some(certified) if certified.signers().is_empty() => ("recovery".to_owned(), "recovery keys".to_owned()),
             Some(certified) => (certified.change().kind().to_string(), names(certified.signers().iter())),
         };
         let (version, digest) = (chain.version(), chain.digest());
@@ -130,6 +139,9 @@ fn verify_certificate(file: &CertificateFile, tenant: TenantId) -> Result<Report
         (chain, Err(Uncertified::Unfired { until })) => return armed(file, &chain, until),
         (chain, certified) => (chain, certified.map_err(|e| untrue(&e))?),
     };
+    if let Some(Ok(keys)) = file.certificate.recovered_by(chain.current()) {
+        return Ok(recovered(&chain, &certified, keys));
+    }
     let signers = certified.signers();
     let votes = |role, signed: &Signed| {
         let vote = Vote::read(role, signed).ok().filter(|vote| signers.contains(&vote.person))?;
@@ -161,6 +173,19 @@ fn verify_certificate(file: &CertificateFile, tenant: TenantId) -> Result<Report
         members.insert("fired".to_owned(), true.into());
     }
     Ok(Report::new(json, lines.concat().join("\n")))
+}
+
+fn recovered(chain: &Chain, certified: &Certified, keys: BTreeSet<KeyName>) -> Report {
+    let change = certified.change();
+    let lines = [
+        vec!["This change of people was signed by recovery keys, as the tenant's trust root allows.".to_owned()],
+        plain::change(change, certified.digest(), chain.current()),
+        keys.iter().map(|key| format!("Signed by recovery key {key}.")).collect(),
+        vec!["Each region takes it after its own delay, unless an ordinary successor came first.".to_owned()],
+    ];
+    let json = json!({ "tenant": change.tenant, "kind": change.kind(), "digest": certified.digest(),
+        "trust_version": chain.version(), "recovery_keys": keys, "change": change });
+    Report::new(json, lines.concat().join("\n"))
 }
 
 /// Everything holds but the fire, which is looked for last.

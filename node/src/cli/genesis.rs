@@ -13,8 +13,8 @@ use orbital::{
     quorum::{Need, Rule, Verify},
     sign::{Kind, PublicKey, SecretKey},
     trust::{
-        Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, L1Terms, LeaseTerms, RegionIdentity, TrustRoot,
-        WebauthnTerms,
+        Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, L1Terms, LeaseTerms, RecoveryTerms, RegionIdentity,
+        TrustRoot, WebauthnTerms,
     },
 };
 use serde::Deserialize;
@@ -46,6 +46,8 @@ pub struct Spec {
     pub rules: BTreeMap<ChangeKind, RuleSpec>,
     /// Under which terms passkeys sign: `rp_id`, exact `origins`, `algorithms` (ES256, EdDSA).
     pub webauthn: Option<WebauthnTerms>,
+    /// Which cold keys recover the tenant when no quorum is left: `keys`, `need`, `delay_seconds` (72 hours at least).
+    pub recovery: Option<RecoverySpec>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -199,9 +201,18 @@ fn root(spec: Spec, folder: &Path) -> Result<TrustRoot, Failure> {
         callers: callers?,
         carried: BTreeSet::new(),
         webauthn: spec.webauthn,
-        recovery: None,
+        recovery: spec.recovery.map(|r| RecoveryTerms { keys: r.keys, need: r.need, delay_seconds: r.delay_seconds }),
         void: BTreeSet::new(),
     })
+}
+
+/// Which cold keys recover the tenant.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecoverySpec {
+    pub keys: BTreeSet<PublicKey>,
+    pub need: u64,
+    pub delay_seconds: u64,
 }
 
 fn caller_rule(spec: CallerSpec, folder: &Path) -> Result<CallerRule, Failure> {
@@ -260,6 +271,7 @@ pub(crate) fn sentences(root: &TrustRoot) -> Vec<String> {
     lines.extend(root.rules.iter().map(|(kind, rule)| plain::rule(*kind, rule)));
     lines.extend(plain::terms(root).map(|term| format!("A region: {term}.")));
     lines.extend(root.webauthn.iter().map(|terms| format!("{}.", plain::passkeys(Some(terms)))));
+    lines.extend(root.recovery.iter().map(|terms| format!("{}.", plain::recovery(Some(terms)))));
     lines.push(format!("Policy bundle {}.", root.policy));
     lines
 }

@@ -27,7 +27,7 @@ Evidence     audit       list, search, tail, export, checkpoint, prove, verify
              ledger      schema, reader
              backup      keygen, create, verify, restore
              witness     watch the ledger grow, and cosign its checkpoints
-             trust       verify, compare, settle
+             trust       verify, compare, settle, recovery
              certificate verify
 Run          region      list
              status      whether everything is in order

@@ -30,6 +30,7 @@ mod policy;
 mod proposal;
 mod quorum;
 mod random;
+mod recovery;
 mod region;
 mod residency;
 mod revoke;

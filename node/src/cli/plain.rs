@@ -7,7 +7,10 @@ use orbital::{
     change::{Action, Change, ChangeKind},
     names::{Digest, Person, Region},
     quorum::{Rule, Verify},
-    trust::{Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, RegionIdentity, TrustRoot, WebauthnTerms},
+    trust::{
+        Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, RecoveryTerms, RegionIdentity, TrustRoot,
+        WebauthnTerms,
+    },
     vote::{Role, Vote},
 };
 
@@ -58,6 +61,7 @@ pub(crate) fn vote(role: Role, person: &Person, expires: u64) -> String {
         Role::Reject => "rejects",
         Role::Confirm => "confirms, as its proposer,",
         Role::Fire => return format!("{person} FIRES exactly this: every region that it reaches stops."),
+        Role::Recover => return "A recovery key signs exactly this, in place of the tenant's people.".to_owned(),
     };
     format!("{person} {says} exactly this. Approvals are collected until {}.", time(expires))
 }
@@ -207,11 +211,11 @@ pub(crate) fn differences(now: &TrustRoot, next: &TrustRoot) -> Vec<String> {
     set(&now.residency, &next.residency, &mut lines, |place| format!("keys may lie in {place}"));
     regions(&now.regions, &next.regions, &mut lines);
     set(&now.carried, &next.carried, &mut lines, |d| format!("certificates carried over: {d}"));
-    let others = [
-        ("name", now.name != next.name),
-        ("policy", now.policy != next.policy),
-        ("recovery terms", now.recovery != next.recovery),
-    ];
+    let others = [("name", now.name != next.name), ("policy", now.policy != next.policy)];
+    if now.recovery != next.recovery {
+        lines.push(format!("  - {}", recovery(now.recovery.as_ref())));
+        lines.push(format!("  + {}", recovery(next.recovery.as_ref())));
+    }
     if now.webauthn != next.webauthn {
         lines.push(format!("  - {}", passkeys(now.webauthn.as_ref())));
         lines.push(format!("  + {}", passkeys(next.webauthn.as_ref())));
@@ -283,6 +287,22 @@ fn people(now: &BTreeMap<Person, Actor>, next: &BTreeMap<Person, Actor>, lines: 
 fn set<T: Ord>(now: &BTreeSet<T>, next: &BTreeSet<T>, lines: &mut Vec<String>, name: impl Fn(&T) -> String) {
     lines.extend(now.difference(next).map(|t| format!("  - {}", name(t))));
     lines.extend(next.difference(now).map(|t| format!("  + {}", name(t))));
+}
+
+/// A span of seconds, in hours where it is whole ones.
+pub(crate) fn span(seconds: u64) -> String {
+    if seconds.is_multiple_of(3_600) { format!("{} h", seconds / 3_600) } else { format!("{seconds} s") }
+}
+
+/// Which cold keys recover a tenant, and when.
+pub(crate) fn recovery(terms: Option<&RecoveryTerms>) -> String {
+    match terms {
+        None => "recovery: by no key".to_owned(),
+        Some(terms) => {
+            let keys = terms.keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            format!("recovery: by {} of the keys {keys}, after {}", terms.need, span(terms.delay_seconds))
+        }
+    }
 }
 
 /// Under which terms passkeys sign.

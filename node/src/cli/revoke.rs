@@ -267,7 +267,7 @@ fn second(global: &Global, out: &Path) -> Result<Report, Failure> {
 }
 
 /// Where tenants are pinned, a file about another tenant under a known name is what it looks like: a trap.
-fn pinned(global: &Global, tenant: orbital::names::TenantId) -> Result<(), Failure> {
+pub(crate) fn pinned(global: &Global, tenant: orbital::names::TenantId) -> Result<(), Failure> {
     if !Pins::read(global)?.all().values().any(|pinned| *pinned == tenant) {
         Screen::of(global).note(&format!("note: tenant {tenant} is not pinned here; compare this id before you sign"));
     }

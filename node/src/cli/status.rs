@@ -8,7 +8,7 @@ use super::{
     context::Context,
     exit::{Exit, Failure, Report},
     http::Portal,
-    key, region,
+    key, plain, region,
 };
 
 /// Exits 6 where a region is away, a directive stalls, or a region keeps a tenant from being served that governance
@@ -33,6 +33,7 @@ pub(crate) async fn perform(global: &Global) -> Result<Report, Failure> {
         );
     }
     wrong.extend(frozen(&regions, &tenants));
+    wrong.extend(recovering(&tenants));
     wrong.extend(unserved(&regions, &tenants));
     let halted = Halt::ALL.map(|halt| {
         let count = tenants.iter().filter(|t| t.get(halt.word()) == Some(&Value::Bool(true))).count();
@@ -54,6 +55,19 @@ pub(crate) async fn perform(global: &Global) -> Result<Report, Failure> {
     let exit = if wrong.is_empty() { Exit::Done } else { Exit::NotHealthy };
     let json = json!({ "regions": regions, "tenants": tenants, "open_proposals": open.len(), "wrong": wrong });
     Ok(Report::new(json, lines.join("\n")).ending(exit))
+}
+
+/// Tenants whose people change by cold keys once their delay is over.
+fn recovering(tenants: &[Value]) -> Vec<String> {
+    let waits = |tenant: &Value| {
+        let due = tenant.get("recovers_at")?.as_u64()?;
+        let name = tenant.get("name").and_then(Value::as_str).unwrap_or("?");
+        Some(format!(
+            "a RECOVERY by cold keys changes the people of tenant {name} from {} on (`kcm tenant show`)",
+            plain::time(due)
+        ))
+    };
+    tenants.iter().filter_map(waits).collect()
 }
 
 /// Tenants of which two certified successors of one trust version are known, to governance or to a region.

@@ -223,8 +223,18 @@ async fn show(global: &Global, tenant: &str) -> Result<Report, Failure> {
             table.row([label, &name.to_string()]);
         }
     }
+    for recovery in body.get("recoveries").and_then(serde_json::Value::as_array).into_iter().flatten() {
+        table.row(["RECOVERY waits", &recovering(recovery)]);
+    }
     let text = format!("{}\n{}", table.render(), genesis::sentences(trust).join("\n"));
     Ok(Report::new(body, text))
+}
+
+/// A change of people by cold keys, which counts once its delay is over.
+fn recovering(recovery: &serde_json::Value) -> String {
+    let change = recovery.get("change").and_then(serde_json::Value::as_str).unwrap_or("?");
+    let due = recovery.get("due").and_then(serde_json::Value::as_u64).unwrap_or_default();
+    format!("{change}, in force from {} on; cancel it with `kcm trust recovery cancel`", plain::time(due))
 }
 
 async fn trust(global: &Global, tenant: &str, out: &std::path::Path) -> Result<Report, Failure> {

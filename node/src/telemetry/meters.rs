@@ -40,7 +40,7 @@ const fn described(name: &'static str, shape: Shape, labels: &'static [&'static 
 }
 
 /// Every metric, with the labels that it may have.
-pub const METRICS: [Described; 29] = [
+pub const METRICS: [Described; 30] = [
     described(
         "orbital_oldest_unacknowledged_seconds",
         Shape::Gauge,
@@ -121,6 +121,12 @@ pub const METRICS: [Described; 29] = [
         Shape::Counter,
         &[],
         "Second certified successors of a trust version that this region has met. Alert on it: the tenant is frozen.",
+    ),
+    described(
+        "custody_recoveries_total",
+        Shape::Counter,
+        &[],
+        "Changes of people by cold keys that this region has received and that wait. Alert on it: cancel what nobody meant.",
     ),
     described(
         "governance_forks_total",

@@ -1,6 +1,6 @@
 //! `/v1/tenants`: found one, list them, see one, take its trust chain home, simulate its revocation.
 
-use governance::{Refusal, TenantView};
+use governance::{RecoveryView, Refusal, TenantView};
 use http::HeaderMap;
 use orbital::{
     certificate::Certificate,
@@ -34,6 +34,12 @@ struct Founded {
     id: TenantId,
 }
 
+/// The recovery that waits; none where it is in force already.
+#[derive(Debug, Serialize)]
+struct Taken {
+    recovery: Option<RecoveryView>,
+}
+
 pub(crate) fn routes(door: &Door) -> Route {
     let list = warp::path!("tenants")
         .and(warp::get())
@@ -61,7 +67,16 @@ pub(crate) fn routes(door: &Door) -> Route {
         .and(warp::post())
         .and(door.open())
         .then(|tenant: String, door: Door| async move { finish(simulate(&door, &tenant).await) });
-    list.or(found).unify().or(show).unify().or(trust).unify().or(simulate).unify().boxed()
+    let recover = warp::path!("tenants" / String / "recoveries")
+        .and(warp::post())
+        .and(door.open())
+        .and(writing())
+        .and(correlated())
+        .and(body::json(door.limits.body))
+        .then(|tenant: String, door: Door, writing, id, certificate| async move {
+            finish(recover(&door, &tenant, writing, id, certificate).await)
+        });
+    list.or(found).unify().or(show).unify().or(trust).unify().or(simulate).unify().or(recover).unify().boxed()
 }
 
 /// One tenant, by id or name.
@@ -110,6 +125,21 @@ async fn found(
 
 async fn simulate(door: &Door, tenant: &str) -> Result<Response, Problem> {
     Ok(shown(&door.desk.simulate(tenant).await?))
+}
+
+async fn recover(
+    door: &Door,
+    tenant: &str,
+    writing: Writing,
+    id: Result<Correlation, Problem>,
+    certificate: Result<Read<Certificate>, Problem>,
+) -> Result<Response, Problem> {
+    let (Read { value, bytes }, id) = (certificate?, id?);
+    let work = async {
+        let taken = door.desk.recover(tenant, value, id).await?;
+        Ok(accepted(&Taken { recovery: taken }, &format!("/v1/tenants/{tenant}")))
+    };
+    door.once.run(writing.call, &bytes, work).await
 }
 
 fn chain(view: TenantView) -> TrustChain {

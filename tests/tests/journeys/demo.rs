@@ -156,6 +156,18 @@ impl Demo {
         done.json["id"].as_str().unwrap().to_owned()
     }
 
+    /// Proposes something, and has whoever can approve it do so with their key file until it is in force.
+    pub(crate) fn decide(&self, person: &str, args: &[&str]) {
+        let id = self.propose(person, args);
+        until("it is in force", || {
+            let shown = self.ok(None, &["proposal", "show", &id]);
+            if shown["state"] == "open" {
+                self.approve(shown["may_sign"][0].as_str().unwrap(), &id);
+            }
+            (shown["state"] == "active").then_some(())
+        });
+    }
+
     pub(crate) fn tenant(&self, name: &str) -> &str {
         let tenants = self.json["tenants"].as_array().unwrap();
         tenants.iter().find(|t| t["name"] == name).unwrap()["id"].as_str().unwrap()

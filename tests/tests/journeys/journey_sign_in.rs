@@ -103,26 +103,16 @@ impl Story {
         let browser = Browser::start(profile.path(), &keys);
         let mut story = Self { demo, browser, provider, origin: relay.origin, _profile: profile };
         let (issuer, origin) = (story.provider.issuer.clone(), story.origin.clone());
-        story.decide(&["actor", "passkeys", "--rp-id", "localhost", "--origin", &origin, "--tenant", "acme"]);
+        story
+            .demo
+            .decide("erin", &["actor", "passkeys", "--rp-id", "localhost", "--origin", &origin, "--tenant", "acme"]);
         for (who, by, name) in
             [("carol", "--subject", "carol"), ("dave", "--subject", "dave"), ("heidi", "--program", "ci")]
         {
-            story.decide(&["actor", "bind", who, "--tenant", "acme", "--issuer", &issuer, by, name]);
+            story.demo.decide("erin", &["actor", "bind", who, "--tenant", "acme", "--issuer", &issuer, by, name]);
         }
         story.configure();
         story
-    }
-
-    /// erin proposes, and whoever can approve does so with their key file until it is in force.
-    fn decide(&self, arguments: &[&str]) {
-        let id = self.demo.propose("erin", arguments);
-        until("it is in force", || {
-            let shown = self.demo.ok(None, &["proposal", "show", &id]);
-            if shown["state"] == "open" {
-                self.demo.approve(shown["may_sign"][0].as_str().unwrap(), &id);
-            }
-            (shown["state"] == "active").then_some(())
-        });
     }
 
     /// Gives governance a login and starts it again.
@@ -226,7 +216,10 @@ fn a_person_approves(story: &mut Story) {
     let file = story.demo.file("carol.enrolment");
     fs::write(&file, story.browser.text("#enrolment")).unwrap();
     let enrolment = file.to_str().unwrap();
-    story.decide(&["actor", "add", "carol", "--tenant", "acme", "--key-name", "phone", "--enrolment", enrolment]);
+    story.demo.decide(
+        "erin",
+        &["actor", "add", "carol", "--tenant", "acme", "--key-name", "phone", "--enrolment", enrolment],
+    );
 
     let id = story.demo.propose("dave", &["revoke", "propose", "--tenant", "acme", "--reason", "contract"]);
     let answer = format!("/v1/proposals/{id}/approve");

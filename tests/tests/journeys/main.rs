@@ -40,6 +40,8 @@ mod journey_policy;
 #[cfg(test)]
 mod journey_portal;
 #[cfg(test)]
+mod journey_recovery;
+#[cfg(test)]
 mod journey_residency;
 #[cfg(test)]
 mod journey_restart;

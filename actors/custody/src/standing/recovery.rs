@@ -1,8 +1,11 @@
 //! Recoveries by cold keys: when one that has come may be followed here (PROTOCOL §3, [`orbital::recovery`]).
 
+use std::collections::BTreeMap;
+
 use orbital::{
     certificate::{Certificate, Uncertified},
     change::Change,
+    names::Digest,
     recovery::Waiting,
     vote::{Role, Vote},
 };
@@ -13,6 +16,13 @@ impl Standing {
     /// Recoveries of the present version that wait here.
     pub fn recoveries(&self) -> &Waiting {
         &self.recoveries
+    }
+
+    /// When each of them may be followed: Unix seconds.
+    pub fn recoveries_due(&self) -> BTreeMap<Digest, u64> {
+        let terms = self.trust().recovery.as_ref();
+        let due = |(change, _): (&Digest, u64)| Some((*change, self.recoveries.due(change, terms?)?));
+        self.recoveries.iter().filter_map(due).collect()
     }
 
     /// That this link, which is certified, is no recovery, or one whose time has come here.
@@ -43,7 +53,7 @@ impl Standing {
         Ok(next)
     }
 
-    fn receive(&mut self, link: &Certificate, change: orbital::names::Digest, now: u64) -> Result<(), Refusal> {
+    fn receive(&mut self, link: &Certificate, change: Digest, now: u64) -> Result<(), Refusal> {
         let expired = Vote::read(Role::Recover, &link.proposal)?.expires;
         let known = self.recoveries.iter().any(|(known, _)| *known == change);
         match () {
@@ -62,7 +72,6 @@ mod tests {
     use orbital::{
         change::Action,
         directive::{Directive, Warrant},
-        names::Digest,
         testing::{NOW, World, person, recovery_terms, region},
         vote::Role as Voice,
     };

@@ -55,6 +55,7 @@ impl Steward {
             lease_left: self.keeper.lease_left_ms(tenant).map(|ms| ms / 1_000),
             keys: u64::try_from(self.table.keys_of(tenant)).unwrap_or(u64::MAX),
             lease_nonce: Some(Digest(nonce).to_string()),
+            recoveries: standing.recoveries_due(),
             usage: self.callers.used(tenant).into_iter().take(USED_SYSTEMS_MAX).collect(),
         })
     }

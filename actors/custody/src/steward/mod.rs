@@ -143,7 +143,8 @@ impl Steward {
             Ok(change) => Met { tenant, change, outcome: Outcome::Applied, why: self.but(&directive, &tenant) },
             Err(Unmet::Refused(why)) => {
                 tracing::warn!(%tenant, directive = name, "refused: {why}");
-                Met { tenant, change: None, outcome: Outcome::Refused, why: why.to_string() }
+                let change = directive.warrant().map(|warrant| Change::digest_of(&warrant.certificate.change));
+                Met { tenant, change, outcome: Outcome::Refused, why: why.to_string() }
             }
             Err(Unmet::Fault(why)) => {
                 tracing::error!(%tenant, directive = name, "not performed, will be tried again: {why}");

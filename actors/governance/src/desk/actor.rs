@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Fault, Refusal},
     shared::Shared,
     supervisor::{self, Child, Spawned},
-    tenant::{self, Loaded, Outcome, Reply, TenantActor},
+    tenant::{self, Loaded, Reply, TenantActor},
 };
 
 /// The desk's actor. Stateless across restarts: what it holds is only what is under way.
@@ -69,6 +69,9 @@ impl Actor for DeskActor {
                     reply,
                 });
             }
+            Msg::Recover { tenant, certificate, correlation, reply } => {
+                state.hand_on(Ok(tenant), reply, |reply| tenant::Msg::Recover { certificate, correlation, reply });
+            }
             Msg::Answer { id, role, vote, correlation, received_us, expected, reply } => {
                 let of = state.owner(&id);
                 let msg = |reply| tenant::Msg::Answer { id, role, vote, correlation, received_us, expected, reply };
@@ -97,11 +100,11 @@ impl State {
     }
 
     /// Finds the tenant's actor and gives it the call; the caller hears from the tenant.
-    fn hand_on(
+    fn hand_on<T>(
         &self,
         of: Result<TenantId, Refusal>,
-        reply: Reply<Outcome>,
-        msg: impl FnOnce(Reply<Outcome>) -> tenant::Msg,
+        reply: Reply<Result<T, Error>>,
+        msg: impl FnOnce(Reply<Result<T, Error>>) -> tenant::Msg,
     ) {
         let actor =
             of.and_then(|id| self.shared.roster.tenant(id).ok_or_else(|| Refusal::UnknownTenant(id.to_string())));

@@ -230,6 +230,7 @@ mod tests {
             keys: 0,
             lease_nonce: None,
             usage: Default::default(),
+            recoveries: Default::default(),
         }
     }
 

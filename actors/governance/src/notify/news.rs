@@ -2,6 +2,7 @@
 
 use ledger::Entry;
 use orbital::{
+    certificate::Certificate,
     change::{Change, ChangeKind},
     names::{Correlation, ProposalId, Region, TenantId},
     report::{L1State, Outcome, SyncAck},
@@ -38,7 +39,9 @@ pub(super) fn concerns(record: &Record) -> bool {
         | Record::Confirmed { .. }
         | Record::Refused { .. }
         | Record::Learnt { .. }
-        | Record::Forked { .. } => true,
+        | Record::Forked { .. }
+        | Record::RecoveryReceived { .. }
+        | Record::Recovered { .. } => true,
         // What carried no change brought the genesis.
         Record::Acknowledged { ack, .. } => SyncAck::peek(ack).is_ok_and(|ack| ack.change.is_none()),
         Record::Reconciled { owed, .. } => owed.iter().any(|name| name == PROVISION),
@@ -91,8 +94,31 @@ pub(super) fn of_entry(setting: &Setting<'_>, entry: &Entry, record: &Record) ->
             );
             Some(notice)
         }
+        Record::RecoveryReceived { certificate } => recovery(
+            setting,
+            certificate,
+            "cold keys have signed a recovery: it changes who may decide once its delay has passed",
+            "look at it with `kcm tenant show`; if nobody of you meant that, `kcm trust recovery cancel`",
+        ),
+        Record::Recovered { certificate } => recovery(
+            setting,
+            certificate,
+            "a recovery by cold keys is in force: other people decide for the tenant",
+            "compare the people with `kcm tenant show`",
+        ),
         other => of_proposal(setting, other, setting.portrait.proposal.as_ref()?),
     }
+}
+
+fn recovery(setting: &Setting<'_>, certificate: &Certificate, title: &str, now: &str) -> Option<Notice> {
+    let change = Change::from_bytes(&certificate.change).ok()?;
+    let digest = Change::digest_of(&certificate.change);
+    let mut notice = setting.tell(Occasion::Recovery, &format!("{digest}/{}", title.len()), title.to_owned());
+    notice.incident = format!("recovery/{}", setting.tenant);
+    notice.line("Reason", change.reason.as_str());
+    notice.line("Change", digest);
+    notice.line("Now", now);
+    Some(notice)
 }
 
 fn of_proposal(setting: &Setting<'_>, record: &Record, sketch: &Sketch) -> Option<Notice> {

@@ -90,6 +90,7 @@ const fn opens(occasion: Occasion) -> &'static [Occasion] {
         | Occasion::RegionUnconfirmed
         | Occasion::L1Health
         | Occasion::TrustForked
+        | Occasion::Recovery
         | Occasion::LeaseEnding
         | Occasion::ProvisioningFailed
         | Occasion::ProvisioningRetried => &[],

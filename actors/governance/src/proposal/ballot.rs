@@ -23,6 +23,7 @@ pub(crate) const fn role_name(role: Role) -> &'static str {
         Role::Reject => "reject",
         Role::Confirm => "confirm",
         Role::Fire => "fire",
+        Role::Recover => "recover",
     }
 }
 
@@ -100,7 +101,7 @@ pub(crate) fn check_policy(
     let kind = change.kind().to_string();
     let (wish, decision) = match role {
         Role::Propose => ("propose", evaluator.may_propose(&actor, &kind, tenant.id())),
-        Role::Approve | Role::Reject | Role::Confirm | Role::Fire => {
+        Role::Approve | Role::Reject | Role::Confirm | Role::Fire | Role::Recover => {
             ("answer", evaluator.may_approve(&actor, &kind, tenant.id()))
         }
     };
@@ -143,7 +144,7 @@ pub(crate) fn check_answer(proposal: &Proposal, role: Role, vote: &Vote, trust: 
         }
         Role::Approve | Role::Reject => check_demanded(proposal, role, vote, trust)?,
         Role::Confirm => {}
-        Role::Propose | Role::Fire => return Err(Refusal::WrongRole { role: role_name(role) }),
+        Role::Propose | Role::Fire | Role::Recover => return Err(Refusal::WrongRole { role: role_name(role) }),
     }
     let answered =
         [(&proposal.approvals, "approved"), (&proposal.rejections, "rejected"), (&proposal.confirmations, "confirmed")];

@@ -10,6 +10,7 @@ use std::{
 
 use orbital::{
     canon::Text,
+    certificate::Certificate,
     names::{Correlation, Digest, Person, ProposalId, Region, TenantId},
     report::L1State,
     sign::Signed,
@@ -31,6 +32,7 @@ use super::{
     propose::{Proposing, propose},
     queue::{Report, Reports},
     record::Record,
+    recover,
     simulate::simulate,
     state::Tenant,
     view,
@@ -42,7 +44,7 @@ use crate::{
     roster::Place,
     shared::Shared,
     supervisor::{Child, Spawned},
-    views::{DryRunView, Filter, ProposalView, Simulation, TenantSummary, TenantView},
+    views::{DryRunView, Filter, ProposalView, RecoveryView, Simulation, TenantSummary, TenantView},
 };
 
 /// People are told that a proposal expires so long before.
@@ -93,6 +95,12 @@ pub(crate) enum Msg {
         text: Text,
         correlation: Correlation,
         reply: Reply<Outcome>,
+    },
+    /// A certificate of recovery keys.
+    Recover {
+        certificate: Certificate,
+        correlation: Correlation,
+        reply: Reply<Result<Vec<RecoveryView>, Error>>,
     },
     /// The time of a proposal may be over.
     Expire(ProposalId),
@@ -217,6 +225,9 @@ impl Actor for TenantActor {
                 let decided = note(&state.tenant, &id, by, text);
                 tell(reply, state.close(id, decided, correlation).await);
             }
+            Msg::Recover { certificate, correlation, reply } => {
+                tell(reply, state.recover(certificate, correlation).await);
+            }
             Msg::Expire(id) => {
                 let decided = expire(&state.tenant, &state.facts(), &id);
                 let correlation = state.correlation_of(Some(&id));
@@ -333,6 +344,16 @@ impl State {
         }
         self.commit(decision, &correlation).await?;
         self.viewed(&id)
+    }
+
+    async fn recover(
+        &mut self,
+        certificate: Certificate,
+        correlation: Correlation,
+    ) -> Result<Vec<RecoveryView>, Error> {
+        let decision = recover::receive(&self.tenant, &self.facts(), certificate)?;
+        self.commit(decision, &correlation).await?;
+        Ok(recover::views(&self.tenant))
     }
 
     async fn close(&mut self, id: ProposalId, decided: Result<Decision, Error>, correlation: Correlation) -> Outcome {

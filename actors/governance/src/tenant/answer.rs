@@ -42,7 +42,9 @@ pub(crate) fn answer(tenant: &Tenant, facts: &Facts<'_>, answering: Answering<'_
         Role::Approve => Voice::Approve,
         Role::Reject => Voice::Reject,
         Role::Confirm => Voice::Confirm,
-        Role::Propose | Role::Fire => return Err(Refusal::WrongRole { role: ballot::role_name(role) }.into()),
+        Role::Propose | Role::Fire | Role::Recover => {
+            return Err(Refusal::WrongRole { role: ballot::role_name(role) }.into());
+        }
     };
     if tenant.proposals.get(id).is_some_and(|known| was_taken(known, voice, &signed)) {
         return Ok(Decision::default());

@@ -179,6 +179,7 @@ impl State {
         let levelled = self.levels.step(&self.tenant, &facts, &self.pending, &region, observed.as_ref(), crowded);
         self.shared.board.matches(&region, self.tenant.id(), levelled.level, now_ms);
         self.by_itself("level", &region, None, Ok(levelled.decision)).await;
+        self.ripen().await;
         if let Some(observed) = observed {
             self.renew(&region, &observed).await;
         }

@@ -18,6 +18,7 @@ mod propose;
 mod queue;
 mod quorum;
 mod record;
+mod recover;
 mod report;
 mod rivals;
 mod simulate;

@@ -111,6 +111,14 @@ pub(crate) enum Record {
         region: Region,
         certificate: Certificate,
     },
+    /// Cold keys change persons once their delay has passed, unless an ordinary successor comes first.
+    RecoveryReceived {
+        certificate: Certificate,
+    },
+    /// Its delay has passed, here and in every region that speaks: it is in force.
+    Recovered {
+        certificate: Certificate,
+    },
     /// A region lacked something, and it was owed again.
     Reconciled {
         region: Region,
@@ -152,6 +160,8 @@ impl Record {
             Self::Refused { .. } => "proposal.refused",
             Self::Learnt { .. } => "region.stopped-by-hand",
             Self::Forked { .. } => "tenant.forked",
+            Self::RecoveryReceived { .. } => "recovery.received",
+            Self::Recovered { .. } => "recovery.applied",
             Self::Reconciled { .. } => "region.reconciled",
         }
     }
@@ -175,6 +185,8 @@ impl Record {
             | Self::Acknowledged { .. }
             | Self::Learnt { .. }
             | Self::Forked { .. }
+            | Self::RecoveryReceived { .. }
+            | Self::Recovered { .. }
             | Self::Reconciled { .. } => None,
         }
     }

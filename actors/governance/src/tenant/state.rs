@@ -19,6 +19,7 @@ use orbital::{
 use super::{
     file::{Answer, Note, Probe, Progress, Proposal, Unfit, id_of, opened},
     record::{Record, Voice},
+    recover::Received,
     stops::Stops,
 };
 use crate::proposal::{Event, moved};
@@ -56,6 +57,8 @@ pub(crate) struct Tenant {
     /// Second successors of versions of the chain that nothing has declared void, by their digest: while there is one, the tenant is frozen.
     pub(crate) forks: BTreeMap<Digest, Fork>,
     pub(crate) epoch: u64,
+    /// Recoveries of the present version that wait, by digest of their change.
+    pub(crate) recoveries: BTreeMap<Digest, Received>,
     /// In the order of their epochs.
     pub(crate) grants: Vec<Grant>,
     pub(crate) halts: BTreeMap<Digest, Stopped>,
@@ -90,6 +93,7 @@ impl Tenant {
             chain,
             links: Vec::new(),
             forks: BTreeMap::new(),
+            recoveries: BTreeMap::new(),
             epoch: 0,
             grants: Vec::new(),
             halts: BTreeMap::new(),
@@ -205,6 +209,11 @@ impl Tenant {
                 }
                 Ok(())
             }
+            Record::RecoveryReceived { certificate } => {
+                self.received(certificate, at_ms);
+                Ok(())
+            }
+            Record::Recovered { certificate } => self.recovered(certificate),
             Record::Reconciled { .. } => Ok(()),
         }
     }
@@ -279,9 +288,7 @@ impl Tenant {
             | Action::ChangeLease { .. }
             | Action::ChangeResidency { .. }
             | Action::ChangePolicy { .. } => {
-                (self.chain, _) = self.chain.extend(&certificate).map_err(|e| e.to_string())?;
-                self.links.push(certificate.clone());
-                self.forks.retain(|other, _| !self.chain.voids(other));
+                self.lengthen(&certificate)?;
             }
             Action::LinkL1 { .. } => self.link = Some(digest),
             Action::ChangeRouting { routing, .. } => {
@@ -301,9 +308,23 @@ impl Tenant {
                 self.lift(&change.action)
             }
         }
-        self.epoch = change.epoch;
-        self.grants.push(Grant { change, digest, certificate });
+        self.granted(change, certificate);
         Ok(())
+    }
+
+    /// The next version of the trust root. What waited for its turn upon the one before is cancelled.
+    pub(super) fn lengthen(&mut self, link: &Certificate) -> Result<(), Unfit> {
+        (self.chain, _) = self.chain.extend(link).map_err(|e| e.to_string())?;
+        self.links.push(link.clone());
+        self.forks.retain(|other, _| !self.chain.voids(other));
+        self.recoveries.clear();
+        Ok(())
+    }
+
+    pub(super) fn granted(&mut self, change: Change, certificate: Certificate) {
+        self.epoch = change.epoch;
+        let digest = Change::digest_of(&certificate.change);
+        self.grants.push(Grant { change, digest, certificate });
     }
 
     /// Regions that are to leave and have not said that they did.

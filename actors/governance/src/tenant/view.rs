@@ -9,6 +9,7 @@ use super::{
     file::{Answer, Progress, Proposal},
     pending::Pending,
     quorum::{Asked, quorum},
+    recover,
     state::Tenant,
 };
 use crate::{
@@ -54,6 +55,7 @@ pub(crate) fn summary(tenant: &Tenant, facts: &Facts<'_>) -> TenantSummary {
         blocked,
         suspended,
         forked: tenant.forks.keys().copied().collect(),
+        recovers_at: recover::views(tenant).iter().map(|one| one.due).min(),
         link,
         proposals: tenant.running.len(),
     }
@@ -81,6 +83,7 @@ pub(crate) fn view(tenant: &Tenant, facts: &Facts<'_>, pending: &Pending) -> Res
         links: tenant.links.clone(),
         kills: halts.kills,
         restored: lifted.kills,
+        recoveries: recover::views(tenant),
         blocks: halts.blocks,
         unblocked: lifted.blocks,
         suspensions: halts.suspensions,

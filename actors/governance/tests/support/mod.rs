@@ -669,6 +669,7 @@ fn hello_of(region: &FakeRegion, span: Span, nonce: Option<&str>) -> Report {
         keys: 2,
         lease_nonce: nonce.map(ToOwned::to_owned),
         usage: Default::default(),
+        recoveries: Default::default(),
     };
     let hello = Hello::after(span.after, region.node.clone(), Load::default(), region.now_ms);
     let held = span.of(&region.tenants).map(|(id, held)| (*id, observed(held))).collect();

@@ -55,6 +55,7 @@ fn observed() -> Observed {
         keys: 5,
         lease_nonce: Some("AAAA".to_owned()),
         usage: Default::default(),
+        recoveries: Default::default(),
     }
 }
 

@@ -35,6 +35,7 @@ fn observed(kills: u32) -> Observed {
         keys: 5,
         lease_nonce: Some(digest(3).to_string()),
         usage: Default::default(),
+        recoveries: Default::default(),
     }
 }
 

@@ -33,6 +33,7 @@ fn empty() -> Observed {
         keys: 0,
         lease_nonce: None,
         usage: Default::default(),
+        recoveries: Default::default(),
     }
 }
 

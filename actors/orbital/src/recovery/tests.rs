@@ -1,3 +1,5 @@
+//! Recoveries: who may sign one, what it may alter, what cancels it.
+
 use super::*;
 use crate::{
     certificate::{Uncertified, certify},
@@ -131,7 +133,7 @@ fn a_first_receipt_is_kept_and_only_so_many() {
     let (mut waiting, terms) = (Waiting::default(), recovery_terms());
     let change = |n| Digest([n; 32]);
     assert_eq!(waiting.due(&change(0), &terms), None);
-    for n in 0..RECOVERIES_MAX as u8 {
+    for n in 0..u8::try_from(RECOVERIES_MAX).unwrap() {
         assert!(waiting.receive(change(n), NOW + u64::from(n)));
     }
     assert!(!waiting.receive(change(99), NOW));

@@ -60,7 +60,11 @@ fn a_key_has_one_person_and_one_use() {
     assert_eq!(found(|r| hers(&mut r.regions.get_mut(&at()).unwrap().hpke_key)), reused("HPKE key of us-east"));
     let another = World::new().report_key("ch-zurich").public();
     assert_eq!(found(|r| r.regions.get_mut(&at()).unwrap().report_key = another), reused("report key of us-east"));
-    let recovery = RecoveryTerms { keys: BTreeSet::from([alice]), need: 2, delay_seconds: 259_200 };
+    let recovery = RecoveryTerms {
+        keys: BTreeSet::from([alice, World::new().key("bob").public()]),
+        need: 2,
+        delay_seconds: 259_200,
+    };
     assert_eq!(found(|r| r.recovery = Some(recovery)), reused("recovery key"));
 }
 

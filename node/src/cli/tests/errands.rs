@@ -433,6 +433,66 @@ fn a_key_signs_one_next_version_and_a_second_one_by_name() {
 }
 
 #[test]
+fn cold_keys_recover_a_tenant_unless_its_people_cancel_it() {
+    let house = House::furnished();
+    let cold = ["north", "east", "south"].map(|name| (house.named(&format!("{name}.key")), name));
+    let public = cold.each_ref().map(|(file, name)| {
+        let made = house.kcm(&["actor", "keygen", "--person", name, "--out", file]).unwrap();
+        made.json["public"].as_str().unwrap().to_owned()
+    });
+    let decided = |words: &[&str]| {
+        let id = house.kcm(&[&["--as", "erin"], words].concat()).unwrap().json["id"].as_str().unwrap().to_owned();
+        let first = house.kcm(&["proposal", "show", &id]).unwrap();
+        let mut now = first.json.clone();
+        // The keys of a recovery concern every rule, and so somebody of each group.
+        while now["state"] == "open" {
+            let next = now["may_sign"][0].as_str().unwrap().to_owned();
+            house.kcm(&["--as", &next, "proposal", "approve", &id]).unwrap();
+            now = house.kcm(&["proposal", "show", &id]).unwrap().json;
+        }
+        first.text
+    };
+    let mut terms = vec!["trust", "recovery", "terms", "--tenant", "acme", "--need", "2"];
+    public.iter().for_each(|key| terms.extend(["--public-key", key.as_str()]));
+    let early = house.kcm(&[&["--as", "erin"], &terms[..], &["--delay", "71h"]].concat()).unwrap_err();
+    assert!(early.why.contains("a delay shorter than 72 hours"), "{early}");
+    let shown = decided(&terms);
+    assert!(shown.contains("+ recovery: by 2 of the keys") && shown.contains("after 72 h"), "{shown}");
+
+    // bob has lost his key, and so has everybody who could say so.
+    let (chain, new, enrolment) = (house.named("chain.json"), house.named("new.key"), house.named("bob.enrolment"));
+    house.kcm(&["tenant", "trust", "acme", "--out", &chain]).unwrap();
+    house.kcm(&["actor", "keygen", "--person", "bob", "--out", &new]).unwrap();
+    house.kcm(&["--as", "bob", "--key", &new, "actor", "enrol", "--tenant", "acme", "--out", &enrolment]).unwrap();
+    let out = house.named("recovery.json");
+    let sign = |key: &str, more: &[&str]| {
+        house.kcm(&[&["trust", "recovery", "sign", "--recovery-key", key, "--out", &out], more].concat())
+    };
+    let begin = ["--tenant-file", &chain, "--epoch", "1", "--enrolment", &enrolment];
+    assert_eq!(sign(&house.named("alice.key"), &begin).unwrap_err().exit, Exit::Denied);
+    let first = sign(&cold[0].0, &begin).unwrap();
+    assert_eq!((first.exit, &first.json["complete"]), (Exit::Waits, &json!(false)));
+    let send = || house.kcm(&["trust", "recovery", "send", &out]);
+    assert!(send().unwrap_err().why.contains("1 of 2 recovery keys have signed"));
+    assert!(sign(&cold[0].0, &[]).unwrap_err().why.contains("signed twice"));
+    assert_eq!(sign(&cold[2].0, &[]).unwrap().json["complete"], json!(true));
+    let verified = house.kcm(&["certificate", "verify", &out, "--tenant", "acme"]).unwrap();
+    assert!(verified.text.contains(&format!("Signed by recovery key {}", public[2])), "{}", verified.text);
+
+    let sent = send().unwrap();
+    assert_eq!((sent.exit, sent.json.clone()), (Exit::Waits, send().unwrap().json));
+    let shown = house.kcm(&["tenant", "show", "acme"]).unwrap().text;
+    assert!(shown.contains("RECOVERY waits") && shown.contains(sent.json["change"].as_str().unwrap()), "{shown}");
+    let status = house.kcm(&["status"]).unwrap().text;
+    assert!(status.contains("a RECOVERY by cold keys changes the people of tenant acme"), "{status}");
+
+    decided(&["trust", "recovery", "cancel", "--tenant", "acme", "--reason", "nobody meant that"]);
+    assert!(!house.kcm(&["tenant", "show", "acme"]).unwrap().text.contains("RECOVERY"));
+    let late = send().unwrap_err();
+    assert_eq!((late.exit, late.code.as_deref()), (Exit::Denied, Some("uncertified")));
+}
+
+#[test]
 fn a_key_that_others_may_read_signs_nothing() {
     use std::os::unix::fs::PermissionsExt;
     let house = House::furnished();

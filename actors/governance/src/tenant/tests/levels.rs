@@ -30,6 +30,7 @@ pub(super) fn observed(bench: &Bench, more: impl IntoIterator<Item = Digest>) ->
         keys: 3,
         lease_nonce: Some("AAAAAAAAAAAAAAAAAAAAAA".into()),
         usage: Default::default(),
+        recoveries: Default::default(),
     }
 }
 

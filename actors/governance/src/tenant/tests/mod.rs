@@ -5,6 +5,7 @@ mod levels;
 mod policies;
 mod preview;
 mod properties;
+mod recovery;
 mod refusals;
 mod residency;
 mod simulated;
