@@ -69,6 +69,7 @@ export async function differences(now, next) {
   for (const kind of union(now.rules, next.rules)) {
     if (differs(now.rules[kind], next.rules[kind])) lines.push(next.rules[kind] ? `+ ${rule(kind, next.rules[kind])}` : `- the rule for ${kind}`);
   }
+  lines.push(...set(delegations(now), delegations(next), (line) => line));
   lines.push(...set(now.systems, next.systems, (system) => `system ${system}`));
   lines.push(...set(await callers(now), await callers(next), (line) => line));
   lines.push(...set(now.residency, next.residency, (place) => `keys may lie in ${place}`), ...regions(now.regions, next.regions));
@@ -88,7 +89,7 @@ export async function differences(now, next) {
 }
 
 const OTHERS = [["name", "name"], ["policy", "policy"]];
-const TOLD = new Set(["actors", "rules", "systems", "callers", "carried", "residency", "regions", "lease", "l1", "webauthn", "recovery", "version", "previous", "tenant", ...OTHERS.map(([name]) => name)]);
+const TOLD = new Set(["actors", "rules", "systems", "callers", "carried", "residency", "regions", "lease", "l1", "webauthn", "recovery", "delegations", "version", "previous", "tenant", ...OTHERS.map(([name]) => name)]);
 const shown = (value) => (value === undefined ? "nothing" : new TextDecoder().decode(write(value)));
 const differs = (one, other) => one !== other && (one === undefined || other === undefined || shown(one) !== shown(other));
 const union = (one, other) => [...new Set([...Object.keys(one), ...Object.keys(other)])].sort();
@@ -159,6 +160,10 @@ function terms(root) {
     keys ? `passkeys of ${listed(keys.algorithms)} sign for rpId ${keys.rp_id}, at ${listed(keys.origins)}` : "no passkey signs",
   ];
 }
+
+/** Who stands in for whom, and when. */
+const moment = (seconds) => new Date(Number(seconds) * 1000).toISOString();
+const delegations = (root) => (root.delegations ?? []).map((one) => `${one.to} stands in for ${one.from} in ${listed(one.groups)}, from ${moment(one.since)} until ${moment(one.until)}`);
 
 /** Which cold keys recover a tenant, and when. */
 function recovery(terms) {

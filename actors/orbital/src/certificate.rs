@@ -14,6 +14,7 @@ use crate::{
     canon::Malformed,
     chain::Chain,
     change::{Change, ChangeKind},
+    delegation::Collecting,
     enrol::BadEnrolment,
     names::{Digest, Group, KeyName, Person},
     quorum::{Rule, Signers, Verify},
@@ -124,6 +125,8 @@ pub struct Certified {
     change: Change,
     digest: Digest,
     proved: Signers,
+    /// When collecting ended, by its votes: Unix seconds.
+    expires: u64,
 }
 
 impl Certified {
@@ -141,7 +144,8 @@ impl Certified {
     /// (HYOK) asks for. `trust` is the version under which it was certified.
     pub fn check_user_verified(&self, trust: &TrustRoot) -> Result<(), Uncertified> {
         let kind = self.change.kind();
-        let demand = Demand { verify: Verify::User, ..demands::present(trust, kind)? };
+        let collecting = Collecting::of(trust.rule(kind)?, self.expires);
+        let demand = Demand { verify: Verify::User, ..demands::present(trust, kind, collecting)? };
         meets(&demand, kind, &self.proved)
     }
 }
@@ -150,22 +154,22 @@ impl Certified {
 /// (PROTOCOL §4), and so is a link of the chain, whose order is its version.
 pub fn certify(certificate: &Certificate, chain: &Chain, now: u64) -> Result<Certified, Uncertified> {
     let change = Change::from_bytes(&certificate.change)?;
-    let proved = proven(check(certificate, &change, chain, now))?;
-    Ok(Certified { digest: Change::digest_of(&certificate.change), change, proved })
+    let (proved, expires) = proven(check(certificate, &change, chain, now))?;
+    Ok(Certified { digest: Change::digest_of(&certificate.change), change, proved, expires })
 }
 
 /// Without the signatures nothing is certified.
 #[cfg(not(mutant = "forged"))]
-fn proven(signers: Result<Signers, Uncertified>) -> Result<Signers, Uncertified> {
+fn proven(signers: Result<(Signers, u64), Uncertified>) -> Result<(Signers, u64), Uncertified> {
     signers
 }
 #[cfg(mutant = "forged")]
-fn proven(signers: Result<Signers, Uncertified>) -> Result<Signers, Uncertified> {
+fn proven(signers: Result<(Signers, u64), Uncertified>) -> Result<(Signers, u64), Uncertified> {
     Ok(signers.unwrap_or_default())
 }
 
-/// Whose signatures carry the change.
-fn check(certificate: &Certificate, change: &Change, chain: &Chain, now: u64) -> Result<Signers, Uncertified> {
+/// Whose signatures carry the change, and when collecting ended.
+fn check(certificate: &Certificate, change: &Change, chain: &Chain, now: u64) -> Result<(Signers, u64), Uncertified> {
     let trust = chain.current();
     let proposed = check_place(certificate, change, chain)?;
     let lasting = change.kind().is_stop() || change.action.next().is_some();
@@ -175,21 +179,23 @@ fn check(certificate: &Certificate, change: &Change, chain: &Chain, now: u64) ->
     if certificate.is_recovery() {
         recovery::check(certificate, change, &proposed, trust)?;
         armed::check_fired(certificate, change, &proposed, (trust, &Signers::default()), now)?;
-        return Ok(Signers::default());
+        return Ok((Signers::default(), proposed.expires));
     }
     let kind = change.kind();
     let (signers, doubt) = signers(certificate, &proposed, trust, kind.is_stop())?;
-    for demand in demands(trust, &change.action)? {
+    for demand in demands(trust, &change.action, proposed.expires)? {
         // What a kind includes is asked for in that kind's name.
         let named = if kind.includes() == Some(demand.kind) { kind } else { demand.kind };
         meets(&demand, named, &signers).map_err(|unmet| doubt.clone().unwrap_or(unmet))?;
     }
-    if let Some(lacking) = besides(trust, &change.action, &spoken(certificate, &proposed, trust))?.into_iter().next() {
+    if let Some(lacking) =
+        besides(trust, &change.action, proposed.expires, &spoken(certificate, &proposed, trust))?.into_iter().next()
+    {
         return Err(lacking.into());
     }
     check_confirmed(certificate, &proposed, trust)?;
     armed::check_fired(certificate, change, &proposed, (trust, &signers), now)?;
-    Ok(signers)
+    Ok((signers, proposed.expires))
 }
 
 /// Deployment, tenant, trust version and digests: that this certificate is for this tenant and this time.

@@ -227,13 +227,10 @@ impl Chain {
             }
             Action::ChangeCallers { .. } => same.callers = now.callers.clone(),
             Action::ChangeActors { .. } => {
-                same.actors = now.actors.clone();
-                same.recovery = now.recovery.clone();
-                same.webauthn = now.webauthn.clone();
                 if let Some(why) = self.voided_wrongly(next) {
                     return refuse(why);
                 }
-                same.void = now.void.clone();
+                same.take_people_of(now);
             }
             Action::ChangeQuorum { .. } => same.rules = now.rules.clone(),
             Action::ChangePolicy { bundle, .. } => {

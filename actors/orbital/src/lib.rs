@@ -9,6 +9,7 @@ pub mod certificate;
 pub mod chain;
 pub mod change;
 pub mod codec;
+pub mod delegation;
 pub mod directive;
 pub mod enrol;
 pub mod fork;

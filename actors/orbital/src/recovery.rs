@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    canon::{Malformed, Text},
+    canon::{self, Malformed, Text},
     certificate::Certificate,
     change::{Action, Change, ChangeKind},
     names::{BadName, Digest, KeyName, Person},
     quorum::PERSONS_MIN,
     sign::{BadSignature, Kind, PublicKey, SecretKey, Signed},
-    trust::{RecoveryTerms, TrustRoot},
+    trust::TrustRoot,
     vote::{Role, Signer, Vote},
 };
 
@@ -31,6 +31,18 @@ pub const RECOVERIES_MAX: usize = 8;
 pub const RECOVERY_EPOCH_STEP: u64 = 500;
 /// Who its votes say has signed: the keys are nobody's.
 const PERSON: &str = "recovery";
+
+/// Cold keys that sign ChangeActors alone, after a delay (PROTOCOL §3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecoveryTerms {
+    pub keys: BTreeSet<PublicKey>,
+    #[serde(with = "canon::decimal")]
+    pub need: u64,
+    /// How long each region waits after it has seen a recovery first.
+    #[serde(with = "canon::decimal")]
+    pub delay_seconds: u64,
+}
 
 /// Why a recovery does not count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -117,6 +129,7 @@ pub(crate) fn check(
         (next.recovery != trust.recovery, "the recovery keys"),
         (next.webauthn != trust.webauthn, "the passkey terms"),
         (next.void != trust.void, "what is void"),
+        (!next.delegations.is_subset(&trust.delegations), "who stands in for whom"),
         (next.carried != trust.carried, "which certificates are carried over"),
     ];
     if let Some((_, what)) = alters.into_iter().find(|(alters, _)| *alters) {

@@ -30,12 +30,9 @@ use crate::{
     halt::Halt,
     names::{Deployment, Digest, Group, Jurisdiction, KeyName, KeyRef, Person, Region, System, TenantId, TenantName},
     quorum::Rule,
-    recovery::{self, RECOVERY_DELAY_SECONDS_MIN, RECOVERY_EPOCH_STEP},
+    recovery::{self, RECOVERY_DELAY_SECONDS_MIN, RECOVERY_EPOCH_STEP, RecoveryTerms},
     sign::{Kind, PublicKey, SecretKey, Signed, SignedBy},
-    trust::{
-        Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, L1Terms, LeaseTerms, RecoveryTerms, RegionIdentity,
-        TrustRoot,
-    },
+    trust::{Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, L1Terms, LeaseTerms, RegionIdentity, TrustRoot},
     vote::{Role, Signer, Vote},
 };
 
@@ -280,6 +277,7 @@ fn first_root(seed: &str, deployment: &str, tenant: &str, lease: PublicKey) -> T
         carried: BTreeSet::new(),
         webauthn: None,
         recovery: None,
+        delegations: BTreeSet::new(),
         void: BTreeSet::new(),
     }
 }

@@ -11,8 +11,10 @@ use crate::{
     canon::{self, Malformed, Text},
     certificate,
     change::ChangeKind,
+    delegation::{DELEGATIONS_MAX, Delegation},
     names::{Deployment, Digest, Group, Jurisdiction, KeyName, Person, Region, System, TenantId, TenantName},
     quorum::{self, Rule, Verify},
+    recovery::RecoveryTerms,
     sign::{Kind, PersonKey, PublicKey, SignedBy},
 };
 
@@ -133,18 +135,6 @@ pub struct WebauthnTerms {
     pub algorithms: BTreeSet<String>,
 }
 
-/// Cold keys that sign ChangeActors alone, after a delay (PROTOCOL §3, [`crate::recovery`]).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecoveryTerms {
-    pub keys: BTreeSet<PublicKey>,
-    #[serde(with = "canon::decimal")]
-    pub need: u64,
-    /// How long each region waits after it has seen a recovery first.
-    #[serde(with = "canon::decimal")]
-    pub delay_seconds: u64,
-}
-
 /// One version of a tenant's trust.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -175,6 +165,9 @@ pub struct TrustRoot {
     pub webauthn: Option<WebauthnTerms>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<RecoveryTerms>,
+    /// Who stands in for whom, and when ([`crate::delegation`]).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub delegations: BTreeSet<Delegation>,
     /// Successors of earlier versions, by their digest, that the people of this chain declare void: what settles a fork ([`crate::fork`]).
     /// It only grows.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -200,6 +193,8 @@ pub enum BadTrust {
     Key { person: Person, key: KeyName, why: &'static str },
     #[error("the passkey terms: {0}")]
     Terms(&'static str),
+    #[error("the delegation of {from} to {to}: {why}")]
+    Delegation { from: Person, to: Person, why: &'static str },
     #[error("the recovery terms: {0}")]
     Recovery(&'static str),
     #[error("no rule for {0}: every kind of change needs one")]
@@ -268,6 +263,15 @@ impl TrustRoot {
         if self.can_prove(person, Verify::User) { Verify::User } else { Verify::Key }
     }
 
+    /// With another version's people, and what else a change of people may alter.
+    pub(crate) fn take_people_of(&mut self, other: &Self) {
+        self.actors = other.actors.clone();
+        self.recovery = other.recovery.clone();
+        self.delegations = other.delegations.clone();
+        self.webauthn = other.webauthn.clone();
+        self.void = other.void.clone();
+    }
+
     /// Everything that a version must hold by itself, whoever certified it.
     pub fn check(&self) -> Result<(), BadTrust> {
         self.check_shape()?;
@@ -277,6 +281,7 @@ impl TrustRoot {
         self.check_uses()?;
         self.check_regions()?;
         self.check_callers()?;
+        self.check_delegations()?;
         for kind in ChangeKind::ALL {
             quorum::check_rule(self, kind, self.rule(kind)?)?;
         }
@@ -299,6 +304,7 @@ impl TrustRoot {
         let limit = |what, max, found| if found > max { Err(BadTrust::TooMany { what, max, found }) } else { Ok(()) };
         limit("persons", ACTORS_MAX, self.actors.len())?;
         limit("caller rules", CALLERS_MAX, self.callers.len())?;
+        limit("delegations", DELEGATIONS_MAX, self.delegations.len())?;
         limit("void versions", VOID_MAX, self.void.len())?;
         limit("bytes", ROOT_BYTES_MAX, self.to_bytes()?.len())?;
         self.actors.values().try_for_each(|a| limit("keys of one person", KEYS_PER_ACTOR_MAX, a.keys.len()))?;

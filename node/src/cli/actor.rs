@@ -1,6 +1,8 @@
 //! `kcm actor`: signing keys, and the people of a tenant. Every change of people is a new version of the trust root, composed here from
 //! the chain that was verified here.
 
+mod delegate;
+
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -146,6 +148,11 @@ pub enum ActorCommand {
         #[command(flatten)]
         at: At,
     },
+    /// Propose that a person stands in for another in some groups, from one date to another
+    #[command(
+        after_help = "Example: kcm --as erin actor delegate alice --to judy --group Security_Ops --since 2027-07-01T00:00Z --until 2027-07-20T00:00Z --tenant acme"
+    )]
+    Delegate(delegate::Delegate),
     /// Propose that a person leaves groups
     #[command(after_help = "Example: kcm --as erin actor leave frank --group Audit --tenant acme")]
     Leave {
@@ -201,6 +208,7 @@ pub(crate) async fn perform(global: &Global, command: ActorCommand) -> Result<Re
             let subject = bound(issuer.as_deref(), subject.as_deref(), program.as_deref())?;
             propose(global, &at, |next| known(next, &who).map(|actor| actor.subject = subject)).await
         }
+        ActorCommand::Delegate(wish) => propose(global, &wish.at, |next| wish.apply(next)).await,
         ActorCommand::Leave { who, group, at } => {
             propose(global, &at, |next| known(next, &who).map(|actor| actor.groups.retain(|g| !group.contains(g))))
                 .await
@@ -252,8 +260,9 @@ pub(crate) async fn propose(
     let subject = Subject::of(global, &at.tenant).await?;
     let mut next = subject.successor();
     alter(&mut next)?;
-    let may_change = |root: &TrustRoot| (root.actors.clone(), root.webauthn.clone(), root.recovery.clone());
-    if may_change(&next) == may_change(subject.trust()) {
+    // What was given by, or to, somebody who has it no more ends with it.
+    next.prune_delegations();
+    if next == subject.successor() {
         return Err(Failure::usage("nothing would change").because("the trust root says so already"));
     }
     let action = Action::ChangeActors { next: Box::new(next) };

@@ -11,10 +11,11 @@ use orbital::{
     change::ChangeKind,
     names::{Deployment, Digest, Group, Jurisdiction, KeyName, Person, Region, System, TenantId, TenantName},
     quorum::{Need, Rule, Verify},
+    recovery::RecoveryTerms,
     sign::{Kind, PublicKey, SecretKey},
     trust::{
-        Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, L1Terms, LeaseTerms, RecoveryTerms, RegionIdentity,
-        TrustRoot, WebauthnTerms,
+        Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, L1Terms, LeaseTerms, RegionIdentity, TrustRoot,
+        WebauthnTerms,
     },
 };
 use serde::Deserialize;
@@ -202,6 +203,7 @@ fn root(spec: Spec, folder: &Path) -> Result<TrustRoot, Failure> {
         carried: BTreeSet::new(),
         webauthn: spec.webauthn,
         recovery: spec.recovery.map(|r| RecoveryTerms { keys: r.keys, need: r.need, delay_seconds: r.delay_seconds }),
+        delegations: BTreeSet::new(),
         void: BTreeSet::new(),
     })
 }
@@ -271,6 +273,7 @@ pub(crate) fn sentences(root: &TrustRoot) -> Vec<String> {
     lines.extend(root.rules.iter().map(|(kind, rule)| plain::rule(*kind, rule)));
     lines.extend(plain::terms(root).map(|term| format!("A region: {term}.")));
     lines.extend(root.webauthn.iter().map(|terms| format!("{}.", plain::passkeys(Some(terms)))));
+    lines.extend(root.delegations.iter().map(|d| format!("{}.", plain::delegation(d))));
     lines.extend(root.recovery.iter().map(|terms| format!("{}.", plain::recovery(Some(terms)))));
     lines.push(format!("Policy bundle {}.", root.policy));
     lines

@@ -14,7 +14,7 @@ Govern       tenant      genesis, sign, provision, list, show, trust, block, unb
              key         list, link, probe, restore, suspend, resume
              system      register, retire, list
              caller      add, remove, list
-             actor       keygen, enrol, list, add, passkeys, remove, join, bind, leave
+             actor       keygen, enrol, list, add, passkeys, remove, join, bind, delegate, leave
              quorum      show, set
              lease       show, set
              residency   show, set

@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use orbital::{
     change::{Action, Change, ChangeKind},
+    delegation::Delegation,
     names::{Digest, Person, Region},
     quorum::{Rule, Verify},
-    trust::{
-        Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, RecoveryTerms, RegionIdentity, TrustRoot,
-        WebauthnTerms,
-    },
+    recovery::RecoveryTerms,
+    trust::{Actor, ActorKey, Algorithm, Anchor, CallerRule, L1Resume, RegionIdentity, TrustRoot, WebauthnTerms},
     vote::{Role, Vote},
 };
 
@@ -206,6 +205,7 @@ pub(crate) fn differences(now: &TrustRoot, next: &TrustRoot) -> Vec<String> {
             _ => {}
         }
     }
+    set(&now.delegations, &next.delegations, &mut lines, delegation);
     set(&now.systems, &next.systems, &mut lines, |s| format!("system {s}"));
     set(&now.callers, &next.callers, &mut lines, caller);
     set(&now.residency, &next.residency, &mut lines, |place| format!("keys may lie in {place}"));
@@ -287,6 +287,11 @@ fn people(now: &BTreeMap<Person, Actor>, next: &BTreeMap<Person, Actor>, lines: 
 fn set<T: Ord>(now: &BTreeSet<T>, next: &BTreeSet<T>, lines: &mut Vec<String>, name: impl Fn(&T) -> String) {
     lines.extend(now.difference(next).map(|t| format!("  - {}", name(t))));
     lines.extend(next.difference(now).map(|t| format!("  + {}", name(t))));
+}
+
+/// Who stands in for whom.
+pub(crate) fn delegation(d: &Delegation) -> String {
+    format!("{} stands in for {} in {}, from {} until {}", d.to, d.from, list(&d.groups), time(d.since), time(d.until))
 }
 
 /// A span of seconds, in hours where it is whole ones.

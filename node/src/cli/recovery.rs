@@ -16,9 +16,9 @@ use orbital::{
     change::{Action, Change},
     enrol::Enrolment,
     names::{Digest, Group, Person},
-    recovery::{self, RECOVERY_DELAY_SECONDS_MIN, RECOVERY_EPOCH_STEP},
+    recovery::{self, RECOVERY_DELAY_SECONDS_MIN, RECOVERY_EPOCH_STEP, RecoveryTerms},
     sign::{PublicKey, SecretKey, Signed},
-    trust::{Actor, RecoveryTerms, TrustRoot},
+    trust::{Actor, TrustRoot},
     vote::{Role, Vote},
 };
 use serde_json::{Value, json};

@@ -124,6 +124,7 @@ impl Founding<'_> {
             carried: BTreeSet::new(),
             webauthn: None,
             recovery: None,
+            delegations: BTreeSet::new(),
             void: BTreeSet::new(),
         };
         root.check()?;

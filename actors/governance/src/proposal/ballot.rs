@@ -2,6 +2,7 @@
 
 use orbital::{
     change::Change,
+    delegation::Collecting,
     names::Person,
     quorum::{Signers, Verify},
     sign::Signed,
@@ -87,16 +88,18 @@ fn is_own(_: &Person, _: &Person) -> bool {
     false
 }
 
-/// What the tenant's Cedar policies say. They can only refuse earlier (PROTOCOL §3).
+/// What the tenant's Cedar policies say of a change whose collecting ends at `expires`, Unix seconds. They can only refuse earlier
+/// (PROTOCOL §3).
 pub(crate) fn check_policy(
     evaluator: &Evaluator,
     tenant: &Tenant,
     role: Role,
     person: &Person,
-    change: &Change,
+    (change, expires): (&Change, u64),
 ) -> Result<(), Refusal> {
-    let known = tenant.chain.current().actors.get(person);
-    let groups: Vec<_> = known.map(|actor| actor.groups.iter().cloned().collect()).unwrap_or_default();
+    let trust = tenant.chain.current();
+    let rule = trust.rule(change.kind()).map_err(Refusal::BadTrust)?;
+    let groups: Vec<_> = trust.groups_of(person, Collecting::of(rule, expires)).into_iter().collect();
     let actor = Actor { person, home: tenant.id().into(), groups: &groups };
     let kind = change.kind().to_string();
     let (wish, decision) = match role {
@@ -160,8 +163,9 @@ fn check_demanded(proposal: &Proposal, role: Role, vote: &Vote, trust: &TrustRoo
     let touches_all = role == Role::Approve && proposal.change.action.next().is_some();
     let rules = [Some(kind), kind.includes()].into_iter().flatten().filter_map(|kind| trust.rules.get(&kind));
     let groups: Vec<_> = rules.flat_map(|rule| rule.need.iter().map(|n| n.group.clone())).collect();
-    let of_person = trust.actors.get(&vote.person).map(|actor| &actor.groups);
-    let demanded = of_person.is_some_and(|own| groups.iter().any(|group| own.contains(group)));
+    let rule = trust.rule(kind).map_err(Refusal::BadTrust)?;
+    let own = trust.groups_of(&vote.person, Collecting::of(rule, vote.expires));
+    let demanded = groups.iter().any(|group| own.contains(group));
     if demanded || touches_all {
         return Ok(());
     }

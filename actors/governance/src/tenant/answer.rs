@@ -102,7 +102,7 @@ fn count(
     answers.push(answer.signed.clone());
     let mut signers = proposal.signers(trust);
     signers.join(ballot::signers(trust, [(role, &answer.vote, &answer.signed)]));
-    let still = missing(trust, proposal.kind(), &signers);
+    let still = missing(trust, &proposal.proposed, &signers);
     let answered = |missing| Record::Answered { proposal: id.clone(), voice, vote: answer.signed, missing };
     match ratify(certificate, &tenant.chain, facts.now_s(), facts.asks(&proposal.change.action)) {
         Ok(ratified) => {
@@ -246,7 +246,7 @@ pub(crate) fn probe_again(
 ) -> Result<Decision, Error> {
     let known = tenant.proposals.get(id).ok_or_else(|| Refusal::UnknownProposal(id.clone()))?;
     if let Some(person) = by {
-        ballot::check_policy(&facts.evaluator, tenant, Role::Propose, person, &known.change)?;
+        ballot::check_policy(&facts.evaluator, tenant, Role::Propose, person, (&known.change, known.proposed.expires))?;
     }
     if known.probes.is_empty() {
         return Err(Refusal::NothingToProbe(known.kind()).into());
@@ -289,6 +289,6 @@ fn checked(
     }
     ballot::check_signer(trust, role, &vote, signed, facts.asks(&proposal.change.action))?;
     ballot::check_answer(proposal, role, &vote, trust)?;
-    ballot::check_policy(&facts.evaluator, tenant, role, &vote.person, &proposal.change)?;
+    ballot::check_policy(&facts.evaluator, tenant, role, &vote.person, (&proposal.change, vote.expires))?;
     Ok(vote)
 }

@@ -69,6 +69,7 @@ pub(crate) fn dry_run(
         Some(proposal) => Asked::of(proposal, trust),
         None => Asked {
             change: &change,
+            expires: vote.expires,
             proposer: &vote.person,
             approved: [].into(),
             rejected: [].into(),

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use ledger::Room;
 use orbital::{
     change::{Action, Change, ChangeKind, EVIDENCE_BYTES_MAX, L1Ref},
+    delegation::Collecting,
     directive::Directive,
     halt::{Halt, Halts},
     names::{Deployment, Digest, Group, ProposalId, Region},
-    quorum::Signers,
+    quorum::{Signers, Verify},
     routing::Routing,
     sign::{Kind, Signed},
     site::Governed,
@@ -65,7 +66,7 @@ pub(crate) fn propose(
     let vote = Vote::read(Role::Propose, &statement).map_err(Refusal::MalformedVote)?;
     check_opening(tenant, facts, &id, &change, &bytes, &vote, Some(&statement))?;
     let signers = ballot::signers(tenant.chain.current(), [(Role::Propose, &vote, &statement)]);
-    let missing = missing(tenant.chain.current(), change.kind(), &signers);
+    let missing = missing(tenant.chain.current(), &vote, &signers);
     let owe = probes(tenant, &change, &bytes, &statement, change.regions.iter());
     let room = match change.kind().is_stop() {
         true => tenant.stops.room(&vote.person, facts.now_ms),
@@ -107,7 +108,7 @@ pub(crate) fn check_opening(
     if let Some(statement) = statement {
         ballot::check_signer(trust, Role::Propose, vote, statement, facts.asks(&change.action))?;
     }
-    ballot::check_policy(&facts.evaluator, tenant, Role::Propose, &vote.person, change)?;
+    ballot::check_policy(&facts.evaluator, tenant, Role::Propose, &vote.person, (change, vote.expires))?;
     check_change(tenant, facts, change)?;
     check_expiry(trust, change.kind(), vote.expires, facts.now_s())?;
     rivals::check(tenant, change)?;
@@ -130,10 +131,13 @@ pub(crate) fn probes<'r>(
 }
 
 /// The groups of the kind's own rule that these signers leave open.
-pub(crate) fn missing(trust: &TrustRoot, kind: ChangeKind, signers: &Signers) -> Vec<Group> {
+pub(crate) fn missing(trust: &TrustRoot, vote: &Vote, signers: &Signers) -> Vec<Group> {
+    let (kind, everyone) = (vote.kind, signers.who_proved(Verify::Key));
+    let Some(rule) = trust.rules.get(&kind) else { return Vec::new() };
+    let acting = trust.acting(&trust.delegations, Collecting::of(rule, vote.expires), &everyone);
     let kinds = [Some(kind), kind.includes()].into_iter().flatten();
     let rules = kinds.filter_map(|kind| trust.rules.get(&kind));
-    rules.map(|rule| rule.lacks(trust, signers)).find(|missing| !missing.is_empty()).unwrap_or_default()
+    rules.map(|rule| rule.lacks(&acting, signers)).find(|missing| !missing.is_empty()).unwrap_or_default()
 }
 
 fn check_deployment(change: &Change, ours: &Deployment) -> Result<(), Refusal> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use orbital::{
     certificate::{Demand, Spoken, besides, demands},
     change::Change,
+    delegation::Collecting,
     names::{Group, Person},
     quorum::{Signers, Verify},
     trust::{Actor, TrustRoot},
@@ -25,6 +26,8 @@ use crate::{
 /// A change and who has spoken about it.
 pub(crate) struct Asked<'a> {
     pub(crate) change: &'a Change,
+    /// When collecting ends: Unix seconds.
+    pub(crate) expires: u64,
     pub(crate) proposer: &'a Person,
     pub(crate) approved: BTreeSet<&'a Person>,
     pub(crate) rejected: BTreeSet<&'a Person>,
@@ -39,6 +42,7 @@ impl<'a> Asked<'a> {
         let people = |answers: &'a [Answer]| answers.iter().map(|answer| &answer.vote.person).collect();
         Self {
             change: &proposal.change,
+            expires: proposal.proposed.expires,
             proposer: &proposal.proposed.person,
             approved: people(&proposal.approvals),
             rejected: people(&proposal.rejections),
@@ -67,12 +71,16 @@ struct Open<'t> {
 
 pub(crate) fn quorum(tenant: &Tenant, facts: &Facts<'_>, asked: &Asked<'_>) -> Result<QuorumView, Refusal> {
     let trust = tenant.chain.current();
-    let mut demands = demands(trust, &asked.change.action).map_err(Refusal::BadTrust)?;
+    let mut demands = demands(trust, &asked.change.action, asked.expires).map_err(Refusal::BadTrust)?;
     demands.iter_mut().for_each(|demand| demand.verify = demand.verify.max(facts.asks(&asked.change.action)));
     let groups: BTreeSet<_> = demands.iter().flat_map(|d| d.rule.need.iter().map(|n| n.group.clone())).collect();
     let open = unmet(demands, &asked.signers);
-    let wanted = |spoken: &[Spoken<'_>]| besides(trust, &asked.change.action, spoken).map_err(Refusal::BadTrust);
-    let asked_for: Vec<_> = trust.actors.iter().filter(|(_, actor)| !actor.groups.is_disjoint(&groups)).collect();
+    let rule = trust.rule(asked.change.kind()).map_err(Refusal::BadTrust)?;
+    // As it counts if nobody signs who has given a seat to another; whom that leaves out is found below.
+    let acting = trust.acting(&trust.delegations, Collecting::of(rule, asked.expires), &BTreeSet::new());
+    let lacks = |spoken: &[Spoken<'_>]| besides(trust, &asked.change.action, asked.expires, spoken);
+    let wanted = |spoken: &[Spoken<'_>]| lacks(spoken).map_err(Refusal::BadTrust);
+    let asked_for: Vec<_> = acting.actors.iter().filter(|(_, actor)| !actor.groups.is_disjoint(&groups)).collect();
     let judged = asked_for
         .iter()
         .map(|entry| (*entry, bar(tenant, facts, asked, entry.0, |person| slot(trust, asked, &open, person))));
@@ -85,7 +93,7 @@ pub(crate) fn quorum(tenant: &Tenant, facts: &Facts<'_>, asked: &Asked<'_>) -> R
     for (entry, why) in barred {
         let gives = |person: &Person| {
             let with: Vec<_> = spoken.iter().cloned().chain([approving(trust, person)]).collect();
-            let fewer = besides(trust, &asked.change.action, &with).is_ok_and(|left| left.len() < lacking.len());
+            let fewer = lacks(&with).is_ok_and(|left| left.len() < lacking.len());
             if fewer { None } else { why.clone() }
         };
         match bar(tenant, facts, asked, entry.0, gives) {
@@ -151,7 +159,8 @@ fn bar(
         (!signs).then(|| "has no key whose signatures count".to_owned())
     };
     let denied = || {
-        let allowed = ballot::check_policy(&facts.evaluator, tenant, Role::Approve, person, asked.change);
+        let allowed =
+            ballot::check_policy(&facts.evaluator, tenant, Role::Approve, person, (asked.change, asked.expires));
         allowed.err().map(|refusal| refusal.to_string())
     };
     heard.or_else(mute).or_else(|| idle(person)).or_else(denied)

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     change::{Action, ChangeKind},
+    delegation::Collecting,
     names::{Group, Person},
     trust::{Actor, BadTrust, TrustRoot},
     vote::Vote,
@@ -53,14 +54,21 @@ impl Besides {
     }
 }
 
-/// Everything besides the slots that these signers leave open.
-pub fn besides(trust: &TrustRoot, action: &Action, spoken: &[Spoken<'_>]) -> Result<Vec<Besides>, BadTrust> {
+/// Everything besides the slots that these signers leave open. `expires`: when collecting ends, Unix seconds.
+pub fn besides(
+    trust: &TrustRoot,
+    action: &Action,
+    expires: u64,
+    spoken: &[Spoken<'_>],
+) -> Result<Vec<Besides>, BadTrust> {
     let kind = action.kind();
     let mut wanted = Vec::new();
     // A stop only takes away: PROTOCOL §4 leaves nobody out who may sign one.
     if !kind.is_stop() {
         let rule = trust.rule(kind)?;
-        let demanded = |person: &Person| trust.actors.get(person).is_some_and(|actor| rule.asks(actor));
+        let signers = spoken.iter().map(|s| s.person.clone()).collect();
+        let acting = trust.acting(&trust.delegations, Collecting::of(rule, expires), &signers);
+        let demanded = |person: &Person| acting.actors.get(person).is_some_and(|actor| rule.asks(actor));
         if !spoken.iter().any(|s| s.approves && s.independent && demanded(s.person)) {
             wanted
                 .push(Besides::Independent { kind, groups: rule.need.iter().map(|need| need.group.clone()).collect() });
@@ -97,7 +105,7 @@ pub(crate) fn check_independent(trust: &TrustRoot) -> Result<(), BadTrust> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{World, person};
+    use crate::testing::{EXPIRES, World, person};
 
     #[test]
     fn who_enters_is_introduced_by_somebody_of_another_group() {
@@ -107,7 +115,7 @@ mod tests {
             let people: Vec<_> = signers.iter().map(|name| person(name)).collect();
             let spoken: Vec<_> =
                 people.iter().map(|person| Spoken { person, approves: true, independent: true }).collect();
-            let left = besides(world.trust(), &Action::ChangeActors { next }, &spoken).unwrap();
+            let left = besides(world.trust(), &Action::ChangeActors { next }, EXPIRES, &spoken).unwrap();
             left.into_iter().filter(|b| matches!(b, Besides::Introduction { .. })).count()
         };
         assert_eq!(wanted(&["Security_Ops"], &["alice", "frank"]), 1, "both of the newcomer's own group");

@@ -382,7 +382,7 @@ fn what_says_whose_signatures_count_asks_for_every_kinds_rule() {
     let world = World::new();
     let keys = ["1", "2"].map(|name| secret("recovery", name).public());
     let alterations: [&dyn Fn(&mut TrustRoot); 2] = [&|root| root.webauthn = Some(terms()), &|root| {
-        root.recovery = Some(crate::trust::RecoveryTerms { keys: keys.into(), need: 2, delay_seconds: 259_200 });
+        root.recovery = Some(crate::recovery::RecoveryTerms { keys: keys.into(), need: 2, delay_seconds: 259_200 });
     }];
     for alter in alterations {
         let next = world.next(|root| alter(root));

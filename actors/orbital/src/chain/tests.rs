@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     change::{ChangeKind, bundle_in},
     names::System,
+    recovery::RecoveryTerms,
     testing::{World, actor, person, secret},
-    trust::RecoveryTerms,
 };
 
 fn billing() -> System {

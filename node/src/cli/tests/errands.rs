@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{
-    super::{exit::Exit, plain},
+    super::{compose, exit::Exit, plain},
     house::House,
 };
 use crate::stop_listener::{Limits, StopSink, serve};
@@ -433,6 +433,41 @@ fn a_key_signs_one_next_version_and_a_second_one_by_name() {
 }
 
 #[test]
+fn somebody_stands_in_for_another_within_dates() {
+    let house = House::furnished();
+    // judy, of Audit, in place of alice: the id, and who is missing besides.
+    let register = |system: &str| {
+        let proposed = house.kcm(&["--as", "judy", "system", "register", system, "--tenant", "acme"]).unwrap().json;
+        (proposed["id"].as_str().unwrap().to_owned(), proposed["missing"].clone())
+    };
+    let (both, one) = (json!(["Security_Ops", "Compliance_Legal"]), json!(["Compliance_Legal"]));
+    assert_eq!(register("early").1, both);
+    let delegate = |to: &'static str, since: &str, until: &str| {
+        let dates = ["--since", since, "--until", until].map(str::to_owned);
+        let words = ["actor", "delegate", "alice", "--to", to, "--tenant", "acme"].map(str::to_owned);
+        words.into_iter().chain(dates).collect::<Vec<_>>()
+    };
+    let refused = |words: Vec<String>| {
+        house
+            .kcm(&["--as", "erin"].into_iter().chain(words.iter().map(String::as_str)).collect::<Vec<_>>())
+            .unwrap_err()
+    };
+    assert!(refused(delegate("judy", "2020-01-01T00:00Z", "2099-01-01T00:00Z")).why.contains("longer than 400 days"));
+    assert!(refused(delegate("bob", "2020-01-01T00:00Z", "2020-06-01T00:00Z")).why.contains("count for neither"));
+    let (since, until) = (plain::time(compose::now() - 60), plain::time(compose::now() + 30 * 24 * 3_600));
+    let words = delegate("judy", &since, &until);
+    let shown = house.decided(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(shown.contains("+ judy stands in for alice in Security_Ops, from"), "{shown}");
+
+    let (id, missing) = register("billing");
+    assert_eq!(missing, one);
+    assert_eq!(house.kcm(&["--as", "bob", "proposal", "approve", &id]).unwrap().json["state"], "applying");
+
+    house.decided(&["actor", "delegate", "alice", "--end", "--tenant", "acme"]);
+    assert_eq!(register("late").1, both);
+}
+
+#[test]
 fn cold_keys_recover_a_tenant_unless_its_people_cancel_it() {
     let house = House::furnished();
     let cold = ["north", "east", "south"].map(|name| (house.named(&format!("{name}.key")), name));
@@ -440,23 +475,11 @@ fn cold_keys_recover_a_tenant_unless_its_people_cancel_it() {
         let made = house.kcm(&["actor", "keygen", "--person", name, "--out", file]).unwrap();
         made.json["public"].as_str().unwrap().to_owned()
     });
-    let decided = |words: &[&str]| {
-        let id = house.kcm(&[&["--as", "erin"], words].concat()).unwrap().json["id"].as_str().unwrap().to_owned();
-        let first = house.kcm(&["proposal", "show", &id]).unwrap();
-        let mut now = first.json.clone();
-        // The keys of a recovery concern every rule, and so somebody of each group.
-        while now["state"] == "open" {
-            let next = now["may_sign"][0].as_str().unwrap().to_owned();
-            house.kcm(&["--as", &next, "proposal", "approve", &id]).unwrap();
-            now = house.kcm(&["proposal", "show", &id]).unwrap().json;
-        }
-        first.text
-    };
     let mut terms = vec!["trust", "recovery", "terms", "--tenant", "acme", "--need", "2"];
     public.iter().for_each(|key| terms.extend(["--public-key", key.as_str()]));
     let early = house.kcm(&[&["--as", "erin"], &terms[..], &["--delay", "71h"]].concat()).unwrap_err();
     assert!(early.why.contains("a delay shorter than 72 hours"), "{early}");
-    let shown = decided(&terms);
+    let shown = house.decided(&terms);
     assert!(shown.contains("+ recovery: by 2 of the keys") && shown.contains("after 72 h"), "{shown}");
 
     // bob has lost his key, and so has everybody who could say so.
@@ -486,7 +509,7 @@ fn cold_keys_recover_a_tenant_unless_its_people_cancel_it() {
     let status = house.kcm(&["status"]).unwrap().text;
     assert!(status.contains("a RECOVERY by cold keys changes the people of tenant acme"), "{status}");
 
-    decided(&["trust", "recovery", "cancel", "--tenant", "acme", "--reason", "nobody meant that"]);
+    house.decided(&["trust", "recovery", "cancel", "--tenant", "acme", "--reason", "nobody meant that"]);
     assert!(!house.kcm(&["tenant", "show", "acme"]).unwrap().text.contains("RECOVERY"));
     let late = send().unwrap_err();
     assert_eq!((late.exit, late.code.as_deref()), (Exit::Denied, Some("uncertified")));

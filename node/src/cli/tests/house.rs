@@ -116,6 +116,19 @@ impl House {
         house
     }
 
+    /// erin proposes it, and somebody of each group that can approve does until no one is missing. What approvers were shown.
+    pub(in crate::cli) fn decided(&self, words: &[&str]) -> String {
+        let id = self.kcm(&[&["--as", "erin"], words].concat()).unwrap().json["id"].as_str().unwrap().to_owned();
+        let first = self.kcm(&["proposal", "show", &id]).unwrap();
+        let mut now = first.json.clone();
+        while now["state"] == "open" {
+            let next = now["may_sign"][0].as_str().unwrap().to_owned();
+            self.kcm(&["--as", &next, "proposal", "approve", &id]).unwrap();
+            now = self.kcm(&["proposal", "show", &id]).unwrap().json;
+        }
+        first.text
+    }
+
     pub(in crate::cli) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
