@@ -191,6 +191,7 @@ fn refused(refusal: &Refusal) -> Problem {
         | R::AheadTrust { .. }
         | R::StaleEpoch { .. }
         | R::AlreadyLinked(_)
+        | R::HalfFounded { .. }
         | R::AlreadyProposed { .. }
         | R::AlreadyEnded(_)
         | R::ObjectBusy { .. }

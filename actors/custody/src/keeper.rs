@@ -151,6 +151,11 @@ impl Keeper {
         Ok((Self { table, shelf, high_water, clock, slots, founding, turn }, verdict))
     }
 
+    /// Where it is kept.
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
     /// What is kept of a tenant: its certified head among it.
     pub fn row(&self, tenant: &TenantId) -> Option<TenantRow> {
         self.slot(tenant).map(|slot| slot.kept.lock().row.clone()).ok()

@@ -128,6 +128,11 @@ refusals! {
     NothingToLift { kind: ChangeKind, word: &'static str } = "nothing-to-lift";
     #[error("the tenant is linked to another L1 by change {0}: there is one path to its keys, so LinkL1 takes that L1 again or a tenant without a link")]
     AlreadyLinked(Digest) = "already-linked";
+    #[error(
+        "tenant {tenant} is not provisioned in {missing} yet, and no tenant is linked that some region lacks: `kcm tenant show` says why. It is \
+         brought there again by itself; mend the cause, take the region out (ChangeResidency), or withdraw the tenant (`kcm tenant withdraw`)"
+    )]
+    HalfFounded { tenant: TenantId, missing: String } = "half-founded";
     #[error("{person} with key {key} is not in trust version {version}: removed, renamed or never enrolled; somebody else must sign")]
     UnknownSigner { person: Person, key: String, version: u64 } = "unknown-signer";
     #[error("a note says something: write a text of at most 2 KiB")]

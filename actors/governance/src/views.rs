@@ -1,5 +1,6 @@
 //! What the desk shows: plain values that serialise to JSON as they stand. Nothing here decides.
 
+mod founding;
 mod notices;
 mod preview;
 mod simulation;
@@ -23,6 +24,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 pub use crate::proposal::State;
+pub use founding::{Founded, FoundingView};
 pub use notices::{ChannelView, RoutingView};
 pub use preview::{BarredView, CandidateView, DifferenceView, DryRunView, QuorumView, ReachView, UnmetRule};
 pub use simulation::{SimulatedLease, SimulatedRegion, SimulatedSystem, Simulation};
@@ -65,6 +67,8 @@ pub struct TenantSummary {
     pub forked: BTreeSet<Digest>,
     /// When the first of the recoveries that wait may come into force: Unix seconds.
     pub recovers_at: Option<u64>,
+    /// Regions that have not taken the tenant yet; it is brought there until they have, or until it is terminated.
+    pub unfounded: BTreeSet<Region>,
     pub link: Option<LinkView>,
     /// Open and running proposals.
     pub proposals: usize,
@@ -131,6 +135,7 @@ pub struct TenantRegion {
     pub acknowledged_version: Option<u64>,
     /// Names of directives that it has not acknowledged yet.
     pub owed: Vec<&'static str>,
+    pub founding: FoundingView,
 }
 
 /// Which proposals to list.

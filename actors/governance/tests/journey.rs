@@ -8,6 +8,7 @@
     reason = "support of tests: what is wrong in a test should stop that test where it stands"
 )]
 
+mod foundings;
 mod hellos;
 mod notices;
 mod support;

@@ -60,6 +60,12 @@ pub enum Directive {
     Resume(Warrant),
     /// A kill that nothing lifts: the tenant's keys are deleted, too.
     Shred(Warrant),
+    /// The same for a region that may never have had the tenant: the genesis proves the certificate there, and no Provision founds the tenant
+    /// afterwards.
+    Annul {
+        genesis: Box<Genesis>,
+        warrant: Warrant,
+    },
 }
 
 /// What a directive needs; a frame's signature alone changes no tenant state.
@@ -87,7 +93,9 @@ impl Directive {
             Self::Probe { .. } => Needs::ProposersSignature,
             Self::Hold { .. } => Needs::CertifiedHead,
             Self::Lease(_) => Needs::LeaseKey,
-            Self::Kill(_) | Self::Block(_) | Self::Suspend(_) | Self::Shred(_) => Needs::StopCertificate,
+            Self::Kill(_) | Self::Block(_) | Self::Suspend(_) | Self::Shred(_) | Self::Annul { .. } => {
+                Needs::StopCertificate
+            }
             Self::Link(_)
             | Self::Restore(_)
             | Self::Unblock(_)
@@ -114,6 +122,7 @@ impl Directive {
             Self::Suspend(_) => "suspend",
             Self::Resume(_) => "resume",
             Self::Shred(_) => "shred",
+            Self::Annul { .. } => "annul",
         }
     }
 
@@ -141,6 +150,7 @@ impl Directive {
             | Self::Suspend(warrant)
             | Self::Resume(warrant)
             | Self::Shred(warrant)
+            | Self::Annul { warrant, .. }
             | Self::Trust(warrant)
             | Self::Callers(warrant) => Some(warrant),
             Self::Provision { .. } | Self::Probe { .. } | Self::Hold { .. } | Self::Lease(_) => None,
@@ -149,7 +159,11 @@ impl Directive {
     /// The stop that it brings.
     pub const fn stop(&self) -> Option<&Warrant> {
         match self {
-            Self::Kill(warrant) | Self::Block(warrant) | Self::Suspend(warrant) | Self::Shred(warrant) => Some(warrant),
+            Self::Kill(warrant)
+            | Self::Block(warrant)
+            | Self::Suspend(warrant)
+            | Self::Shred(warrant)
+            | Self::Annul { warrant, .. } => Some(warrant),
             _ => None,
         }
     }

@@ -19,7 +19,11 @@ impl Lane {
     /// The lane of a directive, and of the SyncAck that answers it.
     pub const fn of(directive: &Directive) -> Self {
         match directive {
-            Directive::Kill(_) | Directive::Block(_) | Directive::Suspend(_) | Directive::Shred(_) => Self::Critical,
+            Directive::Kill(_)
+            | Directive::Block(_)
+            | Directive::Suspend(_)
+            | Directive::Shred(_)
+            | Directive::Annul { .. } => Self::Critical,
             Directive::Provision { .. }
             | Directive::Probe { .. }
             | Directive::Hold { .. }

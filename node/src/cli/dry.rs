@@ -73,7 +73,10 @@ fn proposes(command: &Command) -> bool {
         Command::Key(command) => !matches!(command, KeyCommand::List { .. } | KeyCommand::Probe { .. }),
         Command::Tenant(command) => matches!(
             command,
-            TenantCommand::Block { .. } | TenantCommand::Unblock { .. } | TenantCommand::Terminate { .. }
+            TenantCommand::Block { .. }
+                | TenantCommand::Unblock { .. }
+                | TenantCommand::Terminate { .. }
+                | TenantCommand::Withdraw { .. }
         ),
         Command::System(command) => matches!(command, SystemCommand::Register { .. } | SystemCommand::Retire { .. }),
         // With --new it makes a key and its file first.

@@ -10,7 +10,8 @@ Start        demo        three regions, portal, KMIP and sample data on this mac
              run         run the node that a topology file describes
              topology    check, plan, propose, apply
              soft-l1     state, disable, enable, deny, allow
-Govern       tenant      genesis, sign, provision, list, show, trust, block, unblock, terminate, pin
+Govern       tenant      genesis, sign, provision, list, show, trust, block, unblock, terminate,
+                         withdraw, pin
              key         list, link, probe, restore, suspend, resume
              system      register, retire, list
              caller      add, remove, list

@@ -16,6 +16,7 @@ mod duration;
 pub(crate) mod evidence;
 pub mod exit;
 mod files;
+mod founding;
 pub mod genesis;
 mod halt;
 mod help;

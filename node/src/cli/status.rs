@@ -7,11 +7,12 @@ use super::{
     Global,
     context::Context,
     exit::{Exit, Failure, Report},
+    founding,
     http::Portal,
     key, plain, region,
 };
 
-/// Exits 6 where a region is away, a directive stalls, or a region keeps a tenant from being served that governance
+/// Exits 6 where a region is away or lacks a tenant, a directive stalls, or a region keeps a tenant from being served that governance
 /// does not hold for stopped.
 pub(crate) async fn perform(global: &Global) -> Result<Report, Failure> {
     let portal = Portal::of(&Context::need(global)?)?;
@@ -32,6 +33,7 @@ pub(crate) async fn perform(global: &Global) -> Result<Report, Failure> {
                 .map(|lane| format!("a directive for {name} waits for its acknowledgement on the {lane} lane")),
         );
     }
+    wrong.extend(founding::lacking(&tenants));
     wrong.extend(frozen(&regions, &tenants));
     wrong.extend(recovering(&tenants));
     wrong.extend(unserved(&regions, &tenants));

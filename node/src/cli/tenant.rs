@@ -16,7 +16,7 @@ use super::{
     compose::{self, Subject},
     context::{Context, Identity, Pins},
     exit::{Failure, Report},
-    files, genesis, halt,
+    files, founding, genesis, halt,
     http::Portal,
     plain,
     screen::Screen,
@@ -106,6 +106,16 @@ pub enum TenantCommand {
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
+    /// Propose to give up a tenant that some region has not taken yet: none will serve it, whatever arrives late
+    #[command(after_help = "Example: kcm --as carol tenant withdraw acme --reason mistyped")]
+    Withdraw {
+        /// Pinned name, or id
+        #[arg(value_name = "TENANT", allow_hyphen_values = true)]
+        tenant: String,
+        /// Why, for those who approve
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
     /// Pin a name to a tenant's id, which a member of the tenant told you
     #[command(after_help = "Example: kcm tenant pin acme kGkT02jo2jX3l0Mm3xw_1wapLo8Aq-9G17xJMr2UPic")]
     Pin {
@@ -134,6 +144,7 @@ pub(crate) async fn perform(global: &Global, command: TenantCommand) -> Result<R
         TenantCommand::Terminate { tenant, reason } => {
             halt::set(global, Action::TerminateTenant {}, &tenant, Vec::new(), &reason).await
         }
+        TenantCommand::Withdraw { tenant, reason } => founding::withdraw(global, &tenant, &reason).await,
         TenantCommand::Pin { name, id } => {
             Pins::read(global)?.pin(&name, id)?;
             Ok(Report::new(json!({ "name": name, "id": id }), format!("`{name}` means tenant {id} from now on.")))
@@ -187,7 +198,12 @@ async fn provision(global: &Global, file: &std::path::Path) -> Result<Report, Fa
     let answer = portal.post("/v1/tenants", &body).await?;
     let name = chain.current().name.to_string();
     Pins::read(global)?.pin(&name, chain.tenant())?;
-    let text = format!("Tenant {name} is provisioned; `{name}` is pinned to its id {}.", chain.tenant());
+    let mut text = format!("Tenant {name} is founded; `{name}` is pinned to its id {}.", chain.tenant());
+    if !chain.current().regions.is_empty() {
+        text.push_str(&format!(
+            "\nIt is brought to each of its regions until that has taken it. How far they are: kcm tenant show {name}"
+        ));
+    }
     Ok(Report::new(answer.body, text))
 }
 
@@ -226,6 +242,7 @@ async fn show(global: &Global, tenant: &str) -> Result<Report, Failure> {
     for recovery in body.get("recoveries").and_then(serde_json::Value::as_array).into_iter().flatten() {
         table.row(["RECOVERY waits", &recovering(recovery)]);
     }
+    founding::rows(&body).into_iter().for_each(|row| table.row(row));
     let text = format!("{}\n{}", table.render(), genesis::sentences(trust).join("\n"));
     Ok(Report::new(body, text))
 }

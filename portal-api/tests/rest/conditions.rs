@@ -34,6 +34,7 @@ async fn entries(house: &House) -> usize {
 #[tokio::test]
 async fn a_dry_run_says_what_would_be_and_writes_nothing() {
     let house = House::furnished().await;
+    house.taken().await;
     let (body, _) = proposed(&house.world, link_l1("k"), "alice");
     let before = entries(&house).await;
     let signed = house.post("/v1/proposals?dry_run=true", &body).await;

@@ -63,7 +63,7 @@ pub(crate) struct House {
     stop: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<()>>,
     // Ends with the house.
-    _governance: Governance,
+    governance: Governance,
 }
 
 impl House {
@@ -142,7 +142,7 @@ impl House {
         let served = tokio::spawn(async move {
             portal_api::serve_within(limits, listener, tls, desk, sign_in, shutdown).await.unwrap();
         });
-        Self { world, ca, port, stop: Some(stop), served: Some(served), _governance: governance }
+        Self { world, ca, port, stop: Some(stop), served: Some(served), governance }
     }
 
     /// A house whose tenant is provisioned.
@@ -151,6 +151,11 @@ impl House {
         let genesis = serde_json::to_value(house.world.genesis()).unwrap();
         assert_eq!(house.post("/v1/tenants", &genesis).await.status, 202);
         house
+    }
+
+    /// Every region has taken the tenant: it can be linked.
+    pub(crate) async fn taken(&self) {
+        governance::testing::taken(&self.governance, &self.world).await;
     }
 
     /// Tells the listener to end and waits until it has.

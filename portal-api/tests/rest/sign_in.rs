@@ -479,6 +479,7 @@ async fn the_provider_takes_groups_away_and_adds_none() {
     let policy =
         "@id(\"barred\") forbid(principal in Group::\"Compliance_Legal\", action == Action::\"read\", resource);";
     let site = Site::of(provider, policy, Limits::default(), |_| ()).await;
+    site.taken().await;
     let link = link_l1("arn:aws:kms:eu-central-1:1:key/1");
     let taken = site.post("/v1/proposals", &proposed(&site.world, link, "alice").0).await;
     assert_eq!(taken.status, 202, "{:?}", taken.body);

@@ -229,6 +229,7 @@ async fn a_probe_is_asked_for_by_whoever_may_propose_the_link() {
     )
     .await;
     found(&house, &house.world).await;
+    house.taken().await;
     let link = link_l1("arn:aws:kms:eu-central-1:1:key/1");
     let taken = house.post("/v1/proposals", &proposed(&house.world, link, "alice")).await;
     assert_eq!(taken.status, 202, "{:?}", taken.body);

@@ -41,6 +41,7 @@ mod journey_policy;
 mod journey_portal;
 #[cfg(test)]
 mod journey_recovery;
+mod journey_provisioning;
 #[cfg(test)]
 mod journey_residency;
 #[cfg(test)]

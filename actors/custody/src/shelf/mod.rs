@@ -11,10 +11,12 @@
 //! objects   tenant · object                         -> tagged { system, attributes } · wrapped key
 //! by_system tenant · system · created · object      -> ()
 //! by_name   tenant · system and name · object       -> ()
+//! ended     tenant                                  -> tagged digest of what ended it before it was founded
 //! by_term   tenant · system, attribute and value · created · object -> ()
 //! ```
 
 mod changes;
+mod ended;
 mod keys;
 mod objects;
 pub(crate) mod pair;
@@ -53,6 +55,7 @@ type Index = TableDefinition<'static, &'static [u8], ()>;
 
 const META: Bytes = TableDefinition::new("meta");
 const TENANTS: Bytes = TableDefinition::new("tenants");
+const ENDED: Bytes = TableDefinition::new("ended");
 const KEYS: Bytes = TableDefinition::new("keys");
 const OBJECTS: Bytes = TableDefinition::new("objects");
 const BY_SYSTEM: Index = TableDefinition::new("by_system");
@@ -123,7 +126,7 @@ impl Shelf {
 
 /// Makes all tables, writes the first record or compares it.
 fn claim(transaction: &WriteTransaction, path: &Path, owner: &Owner, key: &NodeKey) -> Result<(), Error> {
-    for table in [TENANTS, KEYS, OBJECTS] {
+    for table in [TENANTS, ENDED, KEYS, OBJECTS] {
         transaction.open_table(table).map_err(failed("open"))?;
     }
     for index in [BY_SYSTEM, BY_NAME] {

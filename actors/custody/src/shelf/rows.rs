@@ -12,6 +12,7 @@ const FORMAT: u8 = 1;
 pub(crate) enum Table {
     Meta,
     Tenants,
+    Ended,
     Keys,
     Objects,
 }
@@ -21,6 +22,7 @@ impl Table {
         match self {
             Self::Meta => "meta",
             Self::Tenants => "tenants",
+            Self::Ended => "ended",
             Self::Keys => "keys",
             Self::Objects => "objects",
         }

@@ -37,7 +37,8 @@ impl Standing {
             Directive::Kill(warrant)
             | Directive::Block(warrant)
             | Directive::Suspend(warrant)
-            | Directive::Shred(warrant) => self.stop_by(warrant, me, now),
+            | Directive::Shred(warrant)
+            | Directive::Annul { warrant, .. } => self.stop_by(warrant, me, now),
             Directive::Restore(warrant) => self.lift(warrant, "restore", Halt::Kill, Judging { me, now }),
             Directive::Unblock(warrant) => self.lift(warrant, "unblock", Halt::Block, Judging { me, now }),
             Directive::Resume(warrant) => self.lift(warrant, "resume", Halt::Suspension, Judging { me, now }),

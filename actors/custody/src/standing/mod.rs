@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use orbital::{
     certificate::{Certificate, Certified, Uncertified, certify},
     chain::{BadGenesis, Chain, Genesis},
-    change::{Action, ChangeKind, L1Ref, bundle_in},
+    change::{Action, Change, ChangeKind, L1Ref, bundle_in},
     directive::{Directive, LeaseGrant, Warrant},
     fork::Fork,
     halt::{Halt, Halts},
@@ -160,6 +160,13 @@ pub enum Refusal {
     NotPinned(TenantId),
     #[error("tenant {0} is known here already, with this genesis: a second Provision changes nothing")]
     Known(TenantId),
+    #[error("tenant {0} was ended here before it was founded (TerminateTenant): it is never founded here any more")]
+    Ended(TenantId),
+    #[error(
+        "{0} tenants that are not pinned here were ended before they were founded, and no more are remembered: as long as it is not pinned, \
+         this one cannot be founded here either"
+    )]
+    TooManyEnded(u64),
     #[error("tenant {0} is not known here: send its Provision first")]
     Unknown(TenantId),
     #[error("the trust root is for deployment {found}, this region belongs to {here}")]
@@ -228,14 +235,34 @@ impl Standing {
         pinned: &BTreeSet<TenantId>,
         now: u64,
     ) -> Result<Self, Refusal> {
-        let chain = genesis.found()?;
-        if !pinned.contains(&chain.tenant()) {
-            return Err(Refusal::NotPinned(chain.tenant()));
+        let founded = Self::begun(genesis, by)?;
+        if !pinned.contains(&founded.tenant()) {
+            return Err(Refusal::NotPinned(founded.tenant()));
         }
-        let founded = Self {
+        let founded = match founded.clone().follow(links, Some(now)) {
+            // It begins at the version before, where it serves nobody.
+            Err(Refusal::Recovering { .. }) => founded.receiving(links, now)?,
+            followed => followed?,
+        };
+        founded.check_named(me)?;
+        Ok(founded)
+    }
+
+    /// The certified end of a tenant that this region does not have, judged from its genesis on: the digest of the TerminateTenant.
+    pub(crate) fn end(genesis: &Genesis, warrant: &Warrant, me: &Identity, now: u64) -> Result<Digest, Refusal> {
+        let judged = Self::begun(genesis, Digest([0; 32]))?.stop_by(warrant, me, now)?;
+        judged.next.check_named(me)?;
+        let ends = judged.change.filter(|_| judged.effects.contains(&Effect::Shred));
+        let kind = || Change::from_bytes(&warrant.certificate.change).map(|change| change.kind());
+        ends.map_or_else(|| Err(Refusal::WrongChange { directive: "annul", kind: kind()? }), Ok)
+    }
+
+    /// A tenant as its genesis has it.
+    fn begun(genesis: &Genesis, by: Digest) -> Result<Self, Refusal> {
+        Ok(Self {
             genesis: genesis.clone(),
             links: Vec::new(),
-            chain,
+            chain: genesis.found()?,
             epoch: 0,
             halts: Halts::default(),
             for_good: false,
@@ -244,14 +271,7 @@ impl Standing {
             provisioned_by: by,
             forks: Vec::new(),
             recoveries: Waiting::default(),
-        };
-        let founded = match founded.clone().follow(links, Some(now)) {
-            // It begins at the version before, where it serves nobody.
-            Err(Refusal::Recovering { .. }) => founded.receiving(links, now)?,
-            followed => followed?,
-        };
-        founded.check_named(me)?;
-        Ok(founded)
+        })
     }
 
     /// Reads what [`Standing::to_bytes`] wrote and verifies its chain from the genesis on.

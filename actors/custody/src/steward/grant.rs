@@ -194,6 +194,7 @@ impl Steward {
             let same = cell.standing.load().was_provisioned_by(digest);
             return if same { Ok(()) } else { Err(Refusal::Known(tenant).into()) };
         }
+        self.check_not_ended(&standing)?;
         let row = TenantRow {
             head: standing.to_bytes()?,
             trust_version: standing.trust().version,

@@ -4,6 +4,7 @@
 //! tombstone and high-water mark durable → SyncAck. Nothing in that path waits for a mailbox, the database or an ordinary directive; what
 //! its links have brought is shown to the listener afterwards, and before anything lifts the stop. For a grant: durable first, then in force. One ordinary directive at a time; stops beside them, from any lane, link or listener.
 
+mod annul;
 mod freeze;
 mod grant;
 mod hello;
@@ -135,9 +136,10 @@ impl Steward {
             }
         };
         let (tenant, name) = (tenant_of(&directive), directive.name());
-        let met = match directive.stop() {
-            Some(warrant) => self.stop(warrant).await,
-            None => self.perform(&directive, digest).await,
+        let met = match (&directive, directive.stop()) {
+            (Directive::Annul { genesis, warrant }, _) => self.annul(genesis, warrant).await,
+            (_, Some(warrant)) => self.stop(warrant).await,
+            (_, None) => self.perform(&directive, digest).await,
         };
         let met = match met {
             Ok(change) => Met { tenant, change, outcome: Outcome::Applied, why: self.but(&directive, &tenant) },
@@ -157,7 +159,9 @@ impl Steward {
 
     /// What whoever brings a stop must hear though it is known here now: a later change names it, and nothing is stopped.
     fn but(&self, directive: &Directive, tenant: &TenantId) -> String {
-        let change = directive.stop().and_then(|warrant| Change::from_bytes(&warrant.certificate.change).ok());
+        // A tenant that was never founded here has no stop to lift.
+        let stop = directive.stop().filter(|_| self.cell(tenant).is_some());
+        let change = stop.and_then(|warrant| Change::from_bytes(&warrant.certificate.change).ok());
         let halt = change.and_then(|change| Halt::set_by(&change.action));
         let holds =
             |halt| self.stops(tenant).iter().any(|stop| stop.halt() == Some(halt) || stop == Stop::KilledForGood);
@@ -234,6 +238,7 @@ fn tenant_of(directive: &Directive) -> TenantId {
         | Directive::Block(warrant)
         | Directive::Suspend(warrant)
         | Directive::Shred(warrant)
+        | Directive::Annul { warrant, .. }
         | Directive::Restore(warrant)
         | Directive::Unblock(warrant)
         | Directive::Resume(warrant)

@@ -1,5 +1,6 @@
 //! Each directive against a real store, tombstone and high-water file: what is answered, what is in force, what a restart finds.
 
+mod annul;
 mod forks;
 mod grants;
 mod halts;

@@ -6,7 +6,7 @@
 use orbital::{
     certificate::Certificate,
     change::{Action, Change},
-    directive::{Directive, LINKS_PER_DIRECTIVE_MAX},
+    directive::{Directive, LINKS_PER_DIRECTIVE_MAX, Warrant},
     names::{Digest, Region},
 };
 
@@ -26,16 +26,37 @@ pub(crate) fn links_after(tenant: &Tenant, version: u64) -> Vec<Certificate> {
 
 /// The genesis with every link and this certificate as the last one; nothing where they do not fit one directive.
 pub(crate) fn whole_chain(tenant: &Tenant, certificate: &Certificate) -> Vec<Directive> {
+    let links: Vec<_> = tenant.links.iter().chain([certificate]).cloned().collect();
+    let provision = |links| Directive::Provision { genesis: tenant.genesis.clone(), links };
+    fit(&links).then(|| provision(links)).into_iter().collect()
+}
+
+fn fit(certificates: &[Certificate]) -> bool {
     let mut room = Room::default();
-    let links: Vec<_> = tenant.links.iter().chain([certificate]).take_while(|link| room.takes(link)).cloned().collect();
-    let whole = links.len() == tenant.links.len() + 1;
-    whole.then(|| Directive::Provision { genesis: tenant.genesis.clone(), links }).into_iter().collect()
+    certificates.iter().all(|certificate| room.takes(certificate))
+}
+
+/// What a region is owed of a stop. One that may not have the tenant is told its end with the genesis, so that it never takes it; where the
+/// chain is too long for that, as any other stop.
+pub(crate) fn stops(
+    tenant: &Tenant,
+    region: &Region,
+    version: u64,
+    action: &Action,
+    certificate: &Certificate,
+) -> Vec<Directive> {
+    let ends = matches!(action, Action::TerminateTenant {}) && !tenant.founded.contains(region);
+    if ends && fit(&tenant.links) {
+        let warrant = Warrant { tenant: tenant.id(), links: tenant.links.clone(), certificate: certificate.clone() };
+        return vec![Directive::Annul { genesis: Box::new(tenant.genesis.clone()), warrant }];
+    }
+    stops_after(tenant, version, action, certificate)
 }
 
 /// A stop with every link after a version. Where they do not fit one directive there are several, oldest links first, all with the same
 /// certificate: the region follows the links of each, refuses the certificate as one of a later version, and stops with the last. So a
 /// stop waits for nothing in the ordinary lane, however far behind the region is (PROTOCOL §4).
-pub(crate) fn stops(tenant: &Tenant, version: u64, action: &Action, certificate: &Certificate) -> Vec<Directive> {
+fn stops_after(tenant: &Tenant, version: u64, action: &Action, certificate: &Certificate) -> Vec<Directive> {
     let stop = |links| directive(tenant.id(), action, links, certificate.clone());
     let (mut parts, mut links, mut room) = (Vec::new(), Vec::new(), Room::default());
     for link in tenant.links.iter().skip(index_after(version)) {

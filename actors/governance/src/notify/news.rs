@@ -13,7 +13,7 @@ use super::notice::Notice;
 use crate::{
     events::{Event, Happened},
     proposal::State,
-    tenant::{Portrait, Record, Sketch, Voice},
+    tenant::{PROVISION, Portrait, Record, Sketch, Voice},
 };
 
 /// Where and when something happened.
@@ -42,8 +42,7 @@ pub(super) fn concerns(record: &Record) -> bool {
         | Record::Forked { .. }
         | Record::RecoveryReceived { .. }
         | Record::Recovered { .. } => true,
-        // What carried no change brought the genesis.
-        Record::Acknowledged { ack, .. } => SyncAck::peek(ack).is_ok_and(|ack| ack.change.is_none()),
+        Record::Acknowledged { genesis, .. } => *genesis,
         Record::Reconciled { owed, .. } => owed.iter().any(|name| name == PROVISION),
         Record::Provisioned { .. }
         | Record::Answered { .. }
@@ -52,9 +51,6 @@ pub(super) fn concerns(record: &Record) -> bool {
         | Record::Probed { .. } => false,
     }
 }
-
-/// The directive that brings a genesis, by its name.
-const PROVISION: &str = "provision";
 
 /// The notice that an entry is worth.
 pub(super) fn of_entry(setting: &Setting<'_>, entry: &Entry, record: &Record) -> Option<Notice> {
@@ -363,7 +359,7 @@ mod tests {
         };
         let signed = ack.sign(&secret("test", "us-east")).unwrap();
         let _read_back: SyncAck = canon::read("a SyncAck", &signed.statement).unwrap();
-        Record::Acknowledged { region: region("us-east"), ack: signed, waited_us: 0 }
+        Record::Acknowledged { region: region("us-east"), ack: signed, waited_us: 0, genesis: change.is_none() }
     }
 
     #[test]

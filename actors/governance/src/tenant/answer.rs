@@ -186,7 +186,7 @@ pub(crate) fn directives(
         return founding;
     }
     match change.kind().is_stop() {
-        true => stops(tenant, version, &change.action, certificate),
+        true => stops(tenant, region, version, &change.action, certificate),
         false => directive(tenant.id(), &change.action, links_after(tenant, version), certificate.clone())
             .into_iter()
             .collect(),

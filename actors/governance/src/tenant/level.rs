@@ -104,6 +104,9 @@ impl Levels {
         observed: Option<&Observed>,
         crowded: bool,
     ) -> Levelled {
+        if tenant.is_terminated() && observed.is_none() {
+            return self.end(tenant, facts, pending, region);
+        }
         let gaps = reconcile(&desired(tenant, region), observed);
         if gaps.is_empty() {
             self.grants.remove(region);
@@ -115,10 +118,18 @@ impl Levels {
             kills.iter().flat_map(|kill| self.kill(tenant, facts, pending, region, *kill)).collect();
         let room = if owed.is_empty() { Room::Ordinary } else { Room::Stop };
         // A transaction that may use the reserve holds stops alone; the grants follow with the next Hello.
-        if room == Room::Ordinary && !crowded && kills.len() < gaps.len() {
+        let grants = room == Room::Ordinary && !tenant.is_terminated();
+        if grants && !crowded && kills.len() < gaps.len() {
             owed.extend(self.grants(tenant, facts, pending, region, observed, &gaps));
         }
         Levelled { level: false, decision: reconciled(region, owed, room) }
+    }
+
+    /// A region without the tenant is never brought one that is ended: it is told the end until it has acknowledged it.
+    fn end(&mut self, tenant: &Tenant, facts: &Facts<'_>, pending: &Pending, region: &Region) -> Levelled {
+        let end = tenant.terminations().next().filter(|_| !tenant.annulled.contains(region));
+        let owed = end.map(|end| self.kill(tenant, facts, pending, region, end)).unwrap_or_default();
+        Levelled { level: end.is_none(), decision: reconciled(region, owed, Room::Stop) }
     }
 
     fn kill(
@@ -135,7 +146,7 @@ impl Levels {
             return Vec::new();
         }
         again.tried(facts.now_ms, KILL_AGAIN_MAX_MS);
-        stops(tenant, facts.version_in(tenant, region), &kill.action, &kill.certificate)
+        stops(tenant, region, facts.version_in(tenant, region), &kill.action, &kill.certificate)
     }
 
     fn grants(

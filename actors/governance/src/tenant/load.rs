@@ -37,7 +37,7 @@ impl Loaded {
         let record = Record::from_body(entry.sequence, &entry.body)?;
         match (&mut self.tenant, record) {
             (none @ None, Record::Provisioned { genesis }) => {
-                *none = Some(Tenant::found(genesis).map_err(unreadable)?);
+                *none = Some(Tenant::found(genesis, entry.at_ms).map_err(unreadable)?);
                 Ok(())
             }
             (None, record) => Err(unreadable(format!("a {} comes before its tenant", record.kind()))),

@@ -9,7 +9,7 @@ use orbital::{
 };
 use policy::Actor;
 
-use super::{decision::Facts, file::Proposal, state::Tenant};
+use super::{decision::Facts, file::Proposal, founding::unfounded, state::Tenant};
 use crate::{error::Refusal, proposal::State};
 
 /// See the module.
@@ -46,7 +46,7 @@ pub(crate) fn portrait(tenant: &Tenant, proposal: Option<&ProposalId>) -> Portra
     Portrait {
         name: trust.name.clone(),
         routing: tenant.routing.clone(),
-        founded: trust.regions.keys().all(|region| tenant.founded.contains(region)),
+        founded: unfounded(tenant).next().is_none(),
         proposal: proposal.and_then(|id| tenant.proposals.get(id)).map(|proposal| sketch(tenant, proposal)),
     }
 }

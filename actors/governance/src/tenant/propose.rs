@@ -20,6 +20,7 @@ use orbital::{
 use super::{
     decision::{Decision, Facts, Owe},
     file::{Proposal, id_of},
+    founding::check_whole,
     record::Record,
     rivals,
     state::Tenant,
@@ -222,7 +223,7 @@ fn check_action(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(
         return facts.claims.check(tenant.id(), next);
     }
     match action {
-        Action::LinkL1 { l1 } => check_unlinked(tenant, l1),
+        Action::LinkL1 { l1 } => check_whole(tenant).and_then(|()| check_unlinked(tenant, l1)),
         Action::ChangeRouting { routing, replaces } => check_routing(tenant, facts, routing, *replaces),
         Action::ApplyTopology { serial, governed, .. } => check_topology(tenant, *serial, governed),
         Action::RestoreL1 { .. } | Action::UnblockTenant { .. } | Action::ResumeL1 { .. } => {

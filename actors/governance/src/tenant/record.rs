@@ -93,6 +93,9 @@ pub(crate) enum Record {
         region: Region,
         ack: Signed,
         waited_us: u64,
+        /// It answers what brought the genesis there.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        genesis: bool,
     },
     Confirmed {
         proposal: ProposalId,

@@ -15,6 +15,7 @@ use super::{
     answer::apply,
     decision::{Decision, Facts, Owe},
     file::Proposal,
+    founding::PROVISION,
     pending::{PROBE, Pending, Row},
     record::Record,
     state::Tenant,
@@ -72,7 +73,7 @@ pub(crate) fn stopped(
     }
     let ours = change.regions.iter().filter(|region| tenant.chain.current().regions.contains_key(*region));
     let owe = ours.flat_map(|region| {
-        let parts = stops(tenant, facts.version_in(tenant, region), &change.action, &certificate);
+        let parts = stops(tenant, region, facts.version_in(tenant, region), &change.action, &certificate);
         parts.into_iter().map(|directive| Owe { region: region.clone(), directive })
     });
     let owe = owe.collect();
@@ -106,7 +107,8 @@ pub(crate) fn acknowledged(
     }
     let stop = rows.iter().any(|row| row.lane == orbital::lane::Lane::Critical);
     let room = if stop { Room::Stop } else { Room::Ordinary };
-    let mut records = vec![Record::Acknowledged { region: region.clone(), ack: signed, waited_us }];
+    let genesis = rows.iter().any(|row| row.name == PROVISION);
+    let mut records = vec![Record::Acknowledged { region: region.clone(), ack: signed, waited_us, genesis }];
     records.extend(finished(tenant, &region, &ack));
     Ok(Decision { records, owe: Vec::new(), settle: rows.iter().map(|row| row.id).collect(), room })
 }

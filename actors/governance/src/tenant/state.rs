@@ -18,6 +18,7 @@ use orbital::{
 
 use super::{
     file::{Answer, Note, Probe, Progress, Proposal, Unfit, id_of, opened},
+    founding::Founding,
     record::{Record, Voice},
     recover::Received,
     stops::Stops,
@@ -83,11 +84,16 @@ pub(crate) struct Tenant {
     pub(crate) acknowledged: BTreeMap<Region, u64>,
     /// Regions that took the genesis.
     pub(crate) founded: BTreeSet<Region>,
+    /// How far each is, or was, with taking it.
+    pub(crate) founding: BTreeMap<Region, Founding>,
+    /// Regions that acknowledged a TerminateTenant.
+    pub(crate) annulled: BTreeSet<Region>,
 }
 
 impl Tenant {
-    pub(crate) fn found(genesis: Genesis) -> Result<Self, Unfit> {
+    pub(crate) fn found(genesis: Genesis, at_ms: u64) -> Result<Self, Unfit> {
         let chain = genesis.found().map_err(|e| e.to_string())?;
+        let founding = chain.current().regions.keys().map(|region| (region.clone(), Founding::begun(at_ms))).collect();
         Ok(Self {
             genesis,
             chain,
@@ -108,6 +114,8 @@ impl Tenant {
             stops: Stops::default(),
             acknowledged: BTreeMap::new(),
             founded: BTreeSet::new(),
+            founding,
+            annulled: BTreeSet::new(),
         })
     }
 
@@ -187,7 +195,11 @@ impl Tenant {
                 self.proposal(&proposal)?.missing.clear();
                 self.moved(&proposal, Event::Certified, None)
             }
-            Record::Applied { proposal, certificate, received_ms } => self.applied(&proposal, certificate, received_ms),
+            Record::Applied { proposal, certificate, received_ms } => {
+                self.applied(&proposal, certificate, received_ms)?;
+                self.entered(at_ms);
+                Ok(())
+            }
             Record::ProbeAsked { proposal, regions } => {
                 let probes = &mut self.proposal(&proposal)?.probes;
                 probes.extend(regions.into_iter().map(|region| (region, Probe::default())));
@@ -198,7 +210,9 @@ impl Tenant {
                 self.proposal(&proposal)?.probes.insert(region, probe);
                 Ok(())
             }
-            Record::Acknowledged { region, ack, waited_us } => self.acknowledged(region, ack, waited_us),
+            Record::Acknowledged { region, ack, waited_us, genesis } => {
+                self.acknowledged(region, ack, waited_us, genesis)
+            }
             Record::Confirmed { proposal } => self.moved(&proposal, Event::Confirmed, None),
             Record::Refused { proposal, why } => self.moved(&proposal, Event::Refused, Some(why)),
             Record::Learnt { region: _, certificate } => self.learnt(certificate),
@@ -214,7 +228,10 @@ impl Tenant {
                 Ok(())
             }
             Record::Recovered { certificate } => self.recovered(certificate),
-            Record::Reconciled { .. } => Ok(()),
+            Record::Reconciled { region, owed } => {
+                self.brought(&region, &owed, at_ms);
+                Ok(())
+            }
         }
     }
 
@@ -358,10 +375,10 @@ impl Tenant {
         }
     }
 
-    fn acknowledged(&mut self, region: Region, signed: Signed, waited_us: u64) -> Result<(), Unfit> {
+    fn acknowledged(&mut self, region: Region, signed: Signed, waited_us: u64, genesis: bool) -> Result<(), Unfit> {
         // Verified before it was written; the chain of the ledger vouches for it since.
         let ack = SyncAck::peek(&signed).map_err(|e| e.to_string())?;
-        if ack.outcome == Outcome::Applied {
+        if self.took(&region, &ack, genesis) {
             self.founded.insert(region.clone());
             self.acknowledged.insert(region.clone(), ack.trust_version);
             self.imply(&region, ack.trust_version, ack.change);

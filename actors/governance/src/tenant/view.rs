@@ -1,12 +1,13 @@
 //! A tenant and its proposals as the desk shows them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use orbital::{change::Action, halt::Halt, names::Region};
 
 use super::{
     decision::Facts,
     file::{Answer, Progress, Proposal},
+    founding,
     pending::Pending,
     quorum::{Asked, quorum},
     recover,
@@ -31,7 +32,7 @@ pub(crate) fn summary(tenant: &Tenant, facts: &Facts<'_>) -> TenantSummary {
         _ => None,
     });
     let [killed, blocked, suspended] = Halt::ALL.map(|halt| facts.is_halted(tenant, halt));
-    let founded = trust.regions.keys().all(|region| tenant.founded.contains(region));
+    let unfounded: BTreeSet<_> = founding::unfounded(tenant).cloned().collect();
     // A proposal that is no longer held in memory has ended.
     let gone = |change| tenant.by_change(change).is_none_or(|p| p.state == State::Active);
     let state = match &link {
@@ -40,7 +41,7 @@ pub(crate) fn summary(tenant: &Tenant, facts: &Facts<'_>) -> TenantSummary {
         _ if killed => TenantState::Killed,
         _ if blocked => TenantState::Blocked,
         _ if suspended => TenantState::Suspended,
-        _ if !founded => TenantState::Provisioning,
+        _ if !unfounded.is_empty() => TenantState::Provisioning,
         None => TenantState::Unlinked,
         Some(_) => TenantState::Active,
     };
@@ -56,6 +57,7 @@ pub(crate) fn summary(tenant: &Tenant, facts: &Facts<'_>) -> TenantSummary {
         suspended,
         forked: tenant.forks.keys().copied().collect(),
         recovers_at: recover::views(tenant).iter().map(|one| one.due).min(),
+        unfounded,
         link,
         proposals: tenant.running.len(),
     }
@@ -71,6 +73,7 @@ pub(crate) fn view(tenant: &Tenant, facts: &Facts<'_>, pending: &Pending) -> Res
             observed_ms: seen.and_then(|s| s.at_ms),
             acknowledged_version: tenant.acknowledged.get(name).copied(),
             owed: pending.names(name),
+            founding: founding::view(tenant, name),
         }
     };
     let (halts, lifted) = (facts.halts(tenant), tenant.lifted.clone());

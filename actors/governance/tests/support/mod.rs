@@ -174,6 +174,12 @@ pub(crate) struct FakeRegion {
     pub(crate) node: NodeName,
     key: SecretKey,
     pub(crate) tenants: BTreeMap<TenantId, Held>,
+    /// Tenants that ended before they were founded here.
+    pub(crate) ended: BTreeSet<TenantId>,
+    /// It refuses every genesis, as one that pins none of them.
+    pub(crate) pins_none: bool,
+    /// What comes in this lane is lost.
+    pub(crate) deaf: Option<Lane>,
     pub(crate) incarnation: u64,
     /// Its own clock: when it says hello.
     pub(crate) now_ms: u64,
@@ -274,6 +280,9 @@ impl House {
                 node: node_of(name),
                 key: secret("frames", name),
                 tenants: BTreeMap::new(),
+                ended: BTreeSet::new(),
+                pins_none: false,
+                deaf: None,
                 incarnation: 1,
                 now_ms: 1_000,
                 l1: L1State::Enabled,
@@ -562,6 +571,9 @@ fn answers(region: &mut FakeRegion, lane: Lane, frame: &[u8], reporter: &Reporte
         region.heartbeats += 1;
         return Vec::new();
     };
+    if region.deaf == Some(lane) {
+        return Vec::new();
+    }
     let directive = Directive::decode(&bytes).unwrap();
     region.got.push((lane, directive.clone()));
     region.places.insert((lane, frame.head.sequence), directive.name());
@@ -589,6 +601,7 @@ fn ack(region: &mut FakeRegion, directive: &Directive, bytes: &[u8], reporter: &
         Directive::Provision { genesis, links } => {
             let chain = genesis.found().unwrap();
             let id = chain.tenant();
+            let refused = region.pins_none || region.ended.contains(&id);
             let held = Held {
                 chain,
                 epoch: 0,
@@ -597,8 +610,10 @@ fn ack(region: &mut FakeRegion, directive: &Directive, bytes: &[u8], reporter: &
                 lifted: Halts::default(),
                 leases: Vec::new(),
             };
-            let held = region.tenants.entry(id).or_insert(held);
-            links.iter().for_each(|link| held.extend(link).unwrap());
+            if !refused {
+                let held = region.tenants.entry(id).or_insert(held);
+                links.iter().for_each(|link| held.extend(link).unwrap());
+            }
             (id, None)
         }
         Directive::Lease(signed) => (LeaseGrant::read(signed).unwrap().tenant, None),
@@ -609,8 +624,13 @@ fn ack(region: &mut FakeRegion, directive: &Directive, bytes: &[u8], reporter: &
             (w.tenant, Some(Change::digest_of(&w.certificate.change)))
         }
     };
+    let ends = matches!(directive, Directive::Annul { .. }) && !region.tenants.contains_key(&tenant);
+    if ends {
+        region.ended.insert(tenant);
+    }
     let held = region.tenants.get_mut(&tenant);
     let (trust_version, epoch, taken) = match held {
+        None if ends => (0, 0, Ok(())),
         None => (0, 0, Err("the tenant is not known here".to_owned())),
         Some(held) => {
             let taken = held.take(directive);

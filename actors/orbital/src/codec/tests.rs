@@ -34,9 +34,10 @@ fn directives(world: &World) -> Vec<Directive> {
         Directive::Suspend(warrant()),
         Directive::Resume(warrant()),
         Directive::Shred(warrant()),
+        Directive::Annul { genesis: Box::new(world.genesis()), warrant: warrant() },
     ];
     let names: BTreeSet<_> = all.iter().map(Directive::name).collect();
-    assert_eq!(names.len(), 14, "one of each: a new directive belongs here");
+    assert_eq!(names.len(), 15, "one of each: a new directive belongs here");
     all
 }
 

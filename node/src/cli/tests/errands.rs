@@ -109,6 +109,7 @@ fn a_dry_run_needs_no_key_and_leaves_nothing_behind() {
 #[test]
 fn a_proposal_is_rejected_withdrawn_and_listed() {
     let house = House::furnished();
+    house.taken();
     let arn = "arn:aws:kms:eu-central-1:1:key/1";
     let link = ["--as", "alice", "key", "link", "--tenant", "acme", "--provider", "acme-aws", "--ref", arn];
     let first = house.kcm(&link).unwrap();

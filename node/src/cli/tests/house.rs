@@ -32,8 +32,8 @@ pub(in crate::cli) struct House {
     pub(in crate::cli) world: World,
     pub(in crate::cli) folder: tempfile::TempDir,
     // Governance and portal run in it until the house is dropped.
-    _runtime: Runtime,
-    _governance: Governance,
+    runtime: Runtime,
+    governance: Governance,
 }
 
 fn issue(issuer: &Issuer<'static, KeyPair>, cn: &str) -> (String, String) {
@@ -103,7 +103,7 @@ impl House {
             "url": format!("https://localhost:{port}"), "ca": "ca.pem", "cert": "client.pem", "key": "client.key",
         });
         write("demo.json", &json!({ "portal": portal, "actors": actors }).to_string());
-        Self { world, folder, _runtime: runtime, _governance: governance }
+        Self { world, folder, runtime, governance }
     }
 
     /// A house whose tenant was provisioned by the command itself.
@@ -127,6 +127,11 @@ impl House {
             now = self.kcm(&["proposal", "show", &id]).unwrap().json;
         }
         first.text
+    }
+
+    /// Every region has taken the tenant: it can be linked.
+    pub(in crate::cli) fn taken(&self) {
+        self.runtime.block_on(governance::testing::taken(&self.governance, &self.world));
     }
 
     pub(in crate::cli) fn path(&self, name: &str) -> PathBuf {

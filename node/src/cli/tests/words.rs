@@ -43,7 +43,9 @@ fn what_run_takes_is_golden() {
 
 #[test]
 fn the_first_screen_names_every_command_and_no_other() {
-    let listed: Vec<(String, String)> = super::super::help::TEMPLATE
+    // A line without a name goes on with the verbs of the one before.
+    let whole = super::super::help::TEMPLATE.replace(&format!(",\n{}", " ".repeat(25)), ", ");
+    let listed: Vec<(String, String)> = whole
         .lines()
         .skip_while(|line| !line.starts_with("Start"))
         .take_while(|line| !line.is_empty())

@@ -39,7 +39,7 @@ pub(super) fn owed_to(bench: &mut Bench, observed: &Observed) -> Vec<&'static st
     names(&step(bench, Some(observed)))
 }
 
-fn step(bench: &mut Bench, observed: Option<&Observed>) -> Levelled {
+pub(super) fn step(bench: &mut Bench, observed: Option<&Observed>) -> Levelled {
     step_where(bench, observed, false)
 }
 
@@ -57,7 +57,7 @@ fn step_where(bench: &mut Bench, observed: Option<&Observed>, crowded: bool) -> 
     bench.levels.step(&bench.tenant, &facts, &bench.pending, &region("us-east"), observed, crowded)
 }
 
-fn names(levelled: &Levelled) -> Vec<&'static str> {
+pub(super) fn names(levelled: &Levelled) -> Vec<&'static str> {
     levelled.decision.owe.iter().map(|o| o.directive.name()).collect()
 }
 

@@ -2,6 +2,7 @@
 
 mod delegation;
 mod forks;
+mod founding;
 mod levels;
 mod policies;
 mod preview;
@@ -32,7 +33,7 @@ use policy::{Bundle, Evaluator};
 
 use super::{
     answer::{Answering, answer, expire, withdraw},
-    decision::{Decision, Facts, Seen},
+    decision::{Decision, Facts, Owe, Seen},
     file::id_of,
     level::Levels,
     pending::Pending,
@@ -81,7 +82,27 @@ impl Bench {
         Self::of(|_| ())
     }
 
+    /// A tenant that every region has taken.
     pub(super) fn of(alter: impl FnOnce(&mut orbital::trust::TrustRoot)) -> Self {
+        let mut bench = Self::unfounded(alter);
+        let provision = bench.owe_genesis();
+        for (at, _) in REGIONS {
+            bench.acknowledge(at, &provision, Outcome::Applied);
+        }
+        bench.owed.clear();
+        bench
+    }
+
+    /// Each region is owed the genesis.
+    pub(super) fn owe_genesis(&mut self) -> Directive {
+        let provision = Directive::Provision { genesis: self.world.genesis(), links: Vec::new() };
+        let owe = REGIONS.map(|(at, _)| Owe { region: region(at), directive: provision.clone() });
+        self.commit(Decision { owe: owe.into(), ..Decision::default() });
+        provision
+    }
+
+    /// A tenant that no region has heard of.
+    pub(super) fn unfounded(alter: impl FnOnce(&mut orbital::trust::TrustRoot)) -> Self {
         let evaluator = Arc::new(Evaluator::new(Bundle::default_bundle().unwrap()));
         let mut world = World::founded("test", "acme", |root| {
             root.policy = evaluator.bundle().digest();
@@ -89,7 +110,7 @@ impl Bench {
         });
         world.expires = NOW + 3_600;
         Self {
-            tenant: Tenant::found(world.genesis()).unwrap(),
+            tenant: Tenant::found(world.genesis(), NOW * 1_000).unwrap(),
             world,
             evaluator,
             seen: BTreeMap::new(),
@@ -151,7 +172,7 @@ impl Bench {
 
     /// The state that the records alone give.
     pub(super) fn replayed(&self) -> Tenant {
-        let mut tenant = Tenant::found(self.world.genesis()).unwrap();
+        let mut tenant = Tenant::found(self.world.genesis(), NOW * 1_000).unwrap();
         for (at_ms, record) in &self.records {
             tenant.apply(*at_ms, &correlation(), record.clone()).unwrap();
         }

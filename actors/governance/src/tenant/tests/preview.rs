@@ -31,9 +31,9 @@ fn can(quorum: &QuorumView) -> Vec<&str> {
 #[test]
 fn a_dry_run_says_what_a_proposal_would_do_and_writes_nothing() {
     let mut b = Bench::new();
-    let before = b.tenant.clone();
+    let (before, records) = (b.tenant.clone(), b.records.len());
     let dry = tried(&b, link_l1("k"), "alice").unwrap();
-    assert_eq!((&b.tenant, b.records.len()), (&before, 0));
+    assert_eq!((&b.tenant, b.records.len()), (&before, records));
     assert!(!dry.signed && !dry.exists && !dry.quorum.met && dry.quorum.reachable);
     let reach: Vec<_> = dry.regions.iter().map(|r| (r.when_proposed.clone(), r.when_ratified.clone())).collect();
     assert_eq!(reach, vec![(vec!["probe"], vec!["link"]); 3]);
