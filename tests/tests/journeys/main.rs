@@ -40,8 +40,9 @@ mod journey_policy;
 #[cfg(test)]
 mod journey_portal;
 #[cfg(test)]
-mod journey_recovery;
 mod journey_provisioning;
+#[cfg(test)]
+mod journey_recovery;
 #[cfg(test)]
 mod journey_residency;
 #[cfg(test)]
