@@ -180,7 +180,8 @@ fn publish(lines: &[String], size: u64, searches: usize) -> Res<()> {
     let text = format!(
         "Governance over redb, a process of its own, with a ledger of {size} entries of real decisions (ChangeRouting, as in the section on\n\
          governance), made with `-- --entries N`; {ENTRIES} without. Searches are whole processes of `kcm audit search --limit 100`, {searches} for each figure:\n\
-         start, mutual TLS, questions, answer, each entry's hash computed anew. The proofs are requests over a kept-open connection.\n\n\
+         start, mutual TLS, questions, answer, each entry's hash computed anew. Of so few, p99 is the slowest. The proofs\n\
+         are requests over a kept-open connection.\n\n\
          | | result |\n|---|---|\n{}",
         lines.join("\n")
     );
