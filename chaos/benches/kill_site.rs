@@ -9,7 +9,6 @@ mod common;
 
 use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
-use clap::Parser;
 use common::{
     Args, Res,
     ask::Ask,
@@ -33,22 +32,7 @@ const CONNECTIONS: usize = 16;
 const TARGET_MS: f64 = 50.0;
 
 fn main() -> ExitCode {
-    // A node of the cluster: `run --node NAME FILE`, as the demo starts it.
-    if std::env::args().nth(1).as_deref() == Some("run") {
-        return node::cli::execute(node::cli::Cli::parse(), node::START);
-    }
-    let args = Args::read();
-    let done = match args.get("role") {
-        Some("load") => load_role(&args),
-        _ => bench(&args),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("kill_site: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    common::kcm_or(|args| if args.get("role") == Some("load") { load_role(args) } else { bench(args) })
 }
 
 fn bench(args: &Args) -> Res<()> {

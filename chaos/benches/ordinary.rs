@@ -8,23 +8,20 @@
 mod common;
 
 use std::{
-    collections::BTreeSet,
-    fs,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
-use clap::Parser;
 use common::{
     Args, Res, paper,
-    people::{People, number},
+    people::{People, newcomers, number},
     stats,
 };
 use node::{
-    demo::{people::Founding, processes::Processes, setup, setup::Setup},
+    demo::{processes::Processes, setup, setup::Setup},
     telemetry,
 };
-use orbital::{chain::Genesis, change::Action, names::System, sign::Kind};
+use orbital::{chain::Genesis, change::Action, names::System};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -38,17 +35,7 @@ const BEHIND_TARGET_S: f64 = 120.0;
 const PATIENCE: Duration = Duration::from_secs(900);
 
 fn main() -> ExitCode {
-    // A node of the cluster: `run --node NAME FILE`, as the demo starts it.
-    if std::env::args().nth(1).as_deref() == Some("run") {
-        return node::cli::execute(node::cli::Cli::parse(), node::START);
-    }
-    match bench(&Args::read()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("ordinary: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    common::kcm_or(bench)
 }
 
 fn bench(args: &Args) -> Res<()> {
@@ -140,34 +127,6 @@ impl Drop for Halted {
             let _gone = kill_process(*pid, Signal::CONT);
         }
     }
-}
-
-/// Tenants like the demo's first, under other names and without callers; every region is told to expect them.
-fn newcomers(setup: &Setup, count: usize) -> Res<Vec<Genesis>> {
-    let first = setup.tenants.first().ok_or("the demo has no tenant")?;
-    let chain = serde_json::from_slice::<Genesis>(&fs::read(&first.genesis)?)?.found()?;
-    let trust = chain.current();
-    let mut pins = String::new();
-    let mut geneses = Vec::with_capacity(count);
-    for number in 0..count {
-        let name = format!("newcomer-{number}");
-        let founding = Founding {
-            deployment: &trust.deployment,
-            name: &name,
-            regions: trust.regions.clone(),
-            system: "first",
-            callers: BTreeSet::new(),
-            policy: trust.policy,
-            lease_key: trust.lease.key,
-        };
-        let genesis = founding.sign(&setup.people)?;
-        pins.push_str(&format!("{name} = \"{}\"\n", Kind::Trust.digest(&genesis.root)));
-        geneses.push(genesis);
-    }
-    let text = fs::read_to_string(&setup.topology)?;
-    let (head, tail) = text.split_once("[pin]\n").ok_or("the topology has no [pin]")?;
-    fs::write(&setup.topology, format!("{head}[pin]\n{pins}{tail}"))?;
-    Ok(geneses)
 }
 
 async fn regions(people: &mut People<'_>) -> Res<Vec<Value>> {

@@ -4,7 +4,9 @@
 
 pub mod ask;
 pub mod child;
+pub mod decide;
 pub mod echo;
+pub mod governance;
 pub mod hostile;
 pub mod load;
 pub mod paper;
@@ -16,10 +18,30 @@ pub mod rest;
 pub mod rounds;
 pub mod servers;
 pub mod stats;
+pub mod versus;
+
+use std::process::ExitCode;
+
+use clap::Parser;
 
 /// Whatever goes wrong ends a bench, with its reason.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
 pub type Res<T> = Result<T, Fault>;
+
+/// `main` of a bench for which this same binary plays `kcm`: a node (`run --node NAME FILE`) or any other command. A bench's own
+/// arguments begin with `--`.
+pub fn kcm_or(bench: impl FnOnce(&Args) -> Res<()>) -> ExitCode {
+    if std::env::args().nth(1).is_some_and(|first| !first.starts_with("--")) {
+        return node::cli::execute(node::cli::Cli::parse(), node::START);
+    }
+    match bench(&Args::read()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("the bench failed: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// `--name value` pairs of the command line. `--bench`, which cargo adds, is none.
 pub struct Args(Vec<String>);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use node::{
-    demo::{setup, setup::Setup},
+    demo::{people::Founding, setup, setup::Setup},
     keyfiles,
     kmip_client::tls_config,
 };
@@ -94,33 +94,13 @@ impl<'a> People<'a> {
     /// Proposes, has it approved, and waits until every region has answered: milliseconds until the last one's answer.
     pub async fn decide(&mut self, tenant: usize, action: Action, proposer: &str, approvers: &[&str]) -> Res<f64> {
         let epoch = self.tenant(tenant).await?.get("epoch").and_then(number).ok_or("a tenant without epoch")?;
-        let chain = self.chain(tenant)?;
-        let trust = chain.current();
-        let change = Change {
-            domain: Kind::Change.domain(),
-            deployment: trust.deployment.clone(),
-            tenant: chain.tenant(),
-            trust_version: trust.version,
-            epoch: epoch + u64::from(!action.kind().is_stop()),
-            regions: trust.regions.keys().cloned().collect(),
-            reason: Text::new("a bench")?,
-            nonce: nonce()?,
-            evidence: None,
-            armed: None,
-            action,
-        }
-        .to_bytes()?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let secret = self.key(proposer)?;
-        let proposal = Vote::propose(&change, trust, now + 600, &signer(proposer, &secret)?)?;
-        let body = json!({ "change": base64url(&change), "proposal": proposal });
-        let made = self.rest.post("/v1/proposals", &body).await?;
-        let id = made.get("id").and_then(Value::as_str).ok_or("a proposal without id")?.to_owned();
-        self.probed(&id, &made).await?;
+        let made = Made::new(self.chain(tenant)?, epoch, action, proposer, &key(self.setup, proposer)?)?;
+        let shown = self.rest.post("/v1/proposals", &made.body()).await?;
+        let id = id(&shown)?;
+        self.probed(&id, &shown).await?;
         for approver in approvers {
-            let secret = self.key(approver)?;
-            let vote: Signed = Vote::answer(Role::Approve, &proposal, &signer(approver, &secret)?)?;
-            self.rest.post(&format!("/v1/proposals/{id}/approve"), &json!({ "vote": vote })).await?;
+            let vote = made.approval(approver, &key(self.setup, approver)?)?;
+            self.rest.post(&format!("/v1/proposals/{id}/approve"), &vote).await?;
         }
         self.ended(&id).await
     }
@@ -167,11 +147,59 @@ impl<'a> People<'a> {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+}
 
-    fn key(&self, person: &str) -> Res<SecretKey> {
-        let path = self.setup.people.path(person).ok_or_else(|| format!("{person} has no key"))?;
-        Ok(keyfiles::read_ed25519(path)?)
+/// A change that was signed as a proposal, to be sent.
+pub struct Made {
+    pub change: Vec<u8>,
+    proposal: Signed,
+}
+
+impl Made {
+    /// `epoch` is the tenant's.
+    pub fn new(chain: &Chain, epoch: u64, action: Action, proposer: &str, secret: &SecretKey) -> Res<Self> {
+        let trust = chain.current();
+        let regions =
+            if action.is_told_to_nobody() { BTreeSet::new() } else { trust.regions.keys().cloned().collect() };
+        let change = Change {
+            domain: Kind::Change.domain(),
+            deployment: trust.deployment.clone(),
+            tenant: chain.tenant(),
+            trust_version: trust.version,
+            epoch: epoch + u64::from(!action.kind().is_stop()),
+            regions,
+            reason: Text::new("a bench")?,
+            nonce: nonce()?,
+            evidence: None,
+            armed: None,
+            action,
+        }
+        .to_bytes()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let proposal = Vote::propose(&change, trust, now + 600, &signer(proposer, secret)?)?;
+        Ok(Self { change, proposal })
     }
+
+    /// What opens the proposal.
+    pub fn body(&self) -> Value {
+        json!({ "change": base64url(&self.change), "proposal": self.proposal })
+    }
+
+    /// What approves it.
+    pub fn approval(&self, approver: &str, secret: &SecretKey) -> Res<Value> {
+        Ok(json!({ "vote": Vote::answer(Role::Approve, &self.proposal, &signer(approver, secret)?)? }))
+    }
+}
+
+/// The id of a proposal that is shown.
+pub fn id(shown: &Value) -> Res<String> {
+    Ok(shown.get("id").and_then(Value::as_str).ok_or("a proposal without id")?.to_owned())
+}
+
+/// The key that one of the demo's people signs with.
+pub fn key(setup: &Setup, person: &str) -> Res<SecretKey> {
+    let path = setup.people.path(person).ok_or_else(|| format!("{person} has no key"))?;
+    Ok(keyfiles::read_ed25519(path)?)
 }
 
 fn signer<'s>(person: &str, secret: &'s SecretKey) -> Res<Signer<'s>> {
@@ -189,7 +217,7 @@ pub fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-fn nonce() -> Res<String> {
+pub fn nonce() -> Res<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|e| e.to_string())?;
     Ok(base64url(&bytes))
@@ -198,4 +226,32 @@ fn nonce() -> Res<String> {
 fn base64url(bytes: &[u8]) -> String {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Tenants like the demo's first, under other names and without callers; every region is told to expect them.
+pub fn newcomers(setup: &Setup, count: usize) -> Res<Vec<Genesis>> {
+    let first = setup.tenants.first().ok_or("the demo has no tenant")?;
+    let chain = serde_json::from_slice::<Genesis>(&std::fs::read(&first.genesis)?)?.found()?;
+    let trust = chain.current();
+    let mut pins = String::new();
+    let mut geneses = Vec::with_capacity(count);
+    for number in 0..count {
+        let name = format!("newcomer-{number}");
+        let founding = Founding {
+            deployment: &trust.deployment,
+            name: &name,
+            regions: trust.regions.clone(),
+            system: "first",
+            callers: BTreeSet::new(),
+            policy: trust.policy,
+            lease_key: trust.lease.key,
+        };
+        let genesis = founding.sign(&setup.people)?;
+        pins.push_str(&format!("{name} = \"{}\"\n", Kind::Trust.digest(&genesis.root)));
+        geneses.push(genesis);
+    }
+    let text = std::fs::read_to_string(&setup.topology)?;
+    let (head, tail) = text.split_once("[pin]\n").ok_or("the topology has no [pin]")?;
+    std::fs::write(&setup.topology, format!("{head}[pin]\n{pins}{tail}"))?;
+    Ok(geneses)
 }

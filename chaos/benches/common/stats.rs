@@ -1,5 +1,7 @@
 //! Medians and percentiles.
 
+use std::time::Duration;
+
 /// Nearest-rank percentile, `share` from 0 to 1. Sorts. 0 for nothing.
 pub fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -25,6 +27,12 @@ pub fn spread(values: &[f64], digits: usize) -> String {
 pub fn tail(values: &[f64]) -> [f64; 4] {
     let mut sorted = values.to_vec();
     [0.5, 0.99, 0.999, 1.0].map(|share| percentile(&mut sorted, share))
+}
+
+/// p50 and p99 in milliseconds: `p50 / p99`.
+pub fn tail_ms(times: &[Duration]) -> String {
+    let [p50, p99, ..] = tail(&times.iter().map(|took| took.as_secs_f64() * 1e3).collect::<Vec<_>>());
+    format!("{p50:.2} / {p99:.2}")
 }
 
 /// What a figure is held against.
