@@ -5,6 +5,7 @@
 //! to it, everything else is as if it did not exist.
 
 mod actor;
+mod entries;
 mod notices;
 mod proving;
 mod recovering;
@@ -27,14 +28,14 @@ pub(crate) use actor::DeskActor;
 pub(crate) use verifying::Verifying;
 
 use crate::{
-    ENTRIES_SCANNED_MAX, PROPOSALS_LISTED_MAX,
+    PROPOSALS_LISTED_MAX,
     error::{Error, Fault, Refusal},
     events::{Event, Happened, Subscription},
     shared::Shared,
     tenant::{self, Outcome, Proposer, Reply},
     views::{
-        DryRunView, Entries, EntryView, Filter, LaneView, ProposalView, RecoveryView, RegionView, Simulation,
-        TenantSummary, TenantView, Verified,
+        DryRunView, Filter, LaneView, ProposalView, RecoveryView, RegionView, Simulation, TenantSummary, TenantView,
+        Verified,
     },
     visitor::{Visitor, Vouched},
 };
@@ -267,33 +268,6 @@ impl Desk {
             }
         }
         views
-    }
-
-    /// Entries of the ledger after sequence `after` (the first is 1) that the visitor may see, at most `limit`. Looks at no more than
-    /// [`ENTRIES_SCANNED_MAX`]: a page may be short, or empty, and go on all the same.
-    pub async fn entries(&self, after: u64, limit: usize) -> Result<Entries, Error> {
-        let (mut items, mut last, mut scanned) = (Vec::new(), after, 0);
-        let (mut sees, site) = (self.sees(), self.visitor.sees_site(&self.shared));
-        // One more than asked for says whether there is a next page.
-        let chunk = limit.saturating_add(1).min(ledger::READ_ROWS_MAX);
-        while scanned < ENTRIES_SCANNED_MAX {
-            let (ledger, from) = (Arc::clone(&self.shared.ledger), last.saturating_add(1));
-            let read = blocking(move || ledger.entries(from, chunk)).await?.map_err(Fault::Ledger)?;
-            let more = read.len() == chunk;
-            for entry in read {
-                if items.len() == limit {
-                    return Ok(Entries { items, next: Some(last) });
-                }
-                (last, scanned) = (entry.sequence, scanned + 1);
-                if entry.subject.parse().map_or(site, &mut sees) {
-                    items.push(EntryView::from(entry));
-                }
-            }
-            if !more {
-                return Ok(Entries { items, next: None });
-            }
-        }
-        Ok(Entries { items, next: Some(last) })
     }
 
     /// Recomputes the whole chain; whoever asks while that goes on gets the same result. For everybody whom governance knows: the head and

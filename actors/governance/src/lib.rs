@@ -7,6 +7,7 @@ mod change;
 mod checkpoints;
 mod claims;
 mod clock;
+mod contents;
 mod desk;
 mod error;
 mod events;
@@ -27,6 +28,7 @@ mod visitor;
 
 pub use checkpoints::{Checkpointing, origin};
 pub use clock::{Clock, SystemClock};
+pub use contents::{Sought, signer};
 pub use desk::{Desk, Watching};
 pub use error::{Error, Fault, Refusal};
 pub use events::{EVENTS_KEPT, Event, Happened};
@@ -38,7 +40,5 @@ pub use visitor::Vouched;
 
 /// Most proposals that one list shows.
 pub const PROPOSALS_LISTED_MAX: usize = 1_000;
-/// Most entries of the ledger that are looked at for one page of it.
-pub const ENTRIES_SCANNED_MAX: usize = 4 * ledger::READ_ROWS_MAX;
 /// Most tenants of one deployment: each has an actor of some 10 KiB.
 pub const TENANTS_MAX: usize = 10_000;

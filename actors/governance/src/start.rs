@@ -22,6 +22,7 @@ use crate::{
     checkpoints::{Checkpointing, Checkpoints},
     claims::Claims,
     clock::Clock,
+    contents::Contents,
     desk::{Desk, DeskActor, Verifying},
     error::Fault,
     events::{Events, Happened},
@@ -97,6 +98,9 @@ impl Governance {
             start(&root, Herald::child(Arc::clone(&shared))).await?;
         }
         start(&root, DeskActor::child(Arc::clone(&shared))).await?;
+        let theirs = Arc::clone(&shared);
+        // So that the first question need not wait for all of it. What fails is told to whoever asks.
+        let _ahead = tokio::task::spawn_blocking(move || theirs.contents.catch_up(theirs.ledger.as_ref()));
         Ok(Self { shared, root })
     }
 
@@ -183,6 +187,7 @@ fn shared(options: Options) -> Result<Shared, Fault> {
         policies: Policies::new(options.evaluator),
         ledger: options.ledger,
         checkpoints: Arc::new(Checkpoints::new(options.checkpointing)),
+        contents: Contents::default(),
         roster: Roster::default(),
         claims: Claims::default(),
         people: People::default(),

@@ -12,6 +12,7 @@ use std::{
 };
 
 use clap::{Subcommand, ValueEnum};
+use governance::signer;
 use ledger::{Entry, Exporter, Head, TreeHead};
 use orbital::{names::Digest, note::Verifier};
 use serde::Deserialize;
@@ -194,19 +195,18 @@ struct Wanted {
 async fn search(source: &Source, after: u64, wanted: Wanted) -> Result<Report, Failure> {
     let mut found = Vec::new();
     let each = &mut |entry: Entry| {
-        let mentioned = wanted.text.as_ref().is_none_or(|text| sift::mentions(&entry, text));
-        if mentioned && wanted.sieve.lets_through(&entry) {
+        if wanted.text.as_ref().is_none_or(|text| sift::mentions(&entry, text)) {
             found.push(entry);
         }
         // One more than asked for says that there are more.
         Ok(found.len() <= wanted.limit)
     };
-    source.each(after, each).await?;
+    source.each_of(&wanted.sieve.sought(), after, each).await?;
     let more = found.len() > wanted.limit;
     found.truncate(wanted.limit);
     let mut table = Table::new(&["sequence", "at", "kind", "actor", "tenant", "correlation"]);
     for entry in &found {
-        let actor = sift::actor(&sift::body(entry)).unwrap_or_default();
+        let actor = signer(&entry.body).unwrap_or_default();
         let at = plain::time_ms(entry.at_ms);
         let (tenant, correlation) = (entry.subject.clone(), entry.correlation.clone());
         table.row([entry.sequence.to_string(), at, entry.kind.clone(), actor, tenant, correlation]);
@@ -221,9 +221,9 @@ async fn search(source: &Source, after: u64, wanted: Wanted) -> Result<Report, F
 
 /// An entry as one object, its body as JSON.
 fn shown(entry: &Entry) -> Value {
-    let body = sift::body(entry);
+    let (body, actor) = (sift::body(entry), signer(&entry.body));
     json!({
-        "sequence": entry.sequence, "at_ms": entry.at_ms, "kind": entry.kind, "actor": sift::actor(&body), "subject": entry.subject,
+        "sequence": entry.sequence, "at_ms": entry.at_ms, "kind": entry.kind, "actor": actor, "subject": entry.subject,
         "correlation": entry.correlation, "body": body, "previous": Digest(entry.previous), "hash": Digest(entry.hash),
     })
 }
@@ -238,13 +238,13 @@ async fn tail(global: &Global, sieve: &Sieve, after: Option<u64>) -> Result<Repo
         Some(after) => after,
         None => newest(&portal).await?.saturating_sub(10),
     };
-    let (source, mut told) = (Source::Live(portal), 0_u64);
+    let (source, sought, mut told) = (Source::Live(portal), sieve.sought(), 0_u64);
     loop {
         let begun = after;
         let each = &mut |entry: Entry| {
             after = entry.sequence;
-            if sieve.lets_through(&entry) {
-                let actor = sift::actor(&sift::body(&entry)).unwrap_or_default();
+            if sought.lets_through(&entry) {
+                let actor = signer(&entry.body).unwrap_or_default();
                 let (sequence, at) = (entry.sequence, plain::time_ms(entry.at_ms));
                 screen.line(&shown(&entry), &format!("{sequence}  {at}  {}  {actor}  {}", entry.kind, entry.subject));
                 told += 1;
@@ -309,14 +309,12 @@ async fn export(source: &Source, after: u64, form: Form, sieve: &Sieve, out: &mu
         return Ok(count);
     }
     let each = &mut |entry: Entry| {
-        if sieve.lets_through(&entry) {
-            let line = if form == Form::Cef { formats::cef(&entry) } else { formats::ocsf(&entry) };
-            writeln!(out, "{line}").map_err(|e| failed(&e))?;
-            count += 1;
-        }
+        let line = if form == Form::Cef { formats::cef(&entry) } else { formats::ocsf(&entry) };
+        writeln!(out, "{line}").map_err(|e| failed(&e))?;
+        count += 1;
         Ok(true)
     };
-    source.each(after, each).await?;
+    source.each_of(&sieve.sought(), after, each).await?;
     out.flush().map_err(|e| failed(&e))?;
     Ok(count)
 }

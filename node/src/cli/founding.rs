@@ -1,17 +1,24 @@
 //! Founding, as people see it: how far each region is with taking a tenant, and giving up one that some region lacks (`kcm tenant withdraw`).
 
-use orbital::change::Action;
+use std::time::Duration;
+
+use orbital::{change::Action, names::TenantId};
 use serde_json::Value;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     Global,
     compose::Subject,
     exit::{Failure, Report},
-    halt, plain,
+    halt,
+    http::Portal,
+    plain,
 };
 
 /// The portal's word for a tenant that some region lacks.
 const PROVISIONING: &str = "PROVISIONING";
+/// The tenant is read again after so long without an event.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The end of a tenant that was never whole: the stop TerminateTenant, by the rule and the people of its genesis.
 pub(crate) async fn withdraw(global: &Global, tenant: &str, reason: &str) -> Result<Report, Failure> {
@@ -23,6 +30,35 @@ pub(crate) async fn withdraw(global: &Global, tenant: &str, reason: &str) -> Res
             .fix("to destroy its keys for ever: kcm tenant terminate TENANT"));
     }
     halt::set(global, Action::TerminateTenant {}, tenant, Vec::new(), reason).await
+}
+
+/// Waits until every region has taken the tenant, or for as long as `wait` says: then with what some region lacks.
+pub(crate) async fn whole_within(
+    portal: &Portal,
+    tenant: TenantId,
+    wait: Duration,
+) -> Result<(Value, Option<String>), Failure> {
+    let end = Instant::now().checked_add(wait);
+    let path = format!("/v1/tenants/{tenant}");
+    // Opened before the first look, so that nothing falls between the two.
+    let mut events = portal.events(None).await.ok();
+    loop {
+        let body: Value = portal.get(&path).await?;
+        let lacks = lacking(std::slice::from_ref(&body)).pop();
+        if lacks.is_none() || end.is_some_and(|end| Instant::now() >= end) {
+            return Ok((body, lacks));
+        }
+        let look_again = Instant::now().checked_add(LOOK_AGAIN);
+        let Some(until) = [end, look_again].into_iter().flatten().min() else { continue };
+        match events.as_mut() {
+            Some(stream) => {
+                if let Ok(Ok(None) | Err(_)) = timeout_at(until, stream.next()).await {
+                    events = None;
+                }
+            }
+            None => sleep_until(until).await,
+        }
+    }
 }
 
 /// A line for each region of `kcm tenant show`.

@@ -15,11 +15,11 @@ use super::{
     Global,
     compose::{self, Subject},
     context::{Context, Identity, Pins},
-    exit::{Failure, Report},
+    exit::{Exit, Failure, Report},
     files, founding, genesis, halt,
     http::Portal,
     plain,
-    screen::Screen,
+    screen::{Screen, spoken},
     table::Table,
     wire,
 };
@@ -198,13 +198,23 @@ async fn provision(global: &Global, file: &std::path::Path) -> Result<Report, Fa
     let answer = portal.post("/v1/tenants", &body).await?;
     let name = chain.current().name.to_string();
     Pins::read(global)?.pin(&name, chain.tenant())?;
-    let mut text = format!("Tenant {name} is founded; `{name}` is pinned to its id {}.", chain.tenant());
-    if !chain.current().regions.is_empty() {
-        text.push_str(&format!(
-            "\nIt is brought to each of its regions until that has taken it. How far they are: kcm tenant show {name}"
-        ));
+    let founded = format!("Tenant {name} is founded; `{name}` is pinned to its id {}.", chain.tenant());
+    if chain.current().regions.is_empty() {
+        return Ok(Report::new(answer.body, founded));
     }
-    Ok(Report::new(answer.body, text))
+    let Some(wait) = global.wait else {
+        let text = format!(
+            "{founded}\nIt is brought to each of its regions until that has taken it, and linked to no key before (--wait waits for that). \
+             How far they are: kcm tenant show {name}"
+        );
+        return Ok(Report::new(answer.body, text));
+    };
+    let (tenant, lacking) = founding::whole_within(&portal, chain.tenant(), wait).await?;
+    Ok(match lacking {
+        None => Report::new(tenant, format!("{founded}\nEach of its regions has taken it.")),
+        Some(lacking) => Report::new(tenant, format!("{founded}\nNot finished: after {} {lacking}", spoken(wait)))
+            .ending(Exit::Unconfirmed),
+    })
 }
 
 async fn list(global: &Global) -> Result<Report, Failure> {

@@ -64,7 +64,7 @@ impl Teller<'_> {
     pub(crate) async fn found(&self) -> Result<(), DemoError> {
         for tenant in &self.setup.tenants {
             let genesis = tenant.genesis.display().to_string();
-            self.kcm(None, &["tenant", "provision", &genesis]).await?;
+            self.kcm(None, &["tenant", "provision", &genesis, "--wait", PATIENCE]).await?;
             // A key at AWS that nobody has named yet is linked later, by hand: the first screen says how.
             let Some(key) = &tenant.key else { continue };
             let link = [

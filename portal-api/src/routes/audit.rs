@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 
+use governance::Sought;
+use orbital::names::TenantId;
 use warp::{Filter, reply::Response};
 
 use crate::{
@@ -14,7 +16,7 @@ pub(crate) fn routes(door: &Door) -> Route {
     let entries = warp::path!("audit" / "entries")
         .and(warp::get())
         .and(door.open())
-        .and(page::ask(&[]))
+        .and(page::ask(&["kind", "tenant", "person", "from_ms", "to_ms"]))
         .then(|door: Door, ask| async move { finish(entries(&door, ask).await) });
     let verify = warp::path!("audit" / "verify")
         .and(warp::post().or(warp::get()).unify())
@@ -76,9 +78,24 @@ async fn entries(door: &Door, ask: Result<Ask, Problem>) -> Result<Response, Pro
         None => 0,
         Some(text) => text.parse().map_err(|_| page::refused(format!("after is `{text}`, but must be a sequence")))?,
     };
-    let found = door.desk.entries(after, ask.limit).await?;
+    let found = door.desk.entries(sought(&ask)?, after, ask.limit).await?;
     let next = found.next.map(|sequence| sequence.to_string());
     Ok(Page { items: found.items, next }.reply("/v1/audit/entries", &ask))
+}
+
+fn sought(ask: &Ask) -> Result<Sought, Problem> {
+    let text = |name| ask.more(name).map(str::to_owned);
+    let moment = |name| {
+        let read = |text: &str| {
+            text.parse().map_err(|_| page::refused(format!("{name} is `{text}`, but must be Unix milliseconds")))
+        };
+        ask.more(name).map(read).transpose()
+    };
+    if let Some(tenant) = ask.more("tenant").filter(|tenant| tenant.parse::<TenantId>().is_err()) {
+        return Err(page::refused(format!("tenant is `{tenant}`, but must be an id: entries bear no names")));
+    }
+    let (kind, subject, person) = (text("kind"), text("tenant"), text("person"));
+    Ok(Sought { kind, subject, person, from_ms: moment("from_ms")?, to_ms: moment("to_ms")? })
 }
 
 /// The outcome is data, not an error of this call: a broken chain answers 200 with `sound: false`.

@@ -1,5 +1,6 @@
 //! Tenants. `state` is the pure fold of `record`s; `propose`, `answer`, `report` and `level` decide on it; `actor` performs.
 
+mod acknowledged;
 mod actor;
 mod answer;
 mod commit;

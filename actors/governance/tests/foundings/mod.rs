@@ -13,14 +13,22 @@ use crate::support::{House, correlation};
 
 const LATE: &str = "us-east";
 
-/// What is shown of the region that is late.
+/// What is shown of a region.
+async fn founding(house: &House, name: &str) -> governance::FoundingView {
+    house.desk().tenant("acme").await.unwrap().regions[&region(name)].founding.clone()
+}
+
 async fn late(house: &House) -> governance::FoundingView {
-    house.desk().tenant("acme").await.unwrap().regions[&region(LATE)].founding.clone()
+    founding(house, LATE).await
 }
 
 async fn until_late(house: &House, what: &str, holds: impl Fn(&governance::FoundingView) -> bool) {
+    until(house, LATE, what, holds).await;
+}
+
+async fn until(house: &House, name: &str, what: &str, holds: impl Fn(&governance::FoundingView) -> bool) {
     let mut events = house.desk().events(None);
-    while !holds(&late(house).await) {
+    while !holds(&founding(house, name).await) {
         house.clock.forward(50);
         let waited = tokio::time::timeout(std::time::Duration::from_millis(5), events.next()).await;
         assert!(!matches!(waited, Ok(None)), "governance ended before {what}");
@@ -32,8 +40,9 @@ async fn half() -> House {
     let house = House::new().await;
     house.cut(LATE);
     house.desk().provision(house.world.genesis(), correlation()).await.unwrap();
-    let has = |name: &str| house.region(name, |r| !r.tenants.is_empty());
-    house.until("the others know the tenant", || has("eu-frankfurt") && has("ch-zurich")).await;
+    for other in ["eu-frankfurt", "ch-zurich"] {
+        until(&house, other, "the others have taken the tenant", |f| f.state == Founded::Done).await;
+    }
     house
 }
 

@@ -4,14 +4,12 @@
 //! CEF 0 behind RFC 5424, facility *log audit* (13). Neither can be verified; each line names the entry's sequence and hash, by which it is
 //! found in an export that can.
 
+use governance::signer;
 use ledger::Entry;
 use orbital::names::Digest;
 use serde_json::{Value, json};
 
-use super::{
-    super::plain,
-    sift::{actor, body},
-};
+use super::{super::plain, sift::body};
 
 const OCSF_VERSION: &str = "1.3.0";
 const OCSF_CLASS: u64 = 3004;
@@ -79,7 +77,7 @@ pub(super) fn ocsf(entry: &Entry) -> String {
         "entity": { "type": kind, "uid": uid },
         "unmapped": { "body": body, "previous": Digest(entry.previous).to_string() },
     });
-    if let (Some(person), Some(members)) = (actor(&body), event.as_object_mut()) {
+    if let (Some(person), Some(members)) = (signer(&entry.body), event.as_object_mut()) {
         members.insert("actor".into(), json!({ "user": { "name": person } }));
     }
     event.to_string()
@@ -97,7 +95,7 @@ pub(super) fn cef(entry: &Entry) -> String {
         weight.cef
     );
     let hash = Digest(entry.hash).to_string();
-    let person = actor(&body).unwrap_or_default();
+    let person = signer(&entry.body).unwrap_or_default();
     let members: [(&str, &str); 13] = [
         ("rt", &entry.at_ms.to_string()),
         ("externalId", &entry.sequence.to_string()),

@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::Args;
+use governance::Sought;
 use jiff::Timestamp;
 use ledger::Entry;
 use serde_json::Value;
@@ -46,20 +47,12 @@ impl Sieve {
     }
 
     pub(super) fn lets_all_through(&self) -> bool {
-        let Self { actor, kind, tenant, from, to } = self;
-        actor.is_none() && kind.is_none() && tenant.is_none() && from.is_none() && to.is_none()
+        self.sought() == Sought::default()
     }
 
-    pub(super) fn lets_through(&self, entry: &Entry) -> bool {
-        let kind = |kind: &String| {
-            let rest = entry.kind.strip_prefix(kind.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        self.kind.as_ref().is_none_or(kind)
-            && self.tenant.as_ref().is_none_or(|tenant| *tenant == entry.subject)
-            && self.from.is_none_or(|from| entry.at_ms >= from)
-            && self.to.is_none_or(|to| entry.at_ms < to)
-            && self.actor.as_ref().is_none_or(|person| actor(&body(entry)).as_ref() == Some(person))
+    pub(super) fn sought(&self) -> Sought {
+        let Self { actor, kind, tenant, from, to } = self.clone();
+        Sought { kind, subject: tenant, person: actor, from_ms: from, to_ms: to }
     }
 }
 
@@ -75,12 +68,6 @@ pub(super) fn mentions(entry: &Entry, text: &str) -> bool {
 
 pub(super) fn body(entry: &Entry) -> Value {
     serde_json::from_slice(&entry.body).unwrap_or_default()
-}
-
-/// The person who signed what the entry records; none where a region or governance itself did it.
-pub(super) fn actor(body: &Value) -> Option<String> {
-    let signed = ["statement", "vote"].into_iter().find_map(|member| body.get(member)?.get("statement")?.as_str())?;
-    decoded(signed)?.get("person")?.as_str().map(str::to_owned)
 }
 
 /// JSON in base64url, as signed statements and changes stand in entries.
@@ -127,27 +114,18 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn everything_that_is_asked_for_must_hold() {
-        let (entry, all) = (approval(), Sieve::default());
-        assert!(all.lets_all_through() && all.lets_through(&entry));
+    fn everything_that_is_given_is_asked_for() {
+        assert!(Sieve::default().lets_all_through());
         let some = |text: &str| Some(text.to_owned());
-        let (time, no) = (entry.at_ms, Sieve::default);
-        let good = [
-            Sieve { actor: some("carol"), ..no() },
-            Sieve { kind: some("proposal"), ..no() },
-            Sieve { kind: some("proposal.approved"), tenant: some("T"), ..no() },
-            Sieve { from: Some(time), to: Some(time + 1), ..no() },
-        ];
-        let bad = [
-            Sieve { actor: some("dave"), ..no() },
-            Sieve { actor: some("carol"), kind: some("region"), ..no() },
-            Sieve { kind: some("prop"), ..no() },
-            Sieve { tenant: some("U"), ..no() },
-            Sieve { from: Some(time + 1), ..no() },
-            Sieve { to: Some(time), ..no() },
-        ];
-        assert!(good.iter().all(|sieve| sieve.lets_through(&entry) && !sieve.lets_all_through()));
-        assert!(bad.iter().all(|sieve| !sieve.lets_through(&entry)));
+        let sieve = Sieve { actor: some("a"), kind: some("k"), tenant: some("t"), from: Some(1), to: Some(2) };
+        let wanted =
+            Sought { kind: some("k"), subject: some("t"), person: some("a"), from_ms: Some(1), to_ms: Some(2) };
+        assert!(!sieve.lets_all_through() && sieve.sought() == wanted);
+        assert!(wanted_of_approval().lets_through(&approval()));
+    }
+
+    fn wanted_of_approval() -> Sought {
+        Sought { person: Some("carol".to_owned()), kind: Some("proposal".to_owned()), ..Sought::default() }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use governance::Sought;
 use ledger::{Entry, Ledger, READ_ROWS_MAX};
 use orbital::names::Digest;
 use serde::Deserialize;
@@ -65,10 +66,19 @@ impl Source {
         }
     }
 
+    /// Of the entries after `after` those that are sought, in order. Each has the hash that it says.
+    pub(super) async fn each_of(&self, sought: &Sought, after: u64, each: Each<'_>) -> Result<(), Failure> {
+        let sieved = &mut |entry: Entry| if sought.lets_through(&entry) { each(entry) } else { Ok(true) };
+        match self {
+            Self::Live(portal) => live(portal, sought, after, sieved).await,
+            Self::Rest(_) => self.each(after, sieved).await,
+        }
+    }
+
     /// Hands over the entries after `after`, in order. Each has the hash that it says.
     pub(super) async fn each(&self, after: u64, each: Each<'_>) -> Result<(), Failure> {
         match self {
-            Self::Live(portal) => live(portal, after, each).await,
+            Self::Live(portal) => live(portal, &Sought::default(), after, each).await,
             Self::Rest(path) => match kind(path)? {
                 Kind::Ledger => at_rest(path, after, each),
                 Kind::Export => exported(path, after, each),
@@ -79,6 +89,15 @@ impl Source {
             },
         }
     }
+}
+
+/// What the portal is asked for besides the place; empty where that is everything.
+fn asked(sought: &Sought) -> String {
+    let Sought { kind, subject, person, from_ms, to_ms } = sought;
+    let texts = [("kind", kind), ("tenant", subject), ("person", person)];
+    let texts = texts.into_iter().filter_map(|(name, text)| Some(format!("&{name}={}", text.as_ref()?)));
+    let moments = [("from_ms", from_ms), ("to_ms", to_ms)];
+    texts.chain(moments.into_iter().filter_map(|(name, at)| Some(format!("&{name}={}", at.as_ref()?)))).collect()
 }
 
 #[derive(Deserialize)]
@@ -124,9 +143,10 @@ impl Item {
     }
 }
 
-async fn live(portal: &Portal, mut after: u64, each: Each<'_>) -> Result<(), Failure> {
+async fn live(portal: &Portal, sought: &Sought, mut after: u64, each: Each<'_>) -> Result<(), Failure> {
+    let asked = asked(sought);
     loop {
-        let page: Page = portal.get_exact(&format!("/v1/audit/entries?after={after}&limit={PAGE}")).await?;
+        let page: Page = portal.get_exact(&format!("/v1/audit/entries?after={after}&limit={PAGE}{asked}")).await?;
         for item in page.items {
             let entry = item.entry(after)?;
             after = entry.sequence;
