@@ -6,9 +6,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
+#[cfg(feature = "vault-transit")]
+use custody::l1::{Transit, TransitOptions};
 use custody::{
     key_cache::Providers,
     l1::{Aws, AwsCredentials, AwsOptions, AwsRole, Development, L1, Soft, SoftOptions, soft_wire::Token},
@@ -39,8 +42,23 @@ pub(crate) async fn connect(model: &Model, region: &Region, names: &[String]) ->
         let source = match &l1.provider {
             L1Provider::Soft { listen, .. } => {
                 let development = development.map_err(|e| failed(name, e))?;
-                soft(name, listen.to_string(), auth, development, model.l1_tenants(name))?
+                let file = credentials_file(name, region, auth)?;
+                of_each(&soft(name, listen.to_string(), &file, development)?, model.l1_tenants(name))
             }
+            #[cfg(feature = "vault-transit")]
+            L1Provider::VaultTransit { endpoint, ca, mount, namespace } => {
+                let options = TransitOptions {
+                    endpoint: endpoint.clone(),
+                    ca: ca.clone(),
+                    mount: mount.clone(),
+                    namespace: namespace.clone(),
+                    credentials: credentials_file(name, region, auth)?,
+                };
+                let l1: Arc<dyn L1> = Arc::new(Transit::connect(options).map_err(|e| failed(name, e))?);
+                of_each(&l1, model.l1_tenants(name))
+            }
+            #[cfg(not(feature = "vault-transit"))]
+            L1Provider::VaultTransit { .. } => return Err(not_built(name, "vault-transit")),
             L1Provider::AwsKms { region: place, endpoint } => {
                 let place = Place { region: place, endpoint: endpoint.as_deref(), development: development.ok() };
                 aws(name, region, &place, &auth, model.l1_tenants(name)).await?
@@ -51,22 +69,21 @@ pub(crate) async fn connect(model: &Model, region: &Region, names: &[String]) ->
     Ok(Arc::new(move |tenant, provider| sources.get(provider.as_str())?.get(tenant).cloned()))
 }
 
-fn soft(
-    name: &str,
-    address: String,
-    auth: L1Auth,
-    development: Development,
-    tenants: BTreeSet<TenantId>,
-) -> Result<Source, RunError> {
-    if auth.role_arn.is_some() {
-        return Err(failed(name, "a soft L1 has no roles: write `credentials_file` instead of `role_arn`"));
-    }
-    let file =
-        auth.credentials_file.ok_or_else(|| failed(name, "a soft L1 needs `credentials_file` for this region"))?;
-    let credentials: Credentials = read(&file)?;
+/// The file that a provider without workload identity can't do without.
+fn credentials_file(name: &str, region: &Region, auth: L1Auth) -> Result<PathBuf, RunError> {
+    let why = || format!("it needs `credentials_file` for this region: add `[l1.{name}.auth.{region}]`");
+    auth.credentials_file.ok_or_else(|| failed(name, why()))
+}
+
+/// One principal for all tenants whose keys lie there.
+fn of_each(l1: &Arc<dyn L1>, tenants: BTreeSet<TenantId>) -> Source {
+    tenants.into_iter().map(|tenant| (tenant, l1.clone())).collect()
+}
+
+fn soft(name: &str, address: String, file: &Path, development: Development) -> Result<Arc<dyn L1>, RunError> {
+    let credentials: Credentials = read(file)?;
     let options = SoftOptions { address, ca: credentials.ca, token: Token::new(credentials.token) };
-    let l1: Arc<dyn L1> = Arc::new(Soft::connect(options, development).map_err(|e| failed(name, e))?);
-    Ok(tenants.into_iter().map(|tenant| (tenant, l1.clone())).collect())
+    Ok(Arc::new(Soft::connect(options, development).map_err(|e| failed(name, e))?))
 }
 
 /// Where keys lie at AWS.
@@ -96,8 +113,7 @@ async fn aws(
         Ok::<_, RunError>(l1)
     };
     let Some(arn) = &auth.role_arn else {
-        let own = connected(None).await?;
-        return Ok(tenants.into_iter().map(|tenant| (tenant, own.clone())).collect());
+        return Ok(of_each(&connected(None).await?, tenants));
     };
     let mut source = Source::new();
     for tenant in tenants {
@@ -115,14 +131,18 @@ fn is_of_aws(endpoint: &str) -> bool {
     AWS_DOMAINS.iter().any(|domain| host.ends_with(domain))
 }
 
+/// A provider that this program was built without.
+#[cfg(not(feature = "vault-transit"))]
+fn not_built(name: &str, provider: &str) -> RunError {
+    failed(name, format!("this kcm was built without the provider {provider}: build it with `--features {provider}`"))
+}
+
 fn failed(name: &str, why: impl ToString) -> RunError {
     RunError::L1 { name: name.to_owned(), why: why.to_string() }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use orbital::names::{Digest, KeyRef, System};
     use tokio::io::AsyncReadExt;
 

@@ -18,6 +18,8 @@ use crate::{
 pub const LOCKED_MEMORY_DEFAULT: Size = Size::mib(64);
 /// Where a mail server takes mails of those who sign in (RFC 6409).
 pub const SUBMISSION_PORT: u16 = 587;
+/// Where a transit engine is mounted, unless the file says otherwise.
+pub(crate) const TRANSIT_MOUNT_DEFAULT: &str = "transit";
 /// How often L1 is asked for the state of its keys, unless the file says otherwise.
 pub const PROBE_DEFAULT: Span = Span::seconds(30);
 
@@ -195,6 +197,12 @@ fn l1(part: &file::L1, base: &Base<'_>) -> Option<model::L1> {
         Provider::AwsKms => {
             model::L1Provider::AwsKms { region: of(&part.region)?, endpoint: of(&part.endpoint).map(|e| e.0) }
         }
+        Provider::VaultTransit => model::L1Provider::VaultTransit {
+            endpoint: of(&part.endpoint)?.0,
+            ca: base.required(&part.ca)?,
+            mount: of(&part.mount).unwrap_or_else(|| TRANSIT_MOUNT_DEFAULT.to_owned()),
+            namespace: of(&part.namespace),
+        },
         Provider::Soft => model::L1Provider::Soft {
             node: of(&part.node)?,
             listen: of(&part.listen)?,

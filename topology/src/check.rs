@@ -5,6 +5,7 @@ mod identities;
 mod ledger;
 pub(crate) mod notify;
 mod planes;
+mod providers;
 mod references;
 mod residency;
 mod warnings;
@@ -15,6 +16,7 @@ use crate::{file::File, finding::Finding, login};
 pub(crate) fn findings(file: &File) -> Vec<Finding> {
     const RULES: &[fn(&File, &mut Vec<Finding>)] = &[
         references::check,
+        providers::check,
         residency::check,
         addresses::check,
         identities::check,

@@ -119,6 +119,9 @@ shapes! {
         optional mode: Mode,
         optional region: String,
         optional endpoint: Endpoint,
+        optional ca: PathBuf,
+        optional mount: String,
+        optional namespace: String,
         optional jurisdiction: Jurisdiction,
         optional probe: Span,
         optional node: NodeName,
@@ -183,6 +186,8 @@ words! {
     /// Who keeps an L1 key.
     Provider {
         AwsKms = "aws-kms",
+        /// The transit engine of an OpenBao or Vault server.
+        VaultTransit = "vault-transit",
         /// A process of our own that protects nothing: for development alone.
         Soft = "soft",
     }

@@ -145,6 +145,16 @@ pub enum L1Provider {
         /// `None`: AWS itself. Else the URL of something that speaks its API.
         endpoint: Option<String>,
     },
+    VaultTransit {
+        /// `https://HOST[:PORT]`.
+        endpoint: String,
+        /// What vouches for the server.
+        ca: PathBuf,
+        /// Where the engine is mounted.
+        mount: String,
+        /// `None`: the root namespace.
+        namespace: Option<String>,
+    },
     /// A process of this deployment, for development: `kcm run --node NODE`.
     Soft { node: NodeName, listen: SocketAddr, store: PathBuf },
 }
@@ -153,6 +163,7 @@ impl L1Provider {
     pub fn kind(&self) -> Provider {
         match self {
             Self::AwsKms { .. } => Provider::AwsKms,
+            Self::VaultTransit { .. } => Provider::VaultTransit,
             Self::Soft { .. } => Provider::Soft,
         }
     }
@@ -351,7 +362,7 @@ impl Model {
             L1Provider::Soft { node, listen, store } => {
                 Some((node, NodeRole::SoftL1 { name, l1, listen: *listen, store }))
             }
-            L1Provider::AwsKms { .. } => None,
+            L1Provider::AwsKms { .. } | L1Provider::VaultTransit { .. } => None,
         });
         governance.chain(regions).chain(soft).collect()
     }

@@ -244,6 +244,12 @@ fn l1(page: &mut Page, name: &str, part: &L1) {
             page.text("region", region);
             page.maybe("endpoint", endpoint.as_ref());
         }
+        L1Provider::VaultTransit { endpoint, ca, mount, namespace } => {
+            page.text("endpoint", endpoint);
+            page.path("ca", ca);
+            page.text("mount", mount);
+            page.maybe("namespace", namespace.as_ref());
+        }
         L1Provider::Soft { node, listen, store } => {
             page.text("node", node);
             page.text("listen", listen);

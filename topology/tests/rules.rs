@@ -86,6 +86,27 @@ fn an_aws_region_must_be_known_or_explained() {
     assert_eq!(codes(&[fields]), ["T0102"]);
 }
 
+/// The L1 of production at an OpenBao server, as its edits alter it.
+fn transit(edits: &[(&str, &str)]) -> Vec<&'static str> {
+    let at = "provider = \"vault-transit\"\njurisdiction = \"DE\"\nendpoint = \"https://bao.acme.example\"\nca = \"bao.pem\"";
+    let first = [("provider = \"aws-kms\"", at), ("region   = \"eu-central-1\"\n", "")];
+    codes(&[&first[..], edits].concat())
+}
+
+#[test]
+fn a_transit_engine_is_reached_over_tls_and_has_no_roles() {
+    assert_eq!(transit(&[]), [] as [&str; 0]);
+    assert_eq!(transit(&[("https://bao", "http://bao")]), ["T0102"]);
+    assert_eq!(transit(&[("ca = \"bao.pem\"", "")]), ["T0106"]);
+    assert_eq!(transit(&[("jurisdiction = \"DE\"\nendpoint", "endpoint")]), ["T0106"]);
+    assert_eq!(transit(&[("jurisdiction = \"DE\"\nendpoint", "jurisdiction = \"US\"\nendpoint")]), ["T0202"]);
+    assert_eq!(transit(&[("ca = \"bao.pem\"", "ca = \"bao.pem\"\nlisten = \"10.0.0.9:1\"")]), ["T0102"]);
+    let role = "[l1.acme-aws.auth.eu-frankfurt]\nrole_arn = \"arn:aws:iam::1:role/kcm\"\n[residency.eu-only]";
+    assert_eq!(transit(&[("[residency.eu-only]", role)]), ["T0102"]);
+    let meant_for_it = ("region   = \"eu-central-1\"", "region   = \"eu-central-1\"\nnamespace = \"kcm\"");
+    assert_eq!(codes(&[meant_for_it]), ["T0102"], "AWS has no namespaces");
+}
+
 #[test]
 fn an_empty_list_of_operators_is_none() {
     assert_eq!(codes(&[("[\"spiffe://acme-sovereign/person/olga\"]", "[]")]), ["T0504"]);

@@ -5,10 +5,9 @@ use std::{net::SocketAddr, path::Path};
 use orbital::names::TenantName;
 
 use crate::{
-    file::{File, L1, Provider},
+    file::File,
     finding::{At, Code, Finding},
-    places,
-    reader::{Host, wrong},
+    reader::Host,
     suggest::did_you_mean,
     units::PublicKey,
 };
@@ -35,7 +34,6 @@ pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
         for used in l1.value.tenants.iter().flat_map(|list| &list.value) {
             pinned(&name.value.0, used, &pins, findings);
         }
-        provider_fields(&name.value.0, l1, findings);
     }
     store_rules(file, findings);
 }
@@ -74,71 +72,6 @@ fn pinned(l1: &str, used: &At<TenantName>, known: &[&str], findings: &mut Vec<Fi
         _ => format!("Add `{label} = \"…\"` with the tenant's id to `[pin]`, or use one of: {}.", known.join(", ")),
     };
     findings.push(Finding::new(Code::Dangling, message, help).at(&used.place, "is nobody's pin"));
-}
-
-/// Each provider has fields of its own.
-fn provider_fields(name: &str, l1: &At<L1>, findings: &mut Vec<Finding>) {
-    let Some(provider) = &l1.value.provider else { return };
-    let (needs, not): (Vec<_>, Vec<_>) = match provider.value {
-        Provider::AwsKms => (
-            vec![("region", l1.value.region.is_some())],
-            vec![
-                ("node", l1.value.node.as_ref().map(|a| &a.place)),
-                ("listen", l1.value.listen.as_ref().map(|a| &a.place)),
-                ("store", l1.value.store.as_ref().map(|a| &a.place)),
-            ],
-        ),
-        Provider::Soft => (
-            vec![
-                ("jurisdiction", l1.value.jurisdiction.is_some()),
-                ("node", l1.value.node.is_some()),
-                ("listen", l1.value.listen.is_some()),
-                ("store", l1.value.store.is_some()),
-            ],
-            vec![
-                ("region", l1.value.region.as_ref().map(|a| &a.place)),
-                ("endpoint", l1.value.endpoint.as_ref().map(|a| &a.place)),
-            ],
-        ),
-    };
-    let provider_name = provider.value.as_str();
-    let missing: Vec<_> = needs.iter().filter(|(_, there)| !there).map(|(field, _)| format!("`{field}`")).collect();
-    if !missing.is_empty() {
-        let message = format!("L1 `{name}` of provider `{provider_name}` lacks {}", missing.join(", "));
-        let help = "Add what is missing; `samples/demo.toml` shows each field with its meaning.";
-        findings.push(Finding::new(Code::Missing, message, help).at(&provider.place, "this provider needs more"));
-    }
-    for (field, place) in not {
-        if let Some(place) = place {
-            let message = format!("`{field}` means nothing for an L1 of provider `{provider_name}`");
-            let help = "Remove the field, or correct `provider`.";
-            let finding = Finding::new(Code::WrongValue, message, help);
-            findings.push(finding.at(place, "has no effect").at(&provider.place, "because of this provider"));
-        }
-    }
-    if let (Provider::AwsKms, Some(region)) = (provider.value, &l1.value.region) {
-        aws_region(l1, region, findings);
-    }
-}
-
-/// An AWS region says where the key lies. One that this release does not know needs `jurisdiction`; the two may not contradict.
-fn aws_region(l1: &At<L1>, region: &At<String>, findings: &mut Vec<Finding>) {
-    let known = places::of_aws(&region.value);
-    match (known, &l1.value.jurisdiction) {
-        (Some(country), Some(said)) if said.value.as_str() != country => {
-            let message = format!("AWS region `{}` lies in {country}, not in {}", region.value, said.value);
-            let finding = Finding::new(Code::WrongValue, message, "Remove `jurisdiction`, or correct `region`.");
-            findings.push(finding.at(&said.place, "says otherwise").at(&region.place, "lies there"));
-        }
-        (None, None) => {
-            let near = did_you_mean(&region.value, places::aws_regions());
-            let why = format!("names no AWS region that this release knows{near}");
-            let mut finding = wrong(&region.place, &why);
-            finding.help = "Correct it, or add `jurisdiction` with the country in which it lies.".into();
-            findings.push(finding);
-        }
-        (Some(_), _) | (None, Some(_)) => {}
-    }
 }
 
 /// The high-water file must survive a restore of the store, so it cannot lie in it (PROTOCOL §6).

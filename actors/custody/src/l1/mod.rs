@@ -6,9 +6,16 @@
 //! Every wrap is bound to a [`Context`]: a blob of one tenant, region, purpose or version does not open as another's.
 
 mod aws;
+#[cfg(feature = "vault-transit")]
+mod credential_file;
 mod error;
+#[cfg(feature = "vault-transit")]
+mod https;
 mod soft;
 pub mod soft_wire;
+mod tls;
+#[cfg(feature = "vault-transit")]
+mod transit;
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -18,11 +25,16 @@ use zeroize::Zeroizing;
 pub use aws::{Aws, AwsCredentials, AwsOptions, AwsRole};
 pub use error::{Fault, L1Error, Stop};
 pub use soft::{Soft, SoftOptions, SoftTarget, soft_exchange};
+#[cfg(feature = "vault-transit")]
+pub use transit::{Transit, TransitOptions};
 
 /// Longest plaintext that an L1 wraps, in bytes: the least of the providers' limits (AWS KMS Encrypt takes 4,096).
 pub const PLAIN_BYTES_MAX: usize = 4096;
 /// Longest wrapped blob that is sent to an L1, in bytes (AWS KMS Decrypt takes 6,144).
 pub const WRAPPED_BYTES_MAX: usize = 6144;
+
+/// Begins the authenticated bytes of a context, so that they are nobody else's.
+const AAD_DOMAIN: &[u8] = b"kcm l1 context v1\n";
 
 /// What an L1 operation gives, later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, L1Error>> + Send + 'a>>;
@@ -31,7 +43,7 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, L1Error>> + Send 
 ///
 /// No operation waits longer than its provider's own named limit; none retries without end.
 pub trait L1: Send + Sync {
-    /// What the provider is called in messages and metrics: `aws-kms`, `soft`.
+    /// What the provider is called in messages and metrics: `aws-kms`, `vault-transit`, `soft`.
     fn provider(&self) -> &'static str;
 
     /// The state of the key and its resolved name (an alias is resolved here, once, at the probe).
@@ -86,6 +98,16 @@ impl Context {
             ("kcm:purpose", self.purpose.as_str().to_owned()),
             ("kcm:version", self.version.to_string()),
         ]
+    }
+
+    /// The same as bytes, for a KMS that authenticates bytes: one line a name. No name or value holds a line's end, so no two contexts
+    /// share their bytes. Never changes: stored blobs are bound to it.
+    pub fn aad(&self) -> Vec<u8> {
+        let mut aad = AAD_DOMAIN.to_vec();
+        for (name, value) in self.pairs() {
+            aad.extend_from_slice(format!("{name}={value}\n").as_bytes());
+        }
+        aad
     }
 }
 
@@ -233,6 +255,8 @@ mod tests {
             format!("kcm:deployment=test,kcm:tenant={tenant},kcm:region=eu-frankfurt,kcm:purpose=l2,kcm:version=3");
         assert_eq!(text.join(","), golden);
         assert_eq!(Purpose::Probe.as_str(), "probe");
+        let aad = String::from_utf8(context(3).aad()).unwrap();
+        assert_eq!(aad, format!("kcm l1 context v1\n{}\n", golden.replace(',', "\n")));
     }
 
     #[test]

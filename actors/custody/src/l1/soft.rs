@@ -4,13 +4,10 @@
 //! says is classified as any KMS's answer: a token that it does not know is a fault, a policy that says no is a stop.
 //! Refused outside development: [`Soft::connect`] takes the proof.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use orbital::names::KeyRef;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
+use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -49,25 +46,10 @@ impl SoftTarget {
     /// Reads the CA file; no call is made yet.
     pub fn new(address: &str, ca: &std::path::Path, _: Development) -> Result<Self, L1Error> {
         let setup = |why: String| L1Error::Setup { provider: PROVIDER, why: why.into() };
-        let place = ca.display();
         let host = address.rsplit_once(':').map(|(host, _)| host.trim_matches(['[', ']']));
         let host = host.ok_or_else(|| setup(format!("its address `{address}` is not HOST:PORT")))?;
         let name = ServerName::try_from(host.to_owned()).map_err(|e| setup(format!("its host `{host}`: {e}")))?;
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(ca).map_err(|e| setup(format!("CA file `{place}`: {e}")))? {
-            let certificate = certificate.map_err(|e| setup(format!("CA file `{place}`: {e}")))?;
-            roots.add(certificate).map_err(|e| setup(format!("CA file `{place}`: {e}")))?;
-        }
-        if roots.is_empty() {
-            return Err(setup(format!("CA file `{place}` holds no certificate")));
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| setup(e.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { address: address.to_owned(), name, tls: TlsConnector::from(Arc::new(config)) })
+        Ok(Self { address: address.to_owned(), name, tls: super::tls::tls(PROVIDER, ca)? })
     }
 }
 
@@ -198,6 +180,8 @@ fn key_state(state: SoftState) -> State {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]

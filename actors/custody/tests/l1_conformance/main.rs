@@ -1,13 +1,19 @@
 //! One suite for every L1 provider: what a region may rely on, whoever's KMS it is.
 //!
-//! `suite` holds the checks and what a customer can do at a KMS; `soft` and `ministack` are customers of their provider. `scripted` is
-//! an endpoint that answers AWS calls from a script, for the faults that no test server makes. The ministack server comes from the
-//! Python environment that `KCM_VENV` names; without it that part says that it was skipped.
+//! `suite` holds the checks and what a customer can do at a KMS; `soft`, `ministack` and `openbao` are customers of their provider.
+//! `scripted` and `scripted_https` are endpoints that answer from a script, for the faults that no test server makes. The servers of
+//! ministack and OpenBao come from the Python environment that `KCM_VENV` names; without it those parts say that they were skipped.
 
 #[cfg(test)]
 mod ministack;
 #[cfg(test)]
+#[cfg(feature = "vault-transit")]
+mod openbao;
+#[cfg(test)]
 mod scripted;
+#[cfg(test)]
+#[cfg(feature = "vault-transit")]
+mod scripted_https;
 #[cfg(test)]
 mod soft;
 #[cfg(test)]

@@ -121,6 +121,21 @@ async fn a_fault_of_the_world_is_never_a_stop() {
     assert_eq!(fault_of((400, r#"{"__type":"SomethingNewException","message":"?"}"#)).await, Fault::Unknown);
 }
 
+/// Success in a form that is none.
+#[tokio::test]
+async fn a_malformed_answer_is_a_fault() {
+    for body in ["", "{}", "<html>", r#"{"KeyMetadata":{"KeyId":7}}"#] {
+        let endpoint = play(Script { kms: (200, body), describe: None, sts: KNOWN }).await;
+        let l1 = aws(&endpoint.url).await;
+        let errors = [
+            l1.wrap(&key(), &context(), &[1; 32]).await.err().unwrap(),
+            l1.unwrap(&key(), &context(), &[1; 64]).await.err().unwrap(),
+            l1.describe(&key()).await.err().unwrap(),
+        ];
+        assert!(errors.iter().all(|error| error.state() == Some(State::Unreachable)), "{body}: {errors:?}");
+    }
+}
+
 #[tokio::test]
 async fn retries_end() {
     let script = Script { kms: (500, "{}"), describe: None, sts: KNOWN };

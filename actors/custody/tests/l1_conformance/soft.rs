@@ -34,7 +34,7 @@ fn development() -> Development {
 }
 
 /// A server certificate for `localhost` and the file of the CA that signed it.
-fn certificates(ca_file: &Path) -> Arc<ServerConfig> {
+pub(crate) fn certificates(ca_file: &Path) -> Arc<ServerConfig> {
     let ca_key = rcgen::KeyPair::generate().unwrap();
     let mut ca = rcgen::CertificateParams::new(vec![]).unwrap();
     ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -82,7 +82,7 @@ async fn start(connections_max: usize) -> Customers {
 }
 
 /// A port that was free a moment ago and on which nobody listens.
-fn closed_port() -> u16 {
+pub(crate) fn closed_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
