@@ -17,7 +17,7 @@ demo:
 	target/release/kcm demo $(ARGS)
 
 test:
-	.ci/install build nextest postgres foreign oidc
+	.ci/install build nextest postgres softhsm foreign oidc
 	cargo build --workspace --bins --locked
 	KCM_VENV=$(VENV) KCM_OIDC=$(OIDC) cargo nextest run --workspace --locked --profile ci
 	cargo test --workspace --locked --doc

@@ -10,6 +10,8 @@ use std::{
     sync::Arc,
 };
 
+#[cfg(feature = "pkcs11")]
+use custody::l1::{Pkcs11, Pkcs11Options};
 #[cfg(feature = "vault-transit")]
 use custody::l1::{Transit, TransitOptions};
 use custody::{
@@ -27,6 +29,13 @@ use crate::{
 /// What the names of AWS's own endpoints end with, in its partitions and in the dual-stack form.
 const AWS_DOMAINS: [&str; 5] =
     [".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".api.aws", ".api.amazonwebservices.com.cn"];
+
+/// The program that runs now, even where another was put in its place.
+#[cfg(feature = "pkcs11")]
+const THIS_PROGRAM: &str = "/proc/self/exe";
+/// What makes this program the process of a PKCS#11 module. No command: nobody calls it but a node.
+#[cfg(feature = "pkcs11")]
+pub const PKCS11_HOST: &str = "--pkcs11-host";
 
 /// A KMS as each tenant whose keys lie there sees it.
 type Source = BTreeMap<TenantId, Arc<dyn L1>>;
@@ -59,6 +68,20 @@ pub(crate) async fn connect(model: &Model, region: &Region, names: &[String]) ->
             }
             #[cfg(not(feature = "vault-transit"))]
             L1Provider::VaultTransit { .. } => return Err(not_built(name, "vault-transit")),
+            #[cfg(feature = "pkcs11")]
+            L1Provider::Pkcs11 { module, token_label, token_serial } => {
+                let options = Pkcs11Options {
+                    module: module.clone(),
+                    token_label: token_label.clone(),
+                    token_serial: token_serial.clone(),
+                    pin_file: credentials_file(name, region, auth)?,
+                    host: (THIS_PROGRAM.into(), vec![PKCS11_HOST.into()]),
+                };
+                let l1: Arc<dyn L1> = Arc::new(Pkcs11::connect(options).map_err(|e| failed(name, e))?);
+                of_each(&l1, model.l1_tenants(name))
+            }
+            #[cfg(not(feature = "pkcs11"))]
+            L1Provider::Pkcs11 { .. } => return Err(not_built(name, "pkcs11")),
             L1Provider::AwsKms { region: place, endpoint } => {
                 let place = Place { region: place, endpoint: endpoint.as_deref(), development: development.ok() };
                 aws(name, region, &place, &auth, model.l1_tenants(name)).await?
@@ -132,7 +155,7 @@ fn is_of_aws(endpoint: &str) -> bool {
 }
 
 /// A provider that this program was built without.
-#[cfg(not(feature = "vault-transit"))]
+#[cfg(not(all(feature = "vault-transit", feature = "pkcs11")))]
 fn not_built(name: &str, provider: &str) -> RunError {
     failed(name, format!("this kcm was built without the provider {provider}: build it with `--features {provider}`"))
 }
@@ -161,6 +184,19 @@ mod tests {
         assert_eq!(ask(pin("globex"), "acme-aws"), None);
         assert_eq!(ask(TenantId(Digest([9; 32])), "acme-aws"), None);
         assert_eq!(ask(pin("acme"), "soft"), None);
+    }
+
+    /// A provider without workload identity says where its credential is missing.
+    #[cfg(all(feature = "pkcs11", feature = "vault-transit"))]
+    #[tokio::test]
+    async fn a_region_without_a_credential_is_told_where_to_name_one() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../topology/samples/demo.toml");
+        let model = topology::check(&file, &std::fs::read_to_string(&file).unwrap()).into_model().unwrap();
+        for name in ["globex-bao", "globex-hsm", "soft"] {
+            let zurich = Region::new("ch-zurich").unwrap();
+            let why = connect(&model, &zurich, &[name.to_owned()]).await.err().unwrap().to_string();
+            assert!(why.contains(&format!("add `[l1.{name}.auth.ch-zurich]`")), "{why}");
+        }
     }
 
     /// The first request that an address is sent, up to `last`.

@@ -203,6 +203,11 @@ fn l1(part: &file::L1, base: &Base<'_>) -> Option<model::L1> {
             mount: of(&part.mount).unwrap_or_else(|| TRANSIT_MOUNT_DEFAULT.to_owned()),
             namespace: of(&part.namespace),
         },
+        Provider::Pkcs11 => model::L1Provider::Pkcs11 {
+            module: base.required(&part.module)?,
+            token_label: of(&part.token_label)?,
+            token_serial: of(&part.token_serial),
+        },
         Provider::Soft => model::L1Provider::Soft {
             node: of(&part.node)?,
             listen: of(&part.listen)?,

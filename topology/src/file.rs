@@ -122,6 +122,9 @@ shapes! {
         optional ca: PathBuf,
         optional mount: String,
         optional namespace: String,
+        optional module: PathBuf,
+        optional token_label: String,
+        optional token_serial: String,
         optional jurisdiction: Jurisdiction,
         optional probe: Span,
         optional node: NodeName,
@@ -188,6 +191,8 @@ words! {
         AwsKms = "aws-kms",
         /// The transit engine of an OpenBao or Vault server.
         VaultTransit = "vault-transit",
+        /// A token that the vendor's PKCS#11 module reaches.
+        Pkcs11 = "pkcs11",
         /// A process of our own that protects nothing: for development alone.
         Soft = "soft",
     }

@@ -1,5 +1,6 @@
 //! A topology in types: [`Topology`] is plain data that anyone may build and write; [`Model`] is one that passed every check.
 
+mod l1;
 mod notify;
 mod tls;
 
@@ -13,11 +14,12 @@ use std::{
 use orbital::names::{Channel, Deployment, Jurisdiction, NodeName, Person, Region, System, TenantId, TenantName};
 
 use crate::{
-    Ledger, Login, MaterialLeaves, Mode, Provider, Site, Then, Transport,
+    Ledger, Login, MaterialLeaves, Mode, Site, Then, Transport,
     suggest::nearest,
     units::{PublicKey, Size, Span},
 };
 
+pub use l1::{L1, L1Auth, L1Provider};
 pub use notify::{Notify, NotifyTarget, NotifyUrl};
 pub use tls::{MutualTls, ServerTls};
 
@@ -120,59 +122,6 @@ impl Default for Orbital {
             critical_resend: Span::ms(100),
         }
     }
-}
-
-/// A place where customers keep L1 keys. Which key a tenant links is no part of a topology.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct L1 {
-    pub provider: L1Provider,
-    /// The tenants whose keys lie here, by their label in [`Topology::pins`]: nobody else gets the credentials below (PROTOCOL §1).
-    pub tenants: BTreeSet<TenantName>,
-    pub mode: Mode,
-    /// The country in which its keys lie.
-    pub jurisdiction: Jurisdiction,
-    /// How often a region asks for the keys' state.
-    pub probe: Span,
-    /// How each region makes itself known there. A region without an entry uses its environment (workload identity).
-    pub auth: BTreeMap<Region, L1Auth>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum L1Provider {
-    AwsKms {
-        /// Such as `eu-central-1`.
-        region: String,
-        /// `None`: AWS itself. Else the URL of something that speaks its API.
-        endpoint: Option<String>,
-    },
-    VaultTransit {
-        /// `https://HOST[:PORT]`.
-        endpoint: String,
-        /// What vouches for the server.
-        ca: PathBuf,
-        /// Where the engine is mounted.
-        mount: String,
-        /// `None`: the root namespace.
-        namespace: Option<String>,
-    },
-    /// A process of this deployment, for development: `kcm run --node NODE`.
-    Soft { node: NodeName, listen: SocketAddr, store: PathBuf },
-}
-
-impl L1Provider {
-    pub fn kind(&self) -> Provider {
-        match self {
-            Self::AwsKms { .. } => Provider::AwsKms,
-            Self::VaultTransit { .. } => Provider::VaultTransit,
-            Self::Soft { .. } => Provider::Soft,
-        }
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct L1Auth {
-    pub credentials_file: Option<PathBuf>,
-    pub role_arn: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -362,7 +311,7 @@ impl Model {
             L1Provider::Soft { node, listen, store } => {
                 Some((node, NodeRole::SoftL1 { name, l1, listen: *listen, store }))
             }
-            L1Provider::AwsKms { .. } | L1Provider::VaultTransit { .. } => None,
+            L1Provider::AwsKms { .. } | L1Provider::VaultTransit { .. } | L1Provider::Pkcs11 { .. } => None,
         });
         governance.chain(regions).chain(soft).collect()
     }

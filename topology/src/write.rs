@@ -250,6 +250,11 @@ fn l1(page: &mut Page, name: &str, part: &L1) {
             page.text("mount", mount);
             page.maybe("namespace", namespace.as_ref());
         }
+        L1Provider::Pkcs11 { module, token_label, token_serial } => {
+            page.path("module", module);
+            page.text("token_label", token_label);
+            page.maybe("token_serial", token_serial.as_ref());
+        }
         L1Provider::Soft { node, listen, store } => {
             page.text("node", node);
             page.text("listen", listen);

@@ -108,6 +108,20 @@ fn a_transit_engine_is_reached_over_tls_and_has_no_roles() {
 }
 
 #[test]
+fn a_token_needs_its_module_and_label() {
+    let at = "provider = \"pkcs11\"\njurisdiction = \"DE\"\nmodule = \"/usr/lib/hsm.so\"\ntoken_label = \"acme\"";
+    let token = |edits: &[(&str, &str)]| {
+        let first = [("provider = \"aws-kms\"", at), ("region   = \"eu-central-1\"\n", "")];
+        codes(&[&first[..], edits].concat())
+    };
+    assert_eq!(token(&[]), [] as [&str; 0]);
+    assert_eq!(token(&[("module = \"/usr/lib/hsm.so\"\n", "")]), ["T0106"]);
+    assert_eq!(token(&[("\ntoken_label = \"acme\"", "")]), ["T0106"]);
+    assert_eq!(token(&[("module =", "endpoint = \"https://x\"\nmodule =")]), ["T0102"]);
+    assert_eq!(token(&[("module =", "pin = \"87654321\"\nmodule =")]), ["T0501"], "a PIN is a secret");
+}
+
+#[test]
 fn an_empty_list_of_operators_is_none() {
     assert_eq!(codes(&[("[\"spiffe://acme-sovereign/person/olga\"]", "[]")]), ["T0504"]);
 }

@@ -31,6 +31,7 @@ fn fields(provider: Provider) -> (&'static [&'static str], &'static [&'static st
     match provider {
         Provider::AwsKms => (&["region"], &["endpoint"]),
         Provider::VaultTransit => (&["jurisdiction", "endpoint", "ca"], &["mount", "namespace"]),
+        Provider::Pkcs11 => (&["jurisdiction", "module", "token_label"], &["token_serial"]),
         Provider::Soft => (&["jurisdiction", "node", "listen", "store"], &[]),
     }
 }
@@ -43,6 +44,9 @@ fn found(l1: &L1) -> Vec<(&'static str, &Place)> {
         ("ca", l1.ca.as_ref().map(|a| &a.place)),
         ("mount", l1.mount.as_ref().map(|a| &a.place)),
         ("namespace", l1.namespace.as_ref().map(|a| &a.place)),
+        ("module", l1.module.as_ref().map(|a| &a.place)),
+        ("token_label", l1.token_label.as_ref().map(|a| &a.place)),
+        ("token_serial", l1.token_serial.as_ref().map(|a| &a.place)),
         ("jurisdiction", l1.jurisdiction.as_ref().map(|a| &a.place)),
         ("node", l1.node.as_ref().map(|a| &a.place)),
         ("listen", l1.listen.as_ref().map(|a| &a.place)),

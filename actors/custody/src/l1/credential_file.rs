@@ -19,8 +19,19 @@ pub(super) fn read<const N: usize>(path: &Path, names: [&'static str; N]) -> Res
     text(path).and_then(|text| parse(&text, names)).map_err(|why| format!("credential file `{}` {why}", path.display()))
 }
 
+/// The first line that is no comment, such as a PIN.
+#[cfg(feature = "pkcs11")]
+pub(super) fn line(path: &Path) -> Result<Zeroizing<String>, String> {
+    let found = text(path).and_then(|text| {
+        let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+        line.map(|line| Zeroizing::new(line.to_owned()))
+            .ok_or_else(|| "is empty: write the secret into one line".to_owned())
+    });
+    found.map_err(|why| format!("credential file `{}` {why}", path.display()))
+}
+
 /// The mode is that of the opened file, so that a name that is moved in between changes nothing.
-pub(super) fn text(path: &Path) -> Result<Zeroizing<String>, String> {
+fn text(path: &Path) -> Result<Zeroizing<String>, String> {
     let unreadable = |e: std::io::Error| format!("can't be read: {e}. Check the path and its owner");
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
@@ -96,6 +107,9 @@ mod tests {
         }
         set(0o600);
         assert_eq!(read(&path, ["a"]).unwrap()[0].as_ref().unwrap().as_str(), "1");
+        assert_eq!(line(&path).unwrap().as_str(), "a = 1");
+        std::fs::write(&path, "# a PIN\n\n").unwrap();
+        assert!(line(&path).unwrap_err().contains("is empty"));
         std::fs::write(&path, "#".repeat(usize::try_from(FILE_BYTES_MAX).unwrap() + 1)).unwrap();
         assert!(read(&path, ["a"]).unwrap_err().contains("more than"));
     }

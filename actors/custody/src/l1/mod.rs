@@ -6,11 +6,13 @@
 //! Every wrap is bound to a [`Context`]: a blob of one tenant, region, purpose or version does not open as another's.
 
 mod aws;
-#[cfg(feature = "vault-transit")]
+#[cfg(any(feature = "vault-transit", feature = "pkcs11"))]
 mod credential_file;
 mod error;
 #[cfg(feature = "vault-transit")]
 mod https;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod soft;
 pub mod soft_wire;
 mod tls;
@@ -24,6 +26,8 @@ use zeroize::Zeroizing;
 
 pub use aws::{Aws, AwsCredentials, AwsOptions, AwsRole};
 pub use error::{Fault, L1Error, Stop};
+#[cfg(feature = "pkcs11")]
+pub use pkcs11::{Pkcs11, Pkcs11Options, pkcs11_host};
 pub use soft::{Soft, SoftOptions, SoftTarget, soft_exchange};
 #[cfg(feature = "vault-transit")]
 pub use transit::{Transit, TransitOptions};
@@ -43,7 +47,7 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, L1Error>> + Send 
 ///
 /// No operation waits longer than its provider's own named limit; none retries without end.
 pub trait L1: Send + Sync {
-    /// What the provider is called in messages and metrics: `aws-kms`, `vault-transit`, `soft`.
+    /// What the provider is called in messages and metrics: `aws-kms`, `vault-transit`, `pkcs11`, `soft`.
     fn provider(&self) -> &'static str;
 
     /// The state of the key and its resolved name (an alias is resolved here, once, at the probe).

@@ -1,6 +1,7 @@
 //! One suite for every L1 provider: what a region may rely on, whoever's KMS it is.
 //!
-//! `suite` holds the checks and what a customer can do at a KMS; `soft`, `ministack` and `openbao` are customers of their provider.
+//! `suite` holds the checks and what a customer can do at a KMS; `soft`, `ministack`, `openbao` and `pkcs11` are customers of
+//! their provider.
 //! `scripted` and `scripted_https` are endpoints that answer from a script, for the faults that no test server makes. The servers of
 //! ministack and OpenBao come from the Python environment that `KCM_VENV` names; without it those parts say that they were skipped.
 
@@ -9,6 +10,9 @@ mod ministack;
 #[cfg(test)]
 #[cfg(feature = "vault-transit")]
 mod openbao;
+#[cfg(test)]
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 #[cfg(test)]
 mod scripted;
 #[cfg(test)]
