@@ -13,6 +13,7 @@ Start        demo        three regions, portal, KMIP and sample data on this mac
 Govern       tenant      genesis, sign, provision, list, show, trust, block, unblock, terminate,
                          withdraw, pin
              key         list, link, probe, restore, suspend, resume
+             l1          permissions
              system      register, retire, list
              caller      add, remove, list
              actor       keygen, enrol, list, add, passkeys, remove, join, bind, delegate, leave

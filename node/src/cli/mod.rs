@@ -23,6 +23,7 @@ mod help;
 mod http;
 mod key;
 mod kmip;
+mod l1;
 mod lease;
 mod ledgers;
 mod notify;
@@ -136,6 +137,9 @@ pub enum Command {
     /// Link, restore and list keys at the customer's KMS
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Print what a customer must allow at their KMS
+    #[command(subcommand)]
+    L1(l1::L1Command),
     /// Register and list systems: applications and databases
     #[command(subcommand)]
     System(system::SystemCommand),
@@ -275,6 +279,7 @@ fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
         Command::SoftL1(command) => block_on(soft_l1::perform(global, command)),
         Command::Tenant(command) => block_on(tenant::perform(global, command)),
         Command::Key(command) => block_on(key::perform(global, command)),
+        Command::L1(command) => l1::perform(command),
         Command::System(command) => block_on(system::perform(global, command)),
         Command::Caller(command) | Command::Kmip(kmip::KmipCommand::Client(command)) => {
             block_on(caller::perform(global, command))

@@ -13,6 +13,7 @@ mod error;
 mod https;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
+pub mod recipe;
 mod soft;
 pub mod soft_wire;
 mod tls;

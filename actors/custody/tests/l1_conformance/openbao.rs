@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use custody::l1::{Fault, L1, L1Error, State, Stop, Transit, TransitOptions};
+use custody::l1::{Fault, L1, L1Error, State, Stop, Transit, TransitOptions, recipe};
 use orbital::names::KeyRef;
 
 use crate::{
@@ -17,12 +17,10 @@ use crate::{
 };
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
-/// What a region needs at each key, and no more.
-const POLICY: &str = r#"
-path "transit/keys/+"    { capabilities = ["read"] }
-path "transit/encrypt/+" { capabilities = ["update"] }
-path "transit/decrypt/+" { capabilities = ["update"] }
-"#;
+/// What `kcm l1 permissions` prints, for every key.
+fn policy() -> serde_json::Value {
+    recipe::transit_policy("transit", "+")
+}
 
 /// A server process of its own; ended with this value.
 struct Server {
@@ -143,7 +141,7 @@ impl Customers {
         let server = Server::start()?;
         server.bao(&["secrets", "enable", "transit"]);
         server.bao(&["auth", "enable", "approle"]);
-        server.policy("fra", POLICY);
+        server.policy("fra", &policy().to_string());
         let credential = server.approle("fra");
         Some(Self {
             region: server.l1("fra", &credential),
@@ -169,8 +167,11 @@ impl Customers {
     }
 
     fn deny(&self, key: &KeyRef) {
-        let denied = |what: &str| format!("path \"transit/{what}/{key}\" {{ capabilities = [\"deny\"] }}\n");
-        self.server.policy("fra", &format!("{POLICY}{}{}{}", denied("keys"), denied("encrypt"), denied("decrypt")));
+        let mut policy = policy();
+        for what in ["keys", "encrypt", "decrypt"] {
+            policy["path"][format!("transit/{what}/{key}")] = serde_json::json!({ "capabilities": ["deny"] });
+        }
+        self.server.policy("fra", &policy.to_string());
     }
 }
 
@@ -195,7 +196,7 @@ impl Customer for Customers {
             match act {
                 Act::ScheduleDeletion => drop(self.server.bao(&["delete", &format!("transit/keys/{key}/soft-delete")])),
                 Act::Deny => self.deny(key),
-                Act::Allow => self.server.policy("fra", POLICY),
+                Act::Allow => self.server.policy("fra", &policy().to_string()),
                 Act::Disable | Act::Enable => unreachable!("it is skipped by name"),
             }
         })
@@ -336,7 +337,7 @@ async fn a_namespace_has_keys_of_its_own() {
     within(&["secrets", "enable", "transit"]);
     within(&["write", "-f", "transit/keys/root"]);
     let file = customer.server.folder.path().join("ns.hcl");
-    fs::write(&file, POLICY).unwrap();
+    fs::write(&file, policy().to_string()).unwrap();
     within(&["policy", "write", "wide", &file.display().to_string()]);
     let token = format!("token = {}\n", within(&["token", "create", "-field=token", "-policy=wide"]));
     let key = KeyRef::new("root").unwrap();

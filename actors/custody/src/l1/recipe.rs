@@ -1,0 +1,44 @@
+//! What a customer must allow at each KMS, and no more: the least under which a region's probe succeeds.
+//!
+//! `kcm l1 permissions` prints these; the conformance suite runs under them, so that what is printed is what suffices.
+
+use orbital::names::{KeyRef, TenantId};
+use serde_json::{Value, json};
+
+/// A policy of OpenBao or Vault for one key of a transit engine.
+pub fn transit_policy(mount: &str, key: &str) -> Value {
+    let capability = |word: &str| json!({ "capabilities": [word] });
+    json!({ "path": {
+        format!("{mount}/keys/{key}"): capability("read"),
+        format!("{mount}/encrypt/{key}"): capability("update"),
+        format!("{mount}/decrypt/{key}"): capability("update"),
+    }})
+}
+
+/// An IAM policy for one key of AWS KMS. What is wrapped is bound to the tenant, and nothing else may be.
+pub fn aws_policy(key: &KeyRef, tenant: &TenantId) -> Value {
+    let bound = json!({ "StringEquals": { "kms:EncryptionContext:kcm:tenant": tenant.to_string() } });
+    json!({ "Version": "2012-10-17", "Statement": [
+        { "Sid": "KcmDescribe", "Effect": "Allow", "Action": "kms:DescribeKey", "Resource": key.as_str() },
+        {
+            "Sid": "KcmWrap", "Effect": "Allow", "Action": ["kms:Encrypt", "kms:Decrypt"], "Resource": key.as_str(),
+            "Condition": bound,
+        },
+    ]})
+}
+
+/// Who may become the role of [`aws_policy`]: the region's own principal, and only for this tenant.
+pub fn aws_trust(principal: &str, tenant: &TenantId) -> Value {
+    json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "AWS": principal },
+        "Condition": { "StringEquals": { "sts:ExternalId": tenant.to_string() } },
+    }]})
+}
+
+/// The attributes of a key on a PKCS#11 token.
+pub fn pkcs11_key() -> Value {
+    json!({
+        "CKA_CLASS": "CKO_SECRET_KEY", "CKA_KEY_TYPE": "CKK_AES", "CKA_VALUE_LEN": 32, "CKA_TOKEN": true,
+        "CKA_PRIVATE": true, "CKA_SENSITIVE": true, "CKA_EXTRACTABLE": false, "CKA_ENCRYPT": true, "CKA_DECRYPT": true,
+    })
+}

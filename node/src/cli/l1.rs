@@ -1,0 +1,209 @@
+//! `kcm l1`: what a customer must allow at their KMS, as policy and as a script to run there. It is printed, never run, and needs no portal.
+
+use clap::{Subcommand, ValueEnum};
+use custody::l1::recipe;
+use orbital::names::{KeyRef, Region, System, TenantId};
+use serde_json::{Value, json};
+
+use super::exit::{Failure, Report};
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum L1Command {
+    /// Print the least that a region must be allowed at the customer's KMS
+    #[command(subcommand)]
+    Permissions(Provider),
+}
+
+/// What is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// The policy alone, as JSON
+    #[default]
+    Policy,
+    /// What sets everything up: a CloudFormation template, or a shell script
+    Script,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Provider {
+    /// A role at AWS that the region assumes, with the tenant's id as external id
+    #[command(
+        after_help = "Example: kcm l1 permissions aws-kms --ref arn:aws:kms:eu-central-1:1:key/2 --principal arn:aws:iam::2:role/kcm \
+                      --tenant DAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw"
+    )]
+    AwsKms {
+        /// The key's ARN
+        #[arg(long = "ref", value_name = "ARN")]
+        key: KeyRef,
+        /// The ARN of the region's own principal
+        #[arg(long, value_name = "ARN")]
+        principal: KeyRef,
+        /// The tenant's id, which is the external id
+        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+        tenant: TenantId,
+        /// What is printed
+        #[arg(long, value_enum, default_value_t)]
+        form: Form,
+    },
+    /// A policy and an AppRole at an OpenBao or Vault server
+    #[command(
+        after_help = "Example: kcm l1 permissions vault-transit --ref acme-root --region eu-frankfurt --form script"
+    )]
+    VaultTransit {
+        /// The key's name in the engine
+        #[arg(long = "ref", value_name = "NAME")]
+        key: System,
+        /// The region that signs in
+        #[arg(long, value_name = "REGION")]
+        region: Region,
+        /// Where the engine is mounted
+        #[arg(long, value_name = "PATH", default_value = "transit")]
+        mount: System,
+        /// What is printed
+        #[arg(long, value_enum, default_value_t)]
+        form: Form,
+    },
+    /// A key on a token, with the attributes that it needs
+    #[command(after_help = "Example: kcm l1 permissions pkcs11 --label acme-root --form script")]
+    Pkcs11 {
+        /// The key's label
+        #[arg(long, value_name = "LABEL")]
+        label: System,
+        /// What is printed
+        #[arg(long, value_enum, default_value_t)]
+        form: Form,
+    },
+}
+
+pub(crate) fn perform(command: L1Command) -> Result<Report, Failure> {
+    let L1Command::Permissions(provider) = command;
+    Ok(match provider {
+        Provider::AwsKms { key, principal, tenant, form: Form::Policy } => policy(&json!({
+            "permissions": recipe::aws_policy(&key, &tenant),
+            "trust": recipe::aws_trust(principal.as_str(), &tenant),
+        })),
+        Provider::AwsKms { key, principal, tenant, form: Form::Script } => {
+            policy(&cloud_formation(&key, &principal, &tenant))
+        }
+        Provider::VaultTransit { key, mount, form: Form::Policy, .. } => {
+            policy(&recipe::transit_policy(mount.as_str(), key.as_str()))
+        }
+        Provider::VaultTransit { key, region, mount, form: Form::Script } => script(bao(&key, &region, &mount)),
+        Provider::Pkcs11 { form: Form::Policy, .. } => policy(&recipe::pkcs11_key()),
+        Provider::Pkcs11 { label, form: Form::Script } => script(pkcs11_tool(&label)),
+    })
+}
+
+fn policy(policy: &Value) -> Report {
+    Report::new(policy.clone(), format!("{policy:#}"))
+}
+
+fn script(text: String) -> Report {
+    Report::new(json!({ "script": text }), text.trim_end())
+}
+
+/// The names that go into these texts have an alphabet that no shell and no JSON reads otherwise (`orbital::names`).
+fn cloud_formation(key: &KeyRef, principal: &KeyRef, tenant: &TenantId) -> Value {
+    json!({
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": "The role with which kcm uses one key of AWS KMS",
+        "Resources": { "KcmRole": { "Type": "AWS::IAM::Role", "Properties": {
+            "AssumeRolePolicyDocument": recipe::aws_trust(principal.as_str(), tenant),
+            "Policies": [{ "PolicyName": "kcm-l1", "PolicyDocument": recipe::aws_policy(key, tenant) }],
+        }}},
+        "Outputs": { "RoleArn": {
+            "Description": "role_arn of the region in the topology", "Value": { "Fn::GetAtt": ["KcmRole", "Arn"] },
+        }},
+    })
+}
+
+fn bao(key: &System, region: &Region, mount: &System) -> String {
+    let name = format!("kcm-{}-{key}", region.as_str().replace([':', '/'], "-"));
+    let policy = format!("{:#}", recipe::transit_policy(mount.as_str(), key.as_str()));
+    format!(
+        r#"#!/bin/sh
+# Run it with BAO_ADDR, BAO_CACERT and BAO_TOKEN of an administrator, and BAO_NAMESPACE where the engine lies in one.
+# For Vault, say `vault` and VAULT_… instead. The engine is mounted at {mount}, AppRole at approle.
+set -eu
+umask 077
+bao read {mount}/keys/{key} >/dev/null 2>&1 || bao write {mount}/keys/{key} type=aes256-gcm96
+bao policy write {name} - <<'POLICY'
+{policy}
+POLICY
+bao write auth/approle/role/{name} token_policies={name} token_ttl=1h
+role_id=$(bao read -field=role_id auth/approle/role/{name}/role-id)
+secret_id=$(bao write -f -field=secret_id auth/approle/role/{name}/secret-id)
+printf 'role_id = %s\nsecret_id = %s\n' "$role_id" "$secret_id" >{name}.credentials
+echo "{name}.credentials is the credentials_file of region {region}"
+"#
+    )
+}
+
+fn pkcs11_tool(label: &System) -> String {
+    format!(
+        r#"#!/bin/sh
+# Run it as the token's user: it asks for the PIN. Usage: sh SCRIPT MODULE TOKEN_LABEL
+set -eu
+pkcs11-tool --module "$1" --token-label "$2" --login --keygen --key-type AES:32 --label {label} --private --sensitive
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn printed(line: &str) -> Report {
+        let words = ["kcm", "l1", "permissions"].into_iter().chain(line.split(' '));
+        let Command::L1(command) = Cli::try_parse_from(words).unwrap().command else { panic!("{line}") };
+        perform(command).unwrap()
+    }
+
+    const AWS: &str = "aws-kms --ref arn:aws:kms:eu-central-1:1:key/2 --principal arn:aws:iam::2:role/kcm \
+                       --tenant DAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw";
+
+    #[test]
+    fn at_aws_three_actions_on_one_key_for_one_tenant() {
+        let policy = printed(AWS).json;
+        let statements = policy["permissions"]["Statement"].as_array().unwrap();
+        assert_eq!(statements[0]["Action"], "kms:DescribeKey");
+        assert_eq!(statements[1]["Action"], json!(["kms:Encrypt", "kms:Decrypt"]));
+        let tenant = "DAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw";
+        assert_eq!(statements[1]["Condition"]["StringEquals"]["kms:EncryptionContext:kcm:tenant"], tenant);
+        assert!(
+            statements.iter().all(|s| s["Resource"] == "arn:aws:kms:eu-central-1:1:key/2" && statements.len() == 2)
+        );
+        let template = printed(&format!("{AWS} --form script")).json;
+        let role = &template["Resources"]["KcmRole"]["Properties"];
+        assert_eq!(role["Policies"][0]["PolicyDocument"], policy["permissions"]);
+        assert_eq!(
+            role["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]["StringEquals"]["sts:ExternalId"],
+            tenant
+        );
+        assert_eq!(role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]["AWS"], "arn:aws:iam::2:role/kcm");
+    }
+
+    /// What is printed for people is what programs get.
+    #[test]
+    fn a_policy_is_the_same_in_both_forms() {
+        for line in [AWS, "vault-transit --ref acme-root --region eu-frankfurt", "pkcs11 --label acme-root"] {
+            let report = printed(line);
+            assert_eq!(serde_json::from_str::<Value>(&report.text).unwrap(), report.json, "{line}");
+        }
+        let script = printed("vault-transit --ref acme-root --region eu-frankfurt --form script").text;
+        let policy = printed("vault-transit --ref acme-root --region eu-frankfurt").text;
+        assert!(script.contains(&policy) && script.contains("umask 077"), "{script}");
+    }
+
+    #[test]
+    fn nothing_that_a_shell_reads_gets_into_a_script() {
+        for bad in ["vault-transit --ref a;b --region r", "vault-transit --ref $(x) --region r", "pkcs11 --label a`b`"]
+        {
+            let words = ["kcm", "l1", "permissions"].into_iter().chain(bad.split(' '));
+            assert!(Cli::try_parse_from(words).is_err(), "{bad}");
+        }
+    }
+}
