@@ -47,6 +47,7 @@ use crate::{
     cluster::{Dial, Lane, LaneOptions},
     fault::RunError,
     keyfiles,
+    kms_book::Book,
     region::{Callers, RegionHealth, Sink, Watch},
     run::{Ending, listen, serve_health, tls_files},
     sources, stop_listener,
@@ -94,9 +95,10 @@ pub async fn run(
     let report_key = keyfiles::read_ed25519(&place.node.report_key)?;
     check_key(report_key.public(), identity.report_key, &place.node.report_key, "report_public")?;
     let supervisor = Supervisor::start().await.map_err(|e| RunError::Actor(e.to_string()))?;
-    let keys = keys(model, &place, &supervisor).await?;
+    let book = Book::open(&place.node.store, Arc::new(SystemClock::new()))?;
+    let keys = keys(model, &place, &supervisor, book.clone()).await?;
     let policies = Arc::new(Policies::default());
-    let server = kmip(&place, &keys, policies.clone(), back)?;
+    let server = kmip(&place, &keys, policies.clone(), back, book.audit.clone())?;
     let callers = Arc::new(Callers::new(server.clone(), policies)?);
     let receivers = Arc::new(OnceLock::<ActorRef<receiver::Msg>>::new());
     let steward = steward(model, &place, &keys, identity, report_key, callers, receivers.clone()).await?;
@@ -178,12 +180,10 @@ fn check_key(found: PublicKey, expected: PublicKey, path: &Path, what: &'static 
 }
 
 /// Locked memory, the shelf and what it remembers, the providers and the pen.
-async fn keys(model: &Model, place: &Place<'_>, supervisor: &Supervisor) -> Result<Keys, RunError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+async fn keys(model: &Model, place: &Place<'_>, supervisor: &Supervisor, book: Arc<Book>) -> Result<Keys, RunError> {
+    let clock = book.clock.clone();
     let slots = usize::try_from(place.part.locked_memory.bytes() / SLOT_BYTES).unwrap_or(usize::MAX);
     let slab = Slab::open(slots, Wanted::Best)?;
-    fs::create_dir_all(&place.node.store)
-        .map_err(|why| RunError::Unreadable { path: place.node.store.clone(), why })?;
     let node_key = Arc::new(NodeKey::load_or_create(&place.node.store.join("node.key"))?);
     let owner = Owner { deployment: model.deployment.clone(), region: place.region.clone() };
     let shelf = Arc::new(Shelf::open(&place.node.store, owner, node_key.clone())?);
@@ -205,7 +205,7 @@ async fn keys(model: &Model, place: &Place<'_>, supervisor: &Supervisor) -> Resu
         table: table.clone(),
         unsealer: unsealer.clone(),
         clock: clock.clone(),
-        providers: sources::connect(model, place.region, &place.part.l1).await?,
+        providers: sources::connect(model, place.region, &place.part.l1, book).await?,
         watch: watch.clone().callback(),
         probe_every_ms: u64::try_from(probe_every.as_millis()).unwrap_or(u64::MAX),
     };
@@ -214,7 +214,13 @@ async fn keys(model: &Model, place: &Place<'_>, supervisor: &Supervisor) -> Resu
     Ok(Keys { table, slab, keeper: Arc::new(keeper), keyring, cache, watch, clock })
 }
 
-fn kmip(place: &Place<'_>, keys: &Keys, policies: Arc<Policies>, back: Handle) -> Result<Arc<Server>, RunError> {
+fn kmip(
+    place: &Place<'_>,
+    keys: &Keys,
+    policies: Arc<Policies>,
+    back: Handle,
+    audit: Arc<audit::Log>,
+) -> Result<Arc<Server>, RunError> {
     let kmip = place.node.kmip.as_ref().ok_or_else(|| {
         RunError::Other(format!(
             "node {} has no `kmip`: a node for edges alone is not part of this version",
@@ -222,14 +228,13 @@ fn kmip(place: &Place<'_>, keys: &Keys, policies: Arc<Policies>, back: Handle) -
         ))
     })?;
     let (chain, key) = crate::cluster::tls::identity(&kmip.tls.cert, &kmip.tls.key)?;
-    let log = audit::Log::open(&place.node.store.join("audit.jsonl")).map_err(|e| RunError::Audit(e.to_string()))?;
     Ok(Arc::new(Server::new(Parts {
         region: place.region.clone(),
         keyring: keys.keyring.clone(),
         policies,
         anchors: Arc::new(caller::AnchorTable::default()),
         tls: Tls::new(chain, key).map_err(|e| RunError::KmipTls(e.to_string()))?,
-        audit: log,
+        audit,
         clock: keys.clock.clone(),
         limits: Limits::default(),
         back,

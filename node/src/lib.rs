@@ -13,6 +13,7 @@ pub mod governance;
 pub mod health;
 pub mod keyfiles;
 pub mod kmip_client;
+mod kms_book;
 mod ledgers;
 mod notices;
 mod region;

@@ -16,7 +16,9 @@ use custody::l1::{Pkcs11, Pkcs11Options};
 use custody::l1::{Transit, TransitOptions};
 use custody::{
     key_cache::Providers,
-    l1::{Aws, AwsCredentials, AwsOptions, AwsRole, Development, L1, Soft, SoftOptions, soft_wire::Token},
+    l1::{
+        Aws, AwsCredentials, AwsOptions, AwsRole, Development, L1, Soft, SoftOptions, calls::Calls, soft_wire::Token,
+    },
 };
 use orbital::names::{Region, TenantId};
 use topology::{L1Auth, L1Provider, Model};
@@ -41,8 +43,13 @@ pub const PKCS11_HOST: &str = "--pkcs11-host";
 type Source = BTreeMap<TenantId, Arc<dyn L1>>;
 
 /// Connects each provider that the region may use; no call is made yet. What comes back answers a provider by its name, and only
-/// to a tenant that the topology names beside it.
-pub(crate) async fn connect(model: &Model, region: &Region, names: &[String]) -> Result<Providers, RunError> {
+/// to a tenant that the topology names beside it. What AWS is asked goes to `calls`.
+pub(crate) async fn connect(
+    model: &Model,
+    region: &Region,
+    names: &[String],
+    calls: Arc<dyn Calls>,
+) -> Result<Providers, RunError> {
     let mut sources: BTreeMap<String, Source> = BTreeMap::new();
     for name in names {
         let l1 = model.l1_named(name).ok_or_else(|| failed(name, "the topology does not define it"))?;
@@ -83,7 +90,12 @@ pub(crate) async fn connect(model: &Model, region: &Region, names: &[String]) ->
             #[cfg(not(feature = "pkcs11"))]
             L1Provider::Pkcs11 { .. } => return Err(not_built(name, "pkcs11")),
             L1Provider::AwsKms { region: place, endpoint } => {
-                let place = Place { region: place, endpoint: endpoint.as_deref(), development: development.ok() };
+                let place = Place {
+                    region: place,
+                    endpoint: endpoint.as_deref(),
+                    development: development.ok(),
+                    calls: &calls,
+                };
                 aws(name, region, &place, &auth, model.l1_tenants(name)).await?
             }
         };
@@ -114,6 +126,7 @@ struct Place<'a> {
     region: &'a str,
     endpoint: Option<&'a str>,
     development: Option<Development>,
+    calls: &'a Arc<dyn Calls>,
 }
 
 async fn aws(
@@ -130,6 +143,7 @@ async fn aws(
             identity_endpoint: place.endpoint.filter(|endpoint| !is_of_aws(endpoint)).map(str::to_owned),
             credentials: auth.credentials_file.clone().map_or(AwsCredentials::Chain, AwsCredentials::File),
             role,
+            calls: place.calls.clone(),
             development: place.development,
         };
         let l1: Arc<dyn L1> = Arc::new(Aws::connect(options).await.map_err(|e| failed(name, e))?);
@@ -178,7 +192,7 @@ mod tests {
         let model = topology::check(&file, &std::fs::read_to_string(&file).unwrap()).into_model().unwrap();
         let pin = |label: &str| model.pins[&label.parse().unwrap()];
         let zurich = Region::new("ch-zurich").unwrap();
-        let providers = connect(&model, &zurich, &["acme-aws".to_owned()]).await.unwrap();
+        let providers = connect(&model, &zurich, &["acme-aws".to_owned()], Arc::new(())).await.unwrap();
         let ask = |tenant, name: &str| providers(&tenant, &System::new(name).unwrap()).map(|l1| l1.provider());
         assert_eq!(ask(pin("acme"), "acme-aws"), Some("aws-kms"));
         assert_eq!(ask(pin("globex"), "acme-aws"), None);
@@ -194,7 +208,7 @@ mod tests {
         let model = topology::check(&file, &std::fs::read_to_string(&file).unwrap()).into_model().unwrap();
         for name in ["globex-bao", "globex-hsm", "soft"] {
             let zurich = Region::new("ch-zurich").unwrap();
-            let why = connect(&model, &zurich, &[name.to_owned()]).await.err().unwrap().to_string();
+            let why = connect(&model, &zurich, &[name.to_owned()], Arc::new(())).await.err().unwrap().to_string();
             assert!(why.contains(&format!("add `[l1.{name}.auth.ch-zurich]`")), "{why}");
         }
     }
@@ -222,7 +236,7 @@ mod tests {
         let own = format!("credentials_file = \"{}\"\nrole_arn", credentials.display());
         let model = topology::check(&file, &text.replace("role_arn", &own)).into_model().unwrap();
         let zurich = Region::new("ch-zurich").unwrap();
-        let providers = connect(&model, &zurich, &["acme-aws".to_owned()]).await.unwrap();
+        let providers = connect(&model, &zurich, &["acme-aws".to_owned()], Arc::new(())).await.unwrap();
         let tenant = model.pins[&"acme".parse().unwrap()];
         let l1 = providers(&tenant, &System::new("acme-aws").unwrap()).unwrap();
         let asking = tokio::spawn(async move { l1.describe(&KeyRef::new("alias/acme").unwrap()).await.map(drop) });

@@ -1,6 +1,6 @@
 """What a customer does with a key at a ministack server, as the account's root; prints the key as JSON: arn, state.
 
-Usage: ministack_key.py ENDPOINT AWS_REGION create|disable|enable [ARN]
+Usage: ministack_key.py ENDPOINT AWS_REGION create|disable|enable|use [ARN]
 """
 
 import json
@@ -23,6 +23,8 @@ def main(endpoint, region, act, arn=None):
         kms.disable_key(KeyId=arn)
     elif act == "enable":
         kms.enable_key(KeyId=arn)
+    elif act == "use":
+        kms.encrypt(KeyId=arn, Plaintext=b"somebody else's")
     else:
         sys.exit(__doc__)
     found = kms.describe_key(KeyId=arn)["KeyMetadata"]

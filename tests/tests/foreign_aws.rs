@@ -52,8 +52,8 @@ mod tests {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let process = Command::new(venv.join("bin/ministack"))
                 .current_dir(folder.path())
-                .envs([("AUTH", "true"), ("BIND_HOST", "127.0.0.1"), ("SERVICES", "kms,iam,sts")])
-                .envs([("MINISTACK_REGION", REGION), ("IOT_MTLS_ENABLED", "0")])
+                .envs([("AUTH", "true"), ("BIND_HOST", "127.0.0.1"), ("SERVICES", "kms,iam,sts,cloudtrail")])
+                .envs([("MINISTACK_REGION", REGION), ("IOT_MTLS_ENABLED", "0"), ("CLOUDTRAIL_RECORDING", "1")])
                 .env("GATEWAY_PORT", port.to_string())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
@@ -78,7 +78,7 @@ mod tests {
             Ran::of(&python.output().unwrap()).ends_with(0).json()
         }
 
-        /// What the customer does as the account's root: create, disable, enable.
+        /// What the customer does as the account's root: create, disable, enable, use.
         fn root(&self, act: &str, key: Option<&str>) -> Value {
             self.python("ministack_key.py", &[&[act], key.as_slice()].concat())
         }
@@ -168,6 +168,58 @@ mod tests {
         kms.root("enable", Some(&key));
         until("each region goes on by itself", || reasons(&demo, "acme", &ours), |found| *found == [None; 3]);
         until("governance sees that", || seen(&demo), |states| *states == ["enabled"; 3]);
+    }
+
+    /// What three regions say that they asked, against what the server wrote down by itself.
+    fn reconciled(kms: &Kms, demo: &Demo, edit: impl Fn(&mut Vec<Value>)) -> (i32, Value) {
+        let path = demo.dir.join("trail.json");
+        let fetched = kms.python("ministack_trail.py", &[path.to_str().unwrap()]);
+        let mut trail: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        edit(trail["Records"].as_array_mut().unwrap());
+        std::fs::write(&path, trail.to_string()).unwrap();
+        let stores = ["fra-1", "zrh-1", "iad-1"].map(|node| demo.dir.join(node).join("store").display().to_string());
+        let mut words = vec!["audit", "reconcile", "--cloudtrail", path.to_str().unwrap()];
+        words.extend(stores.iter().flat_map(|store| ["--region-log", store]));
+        words.extend(["--to", fetched["whole_until"].as_str().unwrap()]);
+        let ran = demo.json("alice", &words);
+        (ran.code, ran.json())
+    }
+
+    #[test]
+    fn the_regions_books_and_the_customers_agree_until_somebody_else_uses_the_key() {
+        let Some(venv) = venv("kcm audit reconcile on ministack") else { return };
+        let kms = Kms::start(&venv);
+        let user = kms.python("ministack_user.py", &["demo"]);
+        let demo = Demo::start_with(&["--aws", &kms.endpoint], &credentials(&user));
+        let key = kms.root("create", None)["arn"].as_str().unwrap().to_owned();
+        let link = ["key", "link", "--tenant", "acme", "--provider", "acme-aws", "--ref", &key, "--reason", "test"];
+        let id = demo.propose("alice", &link);
+        demo.approve("bob", &id);
+        use_everywhere(&demo, "acme");
+        let none = |found: &Value, side: &str| found[side].as_array().unwrap().is_empty();
+
+        // A region writes its log a moment after it was answered.
+        let books = || reconciled(&kms, &demo, |_| {});
+        let (_, agreed) = until("the two agree", books, |(code, found)| *code == 0 && found["agree"] == true);
+        assert!(agreed["matched"].as_u64().unwrap() >= 3 * 4, "a probe and an unwrap in each region: {agreed}");
+        assert!(none(&agreed, "only_in_ours") && agreed["keys"].as_array().unwrap().contains(&key.as_str().into()));
+
+        kms.root("use", Some(&key));
+        let stranger = |(code, found): &(i32, Value)| *code == 6 && !none(found, "only_in_cloudtrail");
+        let (_, found) = until("the stranger is seen", books, stranger);
+        let event = &found["only_in_cloudtrail"][0];
+        assert_eq!(
+            (&event["operation"], &event["principal"]),
+            (&"Encrypt".into(), &"arn:aws:iam::000000000000:user/test".into())
+        );
+
+        let decrypts = |event: &Value| event["eventName"] == "Decrypt";
+        let (code, short) = reconciled(&kms, &demo, |records| {
+            let first = records.iter().rposition(decrypts).unwrap();
+            records.remove(first);
+        });
+        assert!(code == 6 && short["only_in_ours"].as_array().unwrap().len() == 1, "{short}");
+        assert_eq!(short["only_in_ours"][0]["call"]["call"], "Decrypt");
     }
 
     #[test]

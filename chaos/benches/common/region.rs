@@ -298,7 +298,7 @@ fn kmip_server(
         policies: policies.clone(),
         anchors: Arc::new(caller::AnchorTable::default()),
         tls: Tls::new(chain, key)?,
-        audit: audit::Log::open(&folder.join("audit.jsonl"))?,
+        audit: Arc::new(audit::Log::open(&folder.join("audit.jsonl"))?),
         clock: clocks.server.clone(),
         limits: Limits::default(),
         back,

@@ -39,7 +39,7 @@ pub struct Parts {
     pub policies: Arc<Policies>,
     pub anchors: Arc<AnchorTable>,
     pub tls: Tls,
-    pub audit: Log,
+    pub audit: Arc<Log>,
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
     /// Where handshakes are done: threads that give way to those of [`crate::serve`], or they hold requests up.

@@ -1,6 +1,8 @@
 //! `kcm audit`: governance's ledger, live or offline, and the regions' logs. An offline check needs nothing but the file.
 
 mod formats;
+pub(crate) mod pack;
+mod reconcile;
 mod sift;
 mod source;
 pub(crate) mod verify;
@@ -15,7 +17,6 @@ use clap::{Subcommand, ValueEnum};
 use governance::signer;
 use ledger::{Entry, Exporter, Head, TreeHead};
 use orbital::{names::Digest, note::Verifier};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
@@ -123,6 +124,8 @@ pub enum AuditCommand {
     },
     /// Recompute a chain: governance's own, or that of a file
     Verify(verify::Verify),
+    /// Hold regions' logs against CloudTrail: who else used the customer's key
+    Reconcile(reconcile::Reconcile),
 }
 
 /// What `export` writes.
@@ -170,6 +173,7 @@ pub(crate) async fn perform(global: &Global, command: AuditCommand) -> Result<Re
             prove(global, sequence, kept.head).await
         }
         AuditCommand::Verify(asked) => verify::perform(global, asked).await,
+        AuditCommand::Reconcile(asked) => reconcile::perform(&asked),
     }
 }
 
@@ -341,14 +345,9 @@ async fn checkpoint(global: &Global, log: Option<&Verifier>, out: Option<PathBuf
 }
 
 async fn prove(global: &Global, sequence: u64, head: TreeHead) -> Result<Report, Failure> {
-    #[derive(Deserialize)]
-    struct Shown {
-        proof: Vec<Digest>,
-    }
     let source = Source::of(global, None)?;
     let Source::Live(portal) = &source else { return Err(Failure::usage("only governance proves")) };
-    let shown: Shown = portal.get(&format!("/v1/audit/inclusion?sequence={sequence}&size={}", head.size)).await?;
-    let proof: Vec<_> = shown.proof.into_iter().map(|digest| digest.0).collect();
+    let proof = verify::inclusion(portal, sequence, head.size).await?;
     let mut entry = None;
     source
         .each(sequence.saturating_sub(1), &mut |found| {

@@ -25,9 +25,10 @@ Govern       tenant      genesis, sign, provision, list, show, trust, block, unb
              proposal    list, show, approve, reject, confirm, withdraw, note, watch, certificate
 Emergency    revoke      simulate, propose, watch, sign, fire, deliver
 Databases    kmip        client, ping, conf
-Evidence     audit       list, search, tail, export, checkpoint, prove, verify
+Evidence     audit       list, search, tail, export, checkpoint, prove, verify, reconcile
              ledger      schema, reader
              backup      keygen, create, verify, restore
+             evidence    pack, verify
              witness     watch the ledger grow, and cosign its checkpoints
              trust       verify, compare, settle, recovery
              certificate verify

@@ -182,6 +182,9 @@ pub enum Command {
     /// Back up the ledger, encrypted; verify and restore backups
     #[command(subcommand)]
     Backup(backup::BackupCommand),
+    /// Write and check evidence for an auditor's controls
+    #[command(subcommand)]
+    Evidence(audit::pack::EvidenceCommand),
     /// Watch the ledger grow, and cosign its checkpoints
     Witness(witness::WitnessArgs),
     /// Verify a tenant's trust chain, offline
@@ -295,6 +298,7 @@ fn perform(cli: Cli, start: Start) -> Result<Report, Failure> {
         Command::Proposal(command) => block_on(proposal::perform(global, command)),
         Command::Revoke(command) => block_on(revoke::perform(global, command)),
         Command::Audit(command) => block_on(audit::perform(global, command)),
+        Command::Evidence(command) => block_on(audit::pack::perform(global, command)),
         Command::Ledger(command) => ledgers::perform(command),
         Command::Backup(command) => backup::perform(command),
         Command::Witness(args) => block_on(witness::perform(global, args)),

@@ -348,7 +348,7 @@ mod tests {
             let founded = home.kcm_site(&["tenant", "provision", &home.house.named("site-genesis.json")]).unwrap();
             assert_eq!(founded.json["id"], home.site.tenant().to_string());
             fs::create_dir(home.house.path("ca")).unwrap();
-            for ca in ["rest", "orbital", "siem"] {
+            for ca in ["rest", "orbital", "siem", "globex-bao"] {
                 fs::write(home.house.path(&format!("ca/{ca}.pem")), format!("the CA {ca}")).unwrap();
             }
             home.write(|text| text);

@@ -24,6 +24,8 @@ mod journey_callers;
 #[cfg(test)]
 mod journey_doors;
 #[cfg(test)]
+mod journey_evidence;
+#[cfg(test)]
 mod journey_forged;
 mod journey_halts;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! Every wrap is bound to a [`Context`]: a blob of one tenant, region, purpose or version does not open as another's.
 
 mod aws;
+pub mod calls;
 #[cfg(any(feature = "vault-transit", feature = "pkcs11"))]
 mod credential_file;
 mod error;

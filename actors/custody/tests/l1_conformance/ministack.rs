@@ -5,6 +5,7 @@ use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -121,6 +122,7 @@ impl User {
                 session: None,
             },
             role,
+            calls: Arc::new(()),
             development: Development::proven(true, "a test").ok(),
         };
         Aws::connect(options).await.unwrap()

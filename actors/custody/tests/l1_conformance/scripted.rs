@@ -1,11 +1,14 @@
 //! An AWS endpoint that answers from a script: the faults that PROTOCOL §4 keeps apart from a refusal, one by one.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
-use custody::l1::{Aws, AwsCredentials, AwsOptions, AwsRole, Development, Fault, L1, L1Error, State, Stop};
+use custody::l1::{
+    Aws, AwsCredentials, AwsOptions, AwsRole, Development, Fault, L1, L1Error, State, Stop,
+    calls::{Call, Calls},
+};
 use orbital::names::KeyRef;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -33,6 +36,9 @@ const UNKNOWN: (u16, &str) =
     (403, "<ErrorResponse><Error><Code>InvalidClientTokenId</Code><Message>no</Message></Error></ErrorResponse>");
 const DENIED: (u16, &str) = (400, r#"{"__type":"AccessDeniedException","message":"no"}"#);
 const INVALID_STATE: (u16, &str) = (400, r#"{"__type":"KMSInvalidStateException","message":"not now"}"#);
+
+/// Numbers requests, as a KMS does.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
 
 struct Endpoint {
     url: String,
@@ -71,6 +77,7 @@ async fn answer(stream: TcpStream, script: Script, kms_calls: Arc<AtomicUsize>) 
             }
         }
         stream.read_exact(&mut vec![0; length]).await.ok()?;
+        let number = ASKED.fetch_add(1, Ordering::SeqCst);
         let (status, body) = match (target.as_str(), script.describe) {
             ("", _) => script.sts,
             ("TrentService.DescribeKey", Some(describe)) => describe,
@@ -79,7 +86,10 @@ async fn answer(stream: TcpStream, script: Script, kms_calls: Arc<AtomicUsize>) 
                 script.kms
             }
         };
-        let head = format!("HTTP/1.1 {status} Scripted\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 {status} Scripted\r\nx-amzn-RequestId: r-{number}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         stream.write_all(format!("{head}{body}").as_bytes()).await.ok()?;
     }
 }
@@ -89,6 +99,10 @@ async fn aws(endpoint: &str) -> Aws {
 }
 
 async fn aws_as(endpoint: &str, role: Option<AwsRole>) -> Aws {
+    aws_told(endpoint, role, Arc::new(())).await
+}
+
+async fn aws_told(endpoint: &str, role: Option<AwsRole>, calls: Arc<dyn Calls>) -> Aws {
     let secret = Zeroizing::new("secret".to_owned());
     let options = AwsOptions {
         region: "eu-central-1".to_owned(),
@@ -96,6 +110,7 @@ async fn aws_as(endpoint: &str, role: Option<AwsRole>) -> Aws {
         identity_endpoint: Some(endpoint.to_owned()),
         credentials: AwsCredentials::Opened { access_key: "AKIA".to_owned(), secret, session: None },
         role,
+        calls,
         development: Development::proven(true, "a test").ok(),
     };
     Aws::connect(options).await.unwrap()
@@ -212,4 +227,63 @@ async fn silence_is_the_network() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let refused = aws(&url).await.describe(&key()).await.unwrap_err();
     assert!(matches!(refused, L1Error::Unreachable { fault: Fault::Network, .. }), "{refused}");
+}
+
+/// What was told of each attempt: operation, the purpose that it was bound to, whether it has a number, outcome.
+#[derive(Default)]
+struct Told(Mutex<Vec<Row>>);
+
+type Row = (String, Option<String>, Option<String>, String);
+
+impl Calls for Told {
+    fn called(&self, call: &Call<'_>) {
+        let purpose = call.context.map(|context| context.purpose.as_str().to_owned());
+        let row = (call.operation.to_owned(), purpose, call.request.map(str::to_owned), call.outcome.to_owned());
+        self.0.lock().unwrap().push(row);
+    }
+}
+
+/// What `ask` leaves in the book; of numbers only that they are there, and that none comes twice.
+async fn told(url: &str, ask: impl AsyncFnOnce(&Aws)) -> Vec<String> {
+    let book = Arc::new(Told::default());
+    let aws = aws_told(url, None, book.clone()).await;
+    ask(&aws).await;
+    let rows = std::mem::take(&mut *book.0.lock().unwrap());
+    let numbers: Vec<&String> = rows.iter().filter_map(|row| row.2.as_ref()).collect();
+    assert_eq!(numbers.iter().collect::<std::collections::BTreeSet<_>>().len(), numbers.len(), "{numbers:?}");
+    let line = |(operation, purpose, request, outcome): &Row| {
+        let number = if request.is_some() { "numbered" } else { "-" };
+        format!("{operation} {} {number} {outcome}", purpose.as_deref().unwrap_or("-"))
+    };
+    rows.iter().map(line).collect()
+}
+
+/// Each attempt is one line in the customer's book, so it is one in ours, also those that the SDK repeats by itself.
+#[tokio::test]
+async fn every_attempt_is_told_with_its_number_and_outcome() {
+    let wrap = async |aws: &Aws| drop(aws.wrap(&key(), &context(), &[1; 32]).await);
+    let answers = |kms| Script { kms, describe: None, sts: KNOWN };
+    let good = play(answers((200, r#"{"CiphertextBlob":"AAAA"}"#))).await;
+    assert_eq!(told(&good.url, wrap).await, ["Encrypt l2 numbered Success"]);
+    let failing = play(answers((500, r#"{"__type":"KMSInternalException","message":"oh"}"#))).await;
+    assert_eq!(told(&failing.url, wrap).await, ["Encrypt l2 numbered KMSInternalException"; 3]);
+    let denied = play(answers((400, r#"{"__type":"DisabledException","message":"no"}"#))).await;
+    let unwrap = async |aws: &Aws| drop(aws.unwrap(&key(), &context(), &[1; 32]).await);
+    assert_eq!(told(&denied.url, unwrap).await, ["Decrypt l2 numbered DisabledException"]);
+    let page = play(answers((403, "<html>a proxy's page</html>"))).await;
+    let describe = async |aws: &Aws| drop(aws.describe(&key()).await);
+    assert_eq!(told(&page.url, describe).await, ["DescribeKey - numbered HTTP 403"]);
+}
+
+/// Whoever gives up waiting has asked all the same.
+#[tokio::test]
+async fn an_attempt_that_is_given_up_is_told_as_one_without_an_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let given_up = async |aws: &Aws| {
+        let name = key();
+        let asked = aws.describe(&name);
+        tokio::select! { _ = asked => panic!("nobody answers"), _ = listener.accept() => {} }
+    };
+    assert_eq!(told(&url, given_up).await, ["DescribeKey - - NoAnswer"]);
 }

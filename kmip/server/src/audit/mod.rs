@@ -1,4 +1,5 @@
-//! The region's audit: every KMIP operation leaves a line, lines are sealed in batches, seals form a chain.
+//! The region's audit: every KMIP operation leaves a line, and so does every question to a customer's KMS ([`Asked`]). Lines are sealed in
+//! batches, seals form a chain.
 //!
 //! A record is one line of JSON: time, tenant, client, system, operation, key, outcome, epoch. A background thread gathers records for
 //! [`WRITE_AFTER`], and writes them with a seal; it syncs the file [`SYNC_AFTER`] later, or once [`SYNC_RECORDS`] are not on the disk. A
@@ -13,6 +14,7 @@
 //! waits for it; so does its operation's answer. A disk that refuses makes the server refuse operations ([`Log::is_failing`]) until it
 //! takes records again: nothing is dropped, what it may have lost of the last writes included.
 
+mod asked;
 mod files;
 mod line;
 mod verify;
@@ -26,6 +28,9 @@ use std::{
     time::Duration,
 };
 
+use custody::l1::calls::Call;
+
+pub use asked::Asked;
 pub use line::Record;
 pub use verify::{Broken, Summary, verify, verify_files};
 
@@ -40,6 +45,8 @@ pub const SYNC_AFTER: Duration = Duration::from_millis(100);
 pub const SYNC_RECORDS: usize = 8_192;
 /// Most records that are not yet on the disk.
 pub const RECORDS_MAX: usize = 16_384;
+/// Most records with those of questions to a customer's KMS, which have been asked already and can't wait for room.
+pub const RECORDS_WITH_ASKED_MAX: usize = RECORDS_MAX + 1_024;
 
 /// A file that has so many bytes is closed at its next seal.
 pub const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -109,6 +116,21 @@ impl Log {
                 return Ok(());
             }
             room.await;
+        }
+    }
+
+    /// Leaves what was asked of a customer's KMS. It never waits; where the disk has refused for so long that there is no room at all, the
+    /// line is lost, and the node's own log says so.
+    pub fn asked(&self, time_ms: u64, call: &Call<'_>) {
+        let asked = Asked::of(time_ms, call);
+        if !self.shared.push_up_to(RECORDS_WITH_ASKED_MAX, |out| asked.write(out)) {
+            let Asked { call, key, request, .. } = asked;
+            tracing::error!(
+                call,
+                key,
+                request,
+                "what was asked of a customer's KMS is missing in the region's audit log"
+            );
         }
     }
 

@@ -343,3 +343,37 @@ fn what_is_written_but_not_synced_counts_as_lost() {
     shared.synced();
     assert!(shared.hurry());
 }
+
+fn call(key: &orbital::names::KeyRef) -> Call<'_> {
+    Call { provider: "aws-kms", operation: "DescribeKey", key, context: None, request: Some("r-1"), outcome: "Success" }
+}
+
+/// What a KMS was asked stands among the records and under their seals: it can be changed as little as they.
+#[tokio::test]
+async fn what_a_kms_was_asked_is_sealed_as_records_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, caller, key) =
+        (folder.path().join("audit.jsonl"), caller(), orbital::names::KeyRef::new("arn:k").unwrap());
+    let log = Log::open_with(&path, FILE_BYTES_MAX, PATIENT).unwrap();
+    log.record(&record(&caller, "key-0")).await.unwrap();
+    log.asked(1_700_000_000_001, &call(&key));
+    log.flush().await.unwrap();
+    assert_eq!(verify(&path).unwrap().records, 2);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let asked: Asked = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+    assert_eq!(asked, Asked::of(1_700_000_000_001, &call(&key)));
+    std::fs::write(&path, text.replace("r-1", "r-2")).unwrap();
+    assert!(verify(&path).unwrap_err().why.contains("changed"));
+    std::fs::write(&path, text.replace("\"call\":", "\"more\":")).unwrap();
+    assert!(verify(&path).unwrap_err().why.contains("no record"));
+}
+
+/// What was asked cannot wait for room, so it has some of its own, and not more.
+#[test]
+fn a_question_has_room_where_records_wait_and_never_without_end() {
+    let (shared, caller) = (Shared::default(), caller());
+    while shared.push(&record(&caller, "key")) {}
+    let question = || shared.push_up_to(RECORDS_WITH_ASKED_MAX, |out| out.push(b'\n'));
+    let taken = (0..2 * RECORDS_WITH_ASKED_MAX).filter(|_| question()).count();
+    assert_eq!(taken, RECORDS_WITH_ASKED_MAX - RECORDS_MAX);
+}

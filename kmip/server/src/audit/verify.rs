@@ -9,7 +9,10 @@ use std::{
 use orbital::names::Digest;
 use serde::Deserialize;
 
-use super::line::{Carry, Seal};
+use super::{
+    asked::{self, Asked},
+    line::{Carry, Seal},
+};
 
 /// Longest line, in bytes. A record has about 300.
 const LINE_BYTES_MAX: usize = 4_096;
@@ -155,8 +158,11 @@ fn take(found: &mut Found, line: &[u8], number: u64) -> Result<(), Broken> {
         return Ok(());
     }
     if !line.starts_with(br#"{"seal":"#) {
-        serde_json::from_slice::<RecordLine<'_>>(line)
-            .map_err(|error| broken(number, format!("is no record: {error}")))?;
+        let read = match line.starts_with(asked::MARK) {
+            true => serde_json::from_slice::<Asked>(line).map(drop),
+            false => serde_json::from_slice::<RecordLine<'_>>(line).map(drop),
+        };
+        read.map_err(|error| broken(number, format!("is no record: {error}")))?;
         summary.unsealed += 1;
         found.tail.extend_from_slice(line);
         return Ok(());

@@ -90,11 +90,16 @@ impl Shared {
 
     /// Adds a record; `false` if there is no room.
     pub(super) fn push(&self, record: &Record<'_>) -> bool {
+        self.push_up_to(RECORDS_MAX, |out| record.write(out))
+    }
+
+    /// Adds the line that `write` appends, if fewer than `most` are not on the disk.
+    pub(super) fn push_up_to(&self, most: usize, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         let mut waiting = self.waiting.lock();
-        if waiting.at_risk() >= RECORDS_MAX {
+        if waiting.at_risk() >= most {
             return false;
         }
-        record.write(&mut waiting.bytes);
+        write(&mut waiting.bytes);
         waiting.records += 1;
         let first = waiting.since.is_none();
         waiting.since.get_or_insert_with(Instant::now);

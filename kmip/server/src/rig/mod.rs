@@ -146,7 +146,7 @@ impl Rig {
             policies: policies.clone(),
             anchors: anchors.clone(),
             tls: Tls::new(vec![certificate], key).unwrap(),
-            audit: Log::open(&log).unwrap(),
+            audit: Arc::new(Log::open(&log).unwrap()),
             clock: clock.clone(),
             limits,
             back: back.clone(),

@@ -30,7 +30,7 @@ pub struct Sieve {
 }
 
 /// Unix milliseconds of a moment in RFC 3339.
-fn moment(text: &str) -> Result<u64, String> {
+pub(super) fn moment(text: &str) -> Result<u64, String> {
     let read = text.parse::<Timestamp>().ok().and_then(|moment| u64::try_from(moment.as_millisecond()).ok());
     read.ok_or_else(|| format!("`{text}` is no moment: write it as 2026-11-01T00:00:00Z"))
 }

@@ -63,7 +63,7 @@ pub(crate) fn log_key(text: &str) -> Result<Verifier, String> {
     key_of(text, Scheme::Log, "a ledger")
 }
 
-fn witness_key(text: &str) -> Result<Verifier, String> {
+pub(super) fn witness_key(text: &str) -> Result<Verifier, String> {
     key_of(text, Scheme::Witness, "a witness")
 }
 
@@ -76,7 +76,7 @@ fn key_of(text: &str, scheme: Scheme, whose: &str) -> Result<Verifier, String> {
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(crate) head: TreeHead,
-    said: String,
+    pub(super) said: String,
 }
 
 /// Reads a checkpoint and checks its signatures.
@@ -162,6 +162,16 @@ pub(crate) async fn consistency(portal: &Portal, old: u64, new: u64) -> Result<V
         proof: Vec<Digest>,
     }
     let shown: Shown = portal.get(&format!("/v1/audit/consistency?old={old}&new={new}")).await?;
+    Ok(shown.proof.into_iter().map(|digest| digest.0).collect())
+}
+
+/// Governance's proof that an entry stands in the ledger of a checkpoint. It proves nothing before it is checked.
+pub(super) async fn inclusion(portal: &Portal, sequence: u64, size: u64) -> Result<Vec<ledger::Hash>, Failure> {
+    #[derive(Deserialize)]
+    struct Shown {
+        proof: Vec<Digest>,
+    }
+    let shown: Shown = portal.get(&format!("/v1/audit/inclusion?sequence={sequence}&size={size}")).await?;
     Ok(shown.proof.into_iter().map(|digest| digest.0).collect())
 }
 

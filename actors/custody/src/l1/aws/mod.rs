@@ -5,11 +5,12 @@
 //! The SDK's own request and response buffers hold the plaintext for the length of a call and are not wiped: what is wrapped here is a
 //! tenant key of this region, and root of this host is trusted for it (PROTOCOL §1).
 
+mod attempts;
 mod classify;
 mod credentials;
 mod role;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kms::{
@@ -20,8 +21,11 @@ use aws_sdk_kms::{
 };
 use orbital::names::KeyRef;
 
-use self::classify::{Verdict, classify, key_state};
-use super::{Answer, Context, Described, Development, Fault, L1, L1Error, Plain, State};
+use self::{
+    attempts::Attempts,
+    classify::{Verdict, classify, key_state},
+};
+use super::{Answer, Context, Described, Development, Fault, L1, L1Error, Plain, State, calls::Calls};
 
 pub use credentials::AwsCredentials;
 pub use role::AwsRole;
@@ -51,6 +55,8 @@ pub struct AwsOptions {
     pub credentials: AwsCredentials,
     /// What it becomes before it asks; `None` asks as itself.
     pub role: Option<AwsRole>,
+    /// Who writes down what was asked.
+    pub calls: Arc<dyn Calls>,
     pub development: Option<Development>,
 }
 
@@ -58,6 +64,7 @@ pub struct AwsOptions {
 pub struct Aws {
     kms: aws_sdk_kms::Client,
     sts: aws_sdk_sts::Client,
+    calls: Arc<dyn Calls>,
 }
 
 impl Aws {
@@ -85,11 +92,17 @@ impl Aws {
         kms.set_endpoint_url(options.endpoint);
         let mut sts = aws_sdk_sts::config::Builder::from(&shared);
         sts.set_endpoint_url(options.identity_endpoint);
-        Ok(Self { kms: aws_sdk_kms::Client::from_conf(kms.build()), sts: aws_sdk_sts::Client::from_conf(sts.build()) })
+        Ok(Self {
+            kms: aws_sdk_kms::Client::from_conf(kms.build()),
+            sts: aws_sdk_sts::Client::from_conf(sts.build()),
+            calls: options.calls,
+        })
     }
 
     async fn metadata(&self, key: &KeyRef) -> Result<KeyMetadata, Refused> {
-        let answer = self.kms.describe_key().key_id(key.as_str()).send().await.map_err(refused)?;
+        let call = self.kms.describe_key().key_id(key.as_str()).customize();
+        let told = call.interceptor(Attempts::new(&self.calls, "DescribeKey", key, None));
+        let answer = told.send().await.map_err(refused)?;
         answer.key_metadata.ok_or_else(|| undocumented("DescribeKey without KeyMetadata"))
     }
 
@@ -153,7 +166,8 @@ impl L1 for Aws {
             for (name, value) in context.pairs() {
                 call = call.encryption_context(name, value);
             }
-            let answer = call.send().await.map_err(refused);
+            let told = call.customize().interceptor(Attempts::new(&self.calls, "Encrypt", key, Some(context)));
+            let answer = told.send().await.map_err(refused);
             match answer.and_then(|a| a.ciphertext_blob.ok_or_else(|| undocumented("Encrypt without CiphertextBlob"))) {
                 Ok(wrapped) => Ok(wrapped.into_inner()),
                 Err(refused) => Err(self.meaning(key, refused).await),
@@ -168,7 +182,8 @@ impl L1 for Aws {
             for (name, value) in context.pairs() {
                 call = call.encryption_context(name, value);
             }
-            let answer = call.send().await.map_err(refused);
+            let told = call.customize().interceptor(Attempts::new(&self.calls, "Decrypt", key, Some(context)));
+            let answer = told.send().await.map_err(refused);
             match answer.and_then(|a| a.plaintext.ok_or_else(|| undocumented("Decrypt without Plaintext"))) {
                 Ok(plain) => Ok(Plain::new(plain.into_inner())),
                 Err(refused) => Err(self.meaning(key, refused).await),
