@@ -116,9 +116,20 @@ async function vote(role, { view, read, terms, key, person, verify }) {
 }
 
 function progress(view) {
-  const votes = [["proposed", [{ person: view.proposer, key: "", at_ms: view.created_ms }]], ["approved", view.approvals], ["rejected", view.rejections], ["confirmed", view.confirmations]];
+  const votes = [["proposed", [{ person: view.proposer, key: "", at_ms: view.created_ms }]], ["approved", view.approvals], ["rejected", view.rejections], ["confirmed", view.confirmations], ["fired", view.armed?.fired ? [view.armed.fired] : []]];
   const rows = votes.flatMap(([word, all]) => all.map((vote) => [vote.person, word, vote.key || "–", moment(vote.at_ms)]));
-  return [el("h2", { id: "progress-title" }, "Where it stands"), el("p", { "aria-live": "polite" }, state(view)), ...quorum(view), table("Who said what", ["Person", "Said", "Key", "When"], rows), notes(view), regions(view), probes(view)].filter((part) => part !== "");
+  return [el("h2", { id: "progress-title" }, "Where it stands"), el("p", { "aria-live": "polite" }, state(view)), ...armed(view), ...quorum(view), table("Who said what", ["Person", "Said", "Key", "When"], rows), notes(view), regions(view), probes(view)].filter((part) => part !== "");
+}
+
+/** Of a stop that is signed in advance: until when, by whom, and what it would no longer do. */
+function armed(view) {
+  if (!view.armed || view.armed.fired) return [];
+  const { until, may_fire, lacks, misses } = view.armed;
+  const lines = [el("span", {}, "It can be fired until ", moment(until * 1000), ".")];
+  if (may_fire.length) lines.push(`Who may fire it: ${may_fire.join(", ")}, with kcm proposal fire ${view.id}.`);
+  if (lacks) lines.push(`It would stop nobody as things are: ${lacks}.`);
+  if (misses.length) lines.push(`It does not reach ${misses.join(", ")}, which the tenant took in later.`);
+  return [el("ul", { id: "armed" }, lines.map((line) => el("li", {}, line)))];
 }
 
 /** What people told each other: no note is signed, and none decides anything. */

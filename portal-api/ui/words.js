@@ -4,6 +4,7 @@ import { el } from "./dom.js";
 
 export const STATES = {
   open: { shape: "○", word: "open: approvals are collected" },
+  armed: { shape: "◔", word: "armed: signed in advance, and stops nothing until one of its signers fires it" },
   ratified: { shape: "◐", word: "ratified: the regions still try the customer's key" },
   applying: { shape: "◐", word: "in force, on its way to the regions" },
   active: { shape: "●", word: "active: every region has confirmed it" },

@@ -98,8 +98,12 @@ refusals! {
         spelled(.named.as_ref()), spelled(.found.as_ref())
     )]
     OtherEvidence { named: Option<Digest>, found: Option<Digest> } = "other-evidence";
-    #[error("an armed {0} is not proposed: it is kept as a file, until one of its signers fires it. Use `kcm revoke sign --armed-until`, `fire` and `deliver`")]
-    ArmedByFile(ChangeKind) = "armed-by-file";
+    #[error("the change cannot be armed: {0}")]
+    BadArming(Uncertified) = "bad-arming";
+    #[error("it could be fired until {until} (Unix seconds), now is {now}: propose a new one, or a revocation that is in force at once")]
+    ArmedOver { until: u64, now: u64 } = "armed-over";
+    #[error("proposal {id} cannot be fired: {why}")]
+    NotArmed { id: ProposalId, why: &'static str } = "not-armed";
     #[error("the {role} statement names another {what} than the change: sign the statement for exactly this change")]
     OtherChange { role: &'static str, what: &'static str } = "other-change";
     #[error("made under trust version {made}, but the tenant's is {current}: fetch the tenant, make the change anew and collect the approvals anew")]
@@ -204,7 +208,7 @@ refusals! {
     ConfirmUnasked(ChangeKind) = "confirm-unasked";
     #[error("the proposer confirms last, and approvals are still missing: {missing}")]
     ConfirmTooEarly { missing: String } = "confirm-too-early";
-    #[error("a {role} statement is no answer to a proposal: approve, reject, confirm or withdraw it")]
+    #[error("a {role} statement is no answer to a proposal: approve, reject, confirm, withdraw or fire it")]
     WrongRole { role: &'static str } = "wrong-role";
     #[error(
         "this deployment signs no checkpoints: its topology file has no checkpoint_key and checkpoint_public under [governance]. Have the \

@@ -1,5 +1,6 @@
 //! What the desk shows: plain values that serialise to JSON as they stand. Nothing here decides.
 
+mod armed;
 mod founding;
 mod notices;
 mod preview;
@@ -24,6 +25,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 pub use crate::proposal::State;
+pub use armed::ArmedView;
 pub use founding::{Founded, FoundingView};
 pub use notices::{ChannelView, RoutingView};
 pub use preview::{BarredView, CandidateView, DifferenceView, DryRunView, QuorumView, ReachView, UnmetRule};
@@ -177,6 +179,9 @@ pub struct ProposalView {
     pub approvals: Vec<VoteView>,
     pub rejections: Vec<VoteView>,
     pub confirmations: Vec<VoteView>,
+    /// Of a stop that is signed in advance: until when, and whether it would still hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub armed: Option<ArmedView>,
     /// What people said about it, oldest first.
     pub notes: Vec<NoteView>,
     /// Groups that still have to sign; empty once ratified.
@@ -195,7 +200,7 @@ pub struct ProposalView {
     pub probes: BTreeMap<Region, ProbeView>,
     /// What each region made of it; empty until ratified.
     pub regions: BTreeMap<Region, RegionProgress>,
-    /// The quorum certificate, once ratified.
+    /// The quorum certificate, once ratified; of an armed stop all but its fire.
     pub certificate: Option<Certificate>,
 }
 

@@ -40,6 +40,8 @@ occasions! {
     ApprovalWaiting = "approval-waiting" false;
     /// Its quorum is met.
     Approved = "approved" false;
+    /// A revocation has its quorum and waits to be fired: one person can stop the tenant from now on.
+    RevocationArmed = "revocation-armed" true;
     /// It ended without coming into force: rejected, withdrawn, expired or failed.
     Rejected = "rejected" false;
     /// Its time is nearly over, and signers are missing.

@@ -8,7 +8,7 @@ use std::{
 
 use orbital::{
     chain::Chain,
-    change::{Action, Change},
+    change::{Action, Change, FireUntil},
     names::{Digest, Region, TenantId},
     sign::{Kind, Signed},
     trust::TrustRoot,
@@ -97,6 +97,12 @@ pub(crate) fn change(
     change.to_bytes().map_err(unsignable)
 }
 
+/// The change, as one that stops nothing until it is fired.
+pub(crate) fn armed(change: &[u8], until: FireUntil) -> Result<Vec<u8>, Failure> {
+    let change = Change::from_bytes(change).map_err(unsignable)?;
+    Change { armed: Some(until), ..change }.to_bytes().map_err(unsignable)
+}
+
 /// A region that the tenant's trust root does not name, given with this option.
 pub(crate) fn no_region(trust: &TrustRoot, name: &Region, option: &str) -> Failure {
     let known = trust.regions.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -157,6 +163,16 @@ pub(crate) async fn propose_with(
     // Grants are ordered by epoch, each one above the last; a stop names the one that its author saw (PROTOCOL §4).
     let epoch = subject.tenant.epoch.saturating_add(u64::from(!wish.action.kind().is_stop()));
     let bytes = change(&subject.chain, epoch, wish.action, wish.regions, wish.reason, evidence.as_deref())?;
+    propose_bytes(global, subject, bytes, evidence).await
+}
+
+/// As [`propose_with`], of a change that is made already.
+pub(crate) async fn propose_bytes(
+    global: &Global,
+    subject: &Subject,
+    bytes: Vec<u8>,
+    evidence: Option<String>,
+) -> Result<Report, Failure> {
     if global.dry_run {
         return dry::run(subject, &Identity::person(global)?, &bytes).await;
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use orbital::{
-    change::Action,
+    change::{Action, FireUntil},
     halt::Halt,
     names::{Digest, Region},
 };
@@ -31,6 +31,15 @@ pub(crate) async fn set(
     };
     let regions = Some(region).filter(|r| !r.is_empty()).map(BTreeSet::from_iter);
     compose::propose_with(global, &subject, Wish { action, regions, reason }, evidence).await
+}
+
+/// Proposes a kill that stops nothing until one of its signers fires it. Whom it would lock out now is shown as for any.
+pub(crate) async fn arm(global: &Global, tenant: &str, until: FireUntil, reason: &str) -> Result<Report, Failure> {
+    let subject = Subject::of(global, tenant).await?;
+    let evidence = simulate::evidence(global, &subject).await;
+    let (chain, epoch) = (&subject.chain, subject.tenant.epoch);
+    let bytes = compose::change(chain, epoch, Action::RevokeL1 {}, None, reason, evidence.as_deref())?;
+    compose::propose_bytes(global, &subject, compose::armed(&bytes, until)?, evidence).await
 }
 
 /// Proposes to lift these, or all of this kind that are in force.

@@ -22,7 +22,8 @@ Govern       tenant      genesis, sign, provision, list, show, trust, block, unb
              residency   show, set
              notify      show, set, test, log, replay
              policy      new, check, test, what-if, replay, set
-             proposal    list, show, approve, reject, confirm, withdraw, note, watch, certificate
+             proposal    list, show, approve, reject, confirm, fire, withdraw, note, watch,
+                         certificate
 Emergency    revoke      simulate, propose, watch, sign, fire, deliver
 Databases    kmip        client, ping, conf
 Evidence     audit       list, search, tail, export, checkpoint, prove, verify, reconcile

@@ -56,6 +56,12 @@ pub enum ProposalCommand {
         /// The proposal
         id: String,
     },
+    /// Fire an armed revocation, as one of those who signed it: every region stops
+    #[command(after_help = "Example: kcm --as dave proposal fire 0F3K --wait 30s")]
+    Fire {
+        /// The proposal
+        id: String,
+    },
     /// Take back what you proposed
     #[command(after_help = "Example: kcm --as alice proposal withdraw 0F3K")]
     Withdraw {
@@ -94,6 +100,7 @@ pub(crate) async fn perform(global: &Global, command: ProposalCommand) -> Result
         ProposalCommand::Approve { id } => compose::answer(global, &id, Role::Approve, "approve").await,
         ProposalCommand::Reject { id } => compose::answer(global, &id, Role::Reject, "reject").await,
         ProposalCommand::Confirm { id } => compose::answer(global, &id, Role::Confirm, "confirm").await,
+        ProposalCommand::Fire { id } => compose::answer(global, &id, Role::Fire, "fire").await,
         // Taking back is a rejection by the proposer, who alone may send it to this address.
         ProposalCommand::Withdraw { id } => compose::answer(global, &id, Role::Reject, "withdraw").await,
         ProposalCommand::Note { id, text } => note(global, &id, &text).await,

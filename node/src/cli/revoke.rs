@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Subcommand, ValueEnum};
 use orbital::{
     certificate::{ARMED_SECONDS_MAX, Certificate},
-    change::{Action, Change, FireUntil},
+    change::{Action, FireUntil},
     vote::{Role, Vote},
 };
 use serde_json::{Value, json};
@@ -43,6 +43,9 @@ pub enum RevokeCommand {
         /// Why, for those who approve
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
+        /// Sign in advance: it stops nothing until one of its signers fires it, for so long from now at most (`kcm proposal fire`)
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+        armed_until: Option<std::time::Duration>,
     },
     /// Follow the tenant's newest revocation until every region has answered
     #[command(after_help = "Example: kcm revoke watch --tenant acme --wait 30s")]
@@ -120,8 +123,11 @@ impl From<StopKind> for Action {
 pub(crate) async fn perform(global: &Global, command: RevokeCommand) -> Result<Report, Failure> {
     match command {
         RevokeCommand::Simulate { tenant } => simulate::show(global, &tenant).await,
-        RevokeCommand::Propose { tenant, reason } => {
+        RevokeCommand::Propose { tenant, reason, armed_until: None } => {
             halt::set(global, Action::RevokeL1 {}, &tenant, Vec::new(), &reason).await
+        }
+        RevokeCommand::Propose { tenant, reason, armed_until: Some(lasts) } => {
+            halt::arm(global, &tenant, until(StopKind::Kill, lasts.as_secs())?, &reason).await
         }
         RevokeCommand::Watch { tenant } => follow(global, &tenant).await,
         RevokeCommand::Sign { tenant_file, stop, out, reason, armed_until } => match (tenant_file, out.exists()) {
@@ -174,10 +180,7 @@ fn first(
     let change = compose::change(&chain, 0, kind.into(), None, reason, None)?;
     let change = match armed {
         None => change,
-        Some(_) => {
-            let change = Change::from_bytes(&change).map_err(compose::unsignable)?;
-            Change { armed, ..change }.to_bytes().map_err(compose::unsignable)?
-        }
+        Some(until) => compose::armed(&change, until)?,
     };
     let proposal = compose::sign_proposal(Screen::of(global), &identity, &chain, &change, &[])?;
     let certificate = Certificate { change, proposal, approvals: Vec::new(), confirmations: Vec::new() };

@@ -98,8 +98,28 @@ pub(crate) fn summary(proposal: &wire::Proposal) -> String {
         let may = proposal.may_sign.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         text.push_str(&format!("\nMissing: {missing}. May sign: {}.", if may.is_empty() { "nobody" } else { &may }));
     }
+    if let Some(armed) = proposal.armed.as_ref().filter(|armed| armed.fired.is_none() && !proposal.ended()) {
+        text.push_str(&unfired(armed, &proposal.id));
+    }
     if proposal.needs_confirmation {
         text.push_str(&format!("\n{} still has to confirm.", proposal.proposer));
+    }
+    text
+}
+
+/// What an armed stop waits for, a line each.
+fn unfired(armed: &wire::Armed, id: &str) -> String {
+    let mut text = format!("\n{}", plain::armed(armed.until));
+    let may = armed.may_fire.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if !may.is_empty() {
+        text.push_str(&format!("\nMay fire: {may}. With: kcm --as PERSON proposal fire {id}"));
+    }
+    if let Some(lacks) = &armed.lacks {
+        text.push_str(&format!("\nIT WOULD STOP NOBODY as things are: {lacks}"));
+    }
+    if !armed.misses.is_empty() {
+        let misses = armed.misses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        text.push_str(&format!("\nIt does not reach {misses}, which the tenant took in later: arm a new one."));
     }
     text
 }
@@ -118,10 +138,11 @@ fn people(proposal: &wire::Proposal) -> String {
     table.row([proposal.proposer.to_string(), "proposed".into(), plain::time_ms(proposal.created_ms)]);
     let said =
         [(&proposal.approvals, "approved"), (&proposal.rejections, "rejected"), (&proposal.confirmations, "confirmed")];
-    for (votes, word) in said {
-        for vote in votes {
-            table.row([vote.person.to_string(), word.into(), plain::time_ms(vote.at_ms)]);
-        }
+    let fired = proposal.armed.iter().filter_map(|armed| armed.fired.as_ref()).map(|vote| (vote, "fired"));
+    for (vote, word) in
+        said.into_iter().flat_map(|(votes, word)| votes.iter().map(move |vote| (vote, word))).chain(fired)
+    {
+        table.row([vote.person.to_string(), word.into(), plain::time_ms(vote.at_ms)]);
     }
     format!("{}\nApprovals are collected until {}.", table.render(), plain::time(proposal.expires))
 }

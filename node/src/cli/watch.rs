@@ -45,6 +45,10 @@ pub(crate) async fn until_ended(
         if proposal.ended() {
             return Ok(ended(body, &proposal, subject));
         }
+        if proposal.state == "armed" {
+            // Nothing happens to it until somebody fires it.
+            return Ok(Report::new(body, show::summary(&proposal)).ending(Exit::Waits));
+        }
         let look_again = Instant::now().checked_add(Duration::from_millis(LOOK_AGAIN_MS));
         let until = [end, look_again].into_iter().flatten().min();
         let woken = match until {

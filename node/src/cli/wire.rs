@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use orbital::{
     canon::Text,
-    names::{Digest, Group, Person, TenantId},
+    names::{Digest, Group, Person, Region, TenantId},
     sign::Signed,
 };
 use serde::Deserialize;
@@ -55,6 +55,8 @@ pub(crate) struct Proposal {
     pub(crate) rejections: Vec<Vote>,
     pub(crate) confirmations: Vec<Vote>,
     #[serde(default)]
+    pub(crate) armed: Option<Armed>,
+    #[serde(default)]
     pub(crate) notes: Vec<Note>,
     #[serde(default)]
     pub(crate) missing: Vec<Group>,
@@ -70,6 +72,16 @@ pub(crate) struct Proposal {
     pub(crate) probes: BTreeMap<String, Probe>,
     #[serde(default)]
     pub(crate) regions: BTreeMap<String, Progress>,
+}
+
+/// A stop that is signed in advance.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Armed {
+    pub(crate) until: u64,
+    pub(crate) fired: Option<Vote>,
+    pub(crate) may_fire: BTreeSet<Person>,
+    pub(crate) lacks: Option<String>,
+    pub(crate) misses: BTreeSet<Region>,
 }
 
 /// What somebody said about a proposal.

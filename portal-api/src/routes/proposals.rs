@@ -71,10 +71,11 @@ enum Deed {
     Withdraw,
 }
 
-const DEEDS: [(&str, Deed); 4] = [
+const DEEDS: [(&str, Deed); 5] = [
     ("approve", Deed::Answer(Role::Approve)),
     ("reject", Deed::Answer(Role::Reject)),
     ("confirm", Deed::Answer(Role::Confirm)),
+    ("fire", Deed::Answer(Role::Fire)),
     ("withdraw", Deed::Withdraw),
 ];
 

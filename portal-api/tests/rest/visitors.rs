@@ -175,7 +175,7 @@ async fn what_is_anothers_answers_as_what_is_not_there() {
     let own = house.world.change(Action::RevokeL1 {}).to_bytes().unwrap();
     let vote = house.world.answer(Role::Approve, &house.world.propose(&own, "carol"), "dave");
     let requests = |[tenant, proposal]: &[String; 2]| {
-        let answers = ["approve", "reject", "confirm", "withdraw", "probe"];
+        let answers = ["approve", "reject", "confirm", "fire", "withdraw", "probe"];
         let mut all = vec![
             ("GET", format!("/v1/tenants/{tenant}")),
             ("GET", format!("/v1/tenants/{tenant}/trust")),

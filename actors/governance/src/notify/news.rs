@@ -34,6 +34,7 @@ pub(super) fn concerns(record: &Record) -> bool {
         | Record::Withdrawn { .. }
         | Record::Expired { .. }
         | Record::Voided { .. }
+        | Record::Armed { .. }
         | Record::Certified { .. }
         | Record::Applied { .. }
         | Record::Confirmed { .. }
@@ -47,6 +48,8 @@ pub(super) fn concerns(record: &Record) -> bool {
         Record::Provisioned { .. }
         | Record::Answered { .. }
         | Record::Noted { .. }
+        // What the fire brings into force is told.
+        | Record::Fired { .. }
         | Record::ProbeAsked { .. }
         | Record::Probed { .. } => false,
     }
@@ -130,9 +133,23 @@ fn of_proposal(setting: &Setting<'_>, record: &Record, sketch: &Sketch) -> Optio
             (Occasion::Rejected, format!("{kind} was rejected"), why())
         }
         Record::Withdrawn { .. } => (Occasion::Rejected, format!("{kind} was withdrawn"), why()),
+        Record::Expired { .. } if sketch.was_armed => {
+            (Occasion::Rejected, format!("the armed {kind} is over: nobody fired it"), why())
+        }
         Record::Expired { .. } => (Occasion::Rejected, format!("{kind} expired without a quorum"), why()),
         Record::Voided { why, .. } => (Occasion::Rejected, format!("{kind} is void"), why.clone()),
         Record::Refused { why, .. } => (Occasion::Rejected, format!("{kind} was refused by every region"), why.clone()),
+        Record::Armed { .. } => (
+            Occasion::RevocationArmed,
+            format!(
+                "a {kind} is armed: any one of its signers can fire it until {}",
+                sketch.armed.map_or_else(String::new, moment)
+            ),
+            String::new(),
+        ),
+        Record::Certified { .. } if sketch.was_armed => {
+            (Occasion::Approved, format!("the armed {kind} was fired"), String::new())
+        }
         Record::Certified { .. } => (Occasion::Approved, format!("{kind} is approved"), String::new()),
         Record::Applied { .. } if stop => (
             Occasion::StopRunning,
@@ -204,6 +221,13 @@ pub(super) fn of_event(setting: &Setting<'_>, event: &Event) -> Option<Notice> {
         }
         Happened::Expiring { left_s, .. } => {
             let sketch = setting.portrait.proposal.as_ref().filter(|sketch| sketch.state.is_pending())?;
+            if sketch.state == State::Armed {
+                let title =
+                    format!("the armed {} ends in {}: nobody can fire it after that", sketch.kind, span(*left_s));
+                let notice = setting.about(Occasion::Expiring, sketch, title);
+                // Its time to be signed may have been told before.
+                return Some(Notice { about: format!("{}/armed", notice.about), ..notice });
+            }
             let title = format!("{} expires in {} and has no quorum yet", sketch.kind, span(*left_s));
             Some(setting.about(Occasion::Expiring, sketch, title))
         }
@@ -255,7 +279,10 @@ impl Setting<'_> {
         let running = matches!(occasion, Occasion::StopRunning | Occasion::StopConfirmed | Occasion::RegionUnconfirmed);
         // The vote is one incident, by the proposal's id; what the regions do with the decision another.
         notice.incident = if running { format!("stop/{}", sketch.id) } else { sketch.id.to_string() };
-        notice.closes = matches!(occasion, Occasion::Approved | Occasion::Rejected | Occasion::StopConfirmed);
+        notice.closes = matches!(
+            occasion,
+            Occasion::Approved | Occasion::Rejected | Occasion::RevocationArmed | Occasion::StopConfirmed
+        );
         notice.line("Proposer", &sketch.proposer);
         notice.line("Reason", &sketch.reason);
         if matches!(occasion, Occasion::ApprovalWaiting | Occasion::Expiring) {

@@ -81,7 +81,9 @@ fn takes(route: &Route, kind: Option<Kind>, notice: &Notice) -> bool {
 /// What opened the incident that this ends.
 const fn opens(occasion: Occasion) -> &'static [Occasion] {
     match occasion {
-        Occasion::Approved | Occasion::Rejected => &[Occasion::ApprovalWaiting, Occasion::Expiring],
+        Occasion::Approved | Occasion::Rejected | Occasion::RevocationArmed => {
+            &[Occasion::ApprovalWaiting, Occasion::Expiring]
+        }
         Occasion::StopConfirmed | Occasion::L1Active => &[Occasion::StopRunning, Occasion::RegionUnconfirmed],
         Occasion::TenantProvisioned => &[Occasion::ProvisioningFailed, Occasion::ProvisioningRetried],
         Occasion::ApprovalWaiting

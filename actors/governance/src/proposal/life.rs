@@ -57,6 +57,8 @@ words! {
     pub State {
         /// Approvals are collected.
         Open = "open",
+        /// The quorum is met, and one of those who signed may fire it; it stops nothing before.
+        Armed = "armed",
         /// The quorum is met; a LinkL1 still waits for its probes.
         Ratified = "ratified",
         /// In force here and on its way to the regions.
@@ -76,6 +78,8 @@ words! {
     pub(crate) Event {
         /// A vote that does not decide.
         Answered = "answered",
+        /// All but the fire is there.
+        Armed = "armed",
         /// The certificate holds.
         Certified = "certified",
         /// Nothing is left to wait for: durable, and owed to the regions.
@@ -94,9 +98,10 @@ words! {
 
 moves! {
     Open {
-        Answered => Open, Certified => Ratified, Rejected => Rejected, Withdrawn => Withdrawn, Expired => Expired,
-        Voided => Failed,
+        Answered => Open, Armed => Armed, Certified => Ratified, Rejected => Rejected, Withdrawn => Withdrawn,
+        Expired => Expired, Voided => Failed,
     }
+    Armed { Answered => Armed, Certified => Ratified, Expired => Expired }
     Ratified { Applied => Applying, Withdrawn => Withdrawn, Expired => Expired, Voided => Failed }
     Applying { Confirmed => Active, Refused => Failed }
     Active {}
@@ -113,7 +118,7 @@ impl State {
     }
     /// Not in force yet, and not at its end.
     pub const fn is_pending(self) -> bool {
-        matches!(self, Self::Open | Self::Ratified)
+        matches!(self, Self::Open | Self::Armed | Self::Ratified)
     }
 }
 

@@ -22,8 +22,8 @@ pub(crate) struct Watched {
     pub(crate) overdue: bool,
     /// Regions that have not confirmed it.
     pub(crate) silent: Vec<Region>,
-    /// Seconds that are left to collect, once they are few.
-    pub(crate) expiring_s: Option<u64>,
+    /// When its time to be signed, or to be fired, is over (Unix seconds), and the seconds that are left, once they are few.
+    pub(crate) expiring: Option<(u64, u64)>,
     /// When it came into force, Unix milliseconds.
     pub(crate) since_ms: Option<u64>,
 }
@@ -44,7 +44,8 @@ pub(crate) struct WatchArgs {
 pub(crate) struct State {
     args: WatchArgs,
     told: bool,
-    told_expiring: bool,
+    /// The end that was told.
+    told_expiring: Option<u64>,
 }
 
 pub(crate) struct Watch;
@@ -56,7 +57,7 @@ impl Actor for Watch {
 
     async fn pre_start(&self, me: ActorRef<WatchMsg>, args: WatchArgs) -> Result<State, ActorProcessingErr> {
         me.send_interval(LOOK, || WatchMsg::Look);
-        Ok(State { args, told: false, told_expiring: false })
+        Ok(State { args, told: false, told_expiring: None })
     }
 
     async fn handle(&self, me: ActorRef<WatchMsg>, _: WatchMsg, state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -84,8 +85,8 @@ impl State {
     fn tell(&mut self, watched: Watched) {
         let WatchArgs { shared, tenant, proposal } = &self.args;
         let now_ms = shared.clock.unix_ms();
-        if let Some(left_s) = watched.expiring_s.filter(|_| !self.told_expiring) {
-            self.told_expiring = true;
+        if let Some((ends, left_s)) = watched.expiring.filter(|(ends, _)| self.told_expiring != Some(*ends)) {
+            self.told_expiring = Some(ends);
             let (tenant, proposal) = (*tenant, proposal.clone());
             shared.events.tell(now_ms, None, Happened::Expiring { tenant, proposal, left_s });
         }

@@ -361,12 +361,12 @@ impl State {
         self.viewed(&id)
     }
 
-    /// Seconds that a proposal has left, once that is worth a word: a day ahead, or half-way where it has fewer than two.
-    fn expiring_s(&self, proposal: &Proposal) -> Option<u64> {
-        let (expires, now) = (proposal.proposed.expires, self.facts().now_s());
-        let ahead = (expires.saturating_sub(proposal.created_ms / 1_000) / 2).min(EXPIRING_SECONDS);
-        let left = expires.saturating_sub(now);
-        (proposal.state.is_pending() && left > 0 && left <= ahead).then_some(left)
+    /// When a proposal ends and how many seconds it has left, once that is worth a word: a day ahead, or half-way where it has fewer than two.
+    fn expiring(&self, proposal: &Proposal) -> Option<(u64, u64)> {
+        let (ends, now) = (proposal.ends(), self.facts().now_s());
+        let ahead = (ends.saturating_sub(proposal.created_ms / 1_000) / 2).min(EXPIRING_SECONDS);
+        let left = ends.saturating_sub(now);
+        (proposal.state.is_pending() && left > 0 && left <= ahead).then_some((ends, left))
     }
 
     fn watched(&self, id: &ProposalId) -> Watched {
@@ -376,9 +376,9 @@ impl State {
         let silent = proposal.progress.iter().filter(|(_, p)| !p.applied()).map(|(region, _)| region.clone());
         Watched {
             ended: false,
-            overdue: proposal.state.is_pending() && self.facts().now_s() > proposal.proposed.expires,
+            overdue: proposal.state.is_pending() && self.facts().now_s() > proposal.ends(),
             silent: silent.collect(),
-            expiring_s: self.expiring_s(proposal),
+            expiring: self.expiring(proposal),
             since_ms: proposal.received_ms,
         }
     }

@@ -13,6 +13,7 @@ use orbital::{
 };
 
 use super::{
+    armed,
     decision::{Decision, Facts, Owe},
     file::{Answer, Proposal},
     propose::{check_change, check_halted, missing, probes},
@@ -35,21 +36,24 @@ pub(crate) struct Answering<'a> {
     pub(crate) received_ms: u64,
 }
 
-/// Decides about an approval, a rejection or a confirmation.
+/// Decides about an approval, a rejection, a confirmation or the fire of what is armed.
 pub(crate) fn answer(tenant: &Tenant, facts: &Facts<'_>, answering: Answering<'_>) -> Result<Decision, Error> {
     let Answering { id, role, vote: signed, received_ms } = answering;
     let voice = match role {
         Role::Approve => Voice::Approve,
         Role::Reject => Voice::Reject,
         Role::Confirm => Voice::Confirm,
-        Role::Propose | Role::Fire | Role::Recover => {
+        Role::Fire => return armed::fire(tenant, facts, id, signed, received_ms),
+        Role::Propose | Role::Recover => {
             return Err(Refusal::WrongRole { role: ballot::role_name(role) }.into());
         }
     };
     if tenant.proposals.get(id).is_some_and(|known| was_taken(known, voice, &signed)) {
         return Ok(Decision::default());
     }
-    let proposal = open(tenant, facts, id, State::Open)?;
+    // Another signature widens who may fire an armed one, and mends one whose signers have left.
+    let armed = tenant.proposals.get(id).is_some_and(|known| known.state == State::Armed);
+    let proposal = open(tenant, facts, id, if armed { State::Armed } else { State::Open })?;
     let vote = checked(tenant, facts, proposal, role, &signed)?;
     let mut decision = Decision::default();
     if voice == Voice::Reject {
@@ -115,6 +119,11 @@ fn count(
                 decision.owe.extend(owe);
             }
         }
+        Err(Uncertified::Unfired { .. }) => {
+            decision.records.push(answered(Vec::new()));
+            let first = proposal.state == State::Open;
+            decision.records.extend(first.then(|| Record::Armed { proposal: id.clone() }));
+        }
         Err(Uncertified::Unconfirmed(_)) if voice == Voice::Approve => decision.records.push(answered(Vec::new())),
         Err(why) => match why.lacking() {
             Some(missing) if voice == Voice::Confirm => {
@@ -156,14 +165,17 @@ pub(crate) fn apply(
     decision: &mut Decision,
 ) -> Result<(), Error> {
     let change = ratified.certified().change().clone();
-    check_change(tenant, facts, &change)?;
-    for region in &change.regions {
+    if change.armed.is_none() {
+        check_change(tenant, facts, &change)?;
+    }
+    let reached = armed::reached(tenant, &change);
+    for region in &reached {
         let owed = directives(tenant, facts, region, &change, ratified.certificate());
         decision.owe.extend(owed.into_iter().map(|directive| Owe { region: region.clone(), directive }));
     }
     let certificate = ratified.into_certificate();
     decision.records.push(Record::Applied { proposal: proposal.id.clone(), certificate, received_ms });
-    if change.regions.is_empty() {
+    if reached.is_empty() {
         // Nobody is left to confirm it.
         decision.records.push(Record::Confirmed { proposal: proposal.id.clone() });
     }
@@ -218,7 +230,8 @@ pub(crate) fn withdraw(tenant: &Tenant, facts: &Facts<'_>, id: &ProposalId, sign
     let again = known.state == State::Withdrawn;
     let proposal = match again {
         true => known,
-        false => open(tenant, facts, id, if known.state.is_pending() { known.state } else { State::Open })?,
+        // What a quorum has armed nobody takes back alone.
+        false => open(tenant, facts, id, if known.state == State::Ratified { known.state } else { State::Open })?,
     };
     let vote = Vote::read(Role::Reject, &signed).map_err(Refusal::MalformedVote)?;
     let (person, proposer) = (vote.person.clone(), proposal.proposed.person.clone());
@@ -260,7 +273,7 @@ pub(crate) fn probe_again(
 
 /// The time of a proposal is over; nothing where it is not, or where it has ended otherwise.
 pub(crate) fn expire(tenant: &Tenant, facts: &Facts<'_>, id: &ProposalId) -> Decision {
-    let over = |p: &&Proposal| p.state.is_pending() && facts.now_s() > p.proposed.expires;
+    let over = |p: &&Proposal| p.state.is_pending() && facts.now_s() > p.ends();
     let expired = tenant.proposals.get(id).filter(over).map(|_| Record::Expired { proposal: id.clone() });
     Decision { records: expired.into_iter().collect(), ..Decision::default() }
 }

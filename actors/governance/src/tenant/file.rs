@@ -83,6 +83,10 @@ pub(crate) struct Proposal {
     pub(crate) approvals: Vec<Answer>,
     pub(crate) rejections: Vec<Answer>,
     pub(crate) confirmations: Vec<Answer>,
+    /// When an armed stop had its quorum.
+    pub(crate) armed_ms: Option<u64>,
+    /// Who fired it.
+    pub(crate) fired: Option<Answer>,
     pub(crate) notes: Vec<Note>,
     pub(crate) probes: BTreeMap<Region, Probe>,
     pub(crate) progress: BTreeMap<Region, Progress>,
@@ -104,7 +108,7 @@ impl Proposal {
             change: self.bytes.clone(),
             proposal: self.statement.clone(),
             approvals: signed(&self.approvals),
-            confirmations: signed(&self.confirmations),
+            confirmations: self.confirmations.iter().chain(&self.fired).map(|a| a.signed.clone()).collect(),
         }
     }
     /// Proposer and approvers under this trust root, with what each proved.
@@ -116,6 +120,15 @@ impl Proposal {
     pub(crate) fn spoken<'t>(&'t self, trust: &'t TrustRoot) -> Vec<Spoken<'t>> {
         let approvals = self.approvals.iter().filter_map(|answer| Spoken::of(trust, &answer.vote, true));
         Spoken::of(trust, &self.proposed, false).into_iter().chain(approvals).collect()
+    }
+    /// Until when it may be fired, where it is armed; Unix seconds.
+    pub(crate) fn armed_until(&self) -> Option<u64> {
+        self.change.armed.map(|until| until.0)
+    }
+    /// When it ends by itself while it is pending, Unix seconds: the time to collect is over, or the time to fire.
+    pub(crate) fn ends(&self) -> u64 {
+        let until = self.armed_until().unwrap_or(u64::MAX);
+        if self.state == State::Armed { until } else { self.proposed.expires.min(until) }
     }
     /// The trust version that it makes, where it makes one.
     pub(crate) fn made_version(&self) -> Option<u64> {
@@ -167,6 +180,8 @@ pub(crate) fn opened(
         approvals: Vec::new(),
         rejections: Vec::new(),
         confirmations: Vec::new(),
+        armed_ms: None,
+        fired: None,
         notes: Vec::new(),
         probes,
         progress: BTreeMap::new(),

@@ -3,6 +3,7 @@
 mod acknowledged;
 mod actor;
 mod answer;
+mod armed;
 mod commit;
 mod decision;
 mod file;

@@ -32,7 +32,11 @@ pub(crate) struct Sketch {
     pub(crate) why: Option<String>,
     pub(crate) proposer: Person,
     pub(crate) reason: String,
-    /// Unix seconds.
+    /// Until when it may be fired, where it is armed; Unix seconds.
+    pub(crate) armed: Option<u64>,
+    /// It had its quorum, and waited for its fire.
+    pub(crate) was_armed: bool,
+    /// When it ends by itself, Unix seconds.
     pub(crate) expires: u64,
     pub(crate) missing: Vec<Group>,
     /// Who could give a signature that is missing.
@@ -68,7 +72,9 @@ fn sketch(tenant: &Tenant, proposal: &Proposal) -> Sketch {
         why: proposal.why.clone(),
         proposer: proposal.proposed.person.clone(),
         reason: proposal.change.reason.as_str().to_owned(),
-        expires: proposal.proposed.expires,
+        armed: proposal.armed_until(),
+        was_armed: proposal.armed_ms.is_some(),
+        expires: proposal.ends(),
         missing: proposal.missing.clone(),
         people: asked.map(|(person, _)| person).filter(could).cloned().collect(),
         digest: proposal.digest,

@@ -18,6 +18,7 @@ use orbital::{
 };
 
 use super::{
+    armed,
     decision::{Decision, Facts, Owe},
     file::{Proposal, id_of},
     founding::check_whole,
@@ -101,9 +102,7 @@ pub(crate) fn check_opening(
     }
     let trust = tenant.chain.current();
     check_deployment(change, &trust.deployment)?;
-    if change.armed.is_some() {
-        return Err(Refusal::ArmedByFile(change.kind()));
-    }
+    armed::check_arming(change, vote.expires, facts.now_s())?;
     ballot::check_proposed(vote, change, bytes)?;
     check_version(tenant, change, vote)?;
     if let Some(statement) = statement {
@@ -344,8 +343,9 @@ fn check_expiry(trust: &TrustRoot, kind: ChangeKind, expires: u64, now: u64) -> 
 
 fn check_room(tenant: &Tenant, facts: &Facts<'_>, change: &Change, vote: &Vote) -> Result<(), Refusal> {
     let stop = change.kind().is_stop();
-    let alike =
-        |p: &&Proposal| p.is_stop() == stop && (!stop || p.state.is_pending() && p.proposed.person == vote.person);
+    // Those that are armed wait for long, and leave the room of the others alone.
+    let own = |p: &Proposal| p.proposed.person == vote.person && p.change.armed.is_some() == change.armed.is_some();
+    let alike = |p: &&Proposal| p.is_stop() == stop && (!stop || p.state.is_pending() && own(p));
     let count = tenant.running.iter().filter_map(|id| tenant.proposals.get(id)).filter(alike).count();
     let (what, max) = match stop {
         true => ("stops by the same person", STOPS_OPEN_PER_PERSON_MAX),

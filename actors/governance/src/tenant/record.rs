@@ -68,6 +68,15 @@ pub(crate) enum Record {
         proposal: ProposalId,
         why: String,
     },
+    /// An armed stop has its quorum, and waits for its fire.
+    Armed {
+        proposal: ProposalId,
+    },
+    /// One of its signers fired it; what follows stands in the same append.
+    Fired {
+        proposal: ProposalId,
+        vote: Signed,
+    },
     Certified {
         proposal: ProposalId,
     },
@@ -154,6 +163,8 @@ impl Record {
             Self::Noted { .. } => "proposal.noted",
             Self::Expired { .. } => "proposal.expired",
             Self::Voided { .. } => "proposal.voided",
+            Self::Armed { .. } => "proposal.armed",
+            Self::Fired { .. } => "proposal.fired",
             Self::Certified { .. } => "proposal.ratified",
             Self::Applied { .. } => "proposal.applied",
             Self::ProbeAsked { .. } => "proposal.probe-asked",
@@ -178,6 +189,8 @@ impl Record {
             | Self::Noted { proposal, .. }
             | Self::Expired { proposal }
             | Self::Voided { proposal, .. }
+            | Self::Armed { proposal }
+            | Self::Fired { proposal, .. }
             | Self::Certified { proposal }
             | Self::Applied { proposal, .. }
             | Self::ProbeAsked { proposal, .. }

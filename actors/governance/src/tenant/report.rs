@@ -77,7 +77,13 @@ pub(crate) fn stopped(
         parts.into_iter().map(|directive| Owe { region: region.clone(), directive })
     });
     let owe = owe.collect();
-    let records = vec![Record::Learnt { region: region.clone(), certificate }];
+    let mut records = vec![Record::Learnt { region: region.clone(), certificate: certificate.clone() }];
+    // Collected here, too, and completed by hand: the same stop, whose proposal goes on as if it had been completed here.
+    if let Some(proposal) = tenant.by_change(certified.digest()).filter(|p| p.state.is_pending()) {
+        let (proposal, received_ms) = (proposal.id.clone(), facts.now_ms);
+        records.push(Record::Certified { proposal: proposal.clone() });
+        records.push(Record::Applied { proposal, certificate, received_ms });
+    }
     Ok(Decision { records, owe, settle: Vec::new(), room: Room::Stop })
 }
 

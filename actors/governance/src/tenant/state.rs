@@ -16,6 +16,7 @@ use orbital::{
 };
 
 use super::{
+    armed,
     file::{Answer, Note, Probe, Progress, Proposal, Unfit, id_of, opened},
     founding::Founding,
     record::{Record, Voice},
@@ -190,6 +191,8 @@ impl Tenant {
             }
             Record::Expired { proposal } => self.moved(&proposal, Event::Expired, None),
             Record::Voided { proposal, why } => self.moved(&proposal, Event::Voided, Some(why)),
+            Record::Armed { proposal } => self.armed(&proposal, at_ms),
+            Record::Fired { proposal, vote } => self.fired(&proposal, vote, at_ms),
             Record::Certified { proposal } => {
                 self.proposal(&proposal)?.missing.clear();
                 self.moved(&proposal, Event::Certified, None)
@@ -240,11 +243,11 @@ impl Tenant {
         (!self.forks.contains_key(&fork.other()) && self.forks.len() < FORKS_MAX).then_some(fork)
     }
 
-    fn proposal(&mut self, id: &ProposalId) -> Result<&mut Proposal, Unfit> {
+    pub(super) fn proposal(&mut self, id: &ProposalId) -> Result<&mut Proposal, Unfit> {
         self.proposals.get_mut(id).ok_or_else(|| format!("it speaks of proposal {id}, which was never opened"))
     }
 
-    fn moved(&mut self, id: &ProposalId, event: Event, why: Option<String>) -> Result<(), Unfit> {
+    pub(super) fn moved(&mut self, id: &ProposalId, event: Event, why: Option<String>) -> Result<(), Unfit> {
         let proposal = self.proposal(id)?;
         let from = proposal.state;
         let to = moved(from, event).ok_or_else(|| format!("a proposal that is {from} cannot be {event}"))?;
@@ -290,8 +293,9 @@ impl Tenant {
 
     fn applied(&mut self, id: &ProposalId, certificate: Certificate, received_ms: u64) -> Result<(), Unfit> {
         self.moved(id, Event::Applied, None)?;
+        let reached = armed::reached(self, &Change::from_bytes(&certificate.change).map_err(|e| e.to_string())?);
         let proposal = self.proposal(id)?;
-        proposal.progress = proposal.change.regions.iter().map(|r| (r.clone(), Progress::default())).collect();
+        proposal.progress = reached.into_iter().map(|region| (region, Progress::default())).collect();
         proposal.certificate = Some(certificate.clone());
         proposal.received_ms = Some(received_ms);
         let (change, digest) = (proposal.change.clone(), proposal.digest);

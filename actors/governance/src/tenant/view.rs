@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use orbital::{change::Action, halt::Halt, names::Region};
 
 use super::{
+    armed,
     decision::Facts,
     file::{Answer, Progress, Proposal},
     founding,
@@ -105,18 +106,20 @@ pub(crate) fn proposals(tenant: &Tenant, facts: &Facts<'_>, filter: &Filter, lim
     };
     let mut found: Vec<_> = tenant.proposals.values().filter(wanted).collect();
     found.sort_by(|a, b| b.created_ms.cmp(&a.created_ms).then_with(|| a.id.cmp(&b.id)));
-    found.into_iter().take(limit).map(|p| proposal(p, facts)).collect()
+    found.into_iter().take(limit).map(|p| proposal(tenant, p, facts)).collect()
 }
 
 /// One proposal with who can still approve it, while that matters.
 pub(crate) fn one_proposal(tenant: &Tenant, shown: &Proposal, facts: &Facts<'_>) -> ProposalView {
-    let open = shown.state == State::Open;
+    let view = proposal(tenant, shown, facts);
+    let lacks = view.armed.as_ref().is_some_and(|armed| armed.lacks.is_some());
+    let open = shown.state == State::Open || lacks && facts.now_s() <= shown.proposed.expires;
     // A trust root without a rule is refused before it is in force; the rest of the view is as good without.
     let quorum = open.then(|| quorum(tenant, facts, &Asked::of(shown, tenant.chain.current())).ok()).flatten();
-    ProposalView { quorum, ..proposal(shown, facts) }
+    ProposalView { quorum, ..view }
 }
 
-pub(crate) fn proposal(proposal: &Proposal, facts: &Facts<'_>) -> ProposalView {
+pub(crate) fn proposal(tenant: &Tenant, proposal: &Proposal, facts: &Facts<'_>) -> ProposalView {
     let votes = |answers: &[Answer]| answers.iter().map(vote).collect();
     let probes = proposal.probes.iter().map(|(region, probe)| {
         let view = ProbeView {
@@ -144,12 +147,13 @@ pub(crate) fn proposal(proposal: &Proposal, facts: &Facts<'_>) -> ProposalView {
         approvals: votes(&proposal.approvals),
         rejections: votes(&proposal.rejections),
         confirmations: votes(&proposal.confirmations),
+        armed: armed::view(tenant, proposal, facts.now_s()),
         notes: proposal
             .notes
             .iter()
             .map(|n| NoteView { by: n.by.clone(), at_ms: n.at_ms, text: n.text.clone() })
             .collect(),
-        missing: proposal.missing.clone(),
+        missing: armed::missing(tenant, proposal, facts.now_s()),
         quorum: None,
         needs_confirmation: proposal.state == State::Open && proposal.missing.is_empty(),
         expires: proposal.proposed.expires,
@@ -157,11 +161,11 @@ pub(crate) fn proposal(proposal: &Proposal, facts: &Facts<'_>) -> ProposalView {
         correlation: proposal.correlation.clone(),
         probes: probes.collect(),
         regions: regions(proposal, facts),
-        certificate: proposal.certificate.clone(),
+        certificate: proposal.certificate.clone().or_else(|| armed::certificate(proposal)),
     }
 }
 
-fn vote(answer: &Answer) -> VoteView {
+pub(super) fn vote(answer: &Answer) -> VoteView {
     let Answer { vote, signed, at_ms } = answer;
     VoteView { person: vote.person.clone(), key: vote.key.clone(), at_ms: *at_ms, vote: signed.clone() }
 }

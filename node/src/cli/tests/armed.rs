@@ -70,3 +70,36 @@ fn nobody_signs_or_fires_an_armed_revocation_past_its_date() {
     let plain = house.kcm(&["--as", "dave", "revoke", "fire", &whole, "--out", &out]).unwrap_err();
     assert!(plain.why.contains("not armed"), "{plain}");
 }
+
+#[test]
+fn through_governance_too_one_of_its_signers_fires_it() {
+    let house = House::furnished();
+    let propose = ["--as", "carol", "revoke", "propose", "--tenant", "acme", "--armed-until"];
+    assert!(house.kcm(&[&propose[..], &["9601h"]].concat()).unwrap_err().why.contains("400 days"));
+    let proposed = house.kcm(&[&propose[..], &["720h"]].concat()).unwrap();
+    let id = proposed.json["id"].as_str().unwrap();
+    let as_who = |who: &str, deed: &str| house.kcm(&["--as", who, "proposal", deed, id, "--wait", "10ms"]);
+    assert_eq!(as_who("carol", "fire").unwrap_err().code.as_deref(), Some("not-armed"));
+    let armed = as_who("dave", "approve").unwrap();
+    assert_eq!((armed.exit, &armed.json["state"]), (Exit::Waits, &json!("armed")));
+    for part in ["ARMED: can be fired until", "May fire: carol, dave. With: kcm --as PERSON proposal fire"] {
+        assert!(armed.text.contains(part), "{part}: {}", armed.text);
+    }
+    let stranger = as_who("heidi", "fire").unwrap_err();
+    assert_eq!((stranger.exit, stranger.code.as_deref()), (Exit::Denied, Some("uncertified")), "{stranger}");
+    let tenant = house.kcm(&["tenant", "show", "acme"]).unwrap();
+    assert_eq!(tenant.json["kills"], json!([]), "nothing is stopped yet");
+    // For the day on which governance is away.
+    let [kept, by_hand] = ["kept.json", "by-hand.json"].map(|name| house.named(name));
+    house.kcm(&["proposal", "certificate", id, "--out", &kept]).unwrap();
+    let done = house.kcm(&["--as", "dave", "revoke", "fire", &kept, "--out", &by_hand]).unwrap();
+    assert_eq!(done.json["complete"], json!(true), "{}", done.text);
+    let fired = as_who("dave", "fire").unwrap();
+    assert_eq!((fired.exit, &fired.json["state"]), (Exit::Unconfirmed, &json!("applying")), "no region answers here");
+    let shown = house.kcm(&["proposal", "show", id]).unwrap();
+    assert!(shown.text.contains("dave") && shown.text.contains("fired"), "{}", shown.text);
+    let out = house.named("fired.json");
+    house.kcm(&["proposal", "certificate", id, "--out", &out]).unwrap();
+    let verified = house.kcm(&["certificate", "verify", &out, "--tenant", "acme"]).unwrap();
+    assert_eq!(verified.json["fired"], json!(true), "{}", verified.text);
+}

@@ -1,5 +1,6 @@
 //! The decisions without actors: a bench that decides, folds, and keeps every record, so that a replay can be held against it.
 
+mod armed;
 mod delegation;
 mod forks;
 mod founding;

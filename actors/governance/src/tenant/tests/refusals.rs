@@ -10,7 +10,7 @@ use orbital::{
 
 use super::*;
 
-fn code<T>(result: Result<T, Error>) -> &'static str {
+pub(super) fn code<T>(result: Result<T, Error>) -> &'static str {
     match result {
         Ok(_) => "taken",
         Err(e) => {
@@ -281,7 +281,7 @@ fn the_proposer_confirms_last_where_the_rule_asks() {
     let id = b.propose(Action::RevokeL1 {}, "carol").unwrap();
     assert_eq!(code(b.answer(&id, Role::Confirm, "carol")), "confirm-too-early");
     assert_eq!(b.approve(&id, "dave").unwrap(), State::Open);
-    assert!(crate::tenant::view::proposal(&b.tenant.proposals[&id], &b.facts()).needs_confirmation);
+    assert!(crate::tenant::view::proposal(&b.tenant, &b.tenant.proposals[&id], &b.facts()).needs_confirmation);
     assert_eq!(code(b.answer(&id, Role::Confirm, "heidi")), "not-the-proposer");
     assert_eq!(b.answer(&id, Role::Confirm, "carol").unwrap(), State::Applying);
 }
@@ -420,15 +420,6 @@ fn a_weaker_rule_needs_the_old_one_too() {
     assert_eq!(b.tenant.proposals[&id].missing.len(), 2);
     assert_eq!(b.approve(&id, "carol").unwrap(), State::Open);
     assert_eq!(b.approve(&id, "dave").unwrap(), State::Applying);
-}
-
-#[test]
-fn an_armed_revocation_is_kept_as_a_file_and_not_proposed() {
-    let mut b = Bench::new();
-    let armed = Some(orbital::change::FireUntil(u64::MAX));
-    let change = Change { armed, ..b.world.change(Action::RevokeL1 {}) }.to_bytes().unwrap();
-    let statement = b.world.propose(&change, "carol");
-    assert_eq!(code(b.propose_shown(change, statement, None)), "armed-by-file");
 }
 
 #[test]

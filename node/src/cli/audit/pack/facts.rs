@@ -45,6 +45,10 @@ enum Body {
         proposal: ProposalId,
         vote: Signed,
     },
+    Fired {
+        proposal: ProposalId,
+        vote: Signed,
+    },
     Applied {
         proposal: ProposalId,
         certificate: Certificate,
@@ -178,7 +182,7 @@ impl Reading {
             Body::Opened { proposal, change, statement } => {
                 self.open.insert(proposal, Open { change, said: vec![(statement, entry.sequence)] });
             }
-            Body::Answered { proposal, vote } => {
+            Body::Answered { proposal, vote } | Body::Fired { proposal, vote } => {
                 self.open.entry(proposal).or_default().said.push((vote, entry.sequence));
             }
             Body::Applied { proposal, certificate } => {
