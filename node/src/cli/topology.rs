@@ -443,6 +443,39 @@ mod tests {
         home.admits("zrh-1").unwrap();
     }
 
+    /// Where a customer's KMS is, what vouches for it, and which library reaches it. The content of the CA file counts, not its name.
+    #[test]
+    fn no_operator_changes_alone_whose_kms_is_asked() {
+        let home = Home::new();
+        let file = home.write(|text| text);
+        let site = home.decided(&file, &home.site);
+        home.house.kcm(&["topology", "apply", &file, &site]).unwrap();
+        let (model, _) = checked(&home.house.path("topology.toml")).unwrap();
+        let globex = model.pins[&"globex".parse().unwrap()];
+        let refused = |field: &str| {
+            let why = home.admits("fra-1").unwrap_err();
+            assert!(why.contains(&format!("/l1/{field}: decided is")), "{field}: {why}");
+            let plan = home.house.kcm(&["topology", "plan", &file]).unwrap();
+            assert_eq!(plan.json["tenants"], json!([globex]), "{field}: {}", plan.text);
+        };
+        for (field, decided, other) in [
+            ("globex-bao/endpoint", "https://bao.globex.example", "https://bao.mallory.example"),
+            ("globex-bao/ca", "= \"ca/globex-bao.pem\"", "= \"ca/siem.pem\""),
+            ("globex-bao/mount", "= \"transit\"", "= \"other\""),
+            ("globex-bao/namespace", "= \"keys/kcm\"", "= \"keys/mallory\""),
+            ("globex-hsm/module", "/usr/lib/softhsm/libsofthsm2.so", "/tmp/mallory.so"),
+            ("globex-hsm/token_label", "token_label  = \"globex\"", "token_label  = \"mallory\""),
+            ("globex-hsm/token_serial", "54f5e44c0a11a1b2", "0000000000000000"),
+        ] {
+            home.write(|text| text.replace(decided, other));
+            refused(field);
+        }
+        home.write(|text| text);
+        home.admits("fra-1").unwrap();
+        fs::write(home.house.path("ca/globex-bao.pem"), "another CA").unwrap();
+        refused("globex-bao/ca/sha256");
+    }
+
     #[test]
     fn whom_a_file_moves_decides_too_and_an_earlier_decision_does_not_come_back() {
         let home = Home::new();
