@@ -211,6 +211,19 @@ mod tests {
         assert!(root.delegations.is_empty());
     }
 
+    /// The rules of a next version are met by whom the present one lets stand in.
+    #[test]
+    fn what_enters_with_the_next_version_gives_nothing_yet() {
+        let world = world(NOW - DAY, NOW + 9 * DAY);
+        let collecting = Collecting { begins: NOW, ends: NOW + DAY };
+        let groups = |known: &BTreeSet<Delegation>| {
+            let acting = world.trust().acting(known, collecting, &BTreeSet::new());
+            acting.actors[&person("judy")].groups.clone()
+        };
+        assert!(groups(&world.trust().delegations).contains(&group("Security_Ops")));
+        assert!(!groups(&BTreeSet::new()).contains(&group("Security_Ops")));
+    }
+
     #[test]
     fn a_delegation_is_brought_and_ended_by_those_whose_rules_it_touches() {
         let world = World::new();
