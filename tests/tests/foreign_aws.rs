@@ -144,16 +144,22 @@ mod tests {
         [("AWS_ACCESS_KEY_ID", text("access_key")), ("AWS_SECRET_ACCESS_KEY", text("secret")), ("AWS_REGION", REGION)]
     }
 
-    #[test]
-    fn the_customer_stops_and_resumes_every_region_at_aws() {
-        let Some(venv) = venv("kcm demo --aws on ministack") else { return };
-        let kms = Kms::start(&venv);
+    /// A demo whose first tenant has its key at a KMS of its own.
+    fn linked(venv: &Path) -> (Kms, Demo, String) {
+        let kms = Kms::start(venv);
         let user = kms.python("ministack_user.py", &["demo"]);
         let demo = Demo::start_with(&["--aws", &kms.endpoint], &credentials(&user));
         let key = kms.root("create", None)["arn"].as_str().unwrap().to_owned();
         let link = ["key", "link", "--tenant", "acme", "--provider", "acme-aws", "--ref", &key, "--reason", "test"];
         let id = demo.propose("alice", &link);
         demo.approve("bob", &id);
+        (kms, demo, key)
+    }
+
+    #[test]
+    fn the_customer_stops_and_resumes_every_region_at_aws() {
+        let Some(venv) = venv("kcm demo --aws on ministack") else { return };
+        let (kms, demo, key) = linked(&venv);
 
         let (ours, theirs) = (use_everywhere(&demo, "acme"), use_everywhere(&demo, "globex"));
         assert_eq!(reasons(&demo, "acme", &ours), [None; 3]);
@@ -188,13 +194,7 @@ mod tests {
     #[test]
     fn the_regions_books_and_the_customers_agree_until_somebody_else_uses_the_key() {
         let Some(venv) = venv("kcm audit reconcile on ministack") else { return };
-        let kms = Kms::start(&venv);
-        let user = kms.python("ministack_user.py", &["demo"]);
-        let demo = Demo::start_with(&["--aws", &kms.endpoint], &credentials(&user));
-        let key = kms.root("create", None)["arn"].as_str().unwrap().to_owned();
-        let link = ["key", "link", "--tenant", "acme", "--provider", "acme-aws", "--ref", &key, "--reason", "test"];
-        let id = demo.propose("alice", &link);
-        demo.approve("bob", &id);
+        let (kms, demo, key) = linked(&venv);
         use_everywhere(&demo, "acme");
         let none = |found: &Value, side: &str| found[side].as_array().unwrap().is_empty();
 

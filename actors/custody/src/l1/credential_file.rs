@@ -12,9 +12,11 @@ const FILE_BYTES_MAX: u64 = 16 * 1024;
 const FOREIGN_BITS: u32 = 0o077;
 
 /// What stands in the file, by name, in the order of `names`; absent ones are `None`.
+#[cfg(feature = "vault-transit")]
 pub(super) type Values<const N: usize> = [Option<Zeroizing<String>>; N];
 
 /// The error is a sentence that names the file and what to do, and never a value.
+#[cfg(feature = "vault-transit")]
 pub(super) fn read<const N: usize>(path: &Path, names: [&'static str; N]) -> Result<Values<N>, String> {
     text(path).and_then(|text| parse(&text, names)).map_err(|why| format!("credential file `{}` {why}", path.display()))
 }
@@ -50,6 +52,7 @@ fn text(path: &Path) -> Result<Zeroizing<String>, String> {
     Ok(text)
 }
 
+#[cfg(feature = "vault-transit")]
 fn parse<const N: usize>(text: &str, names: [&'static str; N]) -> Result<Values<N>, String> {
     let mut values = [const { None }; N];
     for (at, line) in (1_usize..).zip(text.lines()) {
@@ -72,7 +75,7 @@ fn parse<const N: usize>(text: &str, names: [&'static str; N]) -> Result<Values<
     Ok(values)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "pkcs11", feature = "vault-transit"))]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -117,6 +117,29 @@ pub enum L1Error {
     NotDevelopment { what: &'static str },
 }
 
+/// As a provider says them.
+impl L1Error {
+    pub(super) fn stopped(provider: &'static str, key: &KeyRef, stop: Stop, why: impl Into<Box<str>>) -> Self {
+        Self::Stopped { provider, key: key.clone(), stop, why: why.into() }
+    }
+
+    pub(super) fn unreachable(provider: &'static str, key: &KeyRef, fault: Fault, why: impl Into<Box<str>>) -> Self {
+        Self::Unreachable { provider, key: key.clone(), fault, why: why.into() }
+    }
+
+    pub(super) fn mismatch(provider: &'static str, key: &KeyRef, why: impl Into<Box<str>>) -> Self {
+        Self::Mismatch { provider, key: key.clone(), why: why.into() }
+    }
+
+    pub(super) fn unfit(provider: &'static str, key: &KeyRef, why: impl Into<Box<str>>) -> Self {
+        Self::Unfit { provider, key: key.clone(), why: why.into() }
+    }
+
+    pub(super) fn setup(provider: &'static str, why: impl Into<Box<str>>) -> Self {
+        Self::Setup { provider, why: why.into() }
+    }
+}
+
 impl L1Error {
     /// What this error says about the key; `None` where it says nothing.
     pub fn state(&self) -> Option<State> {

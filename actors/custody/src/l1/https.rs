@@ -47,10 +47,8 @@ pub(super) struct Said {
 impl Https {
     /// Reads the CA file; no call is made yet. `endpoint` is `https://HOST[:PORT]`.
     pub(super) fn new(provider: &'static str, endpoint: &str, ca: &Path) -> Result<Self, L1Error> {
-        let bad = || {
-            let why = format!("its endpoint `{endpoint}` is no address: write https://HOST[:PORT]").into();
-            L1Error::Setup { provider, why }
-        };
+        let bad =
+            || L1Error::setup(provider, format!("its endpoint `{endpoint}` is no address: write https://HOST[:PORT]"));
         let uri: Uri = endpoint.parse().map_err(|_| bad())?;
         let authority = uri.authority().filter(|a| !a.as_str().contains('@')).ok_or_else(bad)?.as_str().to_owned();
         if uri.scheme_str() != Some("https") || uri.path_and_query().is_some_and(|path| path.as_str() != "/") {

@@ -210,6 +210,22 @@ impl Plain {
     }
 }
 
+/// Of an operation with all that it takes: its turn, a sign-in, a process that starts, what is asked besides.
+#[cfg(any(feature = "vault-transit", feature = "pkcs11"))]
+const OPERATION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(8);
+
+/// An operation, if it ends within [`OPERATION_TIMEOUT`].
+#[cfg(any(feature = "vault-transit", feature = "pkcs11"))]
+async fn within<T>(
+    provider: &'static str,
+    key: &KeyRef,
+    work: impl Future<Output = Result<T, L1Error>>,
+) -> Result<T, L1Error> {
+    let why = || format!("no answer within {} s", OPERATION_TIMEOUT.as_secs());
+    let late = |_| Err(L1Error::unreachable(provider, key, Fault::Network, why()));
+    tokio::time::timeout(OPERATION_TIMEOUT, work).await.unwrap_or_else(late)
+}
+
 fn check_plain(provider: &'static str, key: &KeyRef, plain: &[u8]) -> Result<(), L1Error> {
     check_length(provider, key, plain.len(), PLAIN_BYTES_MAX)
 }
@@ -222,8 +238,7 @@ fn check_length(provider: &'static str, key: &KeyRef, found: usize, max: usize) 
     if (1..=max).contains(&found) {
         return Ok(());
     }
-    let why = format!("it takes 1 to {max} bytes, not {found}").into();
-    Err(L1Error::Unfit { provider, key: key.clone(), why })
+    Err(L1Error::unfit(provider, key, format!("it takes 1 to {max} bytes, not {found}")))
 }
 
 /// Proof that the topology says `development = true`. Without it there is no soft L1 and no KMS without TLS.

@@ -45,7 +45,7 @@ pub struct SoftTarget {
 impl SoftTarget {
     /// Reads the CA file; no call is made yet.
     pub fn new(address: &str, ca: &std::path::Path, _: Development) -> Result<Self, L1Error> {
-        let setup = |why: String| L1Error::Setup { provider: PROVIDER, why: why.into() };
+        let setup = |why: String| L1Error::setup(PROVIDER, why);
         let host = address.rsplit_once(':').map(|(host, _)| host.trim_matches(['[', ']']));
         let host = host.ok_or_else(|| setup(format!("its address `{address}` is not HOST:PORT")))?;
         let name = ServerName::try_from(host.to_owned()).map_err(|e| setup(format!("its host `{host}`: {e}")))?;
@@ -99,7 +99,7 @@ impl Soft {
         match soft_exchange(&self.target, &request).await {
             Ok(Reply::Refused { code, why }) => Err(meaning(key, code, why)),
             Ok(reply) => Ok(reply),
-            Err(why) => Err(unreachable(key, Fault::Network, why)),
+            Err(why) => Err(L1Error::unreachable(PROVIDER, key, Fault::Network, why)),
         }
     }
 }
@@ -113,8 +113,8 @@ impl L1 for Soft {
         Box::pin(async move {
             match self.ask(key, Ask::Describe { key: key.to_string() }).await? {
                 Reply::Described { state, resolved } => {
-                    let resolved =
-                        KeyRef::new(&resolved).map_err(|bad| unreachable(key, Fault::Unknown, bad.to_string()))?;
+                    let resolved = KeyRef::new(&resolved)
+                        .map_err(|bad| L1Error::unreachable(PROVIDER, key, Fault::Unknown, bad.to_string()))?;
                     Ok(Described { state: key_state(state), resolved })
                 }
                 _ => Err(out_of_turn(key)),
@@ -146,26 +146,22 @@ impl L1 for Soft {
     }
 }
 
-fn unreachable(key: &KeyRef, fault: Fault, why: String) -> L1Error {
-    L1Error::Unreachable { provider: PROVIDER, key: key.clone(), fault, why: why.into() }
-}
-
 fn out_of_turn(key: &KeyRef) -> L1Error {
-    unreachable(key, Fault::Unknown, "it answered another question than the one asked".to_owned())
+    L1Error::unreachable(PROVIDER, key, Fault::Unknown, "it answered another question than the one asked")
 }
 
 /// PROTOCOL §4: the server checks the token before the policy, so that `Denied` is said to a known principal only.
 fn meaning(key: &KeyRef, code: Code, why: String) -> L1Error {
-    let stopped = |stop| L1Error::Stopped { provider: PROVIDER, key: key.clone(), stop, why: why.as_str().into() };
+    let stopped = |stop| L1Error::stopped(PROVIDER, key, stop, why.as_str());
     match code {
         Code::Denied => stopped(Stop::Forbidden),
         Code::Disabled => stopped(Stop::Disabled),
         Code::PendingDeletion => stopped(Stop::PendingDeletion),
         Code::NoSuchKey => stopped(Stop::Deleted),
-        Code::Mismatch => L1Error::Mismatch { provider: PROVIDER, key: key.clone(), why: why.into() },
-        Code::Malformed => L1Error::Unfit { provider: PROVIDER, key: key.clone(), why: why.into() },
-        Code::UnknownPrincipal => unreachable(key, Fault::Credential, why),
-        Code::Broken => unreachable(key, Fault::Server, why),
+        Code::Mismatch => L1Error::mismatch(PROVIDER, key, why),
+        Code::Malformed => L1Error::unfit(PROVIDER, key, why),
+        Code::UnknownPrincipal => L1Error::unreachable(PROVIDER, key, Fault::Credential, why),
+        Code::Broken => L1Error::unreachable(PROVIDER, key, Fault::Server, why),
     }
 }
 

@@ -13,7 +13,7 @@ use super::L1Error;
 /// TLS that trusts the certificates of one PEM file and nothing else.
 pub(super) fn tls(provider: &'static str, ca: &Path) -> Result<TlsConnector, L1Error> {
     let place = ca.display();
-    let setup = |why: String| L1Error::Setup { provider, why: why.into() };
+    let setup = |why: String| L1Error::setup(provider, why);
     let unusable = |why: &dyn std::fmt::Display| setup(format!("CA file `{place}`: {why}"));
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca).map_err(|e| unusable(&e))? {

@@ -13,7 +13,7 @@ use orbital::names::KeyRef;
 
 use crate::{
     soft::{certificates, closed_port},
-    suite::{Act, Customer, Later, conforms, context, unreachable},
+    suite::{Act, Customer, Later, conforms, context, stop_of, unreachable},
 };
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -212,13 +212,6 @@ impl Customer for Customers {
 async fn a_transit_engine_conforms_on_openbao() {
     let Some(mut customer) = Customers::start() else { return };
     conforms(&mut customer).await;
-}
-
-fn stop_of<T>(answer: Result<T, L1Error>) -> Stop {
-    match answer.err().unwrap() {
-        L1Error::Stopped { stop, .. } => stop,
-        other => panic!("no stop: {other}"),
-    }
 }
 
 #[tokio::test]

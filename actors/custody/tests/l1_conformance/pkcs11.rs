@@ -18,7 +18,7 @@ use cryptoki::{
 use custody::l1::{Fault, L1, L1Error, Pkcs11, Pkcs11Options, State, Stop, pkcs11_host};
 use orbital::names::KeyRef;
 
-use crate::suite::{Act, Customer, Later, conforms, context, unreachable};
+use crate::suite::{Act, Customer, Later, conforms, context, stop_of, unreachable};
 
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 const PIN: &str = "87654321";
@@ -197,13 +197,6 @@ async fn a_token_conforms_on_softhsm() {
         hsm,
     };
     conforms(&mut customer).await;
-}
-
-fn stop_of<T>(answer: Result<T, L1Error>) -> Stop {
-    match answer.err().unwrap() {
-        L1Error::Stopped { stop, .. } => stop,
-        other => panic!("no stop: {other}"),
-    }
 }
 
 #[tokio::test]

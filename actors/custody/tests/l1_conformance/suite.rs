@@ -92,11 +92,18 @@ fn refusal<T>(answer: Result<T, L1Error>) -> L1Error {
     answer.err().expect("this must be refused")
 }
 
+/// The stop that this answer must be.
+pub(crate) fn stop_of<T>(answer: Result<T, L1Error>) -> Stop {
+    match refusal(answer) {
+        L1Error::Stopped { stop, .. } => stop,
+        other => panic!("no stop: {other}"),
+    }
+}
+
 /// All three operations show this stop.
 async fn stopped(l1: &dyn L1, key: &KeyRef, wrapped: &[u8], stop: Stop) {
-    let is_stop = |e: L1Error| assert!(matches!(&e, L1Error::Stopped { stop: s, .. } if *s == stop), "{stop:?}: {e}");
-    is_stop(refusal(l1.wrap(key, &context(), &SECRET).await));
-    is_stop(refusal(l1.unwrap(key, &context(), wrapped).await));
+    assert_eq!(stop_of(l1.wrap(key, &context(), &SECRET).await), stop);
+    assert_eq!(stop_of(l1.unwrap(key, &context(), wrapped).await), stop);
     assert_eq!(observed(&l1.describe(key).await), Some(stop.state()));
 }
 

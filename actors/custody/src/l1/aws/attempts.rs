@@ -26,10 +26,10 @@ use crate::l1::{
 
 /// One operation under way.
 pub(super) struct Attempts {
-    pub(super) calls: Arc<dyn Calls>,
-    pub(super) operation: &'static str,
-    pub(super) key: KeyRef,
-    pub(super) context: Option<Context>,
+    calls: Arc<dyn Calls>,
+    operation: &'static str,
+    key: KeyRef,
+    context: Option<Context>,
     /// An attempt went out and was not told yet.
     open: AtomicBool,
 }

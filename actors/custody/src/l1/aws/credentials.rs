@@ -41,7 +41,7 @@ fn named(access_key: &str, secret: &str, session: Option<&str>) -> Credentials {
 }
 
 fn read(path: &Path) -> Result<Credentials, L1Error> {
-    let setup = |why: String| L1Error::Setup { provider: PROVIDER, why: why.into() };
+    let setup = |why: String| L1Error::setup(PROVIDER, why);
     let place = path.display();
     let size = std::fs::metadata(path).map_err(|e| setup(format!("credential file `{place}`: {e}")))?.len();
     if size > FILE_BYTES_MAX {

@@ -237,7 +237,7 @@ fn state_of(metadata: &KeyMetadata) -> State {
 }
 
 fn described(key: &KeyRef, metadata: &KeyMetadata) -> Result<Described, L1Error> {
-    let unfit = |why: String| L1Error::Unfit { provider: PROVIDER, key: key.clone(), why: why.into() };
+    let unfit = |why: String| L1Error::unfit(PROVIDER, key, why);
     if metadata.key_usage.as_ref().is_some_and(|usage| *usage != KeyUsageType::EncryptDecrypt)
         || metadata.key_spec.as_ref().is_some_and(|spec| *spec != KeySpec::SymmetricDefault)
     {
@@ -255,8 +255,7 @@ fn check_endpoint(endpoint: &str, development: Option<Development>) -> Result<()
     if endpoint.starts_with("http://") {
         return Err(L1Error::NotDevelopment { what: "an AWS endpoint without TLS" });
     }
-    let why = format!("its endpoint `{endpoint}` is no address: write https://HOST[:PORT]").into();
-    Err(L1Error::Setup { provider: PROVIDER, why })
+    Err(L1Error::setup(PROVIDER, format!("its endpoint `{endpoint}` is no address: write https://HOST[:PORT]")))
 }
 
 fn timeouts() -> TimeoutConfig {

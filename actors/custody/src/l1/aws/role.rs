@@ -46,8 +46,8 @@ fn check(arn: &str) -> Result<(), L1Error> {
     match parts.as_slice() {
         ["arn", _, "iam", "", _, role] if role.strip_prefix("role/").is_some_and(|name| !name.is_empty()) => Ok(()),
         _ => {
-            let why = format!("its role `{arn}` is none: write arn:aws:iam::ACCOUNT:role/NAME").into();
-            Err(L1Error::Setup { provider: PROVIDER, why })
+            let why = format!("its role `{arn}` is none: write arn:aws:iam::ACCOUNT:role/NAME");
+            Err(L1Error::setup(PROVIDER, why))
         }
     }
 }

@@ -14,7 +14,6 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
     path::PathBuf,
     process::Stdio,
-    time::Duration,
 };
 
 use orbital::names::KeyRef;
@@ -23,7 +22,6 @@ use tokio::{
     net::UnixStream,
     process::{Child, Command},
     sync::Mutex,
-    time::timeout,
 };
 use zeroize::Zeroizing;
 
@@ -31,14 +29,12 @@ use self::wire::{Ask, Kind, Opening, Reply};
 use super::{
     Answer, Context, Described, Fault, L1, L1Error, Plain, State, Stop, check_plain, check_wrapped, credential_file,
     soft_wire::{Bytes, Token, line, parse, read_line},
+    within,
 };
 
 pub use host::pkcs11_host;
 
 const PROVIDER: &str = "pkcs11";
-
-/// Of one operation: waiting for its turn, starting the process and signing in included.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Which token, and who asks it.
 pub struct Pkcs11Options {
@@ -73,20 +69,13 @@ struct Running {
     socket: BufReader<UnixStream>,
 }
 
-/// Why the process gave no answer to a question.
-enum Silent {
-    /// Nothing was tried at the token.
-    Pin(String),
-    Broken(String),
-}
-
 impl Pkcs11 {
     /// Looks at the files; no process is started yet.
     ///
     /// # Errors
     /// [`L1Error::Setup`] for a module that is no file, or a PIN file that can't be used.
     pub fn connect(options: Pkcs11Options) -> Result<Self, L1Error> {
-        let setup = |why: String| L1Error::Setup { provider: PROVIDER, why: why.into() };
+        let setup = |why: String| L1Error::setup(PROVIDER, why);
         let module = options.module.display();
         if !options.module.is_file() {
             return Err(setup(format!(
@@ -98,43 +87,39 @@ impl Pkcs11 {
     }
 
     async fn asked(&self, key: &KeyRef, ask: Ask) -> Result<Reply, L1Error> {
-        let late = || unreachable(key, Fault::Network, format!("no answer within {} s", OPERATION_TIMEOUT.as_secs()));
-        timeout(OPERATION_TIMEOUT, self.in_turn(key, ask)).await.unwrap_or_else(|_| Err(late()))
+        within(PROVIDER, key, self.in_turn(key, ask)).await
     }
 
     /// One after the other. Whoever is cut off takes the process with it: what it would say belongs to nobody.
     async fn in_turn(&self, key: &KeyRef, ask: Ask) -> Result<Reply, L1Error> {
         let mut turn = self.turn.lock().await;
-        let question = line(&ask).map_err(|e| unreachable(key, Fault::Unknown, e.to_string()))?;
+        let question = line(&ask).map_err(|e| L1Error::unreachable(PROVIDER, key, Fault::Unknown, e.to_string()))?;
         if let Some(running) = turn.running.take()
             && let Ok(reply) = exchange(running, &question, &mut turn).await
             && !matches!(reply, Reply::Refused { kind: Kind::Stale, .. })
         {
             return meaning(key, reply);
         }
-        let fresh = match self.start(&turn).await {
-            Ok((fresh, pin)) => (fresh, pin),
-            Err(Silent::Pin(why)) => return Err(unreachable(key, Fault::Credential, why)),
-            Err(Silent::Broken(why)) => return Err(unreachable(key, Fault::Server, why)),
-        };
-        let (running, pin) = fresh;
+        let started = self.start(&turn).await;
+        let (running, pin) = started.map_err(|(fault, why)| L1Error::unreachable(PROVIDER, key, fault, why))?;
         let reply = exchange(running, &question, &mut turn).await;
-        let reply = reply.map_err(|why| unreachable(key, Fault::Server, why))?;
+        let reply = reply.map_err(|why| L1Error::unreachable(PROVIDER, key, Fault::Server, why))?;
         turn.refused = matches!(reply, Reply::Refused { kind: Kind::Pin, .. }).then_some(pin);
         meaning(key, reply)
     }
 
-    async fn start(&self, turn: &Turn) -> Result<(Running, Zeroizing<String>), Silent> {
+    /// A process with its PIN, or what is wrong with either.
+    async fn start(&self, turn: &Turn) -> Result<(Running, Zeroizing<String>), (Fault, String)> {
         let place = self.options.pin_file.display();
-        let pin = credential_file::line(&self.options.pin_file).map_err(Silent::Pin)?;
+        let pin = credential_file::line(&self.options.pin_file).map_err(|why| (Fault::Credential, why))?;
         if turn.refused.as_ref() == Some(&pin) {
             let why = format!(
                 "the token refused the PIN of `{place}`, which is not tried again lest the token locks itself: write the right one into that file"
             );
-            return Err(Silent::Pin(why));
+            return Err((Fault::Credential, why));
         }
         let broken =
-            |what: &'static str| move |e: std::io::Error| Silent::Broken(format!("the module's process {what}: {e}"));
+            |what: &'static str| move |e: std::io::Error| (Fault::Server, format!("the module's process {what}: {e}"));
         let (ours, theirs) = StdUnixStream::pair().map_err(broken("has no socket"))?;
         ours.set_nonblocking(true).map_err(broken("has no socket"))?;
         let (program, arguments) = &self.options.host;
@@ -154,7 +139,7 @@ impl Pkcs11 {
             token_serial: self.options.token_serial.clone(),
             pin: Token::new(pin.as_str()),
         };
-        let first = line(&opening).map_err(|e| Silent::Broken(e.to_string()))?;
+        let first = line(&opening).map_err(|e| (Fault::Server, e.to_string()))?;
         running.socket.write_all(&first).await.map_err(broken("is gone"))?;
         Ok((running, pin))
     }
@@ -175,24 +160,24 @@ async fn exchange(mut running: Running, question: &[u8], turn: &mut Turn) -> Res
 
 fn meaning(key: &KeyRef, reply: Reply) -> Result<Reply, L1Error> {
     let Reply::Refused { kind, why } = reply else { return Ok(reply) };
-    let stopped = |stop, why: String| L1Error::Stopped { provider: PROVIDER, key: key.clone(), stop, why: why.into() };
     Err(match kind {
-        Kind::Disabled => stopped(Stop::Disabled, why),
-        Kind::Deleted => stopped(Stop::Deleted, why),
-        Kind::Mismatch => L1Error::Mismatch { provider: PROVIDER, key: key.clone(), why: why.into() },
-        Kind::Unfit => L1Error::Unfit { provider: PROVIDER, key: key.clone(), why: why.into() },
-        Kind::Pin => unreachable(key, Fault::Credential, why),
-        Kind::Absent => unreachable(key, Fault::Network, why),
-        Kind::Stale | Kind::Broken => unreachable(key, Fault::Server, why),
+        Kind::Disabled => L1Error::stopped(PROVIDER, key, Stop::Disabled, why),
+        Kind::Deleted => L1Error::stopped(PROVIDER, key, Stop::Deleted, why),
+        Kind::Mismatch => L1Error::mismatch(PROVIDER, key, why),
+        Kind::Unfit => L1Error::unfit(PROVIDER, key, why),
+        Kind::Pin => L1Error::unreachable(PROVIDER, key, Fault::Credential, why),
+        Kind::Absent => L1Error::unreachable(PROVIDER, key, Fault::Network, why),
+        Kind::Stale | Kind::Broken => L1Error::unreachable(PROVIDER, key, Fault::Server, why),
     })
 }
 
-fn unreachable(key: &KeyRef, fault: Fault, why: String) -> L1Error {
-    L1Error::Unreachable { provider: PROVIDER, key: key.clone(), fault, why: why.into() }
-}
-
 fn out_of_turn(key: &KeyRef) -> L1Error {
-    unreachable(key, Fault::Unknown, "the module's process answered another question than the one asked".to_owned())
+    L1Error::unreachable(
+        PROVIDER,
+        key,
+        Fault::Unknown,
+        "the module's process answered another question than the one asked",
+    )
 }
 
 impl L1 for Pkcs11 {

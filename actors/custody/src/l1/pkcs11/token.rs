@@ -27,6 +27,7 @@ const BLOB_FORM: u8 = 1;
 /// The length for which GCM was made (SP 800-38D §8.2).
 const IV_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
+const TAG_BITS: u64 = 128;
 /// What is tried where a failure to decrypt does not say whose it is.
 const TRIAL_BYTES: usize = 32;
 
@@ -70,10 +71,8 @@ impl Token {
         pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
         let session = pkcs11.open_ro_session(slot(&pkcs11, opening)?)?;
         let pin = AuthPin::from(opening.pin.expose().to_owned());
-        match session.login(UserType::User, Some(&pin)) {
-            Ok(()) => Ok(Self { session }),
-            Err(error) => Err(error.into()),
-        }
+        session.login(UserType::User, Some(&pin))?;
+        Ok(Self { session })
     }
 
     pub(super) fn answer(&self, ask: Ask) -> Result<Reply, Refusal> {
@@ -130,16 +129,33 @@ impl Token {
     }
 
     fn encrypt(&self, key: ObjectHandle, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let (iv, sealed) = self.sealed(key, aad, plain)?;
+        Ok([&[BLOB_FORM][..], &iv, &sealed].concat())
+    }
+
+    /// The IV that the token used, and what it made.
+    fn sealed(&self, key: ObjectHandle, aad: &[u8], plain: &[u8]) -> Result<([u8; IV_BYTES], Vec<u8>), Refusal> {
         let mut iv = [0; IV_BYTES];
         getrandom::fill(&mut iv).map_err(|e| refused(Kind::Broken, format!("no random IV: {e}")))?;
         let sealed = {
-            let mechanism = Mechanism::AesGcm(parameters(&mut iv, aad)?);
+            let mechanism = Mechanism::AesGcm(GcmParams::new(&mut iv, aad, TAG_BITS.into())?);
             self.session.encrypt(&mechanism, key, plain)?
         };
         if sealed.len() != plain.len() + TAG_BYTES {
             return Err(refused(Kind::Unfit, format!("AES-GCM made {} bytes of {}", sealed.len(), plain.len())));
         }
-        Ok([&[BLOB_FORM][..], &iv, &sealed].concat())
+        Ok((iv, sealed))
+    }
+
+    fn opened(
+        &self,
+        key: ObjectHandle,
+        aad: &[u8],
+        mut iv: [u8; IV_BYTES],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let mechanism = Mechanism::AesGcm(GcmParams::new(&mut iv, aad, TAG_BITS.into())?);
+        self.session.decrypt(&mechanism, key, sealed).map(Zeroizing::new)
     }
 
     fn decrypt(&self, key: ObjectHandle, aad: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
@@ -149,36 +165,26 @@ impl Token {
         if *form != BLOB_FORM || sealed.len() <= TAG_BYTES {
             return Err(none());
         }
-        let mut iv = *iv;
-        let mechanism = Mechanism::AesGcm(parameters(&mut iv, aad)?);
-        match self.session.decrypt(&mechanism, key, sealed) {
-            Ok(plain) => Ok(Zeroizing::new(plain)),
-            Err(error) if may_be_the_blob(&error) => Err(self.whose_fault(key, &error)),
-            Err(error) => Err(error.into()),
-        }
+        self.opened(key, aad, *iv, sealed).map_err(|error| match may_be_the_blob(&error) {
+            true => self.whose_fault(key, &error),
+            false => error.into(),
+        })
     }
 
     /// A token that seals and opens a value of ours with the same key is well: then it is the blob.
     fn whose_fault(&self, key: ObjectHandle, error: &Error) -> Refusal {
         let trial = [0x5a; TRIAL_BYTES];
-        let opened = self.encrypt(key, &[], &trial).and_then(|blob| {
-            let mut iv = [0; IV_BYTES];
-            let (head, sealed) = blob.split_at_checked(1 + IV_BYTES).ok_or_else(|| refused(Kind::Broken, "no blob"))?;
-            iv.copy_from_slice(head.get(1..).unwrap_or_default());
-            let mechanism = Mechanism::AesGcm(parameters(&mut iv, &[])?);
-            self.session.decrypt(&mechanism, key, sealed).map_err(Refusal::from)
-        });
+        let sealed = self.sealed(key, &[], &trial);
+        let opened = sealed.and_then(|(iv, sealed)| self.opened(key, &[], iv, &sealed).map_err(Refusal::from));
         let why = said(error);
         match opened {
-            Ok(back) if back == trial => refused(Kind::Mismatch, format!("{why}, and the key opens what it seals now")),
+            Ok(back) if *back == trial => {
+                refused(Kind::Mismatch, format!("{why}, and the key opens what it seals now"))
+            }
             Ok(_) => refused(Kind::Broken, format!("{why}, and the key opens another value than it seals")),
             Err(trial) => refused(Kind::Broken, format!("{why}; a trial of the key: {}", trial.why)),
         }
     }
-}
-
-fn parameters<'a>(iv: &'a mut [u8], aad: &'a [u8]) -> Result<GcmParams<'a>, Refusal> {
-    Ok(GcmParams::new(iv, aad, 128.into())?)
 }
 
 /// The token of this label and, where it is given, serial number. Slots get other numbers when tokens come and go.

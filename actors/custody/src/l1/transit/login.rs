@@ -103,8 +103,11 @@ impl Login {
 
     /// Token, and namespace where there is one.
     pub(super) fn headers(&self, token: Zeroizing<String>) -> Vec<(&'static str, Zeroizing<String>)> {
-        let namespace = self.namespace.clone().map(|name| ("x-vault-namespace", Zeroizing::new(name)));
-        [("x-vault-token", token)].into_iter().chain(namespace).collect()
+        [("x-vault-token", token)].into_iter().chain(self.namespace()).collect()
+    }
+
+    fn namespace(&self) -> Option<(&'static str, Zeroizing<String>)> {
+        self.namespace.clone().map(|name| ("x-vault-namespace", Zeroizing::new(name)))
     }
 
     fn credential(&self) -> Result<Credential, String> {
@@ -135,8 +138,7 @@ impl Login {
         let failed = |fault: Fault, why: String| NoToken { fault, why: format!("AppRole sign-in: {why}") };
         let form = SignIn { role_id: Token::new(role_id.as_str()), secret_id: Token::new(secret_id.as_str()) };
         let body = serde_json::to_vec(&form).map_err(|e| failed(Fault::Credential, e.to_string()))?;
-        let mut headers = self.headers(Zeroizing::new(String::new()));
-        headers.retain(|(name, _)| *name != "x-vault-token");
+        let headers = self.namespace().into_iter().collect();
         let path = format!("/v1/auth/{mount}/login");
         let question = Question { path: &path, headers, body: Some(Zeroizing::new(body)) };
         let said = https.ask(question).await.map_err(|why| failed(Fault::Network, why))?;

@@ -7,12 +7,11 @@
 mod classify;
 mod login;
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use orbital::names::KeyRef;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use self::{
@@ -22,12 +21,11 @@ use self::{
 use super::{
     Answer, Context, Described, Fault, L1, L1Error, Plain, State, Stop, check_plain, check_wrapped,
     https::{Https, Question, Said},
+    within,
 };
 
 const PROVIDER: &str = "vault-transit";
 
-/// Of an operation with its sign-in and what it asks besides.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
 /// Begins each blob: its form.
 const BLOB_FORM: u8 = 1;
 /// Key types that authenticate associated data.
@@ -60,7 +58,7 @@ impl Transit {
     /// # Errors
     /// [`L1Error::Setup`] for an endpoint, a mount, a namespace or a file that can't be used.
     pub fn connect(options: TransitOptions) -> Result<Self, L1Error> {
-        let setup = |why: String| L1Error::Setup { provider: PROVIDER, why: why.into() };
+        let setup = |why: String| L1Error::setup(PROVIDER, why);
         for (what, path) in [("mount", Some(&options.mount)), ("namespace", options.namespace.as_ref())] {
             if let Some(path) = path.filter(|path| !is_path(path)) {
                 return Err(setup(format!("its {what} `{path}` is no path: write names with `/` between them")));
@@ -82,7 +80,7 @@ impl Transit {
         check_plain(PROVIDER, key, plain)?;
         // A server whose policy lets us create keys makes one for a name that it does not have: that would be nobody's L1.
         if let Some(stop) = self.key(key).await?.state.stop() {
-            return Err(stopped(key, stop, "its description says so".to_owned()));
+            return Err(L1Error::stopped(PROVIDER, key, stop, "its description says so"));
         }
         let form = Form { plaintext: Some(Base64(Zeroizing::new(plain.to_vec()))), ..Form::about(context) };
         let sealed: Sealed = self.asked(key, Asked::Cipher, &format!("encrypt/{}", named(key)?), Some(form)).await?;
@@ -91,8 +89,8 @@ impl Transit {
 
     async fn decrypt(&self, key: &KeyRef, context: &Context, wrapped: &[u8]) -> Result<Plain, L1Error> {
         check_wrapped(PROVIDER, key, wrapped)?;
-        let mismatch = || mismatch(key, "it is no blob of this provider".to_owned());
-        let form = Form { ciphertext: Some(unpacked(wrapped).ok_or_else(mismatch)?), ..Form::about(context) };
+        let none = || L1Error::mismatch(PROVIDER, key, "it is no blob of this provider");
+        let form = Form { ciphertext: Some(unpacked(wrapped).ok_or_else(none)?), ..Form::about(context) };
         let opened: Opened = self.asked(key, Asked::Cipher, &format!("decrypt/{}", named(key)?), Some(form)).await?;
         Ok(Plain::new(opened.plaintext.0.to_vec()))
     }
@@ -112,16 +110,16 @@ impl Transit {
             Err(why) => why,
         };
         if self.knows(key, &token).await? {
-            return Err(stopped(key, Stop::Forbidden, first));
+            return Err(L1Error::stopped(PROVIDER, key, Stop::Forbidden, first));
         }
         let Some(renewed) = self.login.renewed(&self.https, &token).await else {
             let why = format!("{first}; and it does not know the token of the credential file");
-            return Err(unreachable(key, Fault::Credential, why));
+            return Err(L1Error::unreachable(PROVIDER, key, Fault::Credential, why));
         };
         let token = renewed.map_err(|why| tokenless(key, why))?;
         match self.answer(key, asked, &path, form.as_ref(), token).await? {
             Ok(said) => read(key, &said),
-            Err(why) => Err(stopped(key, Stop::Forbidden, why)),
+            Err(why) => Err(L1Error::stopped(PROVIDER, key, Stop::Forbidden, why)),
         }
     }
 
@@ -136,7 +134,8 @@ impl Transit {
     ) -> Result<Result<Said, String>, L1Error> {
         let body = form.map(serde_json::to_vec).transpose().map_err(|_| malformed(key))?.map(Zeroizing::new);
         let question = Question { path, headers: self.login.headers(token), body };
-        let said = self.https.ask(question).await.map_err(|why| unreachable(key, Fault::Network, why))?;
+        let said =
+            self.https.ask(question).await.map_err(|why| L1Error::unreachable(PROVIDER, key, Fault::Network, why))?;
         if said.status == 200 {
             return Ok(Ok(said));
         }
@@ -144,10 +143,10 @@ impl Transit {
         let why = format!("{} {}", said.status, words.as_deref().unwrap_or("in a form that is not the engine's"));
         match classify(asked, said.status, words.as_deref()) {
             Verdict::AskIdentity => Ok(Err(why)),
-            Verdict::Stop(stop) => Err(stopped(key, stop, why)),
-            Verdict::Mismatch => Err(mismatch(key, why)),
-            Verdict::Unfit => Err(unfit(key, why)),
-            Verdict::Fault(fault) => Err(unreachable(key, fault, why)),
+            Verdict::Stop(stop) => Err(L1Error::stopped(PROVIDER, key, stop, why)),
+            Verdict::Mismatch => Err(L1Error::mismatch(PROVIDER, key, why)),
+            Verdict::Unfit => Err(L1Error::unfit(PROVIDER, key, why)),
+            Verdict::Fault(fault) => Err(L1Error::unreachable(PROVIDER, key, fault, why)),
         }
     }
 
@@ -155,13 +154,14 @@ impl Transit {
     async fn knows(&self, key: &KeyRef, token: &Zeroizing<String>) -> Result<bool, L1Error> {
         let headers = self.login.headers(token.clone());
         let question = Question { path: "/v1/auth/token/lookup-self", headers, body: None };
-        let said = self.https.ask(question).await.map_err(|why| unreachable(key, Fault::Network, why))?;
+        let said =
+            self.https.ask(question).await.map_err(|why| L1Error::unreachable(PROVIDER, key, Fault::Network, why))?;
         match (said.status, words(&said.body)) {
             (200, _) => Ok(true),
             (403, Some(_)) => Ok(false),
             (status, _) => {
                 let fault = if (500..=599).contains(&status) { Fault::Server } else { Fault::Unknown };
-                Err(unreachable(key, fault, format!("its identity call answered {status}")))
+                Err(L1Error::unreachable(PROVIDER, key, fault, format!("its identity call answered {status}")))
             }
         }
     }
@@ -173,21 +173,16 @@ impl L1 for Transit {
     }
 
     fn describe<'a>(&'a self, key: &'a KeyRef) -> Answer<'a, Described> {
-        Box::pin(within(key, self.key(key)))
+        Box::pin(within(PROVIDER, key, self.key(key)))
     }
 
     fn wrap<'a>(&'a self, key: &'a KeyRef, context: &'a Context, plain: &'a [u8]) -> Answer<'a, Vec<u8>> {
-        Box::pin(within(key, self.encrypt(key, context, plain)))
+        Box::pin(within(PROVIDER, key, self.encrypt(key, context, plain)))
     }
 
     fn unwrap<'a>(&'a self, key: &'a KeyRef, context: &'a Context, wrapped: &'a [u8]) -> Answer<'a, Plain> {
-        Box::pin(within(key, self.decrypt(key, context, wrapped)))
+        Box::pin(within(PROVIDER, key, self.decrypt(key, context, wrapped)))
     }
-}
-
-async fn within<T>(key: &KeyRef, work: impl Future<Output = Result<T, L1Error>>) -> Result<T, L1Error> {
-    let late = |_| Err(unreachable(key, Fault::Network, format!("no answer within {} s", OPERATION_TIMEOUT.as_secs())));
-    timeout(OPERATION_TIMEOUT, work).await.unwrap_or_else(late)
 }
 
 /// What encrypt and decrypt are asked.
@@ -236,10 +231,14 @@ struct Key {
 impl Key {
     fn described(self, key: &KeyRef) -> Result<Described, L1Error> {
         if !AEAD_TYPES.contains(&self.kind.as_str()) {
-            return Err(unfit(key, format!("its type `{}` is none of {}", self.kind, AEAD_TYPES.join(", "))));
+            return Err(L1Error::unfit(
+                PROVIDER,
+                key,
+                format!("its type `{}` is none of {}", self.kind, AEAD_TYPES.join(", ")),
+            ));
         }
         if self.derived {
-            return Err(unfit(key, "it is a derived key (`derived=true`)".to_owned()));
+            return Err(L1Error::unfit(PROVIDER, key, "it is a derived key (`derived=true`)"));
         }
         let state = if self.soft_deleted { State::PendingDeletion } else { State::Enabled };
         Ok(Described { state, resolved: key.clone() })
@@ -300,31 +299,15 @@ fn named(key: &KeyRef) -> Result<&str, L1Error> {
     if is_path(name) && !name.contains('/') {
         return Ok(name);
     }
-    Err(unfit(key, "the reference must be the name of a key of this engine, such as `acme-root`".to_owned()))
-}
-
-fn stopped(key: &KeyRef, stop: Stop, why: String) -> L1Error {
-    L1Error::Stopped { provider: PROVIDER, key: key.clone(), stop, why: why.into() }
-}
-
-fn unreachable(key: &KeyRef, fault: Fault, why: String) -> L1Error {
-    L1Error::Unreachable { provider: PROVIDER, key: key.clone(), fault, why: why.into() }
+    Err(L1Error::unfit(PROVIDER, key, "the reference must be the name of a key of this engine, such as `acme-root`"))
 }
 
 fn tokenless(key: &KeyRef, NoToken { fault, why }: NoToken) -> L1Error {
-    unreachable(key, fault, why)
+    L1Error::unreachable(PROVIDER, key, fault, why)
 }
 
 fn malformed(key: &KeyRef) -> L1Error {
-    unreachable(key, Fault::Unknown, "its answer is not in the engine's form".to_owned())
-}
-
-fn mismatch(key: &KeyRef, why: String) -> L1Error {
-    L1Error::Mismatch { provider: PROVIDER, key: key.clone(), why: why.into() }
-}
-
-fn unfit(key: &KeyRef, why: String) -> L1Error {
-    L1Error::Unfit { provider: PROVIDER, key: key.clone(), why: why.into() }
+    L1Error::unreachable(PROVIDER, key, Fault::Unknown, "its answer is not in the engine's form")
 }
 
 #[cfg(test)]
