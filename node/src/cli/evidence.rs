@@ -216,16 +216,26 @@ pub(crate) fn proven(file: &CertificateFile, tenant: TenantId) -> Result<(Chain,
     Ok((chain, certified.map_err(|e| untrue(&e))?))
 }
 
+/// As [`proven`], under a chain that was verified up to that version; and the chain with it, where it makes one.
+pub(crate) fn proven_under(chain: &Chain, certificate: &Certificate) -> Result<(Option<Chain>, Certified), Failure> {
+    let change = Change::from_bytes(&certificate.change).map_err(|e| untrue(&e))?;
+    held(chain, &change, certificate).map_err(|e| untrue(&e))
+}
+
+/// One that makes the next version must also follow from the one before: that, too, is what a region asks.
+fn held(chain: &Chain, change: &Change, certificate: &Certificate) -> Result<(Option<Chain>, Certified), Uncertified> {
+    match change.action.next() {
+        Some(_) => chain.extend(certificate).map(|(longer, certified)| (Some(longer), certified)),
+        None => certify(certificate, chain, 0).map(|certified| (None, certified)),
+    }
+}
+
 fn judged(file: &CertificateFile, tenant: TenantId) -> Result<(Chain, Result<Certified, Uncertified>), Failure> {
     let change = Change::from_bytes(&file.certificate.change).map_err(|e| untrue(&e))?;
     let known = usize::try_from(change.trust_version.saturating_sub(1)).unwrap_or(usize::MAX);
     let links = file.links.iter().take(known).cloned().collect();
     let chain = TrustFile { tenant, genesis: file.genesis.clone(), links }.verify(Some(tenant))?;
-    // One that makes the next version must also follow from the one before: that, too, is what a region asks.
-    let certified = match change.action.next() {
-        Some(_) => chain.extend(&file.certificate).map(|(_, certified)| certified),
-        None => certify(&file.certificate, &chain, 0),
-    };
+    let certified = held(&chain, &change, &file.certificate).map(|(_, certified)| certified);
     Ok((chain, certified))
 }
 

@@ -140,21 +140,24 @@ async fn make(global: &Global, asked: Make) -> Result<Report, Failure> {
 /// The tenant's entries up to the checkpoint, and the lines that prove each.
 async fn gathered(source: &Source, tenant: TenantId, head: TreeHead) -> Result<(Vec<Entry>, Vec<u8>), Failure> {
     let (mut tree, mut entries) = (Tree::default(), Vec::new());
-    let subject = tenant.to_string();
-    let each = &mut |entry: Entry| {
-        tree.push(&entry.hash);
+    let sought = Sought { subject: Some(tenant.to_string()), ..Sought::default() };
+    let mut keep = |entry: Entry| {
         let more = entry.sequence < head.size;
-        if entry.sequence <= head.size && entry.subject == subject {
+        if entry.sequence <= head.size && sought.lets_through(&entry) {
             entries.push(entry);
         }
         Ok(more)
     };
     match source {
         // Governance proves each entry itself, so the others need not be read.
-        Source::Live(_) => {
-            source.each_of(&Sought { subject: Some(subject.clone()), ..Sought::default() }, 0, each).await?
+        Source::Live(_) => source.each_of(&sought, 0, &mut keep).await?,
+        Source::Rest(_) => {
+            let counted = &mut |entry: Entry| {
+                tree.push(&entry.hash);
+                keep(entry)
+            };
+            source.each(0, counted).await?;
         }
-        Source::Rest(_) => source.each(0, each).await?,
     }
     let mut lines = Vec::new();
     for entry in &entries {

@@ -215,9 +215,8 @@ impl Found<'_> {
     fn differing(&self) -> Vec<Vec<String>> {
         let row = |&(ours, theirs, what): &(usize, usize, &str)| {
             let (ours, theirs) = (self.books.ours.get(ours)?, self.books.theirs.get(theirs)?);
-            let [us, them] = [ours.asked.outcome.clone(), theirs.error.clone().unwrap_or_else(|| "Success".into())];
-            let sides = [format!("{} {us}", ours.asked.call), format!("{} {them}", theirs.name)];
-            let [us, them] = sides;
+            let us = format!("{} {}", ours.asked.call, ours.asked.outcome);
+            let them = format!("{} {}", theirs.name, theirs.outcome());
             Some(vec![what.to_owned(), us, them, ours.place.clone(), theirs.id.clone()])
         };
         let rows: Vec<Vec<String>> = self.outcome.differs.iter().filter_map(row).collect();
@@ -278,10 +277,8 @@ fn event_json(event: &Event) -> Value {
 fn events_table(events: &[&Event]) -> Vec<Vec<String>> {
     let row = |event: &&Event| {
         let region = event.context.get("kcm:region").cloned().unwrap_or_default();
-        let outcome = event.error.clone().unwrap_or_else(|| "Success".to_owned());
-        let who = [event.principal.clone(), event.source.clone()];
-        let [principal, source] = who;
-        vec![plain::time_ms(event.at_ms), event.name.clone(), outcome, principal, source, region, event.id.clone()]
+        let [name, principal, source, id] = [&event.name, &event.principal, &event.source, &event.id].map(Clone::clone);
+        vec![plain::time_ms(event.at_ms), name, event.outcome().to_owned(), principal, source, region, id]
     };
     headed(
         &["at", "operation", "outcome", "principal", "source", "region it names", "event id"],

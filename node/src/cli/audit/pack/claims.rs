@@ -77,7 +77,7 @@ fn recovery(version: &Version) -> Option<Claim> {
     }
     let says = format!(
         "Trust version {} ({}) was made by the recovery keys {}, which the version before names for that, and not by the people of its rules",
-        version.root.version,
+        version.root().version,
         plain::time_ms(version.since_ms),
         listed(keys.iter().map(ToString::to_string))
     );
@@ -119,7 +119,7 @@ fn stood(facts: &Facts, (from, to): Span) -> impl Iterator<Item = (&Version, Opt
 }
 
 fn access(version: &Version, until: Option<u64>) -> Claim {
-    let root = &version.root;
+    let root = version.root();
     let people = root.actors.iter().map(|(person, actor)| {
         let groups: Vec<String> = actor.groups.iter().map(ToString::to_string).collect();
         format!("{person} ({})", groups.join(", "))
@@ -138,7 +138,7 @@ fn access(version: &Version, until: Option<u64>) -> Claim {
 
 fn residency(facts: &Facts, span: Span, decisions: &[&Decision]) -> Vec<Claim> {
     let version = |(version, until): (&Version, Option<u64>)| {
-        let root = &version.root;
+        let root = version.root();
         let places = listed(root.residency.iter().map(ToString::to_string));
         let regions = root.regions.iter().map(|(name, region)| format!("{name} ({})", region.jurisdiction));
         let kept = root.regions.values().all(|region| root.residency.contains(&region.jurisdiction));
@@ -186,7 +186,7 @@ fn or_nothing(claims: Vec<Claim>, topic: Topic, nothing: &str) -> Vec<Claim> {
 /// Who could sign what, version by version.
 pub(super) fn access_lists(facts: &Facts) -> Value {
     let list = |(version, until): (&Version, Option<u64>)| {
-        let root = &version.root;
+        let root = version.root();
         let people: BTreeMap<_, _> = root.actors.iter().map(|(person, actor)| (person, &actor.groups)).collect();
         let rules: BTreeMap<String, Value> = root
             .rules
@@ -206,9 +206,9 @@ pub(super) fn access_lists(facts: &Facts) -> Value {
 /// Where keys may lie, version by version, and which of the customer's keys wrapped them.
 pub(super) fn residency_lists(facts: &Facts) -> Value {
     let version = |(version, until): (&Version, Option<u64>)| {
-        let regions = version.root.regions.iter().map(|(name, region)| (name.to_string(), &region.jurisdiction));
-        json!({ "version": version.root.version, "entry": version.entry, "from_ms": version.since_ms, "to_ms": until,
-            "jurisdictions": version.root.residency, "regions": regions.collect::<BTreeMap<_, _>>() })
+        let regions = version.root().regions.iter().map(|(name, region)| (name.to_string(), &region.jurisdiction));
+        json!({ "version": version.root().version, "entry": version.entry, "from_ms": version.since_ms, "to_ms": until,
+            "jurisdictions": version.root().residency, "regions": regions.collect::<BTreeMap<_, _>>() })
     };
     let links = facts.decisions.iter().filter_map(|decision| match &decision.action {
         Action::LinkL1 { l1 } => Some(json!({ "proposal": decision.name, "at_ms": decision.at_ms, "l1": l1 })),

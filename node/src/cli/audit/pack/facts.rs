@@ -8,8 +8,8 @@ use ledger::Entry;
 use orbital::{
     canon,
     certificate::Certificate,
-    chain::Genesis,
-    change::{Action, ChangeKind},
+    chain::{Chain, Genesis},
+    change::{Action, Change, ChangeKind},
     names::{Digest, KeyName, Person, ProposalId, Region, TenantId},
     report::{Outcome, SyncAck},
     sign::Signed,
@@ -68,7 +68,8 @@ enum Body {
 
 /// A version of the trust root, and since when it stood.
 pub(super) struct Version {
-    pub(super) root: TrustRoot,
+    /// As it stood then.
+    chain: Chain,
     pub(super) since_ms: u64,
     pub(super) entry: u64,
     /// The recovery keys that made it; none where people decided.
@@ -76,8 +77,12 @@ pub(super) struct Version {
 }
 
 impl Version {
-    fn decided(root: TrustRoot, entry: &Entry) -> Self {
-        Self { root, since_ms: entry.at_ms, entry: entry.sequence, recovered_by: BTreeSet::new() }
+    fn decided(chain: Chain, entry: &Entry) -> Self {
+        Self { chain, since_ms: entry.at_ms, entry: entry.sequence, recovered_by: BTreeSet::new() }
+    }
+
+    pub(super) fn root(&self) -> &TrustRoot {
+        self.chain.current()
     }
 }
 
@@ -142,8 +147,7 @@ pub(super) fn read(tenant: TenantId, entries: &[Entry]) -> Result<Facts, Failure
     let Some((first, rest)) = entries.split_first() else { return Err(lost("any entry of this tenant")) };
     let Body::Provisioned { genesis } = body(first)? else { return Err(lost("the entry that founds the tenant")) };
     let trust = TrustFile { tenant, genesis, links: Vec::new() };
-    let root = trust.verify(Some(tenant))?.current().clone();
-    let versions = vec![Version::decided(root, first)];
+    let versions = vec![Version::decided(trust.verify(Some(tenant))?, first)];
     let facts = Facts { trust, versions, decisions: Vec::new() };
     let mut reading = Reading { tenant, facts, open: BTreeMap::new(), decided: BTreeMap::new() };
     for entry in rest {
@@ -190,7 +194,7 @@ impl Reading {
                 self.decided(proposal.to_string(), entry, certificate, Some(entries))?;
             }
             Body::Learnt { certificate } => {
-                let name = orbital::change::Change::digest_of(&certificate.change).to_string();
+                let name = Change::digest_of(&certificate.change).to_string();
                 self.decided(name, entry, certificate, None)?;
             }
             Body::Recovered { certificate } => self.recovered(entry, certificate)?,
@@ -223,31 +227,27 @@ impl Reading {
         certificate: Certificate,
         said: Option<Vec<u64>>,
     ) -> Result<(), Failure> {
-        let TrustFile { genesis, links, .. } = &self.facts.trust;
-        let file = CertificateFile { genesis: genesis.clone(), links: links.clone(), certificate };
-        let (chain, certified) =
-            evidence::proven(&file, self.tenant).map_err(|why| why.at(format!("entry {}", entry.sequence)))?;
+        let place = format!("entry {}", entry.sequence);
+        let chain = self.chain_of(&certificate).map_err(|why| unproven(&place, &why))?;
+        let (next, certified) = evidence::proven_under(chain, &certificate).map_err(|why| why.at(&place))?;
         let (change, digest) = (certified.change().clone(), certified.digest());
         if self.decided.contains_key(&digest) {
             return Ok(());
         }
-        // `extend` gives the chain as it is after the change; the rule is that of the version before.
-        let under = change.trust_version;
-        let at = usize::try_from(under.saturating_sub(1)).unwrap_or(usize::MAX);
-        let made_under = self.facts.versions.get(at).map_or_else(|| chain.current(), |version| &version.root);
-        let rule = made_under
-            .rule(change.kind())
-            .map_err(|e| unproven(&format!("entry {}", entry.sequence), &e.to_string()))?;
-        let proposed = Vote::read(Role::Propose, &file.certificate.proposal);
-        let proposer = proposed.map_err(|e| unproven(&format!("entry {}", entry.sequence), &e.to_string()))?.person;
+        let (under, made_under) = (change.trust_version, chain.current());
+        let rule = made_under.rule(change.kind()).map_err(|e| unproven(&place, &e.to_string()))?;
+        let proposed = Vote::read(Role::Propose, &certificate.proposal);
+        let proposer = proposed.map_err(|e| unproven(&place, &e.to_string()))?.person;
         let approvers = certified.signers().into_iter().filter(|person| *person != proposer).collect();
         let by_hand = said.is_none();
         let entries = said.unwrap_or_default().into_iter().chain([entry.sequence]).collect();
         let (rule, regions) = (plain::rule(change.kind(), rule), made_under.regions.keys().cloned().collect());
         let (kind, action, at_ms) = (change.kind(), change.action, entry.at_ms);
-        if let Some(root) = action.next() {
-            self.facts.trust.links.push(file.certificate.clone());
-            self.facts.versions.push(Version::decided(root.clone(), entry));
+        let TrustFile { genesis, links, .. } = &mut self.facts.trust;
+        let file = CertificateFile { genesis: genesis.clone(), links: links.clone(), certificate };
+        if let Some(next) = next {
+            links.push(file.certificate.clone());
+            self.facts.versions.push(Version::decided(next, entry));
         }
         self.decided.insert(digest, self.facts.decisions.len());
         let answers = BTreeMap::new();
@@ -270,15 +270,25 @@ impl Reading {
         Ok(())
     }
 
+    /// The chain as it stood when a decision was made.
+    fn chain_of(&self, certificate: &Certificate) -> Result<&Chain, String> {
+        let under = Change::from_bytes(&certificate.change).map_err(|e| e.to_string())?.trust_version;
+        let at = usize::try_from(under.saturating_sub(1)).unwrap_or(usize::MAX);
+        let versions = &self.facts.versions;
+        let made_under = versions.get(at).or(versions.last()).ok_or("no version stands before it")?;
+        Ok(&made_under.chain)
+    }
+
     /// The next version by cold keys: enough of those that the version before names.
     fn recovered(&mut self, entry: &Entry, certificate: Certificate) -> Result<(), Failure> {
         let place = format!("entry {}", entry.sequence);
-        let keys = self.facts.versions.last().and_then(|version| certificate.recovered_by(&version.root));
+        let chain = self.chain_of(&certificate).map_err(|why| unproven(&place, &why))?;
+        let keys = certificate.recovered_by(chain.current());
         let keys = keys.ok_or_else(|| unproven(&place, "what it calls a recovery is signed as none"))?;
         let recovered_by = keys.map_err(|e| unproven(&place, &e.to_string()))?;
+        let (next, _) = chain.extend(&certificate).map_err(|e| unproven(&place, &e.to_string()))?;
         self.facts.trust.links.push(certificate);
-        let root = self.facts.trust.verify(Some(self.tenant)).map_err(|why| why.at(place))?.current().clone();
-        self.facts.versions.push(Version { recovered_by, ..Version::decided(root, entry) });
+        self.facts.versions.push(Version { recovered_by, ..Version::decided(next, entry) });
         Ok(())
     }
 
@@ -286,7 +296,7 @@ impl Reading {
     fn answered(&mut self, entry: &Entry, signed: &Signed) -> Result<(), Failure> {
         let place = format!("entry {}", entry.sequence);
         let said = SyncAck::peek(signed).map_err(|e| unproven(&place, &e.to_string()))?;
-        let roots = self.facts.versions.iter().rev().filter_map(|version| version.root.regions.get(&said.region));
+        let roots = self.facts.versions.iter().rev().filter_map(|version| version.root().regions.get(&said.region));
         let opened = roots.into_iter().find_map(|region| SyncAck::open(signed, &region.report_key).ok());
         let why = "the answer bears no signature of a region of this tenant";
         let ack = opened.filter(|ack| ack.tenant == self.tenant).ok_or_else(|| unproven(&place, why))?;

@@ -136,7 +136,7 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
 }
 
 fn readme(pack: &Pack, facts: &Facts, source: &Source<'_>, chosen: &[&Control], topics: &[Topic]) -> String {
-    let name = facts.versions.last().map(|version| version.root.name.to_string()).unwrap_or_default();
+    let name = facts.versions.last().map(|version| version.root().name.to_string()).unwrap_or_default();
     let moment = |ms: Option<u64>, none: &str| ms.map_or_else(|| none.to_owned(), plain::time_ms);
     let mut text = format!(
         "# Evidence: tenant {name}\n\nFingerprint: `{}`\n\nTime: {} to {}. Entries: {}, all of this tenant's up to entry {} of the ledger.\n\n",

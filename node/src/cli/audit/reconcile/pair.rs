@@ -129,8 +129,11 @@ fn keys(books: &Books<'_>, pairs: &BTreeMap<usize, usize>) -> BTreeSet<String> {
 
 /// Whether it is this key that is called so: by its ARN or alias, or by the last part of its ARN.
 fn is_named(key: &str, name: &str) -> bool {
-    let id = |text: &str| text.rsplit_once(":key/").map_or(text, |(_, id)| id).to_owned();
-    key == name || (id(key) == id(name) && (!key.contains(':') || !name.contains(':')))
+    key == name || (last_part(key) == last_part(name) && (!key.contains(':') || !name.contains(':')))
+}
+
+fn last_part(name: &str) -> &str {
+    name.rsplit_once(":key/").map_or(name, |(_, id)| id)
 }
 
 fn is_use(name: &str) -> bool {

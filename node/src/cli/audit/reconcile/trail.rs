@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use custody::l1::calls::GRANTED;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -38,6 +39,13 @@ pub(super) struct Event {
     pub(super) principal: String,
     pub(super) source: String,
     pub(super) error: Option<String>,
+}
+
+impl Event {
+    /// As a region writes an outcome down.
+    pub(super) fn outcome(&self) -> &str {
+        self.error.as_deref().unwrap_or(GRANTED)
+    }
 }
 
 /// What was read of all files.
