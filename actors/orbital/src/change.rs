@@ -20,6 +20,8 @@ pub const BUNDLE_BYTES_MAX: usize = 64 * 1024;
 
 /// Longest evidence of a proposal, in bytes: a stop's is collected even when the disk is full, from what is reserved for it.
 pub const EVIDENCE_BYTES_MAX: usize = 32 * 1024;
+/// How far a grant may move the epoch at once (PROTOCOL §4).
+pub const EPOCH_STEP_MAX: u64 = 1_000;
 
 /// Every kind of change that a rule may speak of (DESIGN §4). A trust root holds one rule for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

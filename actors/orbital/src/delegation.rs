@@ -70,13 +70,7 @@ impl TrustRoot {
         collecting: Collecting,
         signers: &BTreeSet<Person>,
     ) -> Cow<'t, Self> {
-        let counts = |d: &&Delegation| known.contains(*d) && d.covers(collecting) && !signers.contains(&d.from);
-        let mut added: BTreeMap<&Person, BTreeSet<Group>> = BTreeMap::new();
-        for delegation in self.delegations.iter().filter(counts) {
-            let own = self.actors.get(&delegation.from).map(|actor| &actor.groups);
-            let groups = own.into_iter().flat_map(|own| own.intersection(&delegation.groups)).cloned();
-            added.entry(&delegation.to).or_default().extend(groups);
-        }
+        let added = self.added(known, collecting, signers);
         if added.is_empty() {
             return Cow::Borrowed(self);
         }
@@ -89,10 +83,28 @@ impl TrustRoot {
         Cow::Owned(acting)
     }
 
+    /// The groups that those who stand in get, each with what still is given to them.
+    fn added(
+        &self,
+        known: &BTreeSet<Delegation>,
+        collecting: Collecting,
+        signers: &BTreeSet<Person>,
+    ) -> BTreeMap<&Person, BTreeSet<Group>> {
+        let counts = |d: &&Delegation| known.contains(*d) && d.covers(collecting) && !signers.contains(&d.from);
+        let mut added: BTreeMap<&Person, BTreeSet<Group>> = BTreeMap::new();
+        for delegation in self.delegations.iter().filter(counts) {
+            let own = self.actors.get(&delegation.from).map(|actor| &actor.groups);
+            let groups = own.into_iter().flat_map(|own| own.intersection(&delegation.groups)).cloned();
+            added.entry(&delegation.to).or_default().extend(groups);
+        }
+        added
+    }
+
     /// The groups in which this person may sign: their own, and those of whom they stand in for.
     pub fn groups_of(&self, person: &Person, collecting: Collecting) -> BTreeSet<Group> {
-        let acting = self.acting(&self.delegations, collecting, &BTreeSet::new());
-        acting.actors.get(person).map(|actor| actor.groups.clone()).unwrap_or_default()
+        let Some(actor) = self.actors.get(person) else { return BTreeSet::new() };
+        let mut added = self.added(&self.delegations, collecting, &BTreeSet::new());
+        actor.groups.iter().cloned().chain(added.remove(person).unwrap_or_default()).collect()
     }
 
     /// Without what no longer fits its people and their groups.

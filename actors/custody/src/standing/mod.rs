@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use orbital::{
     certificate::{Certificate, Certified, Uncertified, certify},
     chain::{BadGenesis, Chain, Genesis},
-    change::{Action, Change, ChangeKind, L1Ref, bundle_in},
+    change::{Action, Change, ChangeKind, EPOCH_STEP_MAX, L1Ref, bundle_in},
     directive::{Directive, LeaseGrant, Warrant},
     fork::Fork,
     halt::{Halt, Halts},
@@ -35,8 +35,6 @@ use crate::{
     names::{Epoch, Generation},
 };
 
-/// How far a grant may move the epoch at once (PROTOCOL §4).
-pub const EPOCH_STEP_MAX: u64 = 1_000;
 /// Most halts that one tenant's standing remembers by name: what a tombstone's preallocated space holds. One more kills for good.
 pub const HALTS_MAX: usize = crate::shelf::TOMBSTONE_HALTS_MAX;
 

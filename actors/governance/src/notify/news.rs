@@ -95,13 +95,13 @@ pub(super) fn of_entry(setting: &Setting<'_>, entry: &Entry, record: &Record) ->
         }
         Record::RecoveryReceived { certificate } => recovery(
             setting,
-            certificate,
+            (certificate, "received"),
             "cold keys have signed a recovery: it changes who may decide once its delay has passed",
             "look at it with `kcm tenant show`; if nobody of you meant that, `kcm trust recovery cancel`",
         ),
         Record::Recovered { certificate } => recovery(
             setting,
-            certificate,
+            (certificate, "in-force"),
             "a recovery by cold keys is in force: other people decide for the tenant",
             "compare the people with `kcm tenant show`",
         ),
@@ -109,10 +109,15 @@ pub(super) fn of_entry(setting: &Setting<'_>, entry: &Entry, record: &Record) ->
     }
 }
 
-fn recovery(setting: &Setting<'_>, certificate: &Certificate, title: &str, now: &str) -> Option<Notice> {
+fn recovery(
+    setting: &Setting<'_>,
+    (certificate, state): (&Certificate, &str),
+    title: &str,
+    now: &str,
+) -> Option<Notice> {
     let change = Change::from_bytes(&certificate.change).ok()?;
     let digest = Change::digest_of(&certificate.change);
-    let mut notice = setting.tell(Occasion::Recovery, &format!("{digest}/{}", title.len()), title.to_owned());
+    let mut notice = setting.tell(Occasion::Recovery, &format!("{digest}/{state}"), title.to_owned());
     notice.incident = format!("recovery/{}", setting.tenant);
     notice.line("Reason", change.reason.as_str());
     notice.line("Change", digest);

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use orbital::{
     certificate::Certificate,
-    change::Change,
+    change::{Change, EPOCH_STEP_MAX},
     directive::{Directive, Warrant},
     names::Digest,
     recovery::RECOVERIES_MAX,
@@ -30,9 +30,6 @@ use crate::{
     policies,
     views::RecoveryView,
 };
-
-/// How far a grant may move the epoch at once (PROTOCOL §4).
-const EPOCH_STEP_MAX: u64 = 1_000;
 
 /// A recovery that waits, and when it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
