@@ -12,6 +12,7 @@ mod door;
 mod error;
 mod etag;
 mod idle;
+mod leftover;
 pub mod limits;
 mod listener;
 mod once;

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, fmt, future::Future, io, net::IpAddr, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header};
 use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -14,7 +14,7 @@ use seats::{Seat, Seats};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use warp::reply::Response;
@@ -24,6 +24,7 @@ use crate::{
     correlation,
     error::ApiError,
     idle::Idle,
+    leftover::{self, Lent},
     limits::{HEAD_BYTES_MAX, Limits, STREAMS_MAX},
     peer::PeerId,
     problem::Problem,
@@ -36,11 +37,11 @@ const ACCEPT_PAUSE_MS: u64 = 50;
 
 /// The routes as the listener calls them.
 pub(crate) trait Routes:
-    Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+    Service<Request<Lent<Incoming>>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
 {
 }
 impl<S> Routes for S where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+    S: Service<Request<Lent<Incoming>>, Response = Response, Error = Infallible, Future: Send>
         + Clone
         + Send
         + Sync
@@ -91,7 +92,7 @@ pub(crate) async fn run<S: Routes>(
                     return;
                 }
             };
-            let there = There { sign_in, shown, source: from.ip() };
+            let there = There { sign_in, shown, source: from.ip(), body_within: limits.body };
             let service = hyper::service::service_fn(move |request| answer(routes.clone(), there.clone(), request));
             let connection = builder(limits).serve_connection(TokioIo::new(stream), service).into_owned();
             if let Err(error) = watcher.watch(connection).await {
@@ -144,6 +145,7 @@ struct There {
     sign_in: Option<SignIn>,
     shown: Shown,
     source: IpAddr,
+    body_within: Duration,
 }
 
 type Stream = Idle<tokio_rustls::server::TlsStream<TcpStream>>;
@@ -183,8 +185,13 @@ fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {
 }
 
 /// One request: who asks, under which correlation id, then the routes; problems are rendered here, once.
-async fn answer<S: Routes>(routes: S, there: There, mut request: Request<Incoming>) -> Result<Response, Infallible> {
+async fn answer<S: Routes>(routes: S, there: There, request: Request<Incoming>) -> Result<Response, Infallible> {
+    let since = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (asks_first, version) = (request.headers().contains_key(header::EXPECT), request.version());
+    let (head, body) = request.into_parts();
+    let (body, left) = leftover::lend(body);
+    let mut request = Request::from_parts(head, body);
     let (id, given) = identify(&request);
     let called = match given {
         Ok(()) => caller::of(&there.shown, there.sign_in.as_ref(), there.source, &method, request.headers()).await,
@@ -203,7 +210,10 @@ async fn answer<S: Routes>(routes: S, there: There, mut request: Request<Incomin
                 Err(never) => match never {},
             }
         }
-        Err(problem) => render(problem, id.as_ref()),
+        Err(problem) => {
+            drop(request);
+            render(problem, id.as_ref())
+        }
     };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = render(problem, id.as_ref());
@@ -214,6 +224,10 @@ async fn answer<S: Routes>(routes: S, there: There, mut request: Request<Incomin
     if method == http::Method::HEAD {
         // A body in such an answer ends an HTTP/2 stream with a protocol error.
         *response.body_mut() = warp::reply::Response::default().into_body();
+    }
+    let within = there.body_within.saturating_sub(since.elapsed());
+    if version < Version::HTTP_2 && !left.ends_within(within, asks_first).await {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     guard(response.headers_mut());
     let status = response.status().as_u16();
@@ -250,7 +264,7 @@ fn render(problem: Problem, id: Option<&Correlation>) -> Response {
 }
 
 /// The correlation id, and what is wrong with the one that was given.
-fn identify(request: &Request<Incoming>) -> (Option<Correlation>, Result<(), Problem>) {
+fn identify<B>(request: &Request<B>) -> (Option<Correlation>, Result<(), Problem>) {
     let (id, given) = match correlation::given(request.headers()) {
         Ok(id) => (id, Ok(())),
         Err(problem) => (None, Err(problem)),

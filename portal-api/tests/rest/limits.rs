@@ -75,6 +75,62 @@ async fn a_body_that_does_not_come_is_answered_with_408() {
     assert_eq!(&answer, b"HTTP/1.1 408");
 }
 
+/// The first answer on a connection, as text, up to the end of its body.
+async fn answered(tls: &mut (impl AsyncReadExt + Unpin)) -> String {
+    let (mut said, mut piece) = (Vec::new(), [0; 4_096]);
+    loop {
+        let text = String::from_utf8_lossy(&said);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            if body.len() >= length.parse().unwrap() {
+                return text.into_owned();
+            }
+        }
+        let read = tokio::time::timeout(Duration::from_secs(20), tls.read(&mut piece)).await.unwrap().unwrap();
+        assert!(read > 0, "the connection ended after: {text}");
+        said.extend_from_slice(&piece[..read]);
+    }
+}
+
+/// A caller sends the whole of its request before it reads, and then uses the connection again: every HTTP/1 client with a pool.
+#[tokio::test]
+async fn who_is_refused_by_the_head_alone_keeps_the_connection() {
+    let house = House::new().await;
+    let mut tls = house.connect(Some(&house.ca.leaf(OPERATOR, |_| ()))).await.unwrap();
+    let body = vec![b' '; BODY_BYTES_MAX];
+    for (line, more, status) in [
+        ("POST /v1/tenants", "x-correlation-id: no id\r\n", 400),
+        ("POST /v1/tenants", "content-type: text/plain\r\n", 415),
+        ("PUT /v1/tenants", "", 405),
+        ("POST /nowhere", "", 404),
+        ("GET /livez", "", 200),
+    ] {
+        let head = format!("{line} HTTP/1.1\r\nhost: localhost\r\n{more}content-length: {}\r\n\r\n", body.len());
+        tls.write_all(head.as_bytes()).await.unwrap();
+        tls.write_all(&body).await.unwrap();
+        let said = answered(&mut tls).await;
+        assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{line}: {said}");
+        assert!(!said.contains("connection: close"), "{said}");
+    }
+}
+
+/// What is left beyond a body's limit is not read to the end: the answer says that the connection closes.
+#[tokio::test]
+async fn a_connection_whose_body_is_not_read_says_that_it_closes() {
+    let house = House::new().await;
+    let leaf = house.ca.leaf(OPERATOR, |_| ());
+    for more in ["content-length: 9000000000\r\n", "expect: 100-continue\r\ncontent-length: 9\r\n"] {
+        let mut tls = house.connect(Some(&leaf)).await.unwrap();
+        tls.write_all(format!("POST /nowhere HTTP/1.1\r\nhost: localhost\r\n{more}\r\n").as_bytes()).await.unwrap();
+        if !more.starts_with("expect") {
+            tls.write_all(&vec![b' '; BODY_BYTES_MAX + 1]).await.unwrap();
+        }
+        let said = answered(&mut tls).await;
+        assert!(said.starts_with("HTTP/1.1 404"), "{said}");
+        assert!(said.contains("connection: close"), "{said}");
+    }
+}
+
 /// Whether a caller of this name is served beside whoever is.
 async fn is_served(house: &House, name: &str) -> bool {
     let leaf = house.ca.leaf(name, |_| ());
