@@ -130,9 +130,9 @@ async fn make(global: &Global, asked: Make) -> Result<Report, Failure> {
     };
     let source = paper::Source { asked: &pack, note: &note, size: head.size, entries: &entries, lines: &lines };
     let (files, _) = paper::files(&source)?;
-    write(&asked.out, &files)?;
     // What was written is held to what everybody else will hold it to.
-    let report = check_pack(&asked.out, tenant, Some(&asked.log), &asked.witness)?;
+    let held = || check_pack(&asked.out, tenant, Some(&asked.log), &asked.witness);
+    let report = finished(&asked.out, &files, held)?;
     let text = format!("{}\n\nIt is in {}; begin with README.md.", report.text, asked.out.display());
     Ok(Report { text, ..report })
 }
@@ -172,12 +172,24 @@ async fn gathered(source: &Source, tenant: TenantId, head: TreeHead) -> Result<(
     Ok((entries, lines))
 }
 
+/// A new folder with these files, which `held` then checks. Whatever fails, no half of a pack is left.
+fn finished(folder: &Path, files: &Files, held: impl FnOnce() -> Result<Report, Failure>) -> Result<Report, Failure> {
+    fs::create_dir(folder).map_err(|e| unwritten(folder, &e))?;
+    let done = write(folder, files).and_then(|()| held());
+    if done.is_err() {
+        // What went wrong is told; a folder that cannot be removed either is seen at the next try.
+        drop(fs::remove_dir_all(folder));
+    }
+    done
+}
+
+fn unwritten(folder: &Path, why: &std::io::Error) -> Failure {
+    let failure = Failure::usage("the pack could not be written").at(folder.display()).because(why);
+    failure.fix("name a folder that is not there yet, where there is space")
+}
+
 fn write(folder: &Path, files: &Files) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| {
-        let failure = Failure::usage("the pack could not be written").at(folder.display()).because(e);
-        failure.fix("name a folder that is not there yet, where there is space")
-    };
-    fs::create_dir(folder).and_then(|()| fs::create_dir(folder.join("certificates"))).map_err(failed)?;
+    fs::create_dir(folder.join("certificates")).map_err(|e| unwritten(folder, &e))?;
     for (name, bytes) in files {
         files::write("pack", &folder.join(name), bytes, 0o644, false)?;
     }

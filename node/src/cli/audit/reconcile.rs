@@ -1,7 +1,8 @@
 //! `kcm audit reconcile`: double entry. What regions say that they asked of the customer's key, against what AWS wrote down.
 //!
-//! Neither side can write in the other's book: the customer's account holds CloudTrail, the region's log is sealed. A use of the key that
-//! only AWS knows of is somebody else's; a call that only we know of never happened, or the trail is not whole.
+//! The customer's account holds CloudTrail, the region holds its log, whose seals are a chain without a key: they show a change to whoever
+//! kept an earlier head. A use of the key that only AWS knows of is somebody else's; a call that only we know of never happened, or the
+//! trail is not whole.
 
 mod pair;
 #[cfg(test)]
@@ -15,7 +16,7 @@ use std::{
 };
 
 use clap::Args;
-use kmip_server::audit::{Asked, verify_files};
+use kmip_server::audit::{Asked, Summary, verify_files};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -59,6 +60,8 @@ pub struct Reconcile {
 
 /// What one region's log says.
 struct Log {
+    place: String,
+    seals: Summary,
     calls: Vec<Ours>,
     /// From the first call, since when calls are written down, to the last record.
     covers: (u64, u64),
@@ -86,18 +89,18 @@ pub(super) fn perform(asked: &Reconcile) -> Result<Report, Failure> {
     };
     let we_cover =
         logs.iter().map(|log| log.covers).fold((0, u64::MAX), |all, log| (all.0.max(log.0), all.1.min(log.1)));
-    let ours: Vec<Ours> = logs.into_iter().flat_map(|log| log.calls).collect();
+    let ours: Vec<Ours> = logs.iter_mut().flat_map(|log| std::mem::take(&mut log.calls)).collect();
     let books = Books { ours: &ours, theirs: &trail.events, we_cover, they_cover, keys: &asked.keys };
     let outcome = reconcile(&books);
-    let found = Found { books, outcome, trail: &trail, logs: asked.region_log.len() };
-    let exit = if found.findings() == 0 { Exit::Done } else { Exit::NotHealthy };
+    let found = Found { books, outcome, trail: &trail, logs: &logs };
+    let exit = if found.agree() { Exit::Done } else { Exit::NotHealthy };
     Ok(Report::new(found.json(), found.text()).ending(exit))
 }
 
 /// Reads a region's log, whose seals hold.
 fn read(path: &Path) -> Result<Log, Failure> {
     let files = files_of(path)?;
-    verify_files(&files).map_err(|(path, why)| broken(&path.display().to_string(), &why.to_string()))?;
+    let seals = verify_files(&files).map_err(|(path, why)| broken(&path.display().to_string(), &why.to_string()))?;
     let (mut calls, mut first, mut last) = (Vec::new(), None, 0);
     for file in &files {
         let lines = BufReader::new(File::open(file).map_err(|e| unreadable(file, e))?).lines();
@@ -118,7 +121,7 @@ fn read(path: &Path) -> Result<Log, Failure> {
             .because("the region asked none, or a version wrote it that did not write calls down")
             .fix("name the log of a region whose tenant has its key at AWS"));
     };
-    Ok(Log { calls, covers: (first, last) })
+    Ok(Log { place: path.display().to_string(), seals, calls, covers: (first, last) })
 }
 
 /// The files of a log, oldest first: closed ones have their number in their name, the open one has none.
@@ -149,13 +152,13 @@ struct Found<'a> {
     books: Books<'a>,
     outcome: Outcome,
     trail: &'a Trail,
-    logs: usize,
+    logs: &'a [Log],
 }
 
 impl Found<'_> {
     fn findings(&self) -> usize {
-        let Outcome { differs, strangers, unseen, .. } = &self.outcome;
-        differs.len() + strangers.len() + unseen.len() + self.trail.unread.len()
+        let Outcome { differs, strangers, uncovered, unseen, .. } = &self.outcome;
+        differs.len() + strangers.len() + uncovered.len() + unseen.len() + self.trail.unread.len()
     }
 
     fn ours(&self, rows: &[usize]) -> Vec<&Ours> {
@@ -171,12 +174,34 @@ impl Found<'_> {
         (ours.0.max(theirs.0), ours.1.min(theirs.1))
     }
 
+    /// Two books without a time in common agree on nothing.
+    fn agree(&self) -> bool {
+        let (from, to) = self.judged();
+        self.findings() == 0 && from <= to
+    }
+
+    /// What is left to say of it all.
+    fn verdict(&self) -> String {
+        match self.findings() {
+            0 if self.agree() => format!("The two agree, from {}.", span(self.judged())),
+            0 => "Nothing was judged: the two have no time in common. Name files of the same time.".to_owned(),
+            count => format!("{count} finding(s)."),
+        }
+    }
+
     fn text(&self) -> String {
         let (outcome, trail) = (&self.outcome, self.trail);
-        let span = |(from, to): (u64, u64)| format!("{} to {}", plain::time_ms(from), plain::time_ms(to));
         let (both, calls, events) = (self.judged(), self.books.ours.len(), trail.events.len());
         let mut text = format!("Keys: {}\n", outcome.keys.iter().cloned().collect::<Vec<_>>().join(", "));
-        text += &format!("Ours:       {}, {calls} calls in {} region log(s)\n", span(self.books.we_cover), self.logs);
+        text +=
+            &format!("Ours:       {}, {calls} calls in {} region log(s)\n", span(self.books.we_cover), self.logs.len());
+        for Log { place, seals, covers, .. } in self.logs {
+            let Summary { seals: count, head, unsealed, .. } = seals;
+            text += &format!(
+                "            {place}: {}, {count} seals up to {head}, {unsealed} line(s) after them\n",
+                span(*covers)
+            );
+        }
         text += &format!("CloudTrail: {}, {events} events of AWS KMS", span(self.books.they_cover));
         text += &format!("; {} of other services, {} that came twice\n", trail.elsewhere, trail.twice);
         text += &match both.0 <= both.1 {
@@ -188,6 +213,11 @@ impl Found<'_> {
             &mut text,
             "ALARM: in CloudTrail, and no region asked for it",
             events_table(&self.theirs(&outcome.strangers)),
+        );
+        section(
+            &mut text,
+            "In CloudTrail, unexplained, at a time that not all logs cover: name more of the logs, or less of the time (--from, --to)",
+            events_table(&self.theirs(&outcome.uncovered)),
         );
         section(
             &mut text,
@@ -205,11 +235,7 @@ impl Found<'_> {
             "Not read: no event of CloudTrail",
             trail.unread.iter().map(|place| vec![place.clone()]).collect(),
         );
-        text += &self.not_judged();
-        text + &match self.findings() {
-            0 => "\nThe two agree.".to_owned(),
-            count => format!("\n{count} finding(s)."),
-        }
+        format!("{text}{}\n{}", self.not_judged(), self.verdict())
     }
 
     fn differing(&self) -> Vec<Vec<String>> {
@@ -227,11 +253,12 @@ impl Found<'_> {
         let outcome = &self.outcome;
         let counts = [
             (outcome.ours_outside, "call(s) of ours outside the time of the CloudTrail files"),
-            (outcome.theirs_outside, "event(s) outside the time of our logs"),
+            (outcome.theirs_outside, "event(s) outside that time"),
             (outcome.late, "granted call(s) of the trail's last 15 minutes: CloudTrail delivers up to 15 minutes late"),
             (outcome.refused, "call(s) that were refused or failed: CloudTrail does not show all of those"),
             (outcome.unanswered, "call(s) without an answer: AWS may not have seen them"),
             (outcome.other_keys, "event(s) at other keys"),
+            (outcome.nameless, "event(s) that name no key: AWS leaves it out of much that it refuses"),
         ];
         let lines: Vec<String> =
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("  {count} {what}\n")).collect();
@@ -248,22 +275,29 @@ impl Found<'_> {
             Some(json!({ "what": what, "where": ours.place, "call": ours.asked, "event": event_json(theirs) }))
         });
         json!({
-            "agree": self.findings() == 0,
+            "agree": self.agree(), "verdict": self.verdict(),
             "keys": outcome.keys,
+            "logs": self.logs.iter().map(log_json).collect::<Vec<_>>(),
             "ours": { "from_ms": self.books.we_cover.0, "to_ms": self.books.we_cover.1, "calls": self.books.ours.len() },
             "cloudtrail": {
                 "from_ms": self.books.they_cover.0, "to_ms": self.books.they_cover.1, "events": self.trail.events.len(),
                 "twice": self.trail.twice, "of_other_services": self.trail.elsewhere, "unread": self.trail.unread,
             },
             "matched": outcome.matched, "by_context": outcome.by_context,
-            "only_in_cloudtrail": events(&outcome.strangers), "only_in_ours": calls.collect::<Vec<_>>(),
+            "only_in_cloudtrail": events(&outcome.strangers), "uncovered": events(&outcome.uncovered), "only_in_ours": calls.collect::<Vec<_>>(),
             "differ": differs.collect::<Vec<_>>(), "governed": events(&outcome.governed),
             "not_judged": {
                 "ours_outside": outcome.ours_outside, "theirs_outside": outcome.theirs_outside, "late": outcome.late,
                 "refused": outcome.refused, "unanswered": outcome.unanswered, "other_keys": outcome.other_keys,
+                "nameless": outcome.nameless,
             },
         })
     }
+}
+
+fn log_json(log: &Log) -> Value {
+    let Summary { seals, head, unsealed, .. } = &log.seals;
+    json!({ "where": log.place, "from_ms": log.covers.0, "to_ms": log.covers.1, "seals": seals, "head": head, "unsealed": unsealed })
 }
 
 fn event_json(event: &Event) -> Value {
@@ -292,6 +326,10 @@ fn calls_table(calls: &[&Ours]) -> Vec<Vec<String>> {
         vec![at, asked.call.clone(), asked.key.clone(), asked.request.clone().unwrap_or_default(), ours.place.clone()]
     };
     headed(&["at", "operation", "key", "request id", "our line"], calls.iter().map(row).collect())
+}
+
+fn span((from, to): (u64, u64)) -> String {
+    format!("{} to {}", plain::time_ms(from), plain::time_ms(to))
 }
 
 /// Rows under their head; nothing where there are none.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{
     super::super::plain,
     controls::Topic,
-    facts::{Decision, Facts, Version},
+    facts::{Decision, Facts, Forked, Version, Waiting},
 };
 
 /// One sentence.
@@ -66,7 +66,47 @@ fn four_eyes(facts: &Facts, span: Span, decisions: &[&Decision]) -> Vec<Claim> {
     };
     let recovered = facts.versions.iter().filter(|version| within(span, version.since_ms));
     let recovered = recovered.filter_map(recovery);
-    or_nothing(decisions.iter().map(claim).chain(recovered).collect(), Topic::FourEyes, nothing)
+    let waiting = facts.waiting.iter().filter(|waiting| within(span, waiting.at_ms)).map(|it| waiting_claim(facts, it));
+    let forks = facts.forks.iter().filter(|forked| within(span, forked.at_ms)).map(|it| fork_claim(facts, it));
+    let all = decisions.iter().map(claim).chain(waiting).chain(recovered).chain(forks);
+    or_nothing(all.collect(), Topic::FourEyes, nothing)
+}
+
+/// Cold keys signed, and what came of it.
+fn waiting_claim(facts: &Facts, waiting: &Waiting) -> Claim {
+    let Waiting { next, digest, keys, at_ms, entry } = waiting;
+    let there = facts.versions.iter().find(|version| version.root().version == *next);
+    let in_force = there.map(|version| version.root().digest().is_ok_and(|stands| stands == *digest));
+    let came = match in_force {
+        Some(true) => "it came into force",
+        Some(false) => "people of its rules made another version first, which cancelled it",
+        None => "up to the newest version of this pack it was neither in force nor cancelled",
+    };
+    let says = format!(
+        "The recovery keys {} signed a trust version {next} ({}): {came}",
+        listed(keys.iter().map(ToString::to_string)),
+        plain::time_ms(*at_ms)
+    );
+    let files = vec!["trust.json".to_owned()];
+    Claim { topic: Topic::FourEyes, says, proved: in_force.is_some(), entries: vec![*entry], files }
+}
+
+/// A quorum signed two successors of one version: never what one wants to hear.
+fn fork_claim(facts: &Facts, forked: &Forked) -> Claim {
+    let Forked { fork, region, at_ms, entry } = forked;
+    let settled = facts.versions.iter().find(|version| version.root().void.contains(&fork.other()));
+    let settled = settled.map_or_else(
+        || "nothing in this pack settles it".to_owned(),
+        |by| format!("trust version {} ({}) declares it void", by.root().version, plain::time_ms(by.since_ms)),
+    );
+    let says = format!(
+        "Trust version {} was certified a second time, as {}, which {region} met ({}): its signers signed both, or their keys were used. The \
+         tenant was frozen but for stops; {settled}",
+        fork.version(),
+        fork.other(),
+        plain::time_ms(*at_ms)
+    );
+    Claim { topic: Topic::FourEyes, says, proved: false, entries: vec![*entry], files: vec!["trust.json".to_owned()] }
 }
 
 /// A version that no people decided.
@@ -85,29 +125,34 @@ fn recovery(version: &Version) -> Option<Claim> {
     Some(Claim { topic: Topic::FourEyes, says, proved: keys.len() > 1, entries: vec![version.entry], files })
 }
 
-/// Stops: whether each region of the tenant has signed that it executed them.
+/// Stops: whether each region that they reach has signed that it executed them.
 fn kill_switch(decisions: &[&Decision]) -> Vec<Claim> {
     let stops = decisions.iter().filter(|decision| decision.kind.is_stop());
     let claim = |decision: &&Decision| {
-        let done = |region: &&Region| decision.answers.get(*region).is_some_and(|answer| answer.applied);
-        let (done, open): (Vec<&Region>, Vec<&Region>) = decision.regions.iter().partition(done);
-        let each = |region: &&Region| {
-            let at = decision.answers.get(*region).map(|answer| plain::time_ms(answer.at_ms));
-            format!("{region} at {}", at.unwrap_or_default())
-        };
         let mut says = format!("{} {} was decided ({})", decision.kind, decision.name, plain::time_ms(decision.at_ms));
         if decision.by_hand {
             says += " by hand, past governance";
         }
-        says += &format!(", and signed as executed by {}", listed(done.iter().map(each)));
-        if !open.is_empty() {
-            says += &format!("; no signed answer of {}", listed(open.iter().map(ToString::to_string)));
-        }
-        let answers = decision.answers.values().map(|answer| answer.entry);
-        let entries = decision.entries.iter().copied().chain(answers).collect();
-        Claim { topic: Topic::KillSwitch, says, proved: open.is_empty(), entries, files: vec![decision.path()] }
+        executed(Topic::KillSwitch, decision, says)
     };
     or_nothing(stops.map(claim).collect(), Topic::KillSwitch, "The kill switch was not exercised in this time.")
+}
+
+/// A decision, and which of the regions that it reaches have signed that they executed it. Proved once all have.
+fn executed(topic: Topic, decision: &Decision, mut says: String) -> Claim {
+    let done = |region: &&Region| decision.answers.get(*region).is_some_and(|answer| answer.applied);
+    let (done, open): (Vec<&Region>, Vec<&Region>) = decision.regions.iter().partition(done);
+    let each = |region: &&Region| {
+        let at = decision.answers.get(*region).map(|answer| plain::time_ms(answer.at_ms));
+        format!("{region} at {}", at.unwrap_or_default())
+    };
+    says += &format!(", and signed as executed by {}", listed(done.iter().map(each)));
+    if !open.is_empty() {
+        says += &format!("; no signed answer of {}", listed(open.iter().map(ToString::to_string)));
+    }
+    let answers = decision.answers.values().map(|answer| answer.entry);
+    let entries = decision.entries.iter().copied().chain(answers).collect();
+    Claim { topic, says, proved: open.is_empty(), entries, files: vec![decision.path()] }
 }
 
 /// Versions that stood in the time, each with when the next one took its place.
@@ -154,21 +199,23 @@ fn residency(facts: &Facts, span: Span, decisions: &[&Decision]) -> Vec<Claim> {
     let link = |decision: &&Decision| {
         let Action::LinkL1 { l1 } = &decision.action else { return None };
         let says = format!(
-            "From {} on the tenant's keys were wrapped by {} at {} ({})",
+            "LinkL1 {} was decided ({}): the tenant's keys are wrapped by {} at {}",
+            decision.name,
             plain::time_ms(decision.at_ms),
             l1.key,
-            l1.provider,
-            decision.name
+            l1.provider
         );
-        let (entries, files) = (decision.entries.clone(), vec![decision.path()]);
-        Some(Claim { topic: Topic::Residency, says, proved: true, entries, files })
+        Some(executed(Topic::Residency, decision, says))
     };
     stood(facts, span).map(version).chain(decisions.iter().filter_map(link)).collect()
 }
 
 fn time(version: &Version, until: Option<u64>) -> String {
-    let until = until.map_or_else(|| "now".to_owned(), plain::time_ms);
-    format!("from {} to {until}", plain::time_ms(version.since_ms))
+    let since = plain::time_ms(version.since_ms);
+    until.map_or_else(
+        || format!("from {since} on, the newest of this pack"),
+        |until| format!("from {since} to {}", plain::time_ms(until)),
+    )
 }
 
 fn listed(items: impl Iterator<Item = String>) -> String {

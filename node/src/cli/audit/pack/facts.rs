@@ -10,6 +10,7 @@ use orbital::{
     certificate::Certificate,
     chain::{Chain, Genesis},
     change::{Action, Change, ChangeKind},
+    fork::Fork,
     names::{Digest, KeyName, Person, ProposalId, Region, TenantId},
     report::{Outcome, SyncAck},
     sign::Signed,
@@ -62,6 +63,13 @@ enum Body {
     Recovered {
         certificate: Certificate,
     },
+    RecoveryReceived {
+        certificate: Certificate,
+    },
+    Forked {
+        region: Region,
+        certificate: Certificate,
+    },
     #[serde(other)]
     Other,
 }
@@ -107,7 +115,8 @@ pub(super) struct Decision {
     pub(super) rule: String,
     /// That version.
     pub(super) under: u64,
-    pub(super) regions: Vec<Region>,
+    /// Those that it reaches.
+    pub(super) regions: BTreeSet<Region>,
     /// The entries that hold it: opened, votes, applied.
     pub(super) entries: Vec<u64>,
     pub(super) answers: BTreeMap<Region, Answer>,
@@ -120,11 +129,31 @@ impl Decision {
     }
 }
 
+/// A second certified successor of one version, as a region met it.
+pub(super) struct Forked {
+    pub(super) fork: Fork,
+    pub(super) region: Region,
+    pub(super) at_ms: u64,
+    pub(super) entry: u64,
+}
+
+/// A recovery that began to wait.
+pub(super) struct Waiting {
+    /// The version that it makes once it is in force.
+    pub(super) next: u64,
+    pub(super) digest: Digest,
+    pub(super) keys: BTreeSet<KeyName>,
+    pub(super) at_ms: u64,
+    pub(super) entry: u64,
+}
+
 /// See the module.
 pub(super) struct Facts {
     pub(super) trust: TrustFile,
     pub(super) versions: Vec<Version>,
     pub(super) decisions: Vec<Decision>,
+    pub(super) forks: Vec<Forked>,
+    pub(super) waiting: Vec<Waiting>,
 }
 
 /// What was said of an open proposal.
@@ -148,7 +177,7 @@ pub(super) fn read(tenant: TenantId, entries: &[Entry]) -> Result<Facts, Failure
     let Body::Provisioned { genesis } = body(first)? else { return Err(lost("the entry that founds the tenant")) };
     let trust = TrustFile { tenant, genesis, links: Vec::new() };
     let versions = vec![Version::decided(trust.verify(Some(tenant))?, first)];
-    let facts = Facts { trust, versions, decisions: Vec::new() };
+    let facts = Facts { trust, versions, decisions: Vec::new(), forks: Vec::new(), waiting: Vec::new() };
     let mut reading = Reading { tenant, facts, open: BTreeMap::new(), decided: BTreeMap::new() };
     for entry in rest {
         reading.take(entry)?;
@@ -198,6 +227,8 @@ impl Reading {
                 self.decided(name, entry, certificate, None)?;
             }
             Body::Recovered { certificate } => self.recovered(entry, certificate)?,
+            Body::RecoveryReceived { certificate } => self.waits(entry, &certificate)?,
+            Body::Forked { region, certificate } => self.forked(entry, region, &certificate),
             Body::Acknowledged { ack } => self.answered(entry, &ack)?,
             Body::Other => {}
         }
@@ -241,7 +272,7 @@ impl Reading {
         let approvers = certified.signers().into_iter().filter(|person| *person != proposer).collect();
         let by_hand = said.is_none();
         let entries = said.unwrap_or_default().into_iter().chain([entry.sequence]).collect();
-        let (rule, regions) = (plain::rule(change.kind(), rule), made_under.regions.keys().cloned().collect());
+        let (rule, regions) = (plain::rule(change.kind(), rule), change.regions.clone());
         let (kind, action, at_ms) = (change.kind(), change.action, entry.at_ms);
         let TrustFile { genesis, links, .. } = &mut self.facts.trust;
         let file = CertificateFile { genesis: genesis.clone(), links: links.clone(), certificate };
@@ -281,15 +312,42 @@ impl Reading {
 
     /// The next version by cold keys: enough of those that the version before names.
     fn recovered(&mut self, entry: &Entry, certificate: Certificate) -> Result<(), Failure> {
-        let place = format!("entry {}", entry.sequence);
-        let chain = self.chain_of(&certificate).map_err(|why| unproven(&place, &why))?;
-        let keys = certificate.recovered_by(chain.current());
-        let keys = keys.ok_or_else(|| unproven(&place, "what it calls a recovery is signed as none"))?;
-        let recovered_by = keys.map_err(|e| unproven(&place, &e.to_string()))?;
-        let (next, _) = chain.extend(&certificate).map_err(|e| unproven(&place, &e.to_string()))?;
+        let (next, recovered_by) = self.by_cold_keys(entry, &certificate)?;
         self.facts.trust.links.push(certificate);
         self.facts.versions.push(Version { recovered_by, ..Version::decided(next, entry) });
         Ok(())
+    }
+
+    /// A recovery begins to wait.
+    fn waits(&mut self, entry: &Entry, certificate: &Certificate) -> Result<(), Failure> {
+        let (next, keys) = self.by_cold_keys(entry, certificate)?;
+        let place = format!("entry {}", entry.sequence);
+        let digest = next.current().digest().map_err(|e| unproven(&place, &e.to_string()))?;
+        let (next, at_ms, entry) = (next.current().version, entry.at_ms, entry.sequence);
+        self.facts.waiting.push(Waiting { next, digest, keys, at_ms, entry });
+        Ok(())
+    }
+
+    fn by_cold_keys(&self, entry: &Entry, certificate: &Certificate) -> Result<(Chain, BTreeSet<KeyName>), Failure> {
+        let place = format!("entry {}", entry.sequence);
+        let chain = self.chain_of(certificate).map_err(|why| unproven(&place, &why))?;
+        let keys = certificate.recovered_by(chain.current());
+        let keys = keys.ok_or_else(|| unproven(&place, "what it calls a recovery is signed as none"))?;
+        let keys = keys.map_err(|e| unproven(&place, &e.to_string()))?;
+        let (next, _) = chain.extend(certificate).map_err(|e| unproven(&place, &e.to_string()))?;
+        Ok((next, keys))
+    }
+
+    /// A second successor, if it is certified as one. What was known or void before is none.
+    fn forked(&mut self, entry: &Entry, region: Region, certificate: &Certificate) {
+        let TrustFile { genesis, links, .. } = &self.facts.trust;
+        let newest = self.facts.versions.last().map(|version| &version.chain);
+        let met = newest.and_then(|chain| Fork::met(chain, genesis, links, certificate));
+        let known = |fork: &Fork| self.facts.forks.iter().any(|known| known.fork.other() == fork.other());
+        if let Some(fork) = met.filter(|fork| !known(fork)) {
+            let (at_ms, entry) = (entry.at_ms, entry.sequence);
+            self.facts.forks.push(Forked { fork, region, at_ms, entry });
+        }
     }
 
     /// A region's answer to a decision, under its own key of the trust root.

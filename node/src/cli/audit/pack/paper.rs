@@ -139,7 +139,7 @@ fn readme(pack: &Pack, facts: &Facts, source: &Source<'_>, chosen: &[&Control], 
     let name = facts.versions.last().map(|version| version.root().name.to_string()).unwrap_or_default();
     let moment = |ms: Option<u64>, none: &str| ms.map_or_else(|| none.to_owned(), plain::time_ms);
     let mut text = format!(
-        "# Evidence: tenant {name}\n\nFingerprint: `{}`\n\nTime: {} to {}. Entries: {}, all of this tenant's up to entry {} of the ledger.\n\n",
+        "# Evidence: tenant {name}\n\nFingerprint: `{}`\n\nTime: {} to {}. Entries: {} of this tenant, under the checkpoint at entry {} of the ledger.\n\n",
         pack.tenant,
         moment(pack.from_ms, "the founding"),
         moment(pack.to_ms, "the checkpoint"),
@@ -167,8 +167,8 @@ fn readme(pack: &Pack, facts: &Facts, source: &Source<'_>, chosen: &[&Control], 
         }
         text += &format!("\nNot shown by this: {}\n", topic.beyond());
     }
-    text += "\n## What a pack cannot show\n\nThat nothing else was decided or refused: a proof of inclusion shows what stands in the ledger, not \
-             what does not. Whoever needs that takes the whole ledger (`kcm audit export`, `kcm audit verify`). Times are the clocks of governance \
+    text += "\n## What a pack cannot show\n\nThat nothing else was decided or refused, and that its newest trust version is the tenant's newest: a \
+             proof of inclusion shows what stands in the ledger, not what does not. Whoever needs that takes the whole ledger (`kcm audit export`, `kcm audit verify`). Times are the clocks of governance \
              and of regions.\n";
     text
 }

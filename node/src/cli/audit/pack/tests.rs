@@ -64,6 +64,7 @@ impl Packed {
     /// Writes these files instead, under a manifest that fits them: what somebody does who knows how packs are made.
     fn forge(&self, files: &Files) {
         fs::remove_dir_all(&self.folder).unwrap();
+        fs::create_dir(&self.folder).unwrap();
         let files = files.iter().filter(|(name, _)| *name != MANIFEST);
         write(&self.folder, &files.map(|(name, bytes)| (name.clone(), bytes.clone())).collect()).unwrap();
     }
@@ -238,7 +239,7 @@ fn four_eyes_are_two_and_a_stop_is_proved_by_every_region() {
     assert_eq!(proved(&alone, Topic::FourEyes), [true, false]);
 
     let mut stopped = facts();
-    let regions: Vec<_> = stopped.decisions[1].regions.clone();
+    let regions: Vec<_> = stopped.decisions[1].regions.iter().cloned().collect();
     for (done, region) in regions.iter().enumerate() {
         assert_eq!(proved(&stopped, Topic::KillSwitch), [false], "{done} of {} regions", regions.len());
         let answer = facts::Answer { applied: true, at_ms: 7, entry: 9 };
@@ -258,7 +259,7 @@ fn an_answer_that_no_region_signed_proves_nothing() {
     let mut entries = proven(&packed.files()[ENTRIES], packed.tenant(), &head).unwrap();
     let facts = facts::read(packed.tenant(), &entries).unwrap();
     let (decision, world) = (&facts.decisions[1], &packed.house.world);
-    let region = decision.regions[0].clone();
+    let region = decision.regions.first().unwrap().clone();
     let ack = SyncAck {
         domain: Kind::SyncAck.domain().to_owned(),
         deployment: world.deployment(),
@@ -285,7 +286,7 @@ fn an_answer_that_no_region_signed_proves_nothing() {
         entries.pop();
         facts.map(|facts| facts.decisions[1].answers.get(&region).is_some_and(|answer| answer.applied))
     };
-    let other = decision.regions[1].to_string();
+    let other = decision.regions.last().unwrap().to_string();
     assert!(read(&ack, region.as_ref()).unwrap());
     assert!(read(&ack, &other).err().unwrap().why.contains("no signature of a region"));
     assert!(!read(&SyncAck { outcome: Outcome::Refused, ..ack.clone() }, region.as_ref()).unwrap());
@@ -347,6 +348,7 @@ fn what_cold_keys_and_stand_ins_did_is_claimed_as_that() {
     });
     let action = orbital::change::Action::ChangeActors { next: world.next(|_| ()) };
     let (certificate, short) = (world.recovery(action.clone(), &["north", "east"]), world.recovery(action, &["north"]));
+    let waiting = certificate.clone();
     let founds = entry(1, &json!({ "v": 1, "is": "provisioned", "genesis": world.genesis() }));
     let recovered = |certificate| entry(2, &json!({ "v": 1, "is": "recovered", "certificate": certificate }));
     let facts = facts::read(world.tenant(), &[founds.clone(), recovered(certificate)]).unwrap();
@@ -357,5 +359,104 @@ fn what_cold_keys_and_stand_ins_did_is_claimed_as_that() {
     assert!(said[0].contains("(1970-01-01T00:00:02Z) was made by the recovery keys "), "{said:?}");
     assert!(said[1].contains("in alice's place judy (Security_Ops) from "), "{said:?}");
     assert!(said[2].starts_with("Trust version 2"), "{said:?}");
-    assert!(facts::read(world.tenant(), &[founds, recovered(short)]).is_err());
+    assert!(facts::read(world.tenant(), &[founds.clone(), recovered(short)]).is_err());
+
+    // Before it is in force it waits, and ends where people make another version first.
+    let received = entry(2, &json!({ "v": 1, "is": "recovery-received", "certificate": waiting }));
+    let told = |more: &[Entry]| {
+        let entries = [&[founds.clone(), received.clone()], more].concat();
+        let facts = facts::read(world.tenant(), &entries).unwrap();
+        let claims = claims::claims(&facts, &[Topic::FourEyes], (None, None));
+        let claim = claims.into_iter().find(|claim| claim.says.starts_with("The recovery keys")).unwrap();
+        (claim.proved, claim.says)
+    };
+    let (proved, says) = told(&[]);
+    assert!(!proved && says.ends_with("neither in force nor cancelled"), "{says}");
+    let applied = entry(3, &json!({ "v": 1, "is": "recovered", "certificate": waiting }));
+    assert!(told(&[applied]).1.ends_with("it came into force"));
+    let (proved, says) = told(&[learnt(3, &registered(&world, "mongo-1"))]);
+    assert!(proved && says.ends_with("another version first, which cancelled it"), "{says}");
+}
+
+fn learnt(sequence: u64, certificate: &orbital::certificate::Certificate) -> Entry {
+    entry(sequence, &json!({ "v": 1, "is": "learnt", "region": "eu-frankfurt", "certificate": certificate }))
+}
+
+fn registered(world: &orbital::testing::World, system: &str) -> orbital::certificate::Certificate {
+    let system: orbital::names::System = system.parse().unwrap();
+    let next = world.next(|root| {
+        root.systems.insert(system.clone());
+    });
+    world.certificate(orbital::change::Action::RegisterSystem { system, next }, "alice", &["bob"])
+}
+
+#[test]
+fn a_second_successor_is_claimed_and_so_is_what_settled_it() {
+    let mut world = orbital::testing::World::new();
+    let founds = entry(1, &json!({ "v": 1, "is": "provisioned", "genesis": world.genesis() }));
+    let (ours, other) = (registered(&world, "mongo-1"), registered(&world, "mongo-2"));
+    let met = entry(3, &json!({ "v": 1, "is": "forked", "region": "ch-zurich", "certificate": other }));
+    world.extend(&ours);
+    let fork = orbital::fork::Fork::met(world.chain(), &world.genesis(), std::slice::from_ref(&ours), &other).unwrap();
+    let next = world.next(|root| root.void = [fork.other()].into());
+    let settles = world.certificate(orbital::change::Action::ChangeActors { next }, "erin", &["alice", "bob"]);
+    let told = |entries: &[Entry]| {
+        let facts = facts::read(world.tenant(), entries).unwrap();
+        let claims = claims::claims(&facts, &[Topic::FourEyes], (None, None));
+        claims.into_iter().filter(|claim| claim.says.contains("a second time")).collect::<Vec<_>>()
+    };
+    let entries = [founds, learnt(2, &ours), met.clone(), met, learnt(5, &settles)];
+    let open = told(&entries[..4]);
+    assert_eq!(open.len(), 1, "one fork, though it was met twice: {open:?}");
+    assert!(!open[0].proved && open[0].says.contains("ch-zurich met (1970-01-01T00:00:03Z)"), "{open:?}");
+    assert!(open[0].says.ends_with("nothing in this pack settles it"), "{open:?}");
+    let settled = &told(&entries)[0];
+    assert!(!settled.proved && settled.says.ends_with("trust version 3 (1970-01-01T00:00:05Z) declares it void"));
+    assert!(told(&entries[..2]).is_empty(), "a successor that nobody met");
+}
+
+/// What a decision reaches, and no more: a stop in one region, a link that one region has not taken.
+#[test]
+fn a_decision_is_executed_once_each_region_that_it_reaches_has_signed_so() {
+    let world = orbital::testing::World::new();
+    let founds = entry(1, &json!({ "v": 1, "is": "provisioned", "genesis": world.genesis() }));
+    let (one, all) = (orbital::testing::region("ch-zurich"), world.trust().regions.keys().cloned());
+    let revoke =
+        orbital::change::Change { regions: [one.clone()].into(), ..world.change(orbital::change::Action::RevokeL1 {}) };
+    let revoke = world.sign_change(&revoke, "carol", &["dave"]);
+    let link = world.link("arn:aws:kms:eu-central-1:111122223333:key/1");
+    let entries = [founds, learnt(2, &link), learnt(3, &revoke)];
+    let mut facts = facts::read(world.tenant(), &entries).unwrap();
+    let said = |facts: &facts::Facts| {
+        let claims = claims::claims(facts, &[Topic::KillSwitch, Topic::Residency], (None, None));
+        let by = |start: &str| claims.iter().find(|claim| claim.says.starts_with(start)).unwrap().clone();
+        (by("RevokeL1"), by("LinkL1"))
+    };
+    let (stop, wrapped) = said(&facts);
+    assert!(!stop.proved && stop.says.ends_with("; no signed answer of ch-zurich"), "{stop:?}");
+    assert!(!wrapped.proved && wrapped.says.contains("no signed answer of ch-zurich, eu-frankfurt"), "{wrapped:?}");
+    let answer = || facts::Answer { applied: true, at_ms: 7, entry: 9 };
+    facts.decisions[1].answers.insert(one.clone(), answer());
+    facts.decisions[0].answers.insert(one, answer());
+    let (stop, wrapped) = said(&facts);
+    assert!(stop.proved && !stop.says.contains("no signed answer"), "{stop:?}");
+    assert!(!wrapped.proved, "{wrapped:?}");
+    facts.decisions[0].answers.extend(all.map(|region| (region, answer())));
+    assert!(said(&facts).1.proved);
+}
+
+/// Whoever corrects what was wrong asks again for the same folder.
+#[test]
+fn a_pack_that_could_not_be_finished_leaves_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("pack");
+    let files = Files::from([("nowhere/file".to_owned(), Vec::new())]);
+    assert!(finished(&out, &files, || unreachable!("it was not written")).is_err());
+    assert!(!out.exists());
+    let sound = Files::from([("README.md".to_owned(), Vec::new())]);
+    assert!(finished(&out, &sound, || Err(unproven("README.md", "it says nothing"))).is_err());
+    assert!(!out.exists());
+    std::fs::create_dir(&out).unwrap();
+    assert!(finished(&out, &sound, || unreachable!("it was not written")).is_err());
+    assert!(out.exists(), "a folder that was there is not ours to remove");
 }

@@ -1,7 +1,8 @@
 //! Two books held against each other: a pure function.
 //!
 //! A call that AWS KMS answered has its number, and pairs by that alone. One without an answer pairs with an event that nothing else
-//! explains, of the same operation, key and context, within [`NEAR_MS`].
+//! explains, of the same operation, key and context, within [`NEAR_MS`], by a principal whose other calls have numbers: who that is comes
+//! from those pairs, so that no silence of ours lends a stranger our name.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,6 +15,8 @@ use super::trail::Event;
 pub(super) const LATE_MS: u64 = 15 * 60 * 1_000;
 /// How far a call without an answer may be from its event: an operation's own limit, and clocks that differ.
 const NEAR_MS: u64 = 60 * 1_000;
+/// How the ids of multi-Region keys begin, those of all replicas alike; no other key has such an id.
+const REPLICATED: &str = "mrk-";
 /// Operations that use a key. All others describe or govern it.
 const USES: [&str; 12] = [
     "Encrypt",
@@ -48,7 +51,7 @@ pub(super) struct Books<'a> {
     pub(super) keys: &'a [String],
 }
 
-/// What came of it. Findings are `differs`, `strangers` and `unseen`.
+/// What came of it. Findings are `differs`, `strangers`, `uncovered` and `unseen`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) keys: BTreeSet<String>,
@@ -60,6 +63,8 @@ pub(super) struct Outcome {
     pub(super) differs: Vec<(usize, usize, &'static str)>,
     /// Uses of a key, or calls by a region's own principal, that no region asked for.
     pub(super) strangers: Vec<usize>,
+    /// The same, at a time that not all of our logs cover: a log that ends early explains nothing away.
+    pub(super) uncovered: Vec<usize>,
     /// What others did at the key without using it.
     pub(super) governed: Vec<usize>,
     /// Granted calls that AWS does not have, though its trail should.
@@ -75,41 +80,52 @@ pub(super) struct Outcome {
     pub(super) theirs_outside: u64,
     /// Events at other keys.
     pub(super) other_keys: u64,
+    /// Refused uses, or no uses, of which AWS does not say the key.
+    pub(super) nameless: u64,
 }
 
 pub(super) fn reconcile(books: &Books<'_>) -> Outcome {
-    let mut outcome = Outcome::default();
-    let mut pairs = numbered(books);
-    outcome.keys = keys(books, &pairs);
+    let pairs = numbered(books);
+    let mut outcome = Outcome { keys: keys(books, &pairs), ..Outcome::default() };
     let mut taken: BTreeSet<usize> = pairs.values().copied().collect();
+    let mine: BTreeSet<&str> = taken.iter().filter_map(|&at| Some(books.theirs.get(at)?.principal.as_str())).collect();
     for (at, ours) in books.ours.iter().enumerate() {
         if let Some(&event) = pairs.get(&at) {
             match books.theirs.get(event).and_then(|event| difference(&ours.asked, event)) {
                 Some(what) => outcome.differs.push((at, event, what)),
                 None => outcome.matched += 1,
             }
-        } else if let Some(event) = unnumbered(books, &ours.asked, &taken) {
+        } else if let Some(event) = unnumbered(books, &ours.asked, &taken, &mine) {
             taken.insert(event);
-            pairs.insert(at, event);
             outcome.matched += 1;
             outcome.by_context += 1;
         } else {
             alone(books, at, &ours.asked, &mut outcome);
         }
     }
-    let mine: BTreeSet<&str> = taken.iter().filter_map(|&at| Some(books.theirs.get(at)?.principal.as_str())).collect();
     for (at, event) in books.theirs.iter().enumerate().filter(|(at, _)| !taken.contains(at)) {
-        if !event.keys.iter().any(|name| outcome.keys.iter().any(|key| is_named(key, name))) {
-            outcome.other_keys += 1;
-        } else if !within(books.we_cover, event.at_ms) {
-            outcome.theirs_outside += 1;
-        } else if is_use(&event.name) || mine.contains(event.principal.as_str()) {
-            outcome.strangers.push(at);
-        } else {
-            outcome.governed.push(at);
-        }
+        unexplained(books, at, event, mine.contains(event.principal.as_str()), &mut outcome);
     }
     outcome
+}
+
+/// One of theirs that no call of ours goes with.
+fn unexplained(books: &Books<'_>, at: usize, event: &Event, is_mine: bool, outcome: &mut Outcome) {
+    let is_ours = |name: &String| outcome.keys.iter().any(|key| is_named(key, name));
+    let is_finding = is_mine || (is_use(&event.name) && (!event.keys.is_empty() || event.error.is_none()));
+    if !event.keys.is_empty() && !event.keys.iter().any(is_ours) {
+        outcome.other_keys += 1;
+    } else if !within(books.they_cover, event.at_ms) || (!within(books.we_cover, event.at_ms) && !is_finding) {
+        outcome.theirs_outside += 1;
+    } else if !within(books.we_cover, event.at_ms) {
+        outcome.uncovered.push(at);
+    } else if is_finding {
+        outcome.strangers.push(at);
+    } else if event.keys.is_empty() {
+        outcome.nameless += 1;
+    } else {
+        outcome.governed.push(at);
+    }
 }
 
 /// Our calls with a number, each with the event that has the same. A number pairs once.
@@ -127,9 +143,11 @@ fn keys(books: &Books<'_>, pairs: &BTreeMap<usize, usize>) -> BTreeSet<String> {
     named.chain(about).cloned().collect()
 }
 
-/// Whether it is this key that is called so: by its ARN or alias, or by the last part of its ARN.
+/// Whether it is this key that is called so: by its ARN or alias, by the last part of its ARN, or as its replica in another region of AWS,
+/// which has the same key material and the same last part (AWS KMS developer guide, "Multi-Region keys").
 fn is_named(key: &str, name: &str) -> bool {
-    key == name || (last_part(key) == last_part(name) && (!key.contains(':') || !name.contains(':')))
+    let (last, either) = (last_part(key), !key.contains(':') || !name.contains(':'));
+    key == name || (last == last_part(name) && (either || last.starts_with(REPLICATED)))
 }
 
 fn last_part(name: &str) -> &str {
@@ -164,13 +182,14 @@ fn difference(asked: &Asked, event: &Event) -> Option<&'static str> {
 }
 
 /// The nearest event that a call without an answer may have become.
-fn unnumbered(books: &Books<'_>, asked: &Asked, taken: &BTreeSet<usize>) -> Option<usize> {
+fn unnumbered(books: &Books<'_>, asked: &Asked, taken: &BTreeSet<usize>, mine: &BTreeSet<&str>) -> Option<usize> {
     if asked.request.is_some() {
         return None;
     }
     let fits = |event: &Event| {
         event.name == asked.call
             && event.context == asked.context
+            && mine.contains(event.principal.as_str())
             && event.keys.iter().any(|name| is_named(&asked.key, name))
             && event.at_ms.abs_diff(asked.t) <= NEAR_MS
     };

@@ -101,7 +101,12 @@ fn books_that_agree_are_matched_by_number() {
     refused["errorCode"] = "DisabledException".into();
     let report = told(&calls, &framed(&[event(5, "Decrypt", "r-1"), refused]));
     assert_eq!((report.exit, &report.json["matched"]), (Exit::Done, &json!(4)), "{}", report.text);
-    assert!(report.text.ends_with("The two agree.") && report.json["keys"] == json!([KEY]), "{}", report.text);
+    assert!(
+        report.text.contains("\nThe two agree, from 2023-11-14T22:13:20Z to 2023-11-14T23:13:20Z."),
+        "{}",
+        report.text
+    );
+    assert_eq!((&report.json["keys"], &report.json["agree"]), (&json!([KEY]), &json!(true)));
 }
 
 #[test]
@@ -155,6 +160,8 @@ fn a_call_without_an_answer_explains_an_event_of_its_context_and_time_and_no_oth
     let report = told(&calls, &framed(&[event(5, "Decrypt", "r-1")]));
     assert_eq!((report.exit, &report.json["by_context"]), (Exit::Done, &json!(1)), "{}", report.text);
     for other in [
+        // Whose principal made no call of ours: a silence of ours explains nothing that a stranger did, however well it fits.
+        with(event(5, "Decrypt", "r-1"), &[("/userIdentity/arn", json!("arn:aws:iam::111122223333:user/mallory"))]),
         event(7, "Decrypt", "r-1"),
         event(5, "Encrypt", "r-1"),
         with(event(5, "Decrypt", "r-1"), &[("/requestParameters/encryptionContext/kcm:purpose", json!("probe"))]),
@@ -241,6 +248,63 @@ fn a_folder_is_read_with_its_digests_left_out_and_so_is_what_lookup_events_print
     assert_eq!(trail.covers, Some((START + MINUTE, START + 2 * MINUTE)));
 }
 
+/// The customer's key at another place: its material is the same.
+#[test]
+fn a_use_through_a_replica_and_one_without_a_name_are_no_uses_of_other_keys() {
+    let stranger = ("/userIdentity/arn", json!("arn:aws:iam::111122223333:user/mallory"));
+    let replicated = |place: &str, id: &str| json!(format!("arn:aws:kms:{place}:111122223333:key/{id}"));
+    let found = |key: &str, name: Value| {
+        let used = with(
+            event(7, "Decrypt", "r-x"),
+            &[stranger.clone(), ("/resources/0/ARN", name.clone()), ("/requestParameters/keyId", name)],
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let region_log = vec![log(&folder.path().join("fra"), &FRAME)];
+        let cloudtrail = vec![trail(&folder.path().join("trail.json"), &framed(&[used]))];
+        let asked = Reconcile { cloudtrail, region_log, keys: vec![key.to_owned()], from: None, to: None };
+        perform(&asked).unwrap().json["only_in_cloudtrail"].as_array().unwrap().len()
+    };
+    let key = "arn:aws:kms:eu-central-1:111122223333:key/mrk-1";
+    assert_eq!(found(key, replicated("us-east-1", "mrk-1")), 1, "a replica of it");
+    assert_eq!(found(key, replicated("us-east-1", "mrk-2")), 0, "a replica of another key");
+    let single = "arn:aws:kms:eu-central-1:111122223333:key/1";
+    assert_eq!(found(single, replicated("us-east-1", "1")), 0, "no replica, though its id is the same");
+
+    let nameless = [stranger, ("/resources", Value::Null), ("/requestParameters", Value::Null)];
+    let mut refused = with(event(7, "Decrypt", "r-x"), &nameless);
+    refused["errorCode"] = "AccessDenied".into();
+    let report = told(&FRAME, &framed(&[refused]));
+    assert_eq!((report.exit, &report.json["not_judged"]["nameless"]), (Exit::Done, &json!(1)), "{}", report.text);
+    assert!(report.text.contains("1 event(s) that name no key"), "{}", report.text);
+    let granted = told(&FRAME, &framed(&[with(event(7, "Decrypt", "r-x"), &nameless)]));
+    assert_eq!(granted.exit, Exit::NotHealthy, "a granted use of nobody knows which key: {}", granted.text);
+}
+
+/// Two books without a time in common agree about nothing.
+#[test]
+fn what_was_not_judged_is_no_agreement() {
+    let folder = tempfile::tempdir().unwrap();
+    let cloudtrail = vec![trail(&folder.path().join("trail.json"), &[])];
+    let region_log = vec![log(&folder.path().join("fra"), &[(90, "DescribeKey", None, "NoAnswer")])];
+    let asked = Reconcile { cloudtrail, region_log, keys: vec![], from: Some(START), to: Some(START + MINUTE) };
+    let apart = perform(&asked).unwrap();
+    assert_eq!((apart.exit, &apart.json["agree"]), (Exit::NotHealthy, &json!(false)), "{}", apart.text);
+    assert!(apart.text.ends_with("Nothing was judged: the two have no time in common. Name files of the same time."));
+}
+
+/// A region's log that was cut off, or that nobody copied to its end.
+#[test]
+fn a_log_that_ends_early_explains_nothing_away() {
+    let stranger = with(event(40, "Decrypt", "r-x"), &[("/userIdentity/arn", json!("mallory"))]);
+    let early = [FRAME[0], (30, "DescribeKey", None, "NoAnswer")];
+    let report = told(&early, &[event(0, "DescribeKey", "r-first")]);
+    assert_eq!(report.exit, Exit::Done, "{}", report.text);
+    let report = told(&early, &[event(0, "DescribeKey", "r-first"), stranger]);
+    assert_eq!((report.exit, &report.json["agree"]), (Exit::NotHealthy, &json!(false)), "{}", report.text);
+    assert_eq!(report.json["uncovered"][0]["event_id"], "event-r-x");
+    assert!(report.text.contains("Judged:     2023-11-14T22:13:20Z to 2023-11-14T22:43:20Z"), "{}", report.text);
+}
+
 /// Only what all regions' logs cover is judged, and a log whose seals do not hold proves nothing.
 #[test]
 fn the_time_that_all_logs_have_in_common_is_judged_and_a_changed_log_is_refused() {
@@ -262,7 +326,13 @@ fn the_time_that_all_logs_have_in_common_is_judged_and_a_changed_log_is_refused(
     let asked = Reconcile { cloudtrail, region_log, keys: vec![], from: None, to: None };
     let report = perform(&asked).unwrap();
     assert_eq!(report.json["only_in_cloudtrail"].as_array().unwrap().len(), 1, "{}", report.text);
-    assert_eq!(report.json["not_judged"]["theirs_outside"], 2);
+    assert_eq!(
+        report.json["uncovered"].as_array().unwrap().len(),
+        2,
+        "before the one, and after the other: {}",
+        report.text
+    );
+    assert!(report.text.contains("at a time that not all logs cover"), "{}", report.text);
     let path = fra.join("audit.jsonl");
     let edited = std::fs::read_to_string(&path).unwrap().replace("r-2", "r-9");
     std::fs::write(&path, edited).unwrap();
