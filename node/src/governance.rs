@@ -48,9 +48,9 @@ pub async fn run(
     serve_health(part.health, state.clone(), metrics, &ending).await?;
     let Some(opened) = ledgers::open(part, &ending, || state.stand_by()).await? else { return Ok(()) };
     let (ledger, deposed) = (opened.ledger, opened.deposed);
-    if ledger.meta(ledger::RESTORED)?.is_some() {
+    if ledger.meta(ledger::RESTORED)?.is_some_and(|mark| !mark.is_empty()) {
         tracing::warn!(
-            "this ledger was put back from a backup: what was decided since is not in it; compare the regions with it"
+            "this ledger was put back from a backup: a tenant whose regions have not told since what they hold takes nothing but stops"
         );
     }
     let frame_key = keyfiles::read_ed25519(&part.frame_key)?;

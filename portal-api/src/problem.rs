@@ -199,6 +199,7 @@ fn refused(refusal: &Refusal) -> Problem {
         | R::TenantKilled { .. }
         | R::TenantBlocked { .. }
         | R::TenantForked { .. }
+        | R::BehindRegions { .. }
         | R::TenantTerminated { .. }
         | R::ProposalClosed { .. }
         | R::DoubleAnswer { .. }

@@ -169,6 +169,11 @@ impl Receiver {
             self.report(state, Some(correlation), &Report::SyncAck(ack));
             self.0.by_hand.brought(&directive);
         }
+        if lane == Lane::Ordinary {
+            for certificate in self.0.steward.recalled(&directive) {
+                self.report(state, None, &Report::Recalled(certificate));
+            }
+        }
     }
 }
 

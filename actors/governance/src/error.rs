@@ -124,6 +124,8 @@ refusals! {
     TenantBlocked { tenant: TenantId, kind: ChangeKind } = "tenant-blocked";
     #[error("tenant {tenant} is frozen: there are two certified trust versions {version}, and {other} is not the one here. Until a ChangeActors declares it void (`kcm trust settle`), only stops are taken, not {kind}")]
     TenantForked { tenant: TenantId, kind: ChangeKind, version: u64, other: Digest } = "tenant-forked";
+    #[error("tenant {tenant}: region {region} {what}. Until it is known here what every region holds, only stops are taken, not {kind}: governance asks them by itself, see `kcm status`")]
+    BehindRegions { tenant: TenantId, kind: ChangeKind, region: Region, what: String } = "behind-regions";
     #[error("{kind} names {name}, by which the tenant is not {word} as far as this ledger or any region knows: `kcm tenant show` lists its stops")]
     UnknownStop { kind: ChangeKind, name: Digest, word: &'static str } = "unknown-stop";
     #[error("{kind} names {name}, which is another kind of stop: {by} lifts it, and nothing else")]

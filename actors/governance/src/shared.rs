@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) site: Site,
     pub(crate) hyok: BTreeSet<System>,
     pub(crate) ports: Arc<Ports>,
+    /// The mark of a ledger that was put back from a backup: Unix milliseconds of the backup's last entry.
+    pub(crate) restored: Option<u64>,
     pub(crate) board: Board,
     pub(crate) events: Arc<Events>,
     pub(crate) tally: Tally,
@@ -74,6 +76,7 @@ impl Shared {
             hyok: &self.hyok,
             channels: &self.notifying.channels,
             ports: &self.ports,
+            restored: self.restored,
         }
     }
 

@@ -144,6 +144,11 @@ impl Chain {
         Some(Self { tenant: self.tenant, digests, current: root, departed })
     }
 
+    /// The chain as it was at a version, from what it was made of.
+    pub fn at(&self, genesis: &Genesis, links: &[Certificate], version: u64) -> Option<Self> {
+        self.back_to(root_of(genesis, links, version)?)
+    }
+
     /// The chain one version longer, if this certificate makes the next one.
     pub fn extend(&self, certificate: &Certificate) -> Result<(Self, Certified), Uncertified> {
         if Change::from_bytes(&certificate.change)?.action.next().is_none() {
@@ -274,6 +279,17 @@ fn moved_wrongly(now: &TrustRoot, next: &TrustRoot) -> Option<&'static str> {
         return Some("a region that stays is named with other keys or in another jurisdiction than before");
     }
     next.regions.is_empty().then_some("it leaves the tenant no region: that is TerminateTenant")
+}
+
+/// The root of a version, from what the chain was made of; [`Chain::back_to`] proves that it is this chain's.
+fn root_of(genesis: &Genesis, links: &[Certificate], version: u64) -> Option<TrustRoot> {
+    match version.checked_sub(2) {
+        None => TrustRoot::from_bytes(&genesis.root).ok(),
+        Some(at) => {
+            let link = links.get(usize::try_from(at).ok()?)?;
+            Change::from_bytes(&link.change).ok()?.action.next().cloned()
+        }
+    }
 }
 
 #[cfg(test)]

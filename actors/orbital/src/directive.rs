@@ -66,6 +66,13 @@ pub enum Directive {
         genesis: Box<Genesis>,
         warrant: Warrant,
     },
+    /// Tell the certificates that governance lacks, which was put back from a backup: links from this version on, stops and grants besides
+    /// those that it knows. Changes nothing.
+    Recall {
+        tenant: TenantId,
+        version: u64,
+        known: BTreeSet<Digest>,
+    },
 }
 
 /// What a directive needs; a frame's signature alone changes no tenant state.
@@ -91,7 +98,7 @@ impl Directive {
         match self {
             Self::Provision { .. } => Needs::PinnedGenesis,
             Self::Probe { .. } => Needs::ProposersSignature,
-            Self::Hold { .. } => Needs::CertifiedHead,
+            Self::Hold { .. } | Self::Recall { .. } => Needs::CertifiedHead,
             Self::Lease(_) => Needs::LeaseKey,
             Self::Kill(_) | Self::Block(_) | Self::Suspend(_) | Self::Shred(_) | Self::Annul { .. } => {
                 Needs::StopCertificate
@@ -123,6 +130,7 @@ impl Directive {
             Self::Resume(_) => "resume",
             Self::Shred(_) => "shred",
             Self::Annul { .. } => "annul",
+            Self::Recall { .. } => "recall",
         }
     }
 
@@ -153,7 +161,9 @@ impl Directive {
             | Self::Annul { warrant, .. }
             | Self::Trust(warrant)
             | Self::Callers(warrant) => Some(warrant),
-            Self::Provision { .. } | Self::Probe { .. } | Self::Hold { .. } | Self::Lease(_) => None,
+            Self::Provision { .. } | Self::Probe { .. } | Self::Hold { .. } | Self::Lease(_) | Self::Recall { .. } => {
+                None
+            }
         }
     }
     /// The stop that it brings.

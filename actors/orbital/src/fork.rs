@@ -12,7 +12,6 @@ use crate::{
     chain::{Chain, Genesis},
     change::Change,
     names::Digest,
-    trust::TrustRoot,
 };
 
 /// Most second successors of one tenant that are kept as evidence. It is frozen by the first; more would prove no more.
@@ -43,12 +42,7 @@ impl Fork {
         if chain.voids(&other) || link.is_recovery() {
             return None;
         }
-        certified(&chain.back_to(root_of(genesis, links, before)?)?, link).then(|| Self {
-            version,
-            here,
-            other,
-            link: link.clone(),
-        })
+        certified(&chain.at(genesis, links, before)?, link).then(|| Self { version, here, other, link: link.clone() })
     }
 
     /// The version that there is twice.
@@ -76,7 +70,7 @@ impl Fork {
         known: &[Certificate],
         links: &[Certificate],
     ) -> Option<Chain> {
-        let before = chain.back_to(root_of(genesis, known, self.version.checked_sub(1)?)?)?;
+        let before = chain.at(genesis, known, self.version.checked_sub(1)?)?;
         let (mut branch, _) = before.extend(&self.link).ok()?;
         for link in links {
             if let Ok((longer, _)) = branch.extend(link) {
@@ -95,17 +89,6 @@ fn certified(before: &Chain, link: &Certificate) -> bool {
 #[cfg(mutant = "forged")]
 fn certified(_before: &Chain, _link: &Certificate) -> bool {
     true
-}
-
-/// The root of a version, from what the chain was made of; [`Chain::back_to`] proves that it is this chain's.
-fn root_of(genesis: &Genesis, links: &[Certificate], version: u64) -> Option<TrustRoot> {
-    match version.checked_sub(2) {
-        None => TrustRoot::from_bytes(&genesis.root).ok(),
-        Some(at) => {
-            let link = links.get(usize::try_from(at).ok()?)?;
-            Change::from_bytes(&link.change).ok()?.action.next().cloned()
-        }
-    }
 }
 
 #[cfg(test)]

@@ -33,7 +33,8 @@ impl Lane {
             | Directive::Resume(_)
             | Directive::Trust(_)
             | Directive::Callers(_)
-            | Directive::Lease(_) => Self::Ordinary,
+            | Directive::Lease(_)
+            | Directive::Recall { .. } => Self::Ordinary,
         }
     }
 

@@ -183,6 +183,8 @@ pub enum Report {
     Stopped(Certificate),
     /// One of two certified successors of one trust version that the region has met; the other comes by itself. It proves itself, too.
     Branch(Certificate),
+    /// A link, a stop or a grant that stands in the region, and that governance asked for. It proves itself.
+    Recalled(Certificate),
 }
 
 impl Report {

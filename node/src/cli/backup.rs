@@ -82,6 +82,13 @@ pub enum BackupCommand {
         #[arg(long, value_name = "ANCHOR", value_parser = anchor)]
         anchor: Vec<Anchor>,
     },
+    /// Decide again in a ledger that was put back, though a region that is gone for good was not heard
+    #[command(after_help = "Example: kcm backup settle topology.toml")]
+    Settle {
+        /// The topology file that names the ledger; its node is stopped
+        #[arg(value_name = "TOPOLOGY")]
+        topology: PathBuf,
+    },
 }
 
 pub(crate) fn perform(command: BackupCommand) -> Result<Report, Failure> {
@@ -94,6 +101,7 @@ pub(crate) fn perform(command: BackupCommand) -> Result<Report, Failure> {
             Ok(Report::new(told(&summary), format!("{} is whole: {}", file.display(), shown(&summary))))
         }
         BackupCommand::Restore { file, topology, identity, anchor } => restore(&file, &topology, &identity, &anchor),
+        BackupCommand::Settle { topology } => settle(&topology),
     }
 }
 
@@ -222,6 +230,24 @@ fn opened(file: &Path, identity: &Path) -> Result<impl BufRead + use<>, Failure>
     Ok(BufReader::new(plain))
 }
 
+/// The ledger that a topology names, which no node holds now.
+fn taken(part: &topology::Governance, place: &str) -> Result<Box<dyn Ledger>, Failure> {
+    Ok(match part.ledger.path_in(&part.store) {
+        Some(path) => {
+            fs::create_dir_all(&part.store).map_err(|e| unwritten(&part.store, &e.to_string()))?;
+            Box::new(RedbLedger::open(path).map_err(|e| untaken(place, &e))?)
+        }
+        None => {
+            let ledger = connected(part, place)?;
+            let active = ledger.try_take().map_err(|e| untaken(place, &e))?;
+            let busy =
+                || Failure::usage("a node of governance is active on this ledger").at(place).fix("stop it first");
+            active.ok_or_else(busy)?;
+            Box::new(ledger)
+        }
+    })
+}
+
 fn restore(file: &Path, topology: &Path, identity: &Path, anchors: &[Anchor]) -> Result<Report, Failure> {
     let part = governed(topology)?;
     let place = topology.display().to_string();
@@ -230,26 +256,29 @@ fn restore(file: &Path, topology: &Path, identity: &Path, anchors: &[Anchor]) ->
         LedgerError::Broken(why) => unsound(file, &why.to_string()),
         e => untaken(&place, &e),
     };
-    let ledger: Box<dyn Ledger> = match part.ledger.path_in(&part.store) {
-        Some(path) => {
-            fs::create_dir_all(&part.store).map_err(|e| unwritten(&part.store, &e.to_string()))?;
-            Box::new(RedbLedger::open(path).map_err(|e| untaken(&place, &e))?)
-        }
-        None => {
-            let ledger = connected(&part, &place)?;
-            let active = ledger.try_take().map_err(|e| untaken(&place, &e))?;
-            let busy =
-                || Failure::usage("a node of governance is active on this ledger").at(&place).fix("stop it first");
-            active.ok_or_else(busy)?;
-            Box::new(ledger)
-        }
-    };
+    let ledger = taken(&part, &place)?;
     let summary =
         ledger::restore_backup(ledger.as_ref(), plain, anchors, &[governance::INCARNATION]).map_err(failed)?;
     ledger.close();
     let said = format!(
-        "restored: {}. What was decided since is not in it: compare it with the regions before anybody proposes anything",
+        "restored: {}. What was decided since is not in it: governance asks the regions for it, and takes nothing but stops for a tenant \
+         before each of its regions was heard",
         shown(&summary)
     );
     Ok(Report::new(told(&summary), said))
+}
+
+/// The mark goes, and with it the wait for regions that nobody will hear again.
+fn settle(topology: &Path) -> Result<Report, Failure> {
+    let (part, place) = (governed(topology)?, topology.display().to_string());
+    let ledger = taken(&part, &place)?;
+    let failed = |e: LedgerError| untaken(&place, &e);
+    if ledger.meta(ledger::RESTORED).map_err(failed)?.is_none_or(|mark| mark.is_empty()) {
+        return Err(Failure::usage("nothing waits here: this ledger was not put back, or that is settled").at(&place));
+    }
+    ledger.put_meta(ledger::RESTORED, &[]).map_err(failed)?;
+    ledger.close();
+    let said = "settled: governance decides without the regions that it has not heard. What they alone knew is lost to it; a region that comes \
+                back and holds more stops all but stops again";
+    Ok(Report::new(json!({ "settled": true }), said.to_owned()))
 }

@@ -50,6 +50,8 @@ mod journey_residency;
 #[cfg(test)]
 mod journey_restart;
 #[cfg(test)]
+mod journey_restored;
+#[cfg(test)]
 mod journey_sign_in;
 #[cfg(test)]
 mod journey_site;

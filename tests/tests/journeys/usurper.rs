@@ -163,7 +163,9 @@ impl Usurper {
         while self.heard.try_recv().is_ok() {}
         let tenants = |report| match report {
             Report::Hello(hello) => Some(hello.tenants),
-            Report::SyncAck(_) | Report::Probed(_) | Report::Stopped(_) | Report::Branch(_) => None,
+            Report::SyncAck(_) | Report::Probed(_) | Report::Stopped(_) | Report::Branch(_) | Report::Recalled(_) => {
+                None
+            }
         };
         self.next(node, "hello", tenants).await
     }
@@ -183,7 +185,7 @@ impl Usurper {
             Report::SyncAck(signed) => {
                 Some(SyncAck::open(&signed, report_key).unwrap()).filter(|a| a.directive == digest)
             }
-            Report::Hello(_) | Report::Probed(_) | Report::Stopped(_) | Report::Branch(_) => None,
+            Report::Hello(_) | Report::Probed(_) | Report::Stopped(_) | Report::Branch(_) | Report::Recalled(_) => None,
         };
         self.next(node, directive.name(), ack).await
     }

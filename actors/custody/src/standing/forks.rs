@@ -108,6 +108,6 @@ impl Standing {
         let mut kept = self.clone();
         other.halts.iter().for_each(|(halt, name)| kept.know(halt, name));
         kept.for_good |= other.for_good;
-        kept
+        kept.with_proofs_of(other)
     }
 }

@@ -45,6 +45,8 @@ impl Standing {
             Directive::Trust(warrant) => self.extend(warrant, "trust", Judging { me, now }),
             Directive::Callers(warrant) => self.extend(warrant, "callers", Judging { me, now }),
             Directive::Lease(signed) => self.lease(signed, me),
+            // Told, not done: what it asks for is said by itself.
+            Directive::Recall { .. } => Ok(Judged { next: self.clone(), effects: Vec::new(), change: None }),
         }
     }
 
@@ -120,6 +122,9 @@ impl Standing {
         names_region(&certified, me)?;
         let mut next = self.clone();
         next.know(halt, certified.digest());
+        if next.halts.kind_of(&certified.digest()).is_some() {
+            next.prove(certificate);
+        }
         let terminates = matches!(certified.change().action, Action::TerminateTenant {});
         next.for_good |= terminates;
         // One too many to be named stops everything, whatever it was.
@@ -152,6 +157,7 @@ impl Standing {
         }
         next.epoch = next.grant_epoch(&certified)?;
         next.lifted.of_mut(halt).extend(names);
+        next.prove(&warrant.certificate);
         if next.lifted.len() > HALTS_MAX {
             return Err(Refusal::TooManyLifted);
         }
@@ -182,7 +188,8 @@ impl Standing {
             return Err(Refusal::Killed);
         }
         next.epoch = next.grant_epoch(&certified)?;
-        next.linked = Some(Linked { l1: l1.clone(), change: certified.digest(), epoch: next.epoch });
+        let (epoch, certificate) = (next.epoch, Some(warrant.certificate.clone()));
+        next.linked = Some(Linked { l1: l1.clone(), change: certified.digest(), epoch, certificate });
         let mut effects = next.in_force(self, me);
         effects.extend([Effect::LiftL1Stop, Effect::Link(l1.clone()), Effect::Hold]);
         Ok(Judged { next, effects, change })

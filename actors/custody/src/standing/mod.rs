@@ -9,12 +9,15 @@
 
 mod forks;
 mod judge;
+mod proofs;
 mod recovery;
 pub use judge::Judged;
+pub(crate) use proofs::kept_in;
+pub use proofs::{PROOFS_MAX, RECALLED_MAX};
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use orbital::{
     certificate::{Certificate, Certified, Uncertified, certify},
@@ -56,6 +59,9 @@ pub struct Linked {
     pub l1: L1Ref,
     pub change: Digest,
     pub epoch: u64,
+    /// Its proof; none where a version wrote it that kept none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Certificate>,
 }
 
 /// What the shelf keeps of a standing, JSON. The chain is read from its links and verified anew at each start: a stored chain proves
@@ -85,6 +91,9 @@ pub struct Stored {
     /// First receipts of recoveries of the present version.
     #[serde(default, skip_serializing_if = "Waiting::is_empty")]
     pub recoveries: Waiting,
+    /// Certificates of stops and of what lifts them, for governance alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proofs: Vec<Certificate>,
 }
 
 /// One tenant in this region.
@@ -106,6 +115,8 @@ pub struct Standing {
     forks: Vec<Fork>,
     /// First receipts of recoveries of the present version.
     recoveries: Waiting,
+    /// Of stops and of what lifts them, by their change: at most [`PROOFS_MAX`].
+    proofs: BTreeMap<Digest, Certificate>,
 }
 
 /// What the steward must do, in this order, before it acknowledges.
@@ -269,6 +280,7 @@ impl Standing {
             provisioned_by: by,
             forks: Vec::new(),
             recoveries: Waiting::default(),
+            proofs: BTreeMap::new(),
         })
     }
 
@@ -291,9 +303,11 @@ impl Standing {
             provisioned_by: stored.provisioned_by,
             forks: Vec::new(),
             recoveries: Waiting::default(),
+            proofs: BTreeMap::new(),
         };
         let mut standing = founded.follow(&stored.links, None)?;
         stored.forks.iter().for_each(|link| _ = standing.meet(link));
+        stored.proofs.iter().for_each(|proof| standing.prove(proof));
         // One that has left is kept, so that it stays left.
         if !standing.is_outside(me) {
             standing.check_named(me)?;
@@ -318,6 +332,7 @@ impl Standing {
             provisioned_by: self.provisioned_by,
             forks: self.forks.iter().map(|fork| fork.link().clone()).collect(),
             recoveries: self.recoveries.clone(),
+            proofs: self.proofs().cloned().collect(),
         };
         let unwritable =
             |e: serde_json::Error| orbital::canon::Malformed::Unreadable { what: "a standing", why: e.to_string() };
@@ -408,6 +423,7 @@ impl Standing {
         self.halts.iter().chain(next.halts.iter()).for_each(|(halt, name)| joined.know(halt, name));
         joined.epoch = self.epoch.max(next.epoch);
         self.forks.iter().chain(&next.forks).for_each(|fork| joined.keep(fork.clone()));
+        self.proofs.values().chain(next.proofs.values()).for_each(|proof| joined.prove(proof));
         if self.chain.version() == next.chain.version() {
             joined.recoveries.join(&self.recoveries);
             joined.recoveries.join(&next.recoveries);

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -225,6 +225,7 @@ impl Steward {
             run_up: ArcSwapOption::empty(),
             showing: Mutex::default(),
             due: ArcSwapOption::empty(),
+            unkept: AtomicBool::default(),
             l1,
             l1_turn,
         });

@@ -9,6 +9,7 @@ mod freeze;
 mod grant;
 mod hello;
 mod place;
+mod recall;
 mod recovery;
 mod start;
 mod stop;
@@ -18,7 +19,10 @@ mod watch;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize},
+    },
     time::Instant,
 };
 
@@ -76,6 +80,8 @@ struct Cell {
     /// Stops have brought links since this standing, which are not shown yet.
     due: ArcSwapOption<Standing>,
     l1: Mutex<L1State>,
+    /// A stop has come whose certificate is not durable yet.
+    unkept: AtomicBool,
     /// What the customer's KMS said is acted upon one after the other, if it was said under the link of this serial.
     l1_turn: tokio::sync::Mutex<u64>,
 }
@@ -232,7 +238,7 @@ impl Steward {
 fn tenant_of(directive: &Directive) -> TenantId {
     match directive {
         Directive::Provision { genesis, .. } => TenantId(Kind::Trust.digest(&genesis.root)),
-        Directive::Probe { tenant, .. } | Directive::Hold { tenant } => *tenant,
+        Directive::Probe { tenant, .. } | Directive::Hold { tenant } | Directive::Recall { tenant, .. } => *tenant,
         Directive::Link(warrant)
         | Directive::Kill(warrant)
         | Directive::Block(warrant)

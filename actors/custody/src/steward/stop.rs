@@ -1,6 +1,6 @@
 //! Stops, and nothing else. Synchronous from the first byte to the tombstone.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use orbital::{
     certificate::Uncertified,
@@ -118,6 +118,8 @@ impl Steward {
         let Certain { cell, standing, judged } = certain;
         let (tenant, change) = (standing.tenant(), judged.change);
         if change.is_some_and(|name| self.is_done(&tenant, &name)) {
+            cell.standing.rcu(|current| current.with_proofs_of(&judged.next));
+            cell.unkept.store(true, Ordering::Release);
             return Ok(None);
         }
         let stops = judged.stops();
@@ -131,6 +133,7 @@ impl Steward {
         // Whatever came between (a restore, another kill) is kept: the sets only grow.
         cell.standing.rcu(|current| current.joined(&judged.next));
         cell.run_up.store(None);
+        cell.unkept.store(true, Ordering::Release);
         // The stop may have come ahead of the directives that bring callers and policies, which will find their links here already.
         cell.due.rcu(|due| due.clone().or_else(|| Some(standing.clone())));
         if stops.is_none_or(|halt| Stop::of(halt).zeroizes()) {

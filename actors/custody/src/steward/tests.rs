@@ -9,6 +9,7 @@ mod kms;
 mod limit;
 mod place;
 mod put_back;
+mod recall;
 mod stops;
 
 use std::{

@@ -32,8 +32,9 @@ impl Steward {
         }
     }
 
-    /// At least every minute (PROTOCOL §5).
+    /// At least every minute (PROTOCOL §5). And keeps the certificates of stops, which their own path does not wait for.
     pub async fn store_leases(&self) {
+        self.keep_proofs().await;
         if let Err(why) = self.keeper.store_leases().await {
             tracing::error!(
                 "what is left of the leases cannot be stored; a restart now would start from older values: {why}"

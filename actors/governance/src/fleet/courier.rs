@@ -316,8 +316,7 @@ impl State {
         let (directive, correlation) =
             row.map_or((Digest([0; 32]), ""), |row| (Digest(row.digest), row.correlation.as_str()));
         tracing::warn!(%region, %lane, %directive, correlation, waited_ms, "a directive waits for its acknowledgement");
-        let labels = [("region", region.to_string()), ("lane", lane.label().to_owned())];
-        metrics::counter!("orbital_stalled_total", &labels).increment(1);
+        metrics::counter!("orbital_stalled_total", "region" => region.to_string(), "lane" => lane.label()).increment(1);
         self.tell(Correlation::new(correlation).ok(), Happened::Stalled { region, lane, directive, waited_ms });
     }
 
@@ -344,8 +343,8 @@ impl State {
             (self.incarnation, self.said_ms) = (frame.head.incarnation, 0);
             self.shared.board.began(&self.peer.region, self.incarnation);
         }
-        let now_ms = self.shared.clock.unix_ms();
-        self.shared.board.lane(&self.peer.region, self.lane, |lane| lane.heard_ms = Some(now_ms));
+        let heard_ms = Some(self.shared.clock.unix_ms());
+        self.shared.board.lane(&self.peer.region, self.lane, |lane| lane.heard_ms = heard_ms);
         let report = match frame.body {
             Body::Heartbeat => return,
             Body::Directive { .. } => return self.refused("a region sends no directives"),
@@ -359,6 +358,7 @@ impl State {
             Ok(Report::Probed(probed)) => self.to_tenant(probed.tenant, tenant::Report::Probed(probed)),
             Ok(Report::Stopped(certificate)) => self.certified(certificate, tenant::Report::Stopped),
             Ok(Report::Branch(certificate)) => self.certified(certificate, tenant::Report::Branch),
+            Ok(Report::Recalled(certificate)) => self.certified(certificate, tenant::Report::Recalled),
             Ok(Report::Hello(hello)) if hello.said_ms < self.said_ms => self.refused("a Hello older than the last one"),
             Ok(Report::Hello(hello)) => self.hello(hello),
             Err(e) => self.refused(&e.to_string()),

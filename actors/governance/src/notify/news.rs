@@ -51,7 +51,9 @@ pub(super) fn concerns(record: &Record) -> bool {
         // What the fire brings into force is told.
         | Record::Fired { .. }
         | Record::ProbeAsked { .. }
-        | Record::Probed { .. } => false,
+        | Record::Probed { .. }
+        | Record::Recalled { .. }
+        | Record::CaughtUp { .. } => false,
     }
 }
 

@@ -71,7 +71,7 @@ impl State {
     /// Takes the client anchors of a trust root that is about to come into force. Another tenant's actor may be deciding at this moment.
     fn claim(&self, decision: &Decision) -> Result<(), Error> {
         let applied = decision.records.iter().filter_map(|record| match record {
-            Record::Applied { certificate, .. } => Some(&certificate.change),
+            Record::Applied { certificate, .. } | Record::Recalled { certificate, .. } => Some(&certificate.change),
             _ => None,
         });
         for bytes in applied {

@@ -48,6 +48,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) channels: &'a Channels,
     /// The regions of this deployment.
     pub(crate) ports: &'a Ports,
+    /// The mark of a ledger that was put back from a backup.
+    pub(crate) restored: Option<u64>,
 }
 
 impl Facts<'_> {

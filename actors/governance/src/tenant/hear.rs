@@ -15,6 +15,7 @@ use super::{
     decision::{Decision, Facts},
     lease::renewal,
     queue::Report,
+    recall::{caught_up, question, recalled},
     report::{acknowledged, forked, open_ack, probed, stopped},
 };
 use crate::{change::directive, events::Happened, fleet::CourierMsg};
@@ -28,6 +29,7 @@ impl State {
             Some((region, Report::Probed(probed))) => self.probed(region, probed).await,
             Some((region, Report::Stopped(certificate))) => self.stopped(region, certificate).await,
             Some((region, Report::Branch(certificate))) => self.branch(region, certificate).await,
+            Some((region, Report::Recalled(certificate))) => self.recalled(region, certificate).await,
             Some((region, Report::Observed(observed))) => self.observed(region, observed).await,
             None => {}
         }
@@ -150,6 +152,34 @@ impl State {
         }
     }
 
+    /// What a region has kept that we had forgotten. One that makes a second successor of ours is evidence of a fork.
+    async fn recalled(&mut self, region: Region, certificate: Certificate) {
+        let change = Change::digest_of(&certificate.change);
+        if self.tenant.meets(&certificate).is_some() {
+            return self.branch(region, certificate).await;
+        }
+        match recalled(&self.tenant, &self.facts(), &region, certificate) {
+            Ok(None) => {}
+            Ok(Some(decision)) => {
+                if self.by_itself("take back", &change, None, Ok(decision)).await {
+                    tracing::warn!(tenant = %self.tenant.id(), %region, %change, "taken back from a region: this ledger did not have it");
+                }
+            }
+            Err(why) => {
+                tracing::warn!(tenant = %self.tenant.id(), %region, %change, "what a region keeps was refused: {why}")
+            }
+        }
+    }
+
+    /// Asks a region that holds more than is known here, now and then.
+    fn ask(&mut self, region: &Region, observed: &Observed, now_ms: u64) {
+        if let Some(question) = question(&self.tenant, region, observed)
+            && self.levels.may_ask(region, now_ms)
+        {
+            self.send_once(region, Lane::Ordinary, question);
+        }
+    }
+
     /// Tells what a region finds at the customer's KMS, where that is other than before. One that has not looked yet says nothing; the first
     /// word in a run is told where it is a bad one, since it may have turned bad while nobody listened.
     fn l1_health(&mut self, region: &Region, now: L1State) {
@@ -180,6 +210,12 @@ impl State {
         self.shared.board.matches(&region, self.tenant.id(), levelled.level, now_ms);
         self.by_itself("level", &region, None, Ok(levelled.decision)).await;
         self.ripen().await;
+        if let Some(observed) = &observed {
+            self.ask(&region, observed, now_ms);
+        }
+        if let Some(decision) = caught_up(&self.tenant, &self.facts()) {
+            self.by_itself("catch up", &region, None, Ok(decision)).await;
+        }
         if let Some(observed) = observed {
             self.renew(&region, &observed).await;
         }

@@ -72,6 +72,7 @@ pub(crate) struct Levels {
     runs: BTreeMap<Region, u64>,
     grants: BTreeMap<Region, Again>,
     kills: BTreeMap<(Region, Digest), Again>,
+    questions: BTreeMap<Region, Again>,
 }
 
 /// What a Hello leads to, and whether the region is as it should be.
@@ -85,6 +86,16 @@ impl Levels {
     pub(crate) fn taken(&mut self, region: &Region, change: Digest, now_ms: u64) {
         let again = Again { tries: 0, at_ms: now_ms.saturating_add(TAKEN_MS) };
         self.kills.insert((region.clone(), change), again);
+    }
+
+    /// Whether a region may be asked again for what we lack. One that has nothing to say is not asked at each Hello.
+    pub(crate) fn may_ask(&mut self, region: &Region, now_ms: u64) -> bool {
+        let again = self.questions.entry(region.clone()).or_default();
+        let due = again.due(now_ms);
+        if due {
+            again.tried(now_ms, KILL_AGAIN_MAX_MS);
+        }
+        due
     }
 
     /// A region that was started anew may take what it refused before, such as a genesis that it pins now: it is not kept waiting.

@@ -20,6 +20,7 @@ mod preview;
 mod propose;
 mod queue;
 mod quorum;
+mod recall;
 mod record;
 mod recover;
 mod report;

@@ -22,6 +22,7 @@ use super::{
     decision::{Decision, Facts, Owe},
     file::{Proposal, id_of},
     founding::check_whole,
+    recall,
     record::Record,
     rivals,
     state::Tenant,
@@ -166,6 +167,7 @@ pub(crate) fn check_change(tenant: &Tenant, facts: &Facts<'_>, change: &Change) 
     let kind = change.kind();
     check_halted(tenant, facts, kind)?;
     check_forked(tenant, &change.action)?;
+    recall::check(tenant, facts, &change.action)?;
     let expected = tenant.epoch.saturating_add(1);
     if !kind.is_stop() && change.epoch != expected {
         return Err(Refusal::StaleEpoch { kind, found: change.epoch, expected });

@@ -28,6 +28,8 @@ pub(crate) enum Report {
     Stopped(Certificate),
     /// One of two certified successors of one trust version that the region has met.
     Branch(Certificate),
+    /// What stands in the region, and is not known here.
+    Recalled(Certificate),
     /// What the region holds of the tenant, as of its last Hello.
     Observed(Option<Observed>),
 }

@@ -136,6 +136,16 @@ pub(crate) enum Record {
         region: Region,
         owed: Vec<String>,
     },
+    /// This ledger was put back from a backup, and a region had kept what it has forgotten: in force as before.
+    Recalled {
+        region: Region,
+        certificate: Certificate,
+    },
+    /// After a restore every region has said what it holds, and none holds more than is known here.
+    CaughtUp {
+        /// The mark of the restore: Unix milliseconds of the backup's last entry.
+        restored_ms: u64,
+    },
 }
 
 #[derive(Serialize)]
@@ -177,6 +187,8 @@ impl Record {
             Self::RecoveryReceived { .. } => "recovery.received",
             Self::Recovered { .. } => "recovery.applied",
             Self::Reconciled { .. } => "region.reconciled",
+            Self::Recalled { .. } => "tenant.recalled",
+            Self::CaughtUp { .. } => "tenant.caught-up",
         }
     }
 
@@ -203,7 +215,9 @@ impl Record {
             | Self::Forked { .. }
             | Self::RecoveryReceived { .. }
             | Self::Recovered { .. }
-            | Self::Reconciled { .. } => None,
+            | Self::Reconciled { .. }
+            | Self::Recalled { .. }
+            | Self::CaughtUp { .. } => None,
         }
     }
 

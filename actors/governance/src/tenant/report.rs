@@ -39,6 +39,10 @@ pub(crate) enum BadReport {
     Uncertified(#[from] Uncertified),
     #[error("it is no stop but a {0}: a region takes no grant by hand, and we learn none from it")]
     NoStop(ChangeKind),
+    #[error("trust version {0}, under which it was made, is not known here")]
+    NoVersion(u64),
+    #[error("another grant has epoch {0}, so it never came into force")]
+    EpochTaken(u64),
 }
 
 /// Verifies a SyncAck with the region's report key from the tenant's trust root.

@@ -88,6 +88,8 @@ pub(crate) struct Tenant {
     pub(crate) founding: BTreeMap<Region, Founding>,
     /// Regions that acknowledged a TerminateTenant.
     pub(crate) annulled: BTreeSet<Region>,
+    /// The restore after which every region has told what it holds: the mark of the ledger then.
+    pub(crate) caught: Option<u64>,
 }
 
 impl Tenant {
@@ -116,6 +118,7 @@ impl Tenant {
             founded: BTreeSet::new(),
             founding,
             annulled: BTreeSet::new(),
+            caught: None,
         })
     }
 
@@ -234,6 +237,11 @@ impl Tenant {
                 self.brought(&region, &owed, at_ms);
                 Ok(())
             }
+            Record::Recalled { region: _, certificate } => self.recalled(certificate, at_ms),
+            Record::CaughtUp { restored_ms } => {
+                self.caught = Some(restored_ms);
+                Ok(())
+            }
         }
     }
 
@@ -342,9 +350,11 @@ impl Tenant {
     }
 
     pub(super) fn granted(&mut self, change: Change, certificate: Certificate) {
-        self.epoch = change.epoch;
+        self.epoch = self.epoch.max(change.epoch);
         let digest = Change::digest_of(&certificate.change);
-        self.grants.push(Grant { change, digest, certificate });
+        // What is recalled may come after a later one of another region.
+        let at = self.grants.partition_point(|known| known.change.epoch <= change.epoch);
+        self.grants.insert(at, Grant { change, digest, certificate });
     }
 
     /// Regions that are to leave and have not said that they did.
@@ -359,7 +369,7 @@ impl Tenant {
     }
 
     /// Certified before it was written.
-    fn learnt(&mut self, certificate: Certificate) -> Result<(), Unfit> {
+    pub(super) fn learnt(&mut self, certificate: Certificate) -> Result<(), Unfit> {
         let change = Change::from_bytes(&certificate.change).map_err(|e| e.to_string())?;
         let digest = Change::digest_of(&certificate.change);
         if self.halts.contains_key(&digest) { Ok(()) } else { self.halted(digest, change, certificate) }
@@ -372,7 +382,7 @@ impl Tenant {
         Ok(())
     }
 
-    fn lift(&mut self, action: &Action) {
+    pub(super) fn lift(&mut self, action: &Action) {
         if let Some((halt, names)) = Halt::lifted_by(action) {
             self.lifted.of_mut(halt).extend(names);
         }

@@ -53,6 +53,7 @@ fn step_where(bench: &mut Bench, observed: Option<&Observed>, crowded: bool) -> 
         hyok: &bench.hyok,
         channels: &bench.channels,
         ports: &bench.ports,
+        restored: None,
     };
     bench.levels.step(&bench.tenant, &facts, &bench.pending, &region("us-east"), observed, crowded)
 }
@@ -62,7 +63,7 @@ pub(super) fn names(levelled: &Levelled) -> Vec<&'static str> {
 }
 
 /// A tenant with a history: link, two versions, a kill and its restore, another version. All acknowledged.
-fn history() -> Bench {
+pub(super) fn history() -> Bench {
     let mut bench = Bench::new();
     bench.linked();
     bench.acknowledge_all("link");

@@ -8,6 +8,7 @@ mod levels;
 mod policies;
 mod preview;
 mod properties;
+mod recall;
 mod recovery;
 mod refusals;
 mod residency;
@@ -54,6 +55,7 @@ pub(super) struct Bench {
     pub(super) hyok: BTreeSet<System>,
     pub(super) channels: Channels,
     pub(super) ports: Ports,
+    pub(super) restored: Option<u64>,
     pub(super) pending: Pending,
     pub(super) levels: Levels,
     pub(super) now_ms: u64,
@@ -119,6 +121,7 @@ impl Bench {
             hyok: BTreeSet::new(),
             channels: Channels::default(),
             ports: ports(),
+            restored: None,
             pending: Pending::default(),
             levels: Levels::default(),
             now_ms: NOW * 1_000,
@@ -139,6 +142,7 @@ impl Bench {
             hyok: &self.hyok,
             channels: &self.channels,
             ports: &self.ports,
+            restored: self.restored,
         }
     }
 

@@ -130,9 +130,7 @@ fn kill_switch(decisions: &[&Decision]) -> Vec<Claim> {
     let stops = decisions.iter().filter(|decision| decision.kind.is_stop());
     let claim = |decision: &&Decision| {
         let mut says = format!("{} {} was decided ({})", decision.kind, decision.name, plain::time_ms(decision.at_ms));
-        if decision.by_hand {
-            says += " by hand, past governance";
-        }
+        says += decision.aside.unwrap_or_default();
         executed(Topic::KillSwitch, decision, says)
     };
     or_nothing(stops.map(claim).collect(), Topic::KillSwitch, "The kill switch was not exercised in this time.")

@@ -70,6 +70,9 @@ enum Body {
         region: Region,
         certificate: Certificate,
     },
+    Recalled {
+        certificate: Certificate,
+    },
     #[serde(other)]
     Other,
 }
@@ -103,9 +106,10 @@ pub(super) struct Answer {
 
 /// What was decided and put into effect.
 pub(super) struct Decision {
-    /// The proposal's id; of a stop that was handed to a region, the digest of its change.
+    /// The proposal's id; of what came by a region, the digest of its change.
     pub(super) name: String,
-    pub(super) by_hand: bool,
+    /// How it came here, where no votes of it were written down when they were cast.
+    pub(super) aside: Option<&'static str>,
     pub(super) at_ms: u64,
     pub(super) kind: ChangeKind,
     pub(super) action: Action,
@@ -170,6 +174,17 @@ struct Reading {
     decided: BTreeMap<Digest, usize>,
 }
 
+/// Where the votes of a decision stand.
+enum Spoken {
+    /// In these entries.
+    In(Vec<u64>),
+    /// In its certificate alone, since it came like this.
+    Aside(&'static str),
+}
+
+const BY_HAND: &str = " by hand, past governance";
+const TAKEN_BACK: &str = " and taken back from a region, since this ledger was put back from a backup";
+
 /// Reads a tenant's entries, in order. Each is known to stand in the ledger.
 pub(super) fn read(tenant: TenantId, entries: &[Entry]) -> Result<Facts, Failure> {
     let lost = |what: &str| unproven("entries.jsonl", &format!("{what} is not among the entries"));
@@ -220,11 +235,16 @@ impl Reading {
             }
             Body::Applied { proposal, certificate } => {
                 let entries = self.spoken(&proposal, &certificate)?;
-                self.decided(proposal.to_string(), entry, certificate, Some(entries))?;
+                self.decided(proposal.to_string(), entry, certificate, Spoken::In(entries))?;
             }
             Body::Learnt { certificate } => {
                 let name = Change::digest_of(&certificate.change).to_string();
-                self.decided(name, entry, certificate, None)?;
+                self.decided(name, entry, certificate, Spoken::Aside(BY_HAND))?;
+            }
+            Body::Recalled { certificate } if certificate.is_recovery() => self.recovered(entry, certificate)?,
+            Body::Recalled { certificate } => {
+                let name = Change::digest_of(&certificate.change).to_string();
+                self.decided(name, entry, certificate, Spoken::Aside(TAKEN_BACK))?;
             }
             Body::Recovered { certificate } => self.recovered(entry, certificate)?,
             Body::RecoveryReceived { certificate } => self.waits(entry, &certificate)?,
@@ -256,7 +276,7 @@ impl Reading {
         name: String,
         entry: &Entry,
         certificate: Certificate,
-        said: Option<Vec<u64>>,
+        spoken: Spoken,
     ) -> Result<(), Failure> {
         let place = format!("entry {}", entry.sequence);
         let chain = self.chain_of(&certificate).map_err(|why| unproven(&place, &why))?;
@@ -270,8 +290,11 @@ impl Reading {
         let proposed = Vote::read(Role::Propose, &certificate.proposal);
         let proposer = proposed.map_err(|e| unproven(&place, &e.to_string()))?.person;
         let approvers = certified.signers().into_iter().filter(|person| *person != proposer).collect();
-        let by_hand = said.is_none();
-        let entries = said.unwrap_or_default().into_iter().chain([entry.sequence]).collect();
+        let (said, aside) = match spoken {
+            Spoken::In(entries) => (entries, None),
+            Spoken::Aside(how) => (Vec::new(), Some(how)),
+        };
+        let entries = said.into_iter().chain([entry.sequence]).collect();
         let (rule, regions) = (plain::rule(change.kind(), rule), change.regions.clone());
         let (kind, action, at_ms) = (change.kind(), change.action, entry.at_ms);
         let TrustFile { genesis, links, .. } = &mut self.facts.trust;
@@ -284,7 +307,7 @@ impl Reading {
         let answers = BTreeMap::new();
         let decision = Decision {
             name,
-            by_hand,
+            aside,
             at_ms,
             kind,
             action,

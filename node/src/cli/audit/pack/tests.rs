@@ -415,6 +415,23 @@ fn a_second_successor_is_claimed_and_so_is_what_settled_it() {
     assert!(told(&entries[..2]).is_empty(), "a successor that nobody met");
 }
 
+/// A ledger that was put back: what a region had kept makes versions and decisions as anything else does, and is told as that.
+#[test]
+fn what_was_taken_back_from_a_region_is_claimed_as_that() {
+    let mut world = orbital::testing::World::new();
+    let founds = entry(1, &json!({ "v": 1, "is": "provisioned", "genesis": world.genesis() }));
+    let recalled = |sequence, certificate: &orbital::certificate::Certificate| {
+        entry(sequence, &json!({ "v": 1, "is": "recalled", "region": "ch-zurich", "certificate": certificate }))
+    };
+    let link = registered(&world, "mongo-1");
+    world.extend(&link);
+    let entries = [founds, recalled(2, &link), recalled(3, &world.kill())];
+    let facts = facts::read(world.tenant(), &entries).unwrap();
+    assert_eq!(facts.versions.len(), 2);
+    let claims = claims::claims(&facts, &[Topic::KillSwitch], (None, None));
+    assert!(claims[0].says.contains("and taken back from a region"), "{claims:?}");
+}
+
 /// What a decision reaches, and no more: a stop in one region, a link that one region has not taken.
 #[test]
 fn a_decision_is_executed_once_each_region_that_it_reaches_has_signed_so() {
