@@ -10,6 +10,8 @@ use std::{
     sync::Arc,
 };
 
+#[cfg(feature = "google-kms")]
+use custody::l1::{Google, GoogleOptions};
 #[cfg(feature = "pkcs11")]
 use custody::l1::{Pkcs11, Pkcs11Options};
 #[cfg(feature = "vault-transit")]
@@ -61,6 +63,15 @@ pub(crate) async fn connect(
                 let file = credentials_file(name, region, auth)?;
                 of_each(&soft(name, listen.to_string(), &file, development)?, model.l1_tenants(name))
             }
+            #[cfg(feature = "google-kms")]
+            L1Provider::GoogleKms { endpoint, ca } => {
+                let credentials = credentials_file(name, region, auth)?;
+                let options = GoogleOptions { endpoint: endpoint.clone(), ca: ca.clone(), credentials };
+                let l1: Arc<dyn L1> = Arc::new(Google::connect(options).map_err(|e| failed(name, e))?);
+                of_each(&l1, model.l1_tenants(name))
+            }
+            #[cfg(not(feature = "google-kms"))]
+            L1Provider::GoogleKms { .. } => return Err(not_built(name, "google-kms")),
             #[cfg(feature = "vault-transit")]
             L1Provider::VaultTransit { endpoint, ca, mount, namespace } => {
                 let options = TransitOptions {
@@ -169,7 +180,7 @@ fn is_of_aws(endpoint: &str) -> bool {
 }
 
 /// A provider that this program was built without.
-#[cfg(not(all(feature = "vault-transit", feature = "pkcs11")))]
+#[cfg(not(all(feature = "google-kms", feature = "vault-transit", feature = "pkcs11")))]
 fn not_built(name: &str, provider: &str) -> RunError {
     failed(name, format!("this kcm was built without the provider {provider}: build it with `--features {provider}`"))
 }
@@ -201,12 +212,12 @@ mod tests {
     }
 
     /// A provider without workload identity says where its credential is missing.
-    #[cfg(all(feature = "pkcs11", feature = "vault-transit"))]
+    #[cfg(all(feature = "google-kms", feature = "pkcs11", feature = "vault-transit"))]
     #[tokio::test]
     async fn a_region_without_a_credential_is_told_where_to_name_one() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../topology/samples/demo.toml");
         let model = topology::check(&file, &std::fs::read_to_string(&file).unwrap()).into_model().unwrap();
-        for name in ["globex-bao", "globex-hsm", "soft"] {
+        for name in ["globex-bao", "globex-google", "globex-hsm", "soft"] {
             let zurich = Region::new("ch-zurich").unwrap();
             let why = connect(&model, &zurich, &[name.to_owned()], Arc::new(())).await.err().unwrap().to_string();
             assert!(why.contains(&format!("add `[l1.{name}.auth.ch-zurich]`")), "{why}");

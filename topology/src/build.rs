@@ -20,6 +20,8 @@ pub const LOCKED_MEMORY_DEFAULT: Size = Size::mib(64);
 pub const SUBMISSION_PORT: u16 = 587;
 /// Where a transit engine is mounted, unless the file says otherwise.
 pub(crate) const TRANSIT_MOUNT_DEFAULT: &str = "transit";
+/// Where Google Cloud KMS answers, unless a private address of it is named.
+const GOOGLE_ENDPOINT_DEFAULT: &str = "https://cloudkms.googleapis.com";
 /// How often L1 is asked for the state of its keys, unless the file says otherwise.
 pub const PROBE_DEFAULT: Span = Span::seconds(30);
 
@@ -197,6 +199,10 @@ fn l1(part: &file::L1, base: &Base<'_>) -> Option<model::L1> {
         Provider::AwsKms => {
             model::L1Provider::AwsKms { region: of(&part.region)?, endpoint: of(&part.endpoint).map(|e| e.0) }
         }
+        Provider::GoogleKms => model::L1Provider::GoogleKms {
+            endpoint: of(&part.endpoint).map_or_else(|| GOOGLE_ENDPOINT_DEFAULT.to_owned(), |endpoint| endpoint.0),
+            ca: base.required(&part.ca)?,
+        },
         Provider::VaultTransit => model::L1Provider::VaultTransit {
             endpoint: of(&part.endpoint)?.0,
             ca: base.required(&part.ca)?,

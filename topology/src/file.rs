@@ -189,6 +189,8 @@ words! {
     /// Who keeps an L1 key.
     Provider {
         AwsKms = "aws-kms",
+        /// Google Cloud KMS.
+        GoogleKms = "google-kms",
         /// The transit engine of an OpenBao or Vault server.
         VaultTransit = "vault-transit",
         /// A token that the vendor's PKCS#11 module reaches.

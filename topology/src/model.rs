@@ -311,7 +311,10 @@ impl Model {
             L1Provider::Soft { node, listen, store } => {
                 Some((node, NodeRole::SoftL1 { name, l1, listen: *listen, store }))
             }
-            L1Provider::AwsKms { .. } | L1Provider::VaultTransit { .. } | L1Provider::Pkcs11 { .. } => None,
+            L1Provider::AwsKms { .. }
+            | L1Provider::GoogleKms { .. }
+            | L1Provider::VaultTransit { .. }
+            | L1Provider::Pkcs11 { .. } => None,
         });
         governance.chain(regions).chain(soft).collect()
     }

@@ -244,6 +244,10 @@ fn l1(page: &mut Page, name: &str, part: &L1) {
             page.text("region", region);
             page.maybe("endpoint", endpoint.as_ref());
         }
+        L1Provider::GoogleKms { endpoint, ca } => {
+            page.text("endpoint", endpoint);
+            page.path("ca", ca);
+        }
         L1Provider::VaultTransit { endpoint, ca, mount, namespace } => {
             page.text("endpoint", endpoint);
             page.path("ca", ca);

@@ -86,6 +86,24 @@ fn an_aws_region_must_be_known_or_explained() {
     assert_eq!(codes(&[fields]), ["T0102"]);
 }
 
+/// The L1 of production at Google, as its edits alter it.
+fn google(edits: &[(&str, &str)]) -> Vec<&'static str> {
+    let at = "provider = \"google-kms\"\njurisdiction = \"DE\"\nca = \"google.pem\"";
+    let first = [("provider = \"aws-kms\"", at), ("region   = \"eu-central-1\"\n", "")];
+    codes(&[&first[..], edits].concat())
+}
+
+#[test]
+fn google_has_an_address_of_its_own_and_is_vouched_for() {
+    assert_eq!(google(&[]), [] as [&str; 0]);
+    let private =
+        |endpoint: &str| google(&[("ca = \"google.pem\"", &format!("ca = \"google.pem\"\nendpoint = \"{endpoint}\""))]);
+    assert_eq!(private("https://kms.p.googleapis.com"), [] as [&str; 0]);
+    assert_eq!(private("http://kms.p.googleapis.com"), ["T0102"]);
+    assert_eq!(google(&[("ca = \"google.pem\"", "")]), ["T0106"]);
+    assert_eq!(google(&[("ca = \"google.pem\"", "ca = \"google.pem\"\nmount = \"transit\"")]), ["T0102"]);
+}
+
 /// The L1 of production at an OpenBao server, as its edits alter it.
 fn transit(edits: &[(&str, &str)]) -> Vec<&'static str> {
     let at = "provider = \"vault-transit\"\njurisdiction = \"DE\"\nendpoint = \"https://bao.acme.example\"\nca = \"bao.pem\"";

@@ -28,7 +28,7 @@ Emergency    revoke      simulate, propose, watch, sign, fire, deliver
 Databases    kmip        client, ping, conf
 Evidence     audit       list, search, tail, export, checkpoint, prove, verify, reconcile
              ledger      schema, reader
-             backup      keygen, create, verify, restore
+             backup      keygen, create, verify, restore, settle
              evidence    pack, verify
              witness     watch the ledger grow, and cosign its checkpoints
              trust       verify, compare, settle, recovery

@@ -45,6 +45,22 @@ pub enum Provider {
         #[arg(long, value_enum, default_value_t)]
         form: Form,
     },
+    /// A role at Google Cloud, bound to one key for a service account of the region
+    #[command(
+        after_help = "Example: kcm l1 permissions google-kms --ref projects/acme/locations/europe-west3/keyRings/kcm/cryptoKeys/root \
+                      --region eu-frankfurt --form script"
+    )]
+    GoogleKms {
+        /// The key's resource name
+        #[arg(long = "ref", value_name = "NAME", value_parser = google_key)]
+        key: GoogleKey,
+        /// The region that signs in
+        #[arg(long, value_name = "REGION")]
+        region: Region,
+        /// What is printed
+        #[arg(long, value_enum, default_value_t)]
+        form: Form,
+    },
     /// A policy and an AppRole at an OpenBao or Vault server
     #[command(
         after_help = "Example: kcm l1 permissions vault-transit --ref acme-root --region eu-frankfurt --form script"
@@ -75,6 +91,24 @@ pub enum Provider {
     },
 }
 
+/// projects/P/locations/L/keyRings/R/cryptoKeys/K.
+#[derive(Clone, Debug)]
+pub struct GoogleKey {
+    project: System,
+    location: System,
+    ring: System,
+    name: System,
+}
+
+fn google_key(text: &str) -> Result<GoogleKey, String> {
+    let parts: Vec<&str> = text.split('/').collect();
+    let ["projects", project, "locations", location, "keyRings", ring, "cryptoKeys", name] = parts[..] else {
+        return Err("write projects/P/locations/L/keyRings/R/cryptoKeys/K".to_owned());
+    };
+    let part = |text: &str| text.parse::<System>().map_err(|e| e.to_string());
+    Ok(GoogleKey { project: part(project)?, location: part(location)?, ring: part(ring)?, name: part(name)? })
+}
+
 pub(crate) fn perform(command: L1Command) -> Result<Report, Failure> {
     let L1Command::Permissions(provider) = command;
     Ok(match provider {
@@ -85,6 +119,8 @@ pub(crate) fn perform(command: L1Command) -> Result<Report, Failure> {
         Provider::AwsKms { key, principal, tenant, form: Form::Script } => {
             policy(&cloud_formation(&key, &principal, &tenant))
         }
+        Provider::GoogleKms { form: Form::Policy, .. } => policy(&recipe::google_role()),
+        Provider::GoogleKms { key, region, form: Form::Script } => script(gcloud(&key, &region)),
         Provider::VaultTransit { key, mount, form: Form::Policy, .. } => {
             policy(&recipe::transit_policy(mount.as_str(), key.as_str()))
         }
@@ -139,6 +175,31 @@ echo "{name}.credentials is the credentials_file of region {region}"
     )
 }
 
+/// A service account's name has 6 to 30 characters; longer ones are cut, and one region has one.
+fn gcloud(GoogleKey { project, location, ring, name }: &GoogleKey, region: &Region) -> String {
+    let account: String = format!("kcm-{}", region.as_str().to_ascii_lowercase().replace([':', '/', '_', '.'], "-"));
+    let account: String = account.chars().take(30).collect();
+    let account = account.trim_end_matches('-');
+    let permissions = recipe::GOOGLE_PERMISSIONS.join(",");
+    format!(
+        r#"#!/bin/sh
+# Run it with gcloud, signed in as an administrator of project {project}.
+set -eu
+umask 077
+gcloud kms keys describe {name} --project {project} --location {location} --keyring {ring} >/dev/null 2>&1 ||
+    gcloud kms keys create {name} --project {project} --location {location} --keyring {ring} --purpose encryption
+gcloud iam roles describe kcmL1 --project {project} >/dev/null 2>&1 ||
+    gcloud iam roles create kcmL1 --project {project} --title "kcm L1" --stage GA --permissions {permissions}
+gcloud iam service-accounts describe {account}@{project}.iam.gserviceaccount.com --project {project} >/dev/null 2>&1 ||
+    gcloud iam service-accounts create {account} --project {project} --display-name "kcm, region {region}"
+gcloud kms keys add-iam-policy-binding {name} --project {project} --location {location} --keyring {ring} \
+    --member serviceAccount:{account}@{project}.iam.gserviceaccount.com --role projects/{project}/roles/kcmL1
+gcloud iam service-accounts keys create {account}.json --iam-account {account}@{project}.iam.gserviceaccount.com
+echo "{account}.json is the credentials_file of region {region}"
+"#
+    )
+}
+
 fn pkcs11_tool(label: &System) -> String {
     format!(
         r#"#!/bin/sh
@@ -186,10 +247,37 @@ mod tests {
         assert_eq!(role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]["AWS"], "arn:aws:iam::2:role/kcm");
     }
 
+    const GOOGLE: &str = "projects/acme/locations/europe-west3/keyRings/kcm/cryptoKeys/root";
+
+    #[test]
+    fn at_google_four_permissions_are_bound_to_one_key() {
+        let line = format!("google-kms --ref {GOOGLE} --region eu-frankfurt");
+        let role = printed(&line).json;
+        assert_eq!(role["includedPermissions"], json!(recipe::GOOGLE_PERMISSIONS));
+        let script = printed(&format!("{line} --form script")).text;
+        for part in [
+            "--permissions cloudkms.cryptoKeys.get,cloudkms.cryptoKeyVersions.get,",
+            "gcloud kms keys add-iam-policy-binding root --project acme --location europe-west3 --keyring kcm",
+            "serviceAccount:kcm-eu-frankfurt@acme.iam.gserviceaccount.com",
+            "umask 077",
+        ] {
+            assert!(script.contains(part), "{part}: {script}");
+        }
+        let words = ["kcm", "l1", "permissions", "google-kms", "--region", "r", "--ref"];
+        for bad in [
+            "root",
+            "projects/$(x)/locations/l/keyRings/r/cryptoKeys/k",
+            "projects/a/locations/l/keyRings/r/cryptoKeys/k/x",
+        ] {
+            assert!(Cli::try_parse_from(words.iter().chain([&bad])).is_err(), "{bad}");
+        }
+    }
+
     /// What is printed for people is what programs get.
     #[test]
     fn a_policy_is_the_same_in_both_forms() {
-        for line in [AWS, "vault-transit --ref acme-root --region eu-frankfurt", "pkcs11 --label acme-root"] {
+        let google = format!("google-kms --ref {GOOGLE} --region eu-frankfurt");
+        for line in [AWS, &google, "vault-transit --ref acme-root --region eu-frankfurt", "pkcs11 --label acme-root"] {
             let report = printed(line);
             assert_eq!(serde_json::from_str::<Value>(&report.text).unwrap(), report.json, "{line}");
         }

@@ -15,9 +15,11 @@ pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
         strangers(provider, &l1.value, findings);
         match (provider.value, &l1.value.region, &l1.value.endpoint) {
             (Provider::AwsKms, Some(region), _) => aws_region(l1, region, findings),
-            (Provider::VaultTransit, _, Some(endpoint)) if !endpoint.value.0.starts_with("https://") => {
+            (Provider::VaultTransit | Provider::GoogleKms, _, Some(endpoint))
+                if !endpoint.value.0.starts_with("https://") =>
+            {
                 let mut finding = wrong(&endpoint.place, "must be https");
-                finding.help = "Write `https://HOST:PORT`: the token of the region crosses this line.".into();
+                finding.help = "Write `https://HOST:PORT`: what the region signs in with crosses this line.".into();
                 findings.push(finding);
             }
             _ => {}
@@ -30,6 +32,7 @@ pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
 fn fields(provider: Provider) -> (&'static [&'static str], &'static [&'static str]) {
     match provider {
         Provider::AwsKms => (&["region"], &["endpoint"]),
+        Provider::GoogleKms => (&["jurisdiction", "ca"], &["endpoint"]),
         Provider::VaultTransit => (&["jurisdiction", "endpoint", "ca"], &["mount", "namespace"]),
         Provider::Pkcs11 => (&["jurisdiction", "module", "token_label"], &["token_serial"]),
         Provider::Soft => (&["jurisdiction", "node", "listen", "store"], &[]),

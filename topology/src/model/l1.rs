@@ -33,6 +33,12 @@ pub enum L1Provider {
         /// `None`: AWS itself. Else the URL of something that speaks its API.
         endpoint: Option<String>,
     },
+    GoogleKms {
+        /// `https://HOST[:PORT]`.
+        endpoint: String,
+        /// What vouches for the server.
+        ca: PathBuf,
+    },
     VaultTransit {
         /// `https://HOST[:PORT]`.
         endpoint: String,
@@ -58,6 +64,7 @@ impl L1Provider {
     pub fn kind(&self) -> Provider {
         match self {
             Self::AwsKms { .. } => Provider::AwsKms,
+            Self::GoogleKms { .. } => Provider::GoogleKms,
             Self::VaultTransit { .. } => Provider::VaultTransit,
             Self::Pkcs11 { .. } => Provider::Pkcs11,
             Self::Soft { .. } => Provider::Soft,

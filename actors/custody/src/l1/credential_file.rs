@@ -21,6 +21,12 @@ pub(super) fn read<const N: usize>(path: &Path, names: [&'static str; N]) -> Res
     text(path).and_then(|text| parse(&text, names)).map_err(|why| format!("credential file `{}` {why}", path.display()))
 }
 
+/// All of it, such as a service account's key.
+#[cfg(feature = "google-kms")]
+pub(super) fn whole(path: &Path) -> Result<Zeroizing<String>, String> {
+    text(path).map_err(|why| format!("credential file `{}` {why}", path.display()))
+}
+
 /// The first line that is no comment, such as a PIN.
 #[cfg(feature = "pkcs11")]
 pub(super) fn line(path: &Path) -> Result<Zeroizing<String>, String> {

@@ -7,10 +7,12 @@
 
 mod aws;
 pub mod calls;
-#[cfg(any(feature = "vault-transit", feature = "pkcs11"))]
+#[cfg(any(feature = "vault-transit", feature = "google-kms", feature = "pkcs11"))]
 mod credential_file;
 mod error;
-#[cfg(feature = "vault-transit")]
+#[cfg(feature = "google-kms")]
+mod google;
+#[cfg(any(feature = "vault-transit", feature = "google-kms"))]
 mod https;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
@@ -28,6 +30,8 @@ use zeroize::Zeroizing;
 
 pub use aws::{Aws, AwsCredentials, AwsOptions, AwsRole};
 pub use error::{Fault, L1Error, Stop};
+#[cfg(feature = "google-kms")]
+pub use google::{Google, GoogleOptions};
 #[cfg(feature = "pkcs11")]
 pub use pkcs11::{Pkcs11, Pkcs11Options, pkcs11_host};
 pub use soft::{Soft, SoftOptions, SoftTarget, soft_exchange};
@@ -49,7 +53,7 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, L1Error>> + Send 
 ///
 /// No operation waits longer than its provider's own named limit; none retries without end.
 pub trait L1: Send + Sync {
-    /// What the provider is called in messages and metrics: `aws-kms`, `vault-transit`, `pkcs11`, `soft`.
+    /// What the provider is called in messages and metrics: `aws-kms`, `google-kms`, `vault-transit`, `pkcs11`, `soft`.
     fn provider(&self) -> &'static str;
 
     /// The state of the key and its resolved name (an alias is resolved here, once, at the probe).
@@ -211,11 +215,11 @@ impl Plain {
 }
 
 /// Of an operation with all that it takes: its turn, a sign-in, a process that starts, what is asked besides.
-#[cfg(any(feature = "vault-transit", feature = "pkcs11"))]
+#[cfg(any(feature = "vault-transit", feature = "google-kms", feature = "pkcs11"))]
 const OPERATION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(8);
 
 /// An operation, if it ends within [`OPERATION_TIMEOUT`].
-#[cfg(any(feature = "vault-transit", feature = "pkcs11"))]
+#[cfg(any(feature = "vault-transit", feature = "google-kms", feature = "pkcs11"))]
 async fn within<T>(
     provider: &'static str,
     key: &KeyRef,

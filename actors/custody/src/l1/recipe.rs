@@ -15,6 +15,19 @@ pub fn transit_policy(mount: &str, key: &str) -> Value {
     }})
 }
 
+/// What a region does at a key of Google Cloud KMS: looks at it and at the version that a refusal names, wraps, unwraps.
+pub const GOOGLE_PERMISSIONS: [&str; 4] = [
+    "cloudkms.cryptoKeys.get",
+    "cloudkms.cryptoKeyVersions.get",
+    "cloudkms.cryptoKeyVersions.useToEncrypt",
+    "cloudkms.cryptoKeyVersions.useToDecrypt",
+];
+
+/// A custom role of Google Cloud, to be bound to one key alone.
+pub fn google_role() -> Value {
+    json!({ "title": "kcm L1", "stage": "GA", "includedPermissions": GOOGLE_PERMISSIONS })
+}
+
 /// An IAM policy for one key of AWS KMS. What is wrapped is bound to the tenant, and nothing else may be.
 pub fn aws_policy(key: &KeyRef, tenant: &TenantId) -> Value {
     let bound = json!({ "StringEquals": { "kms:EncryptionContext:kcm:tenant": tenant.to_string() } });

@@ -128,10 +128,26 @@ fn terms_that_one_thief_or_nobody_could_meet_are_refused() {
     }
 }
 
+/// Each limit belongs to what it allows.
+#[test]
+fn terms_at_their_limits_are_taken_and_one_beyond_is_not() {
+    let keys = |count: usize| (0..count).map(|n| recovery_key(&n.to_string()).public()).collect();
+    let fault = |keys, need, delay_seconds| RecoveryTerms { keys, need, delay_seconds }.fault();
+    let (shortest, longest) = (RECOVERY_DELAY_SECONDS_MIN, RECOVERY_DELAY_SECONDS_MAX);
+    assert_eq!(fault(keys(RECOVERY_KEYS_MAX), 2, shortest), None);
+    assert_eq!(fault(keys(2), 2, longest), None);
+    assert_eq!(fault(keys(RECOVERY_KEYS_MAX + 1), 2, shortest), Some("more than 16 keys"));
+    assert_eq!(fault(keys(2), 1, shortest), Some("fewer than two keys would suffice"));
+    assert_eq!(fault(keys(2), 3, shortest), Some("they ask for more keys than they name"));
+    assert_eq!(fault(keys(2), 2, shortest - 1), Some("a delay shorter than 72 hours"));
+    assert_eq!(fault(keys(2), 2, longest + 1), Some("a delay longer than 90 days"));
+}
+
 #[test]
 fn a_first_receipt_is_kept_and_only_so_many() {
     let (mut waiting, terms) = (Waiting::default(), recovery_terms());
     let change = |n| Digest([n; 32]);
+    assert!(waiting.is_empty());
     assert_eq!(waiting.due(&change(0), &terms), None);
     for n in 0..u8::try_from(RECOVERIES_MAX).unwrap() {
         assert!(waiting.receive(change(n), NOW + u64::from(n)));
@@ -139,6 +155,9 @@ fn a_first_receipt_is_kept_and_only_so_many() {
     assert!(!waiting.receive(change(99), NOW));
     assert!(waiting.receive(change(1), NOW + 500));
     assert_eq!(waiting.due(&change(1), &terms), Some(NOW + 1 + terms.delay_seconds));
+    assert!(!waiting.is_empty());
+    let told: Vec<_> = waiting.iter().take(2).map(|(change, received)| (*change, received)).collect();
+    assert_eq!(told, [(change(0), NOW), (change(1), NOW + 1)]);
     let mut earlier = Waiting::default();
     earlier.receive(change(1), NOW - 7);
     waiting.join(&earlier);
