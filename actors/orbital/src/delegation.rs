@@ -279,5 +279,8 @@ mod tests {
             why(|d| d.to = person("bob")),
         ];
         assert_eq!(faults.iter().collect::<BTreeSet<_>>().len(), faults.len());
+        let mut root = World::new().trust().clone();
+        root.delegations = [delegation(NOW, NOW + DELEGATION_SECONDS_MAX)].into();
+        assert_eq!(root.check(), Ok(()), "the longest");
     }
 }

@@ -583,3 +583,22 @@ fn approvals_and_confirmations_count_together_and_a_refusal_says_who_could_mend_
         Uncertified::Besides(Besides::Independent { kind: ChangeKind::LinkL1, groups: vec![legal.clone()] });
     assert_eq!(independent.lacking(), Some(vec![legal]));
 }
+
+/// Two last words may stand there: the fire of an armed stop, and the confirmation that a rule asks of its proposer.
+#[test]
+fn an_armed_stop_that_must_be_confirmed_has_both_words_in_any_order() {
+    let world = World::founded("test", "acme", |root| {
+        root.rules.get_mut(&ChangeKind::RevokeL1).unwrap().confirm = true;
+    });
+    let until = crate::change::FireUntil(NOW + 3_600);
+    let change = Change { armed: Some(until), ..world.change(Action::RevokeL1 {}) };
+    let certificate = world.sign_change(&change, "carol", &["dave"]);
+    let word = |role, name| world.answer(role, &certificate.proposal, name);
+    let (fire, confirm) = (word(Role::Fire, "dave"), word(Role::Confirm, "carol"));
+    let with = |words: Vec<Signed>| Certificate { confirmations: words, ..certificate.clone() };
+    let certified = |words| certify(&with(words), world.chain(), NOW).map(|_| ());
+    assert_eq!(certified(vec![fire.clone(), confirm.clone()]), Ok(()));
+    assert_eq!(certified(vec![confirm.clone(), fire.clone()]), Ok(()));
+    assert!(matches!(certified(vec![fire]), Err(Uncertified::Unconfirmed(_))));
+    assert!(matches!(certified(vec![confirm]), Err(Uncertified::Unfired { .. })));
+}

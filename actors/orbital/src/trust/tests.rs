@@ -39,6 +39,13 @@ fn version_tenant_and_predecessor_belong_together() {
     shape(|r| r.previous = Some(Digest([0; 32])));
     shape(|r| (r.version, r.tenant) = (2, Some(TenantId(Digest([0; 32])))));
     shape(|r| (r.version, r.previous) = (2, Some(Digest([0; 32]))));
+    // With both, it is neither a genesis nor before one.
+    for version in [0, 1] {
+        let both = |r: &mut TrustRoot| {
+            (r.version, r.tenant, r.previous) = (version, Some(TenantId(Digest([0; 32]))), Some(Digest([0; 32])))
+        };
+        assert!(matches!(found(both), Err(BadTrust::Shape { .. })), "{version}");
+    }
     assert_eq!(
         found(|r| (r.version, r.tenant, r.previous) = (2, Some(TenantId(Digest([0; 32]))), Some(Digest([0; 32])))),
         Ok(())
