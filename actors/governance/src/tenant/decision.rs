@@ -32,6 +32,8 @@ pub(crate) struct Seen {
     pub(crate) at_ms: Option<u64>,
     /// The trust version that it has, as of its last Hello or acknowledgement.
     pub(crate) version: Option<u64>,
+    /// It says that it holds more than is known here, and was asked for it in vain.
+    pub(crate) in_vain: bool,
 }
 
 /// What a decision may look at besides the state.

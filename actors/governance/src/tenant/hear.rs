@@ -15,7 +15,7 @@ use super::{
     decision::{Decision, Facts},
     lease::renewal,
     queue::Report,
-    recall::{caught_up, question, recalled},
+    recall::{QUESTIONS_MAX, caught_up, question, recalled},
     report::{acknowledged, forked, open_ack, probed, stopped},
 };
 use crate::{change::directive, events::Happened, fleet::CourierMsg};
@@ -162,6 +162,7 @@ impl State {
             Ok(None) => {}
             Ok(Some(decision)) => {
                 if self.by_itself("take back", &change, None, Ok(decision)).await {
+                    self.levels.told(&region);
                     tracing::warn!(tenant = %self.tenant.id(), %region, %change, "taken back from a region: this ledger did not have it");
                 }
             }
@@ -171,12 +172,29 @@ impl State {
         }
     }
 
-    /// Asks a region that holds more than is known here, now and then.
+    /// Asks a region that says that it holds more than is known here, now and then. One that cannot show it, though asked again and again,
+    /// keeps nobody from deciding: else whoever has one region could bar every change, its own removal among them.
     fn ask(&mut self, region: &Region, observed: &Observed, now_ms: u64) {
-        if let Some(question) = question(&self.tenant, region, observed)
-            && self.levels.may_ask(region, now_ms)
-        {
-            self.send_once(region, Lane::Ordinary, question);
+        let question = question(&self.tenant, region, observed);
+        let asked = question.as_ref().and_then(|_| self.levels.asked(region, now_ms));
+        let seen = self.seen.entry(region.clone()).or_default();
+        match question {
+            None => {
+                seen.in_vain = false;
+                self.levels.told(region);
+            }
+            Some(question) if asked.is_some() => {
+                if asked == Some(QUESTIONS_MAX) {
+                    seen.in_vain = true;
+                    tracing::error!(
+                        tenant = %self.tenant.id(), %region, version = observed.trust_version, epoch = observed.epoch,
+                        "a region says that it holds more than is known here, and does not show it: compare it with the others \
+                         (`kcm trust compare`)"
+                    );
+                }
+                self.send_once(region, Lane::Ordinary, question);
+            }
+            Some(_) => {}
         }
     }
 

@@ -88,14 +88,18 @@ impl Levels {
         self.kills.insert((region.clone(), change), again);
     }
 
-    /// Whether a region may be asked again for what we lack. One that has nothing to say is not asked at each Hello.
-    pub(crate) fn may_ask(&mut self, region: &Region, now_ms: u64) -> bool {
+    /// How often a region has been asked for what we lack, this time included; none while it is not yet time to ask again.
+    pub(crate) fn asked(&mut self, region: &Region, now_ms: u64) -> Option<u32> {
         let again = self.questions.entry(region.clone()).or_default();
-        let due = again.due(now_ms);
-        if due {
+        again.due(now_ms).then(|| {
             again.tried(now_ms, KILL_AGAIN_MAX_MS);
-        }
-        due
+            again.tries
+        })
+    }
+
+    /// It has told something new, or holds no more than we do.
+    pub(crate) fn told(&mut self, region: &Region) {
+        self.questions.remove(region);
     }
 
     /// A region that was started anew may take what it refused before, such as a genesis that it pins now: it is not kept waiting.

@@ -23,6 +23,9 @@ use super::{
 };
 use crate::{error::Refusal, proposal::State as Stage};
 
+/// Questions, over a quarter of a minute, after which a region that shows nothing is not believed to hold more.
+pub(crate) const QUESTIONS_MAX: u32 = 6;
+
 /// What a region holds that is not known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ahead {
@@ -126,7 +129,7 @@ fn everybody_follows(tenant: &Tenant, facts: &Facts<'_>) -> bool {
     heard.peek().is_some() && heard.all(|seen| seen.is_some_and(past))
 }
 
-/// Nothing but a stop is decided while a region is known to hold more, nor, after a restore, before each has been heard once.
+/// Nothing but a stop is decided while a region shows that it holds more, nor, after a restore, before each has been heard and shows no more.
 pub(crate) fn check(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Result<(), Refusal> {
     if action.kind().is_stop() {
         return Ok(());
@@ -138,7 +141,8 @@ pub(crate) fn check(tenant: &Tenant, facts: &Facts<'_>, action: &Action) -> Resu
         what,
     };
     for region in tenant.chain.current().regions.keys() {
-        let seen = facts.seen.get(region).and_then(|seen| seen.observed.as_ref());
+        let believed = |seen: &&Seen| !seen.in_vain || is_catching_up(tenant, facts);
+        let seen = facts.seen.get(region).filter(believed).and_then(|seen| seen.observed.as_ref());
         let here = tenant.chain.version();
         let what = match seen.and_then(|seen| ahead(tenant, region, seen)) {
             Some(Ahead::Version(version)) => format!("holds trust version {version}, and here is {here}"),

@@ -40,7 +40,12 @@ fn cut(full: &Bench, records: usize) -> Bench {
 
 fn hear(bench: &mut Bench, observed: &Observed) {
     for (at, _) in REGIONS {
-        let seen = Seen { observed: Some(observed.clone()), at_ms: Some(1), version: Some(observed.trust_version) };
+        let seen = Seen {
+            observed: Some(observed.clone()),
+            at_ms: Some(1),
+            version: Some(observed.trust_version),
+            in_vain: false,
+        };
         bench.seen.insert(region(at), seen);
     }
 }
@@ -123,7 +128,7 @@ fn nothing_but_a_stop_is_decided_before_every_region_was_heard_and_none_holds_mo
     for restored in [Some(7), None] {
         bench.restored = restored;
         bench.seen.clear();
-        let seen = |observed| Seen { observed: Some(observed), at_ms: Some(1), version: None };
+        let seen = |observed| Seen { observed: Some(observed), at_ms: Some(1), version: None, in_vain: false };
         bench.seen.insert(region("ch-zurich"), seen(said(&full)));
         let why = refused(register(&mut bench, "z"));
         assert!(why.contains("region ch-zurich holds trust version 2, and here is 1"), "{why}");
@@ -134,8 +139,24 @@ fn nothing_but_a_stop_is_decided_before_every_region_was_heard_and_none_holds_mo
         bench.seen.insert(region("ch-zurich"), seen(grants));
         assert!(refused(register(&mut bench, "c")).contains("holds grants"));
     }
+    // Whoever has one region cannot bar every change by what it says and never shows; after a restore the operators settle that.
+    bench.seen.get_mut(&region("ch-zurich")).unwrap().in_vain = true;
+    bench.restored = Some(7);
+    assert!(refused(register(&mut bench, "d")).contains("holds grants"));
+    bench.restored = None;
+    register(&mut bench, "e").unwrap();
     let stop = bench.propose(Action::RevokeL1 {}, "carol").unwrap();
     assert_eq!(bench.approve(&stop, "dave").unwrap(), State::Applying);
+}
+
+#[test]
+fn a_region_is_asked_ever_more_rarely_until_it_tells() {
+    let (mut levels, zurich) = (Levels::default(), region("ch-zurich"));
+    let asked: Vec<u64> = (0..40).filter(|second| levels.asked(&zurich, second * 1_000).is_some()).collect();
+    assert_eq!(asked, [0, 1, 3, 7, 12, 17, 22, 27, 32, 37]);
+    assert_eq!(levels.asked(&zurich, 42_000), Some(11));
+    levels.told(&zurich);
+    assert_eq!(levels.asked(&zurich, 42_000), Some(1));
 }
 
 /// Votes that were enough once, and never came into force before the people changed: no region makes a grant of them later.
@@ -205,7 +226,7 @@ fn a_recovery_is_taken_back_once_every_region_follows_it() {
     let past = Observed { trust_version: 2, ..said(&bench) };
     hear(&mut bench, &past);
     let behind = Observed { trust_version: 1, ..past };
-    let seen = Seen { observed: Some(behind), at_ms: Some(1), version: None };
+    let seen = Seen { observed: Some(behind), at_ms: Some(1), version: None, in_vain: false };
     let other = bench.seen.insert(region("ch-zurich"), seen).unwrap();
     assert!(!take(&mut bench, recovery.clone()), "one waits still");
     bench.seen.insert(region("ch-zurich"), other);

@@ -45,7 +45,10 @@ fn ripened(bench: &mut Bench) -> bool {
 /// A region says what it holds, and when its own wait for this recovery is over.
 fn says(bench: &mut Bench, recoveries: impl IntoIterator<Item = (Digest, u64)>) {
     let said = orbital::report::Observed { recoveries: recoveries.into_iter().collect(), ..observed(bench, []) };
-    bench.seen.insert(region("us-east"), Seen { observed: Some(said), at_ms: Some(bench.now_ms), version: None });
+    bench.seen.insert(
+        region("us-east"),
+        Seen { observed: Some(said), at_ms: Some(bench.now_ms), version: None, in_vain: false },
+    );
 }
 
 #[test]

@@ -191,7 +191,8 @@ fn a_kill_that_only_a_region_knows_counts() {
     let mut b = Bench::new();
     let direct = Digest([9; 32]);
     let observed = levels::observed(&b, [direct]);
-    b.seen.insert(region("us-east"), Seen { observed: Some(observed), at_ms: Some(1), version: Some(1) });
+    b.seen
+        .insert(region("us-east"), Seen { observed: Some(observed), at_ms: Some(1), version: Some(1), in_vain: false });
     assert_eq!(code(b.propose(link_l1("k"), "alice")), "tenant-killed");
     assert_eq!(code(b.propose(Action::RestoreL1 { kills: [direct].into() }, "alice")), "taken");
 }

@@ -20,7 +20,8 @@ fn who_would_be_locked_out_is_summed_over_the_regions_that_have_said() {
         said.usage.insert(orders.clone(), Use { connections, per_minute: 60, last_ms });
         // What a region says of a system that the trust root does not name locks nobody of this tenant out.
         said.usage.insert(System::new("other").unwrap(), Use::default());
-        b.seen.insert(region(name), Seen { observed: Some(said), at_ms: Some(b.now_ms), version: None });
+        b.seen
+            .insert(region(name), Seen { observed: Some(said), at_ms: Some(b.now_ms), version: None, in_vain: false });
     }
     let [known] = &simulated(&b)[..] else { panic!("the tenant has one system") };
     assert_eq!((known.connections, known.per_minute, known.last_ms), (Some(3), Some(120), Some(9)));
