@@ -266,3 +266,14 @@ fn passkey_terms_name_one_rp_and_its_own_origins() {
     let crowd = |t: &mut WebauthnTerms| t.origins.extend((0..16).map(|n| format!("https://h{n}.acme.example")));
     assert!(matches!(with(crowd), Err(BadTrust::Terms(_))));
 }
+
+/// One person alone decides nothing; two are enough to begin with, whatever the rules then ask.
+#[test]
+fn two_persons_who_can_sign_are_the_fewest() {
+    let with = |names: &[&str]| {
+        let kept: Vec<_> = names.iter().map(|name| person(name)).collect();
+        found(|root| root.actors.retain(|person, _| kept.contains(person)))
+    };
+    assert_eq!(with(&["alice"]), Err(BadTrust::TooFewPersons(1)));
+    assert!(!matches!(with(&["alice", "bob"]), Err(BadTrust::TooFewPersons(_))));
+}
