@@ -35,6 +35,7 @@ pub(crate) async fn perform(global: &Global) -> Result<Report, Failure> {
     }
     wrong.extend(founding::lacking(&tenants));
     wrong.extend(frozen(&regions, &tenants));
+    wrong.extend(behind(&regions, &tenants));
     wrong.extend(recovering(&tenants));
     wrong.extend(unserved(&regions, &tenants));
     let halted = Halt::ALL.map(|halt| {
@@ -91,6 +92,26 @@ fn frozen(regions: &[Value], tenants: &[Value]) -> Vec<String> {
         })
     };
     tenants.iter().filter_map(frozen).collect()
+}
+
+/// Tenants of which a region holds a later trust version than governance: a ledger that was put back, until it has caught up.
+fn behind(regions: &[Value], tenants: &[Value]) -> Vec<String> {
+    let mut found = Vec::new();
+    for tenant in tenants {
+        let text = |name: &str| tenant.get(name).and_then(Value::as_str).unwrap_or("?");
+        let here = tenant.get("trust_version").and_then(Value::as_u64).unwrap_or(u64::MAX);
+        for region in regions {
+            let there = region.pointer(&format!("/tenants/{}/trust_version", text("id"))).and_then(Value::as_u64);
+            if let Some(there) = there.filter(|there| *there > here) {
+                let (name, place) = (text("name"), region.get("name").and_then(Value::as_str).unwrap_or("?"));
+                found.push(format!(
+                    "governance is BEHIND {place}, which holds trust version {there} of tenant {name}, and here is {here}: it asks for what it \
+                     lacks, and takes stops alone meanwhile"
+                ));
+            }
+        }
+    }
+    found
 }
 
 /// Tenants that some region does not serve, and stopped ones that some region does. A stop in force everywhere is as it should be.
@@ -151,6 +172,20 @@ mod tests {
             assert!(found.len() == 1 && found[0].contains(by), "{found:?}");
             assert!(unserved(&regions, &tenants).is_empty());
         }
+    }
+
+    #[test]
+    fn a_region_that_holds_a_later_version_is_told() {
+        let told = |here: u64, there: u64| {
+            let tenant = json!({ "id": "t1", "name": "acme", "trust_version": here });
+            behind(&[json!({ "name": "eu", "tenants": { "t1": { "trust_version": there } } })], &[tenant])
+        };
+        assert!(told(2, 2).is_empty() && told(3, 2).is_empty(), "what a region lacks is on its way");
+        let found = told(2, 3);
+        assert!(
+            found.len() == 1 && found[0].contains("BEHIND eu, which holds trust version 3 of tenant acme"),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -225,7 +225,8 @@ impl State {
         let (run, crowded) = self.shared.board.room(&region);
         self.levels.follow(&region, run);
         let levelled = self.levels.step(&self.tenant, &facts, &self.pending, &region, observed.as_ref(), crowded);
-        self.shared.board.matches(&region, self.tenant.id(), levelled.level, now_ms);
+        let known = observed.as_ref().is_none_or(|seen| question(&self.tenant, &region, seen).is_none());
+        self.shared.board.matches(&region, self.tenant.id(), levelled.level && known, now_ms);
         self.by_itself("level", &region, None, Ok(levelled.decision)).await;
         self.ripen().await;
         if let Some(observed) = &observed {
