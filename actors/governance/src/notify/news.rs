@@ -423,6 +423,38 @@ mod tests {
         assert!(notice.title.contains("RevokeL1 was handed straight to us-east"), "{}", notice.title);
     }
 
+    /// An armed revocation is told when it can be fired, when that is about to end, when it was fired and when nobody did.
+    #[test]
+    fn an_armed_revocation_is_told_through_its_life() {
+        let id: ProposalId = "pAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
+        let said = |state: State, record: &Record| {
+            let sketch = Sketch {
+                id: id.clone(),
+                kind: ChangeKind::RevokeL1,
+                state,
+                why: None,
+                proposer: orbital::testing::person("carol"),
+                reason: "a test".to_owned(),
+                armed: Some(86_400),
+                was_armed: true,
+                expires: 86_400,
+                missing: Vec::new(),
+                people: Vec::new(),
+                digest: Digest([1; 32]),
+                regions: [region("us-east")].into(),
+            };
+            read(&Portrait { proposal: Some(sketch), ..portrait(true) }, 7, record)
+        };
+        let proposal = || id.clone();
+        let armed = said(State::Armed, &Record::Armed { proposal: proposal() }).unwrap();
+        assert_eq!((armed.occasion, armed.closes), (Some(Occasion::RevocationArmed), true), "nobody is waited for");
+        assert!(armed.title.ends_with("can fire it until 1970-01-02T00:00:00Z"), "{}", armed.title);
+        let fired = said(State::Ratified, &Record::Certified { proposal: proposal() }).unwrap();
+        assert_eq!((fired.occasion, fired.title.as_str()), (Some(Occasion::Approved), "the armed RevokeL1 was fired"));
+        let over = said(State::Expired, &Record::Expired { proposal: proposal() }).unwrap();
+        assert!(over.title.contains("is over: nobody fired it"), "{}", over.title);
+    }
+
     #[test]
     fn spans_are_told_in_words() {
         assert_eq!([1, 600, 86_400].map(span), ["1 s", "10 min", "24 h"]);

@@ -24,6 +24,8 @@ use crate::l1::{credential_file, soft_wire::Token};
 const AUDIENCE: &str = "https://cloudkms.googleapis.com/";
 /// Life of a token, in seconds: a call takes 5, and clocks differ.
 const LIFE_S: u64 = 300;
+/// By how much our clock may be ahead of Google's, in seconds: a token of the future is refused.
+const SKEW_S: u64 = 30;
 
 /// The region's principal.
 pub(super) struct Login {
@@ -62,7 +64,7 @@ impl Login {
         let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let head = part(&json!({ "alg": "RS256", "typ": "JWT", "kid": account.private_key_id }));
         let claims = part(&json!({
-            "iss": account.client_email, "sub": account.client_email, "aud": AUDIENCE, "iat": now, "exp": now + LIFE_S,
+            "iss": account.client_email, "sub": account.client_email, "aud": AUDIENCE, "iat": now.saturating_sub(SKEW_S), "exp": now + LIFE_S,
         }));
         let signed = format!("{head}.{claims}");
         let mut signature = vec![0; key.public_modulus_len()];
