@@ -73,6 +73,13 @@ pub(crate) fn recalled(
         return Ok(None);
     }
     let made = Change::from_bytes(&certificate.change).map_err(Uncertified::from)?;
+    let is_stop = Halt::set_by(&made.action).is_some();
+    // Enough signatures are not all that a grant takes: a link may have been withdrawn while its probes failed. What ran out or was voided
+    // here since the ledger was put back may have come into force in time.
+    let late = |state| matches!(state, Stage::Expired | Stage::Failed) && is_catching_up(tenant, facts);
+    if let Some(proposal) = tenant.by_change(digest).filter(|p| !is_stop && p.state.is_end() && !late(p.state)) {
+        return Err(BadReport::Ended(proposal.state));
+    }
     // In force there since whenever: no date of it is over here.
     let certified = match certify(&certificate, &tenant.chain, 0) {
         // Another region has told later versions first. Only while this ledger catches up: what was collected under a version that has passed,
@@ -84,7 +91,7 @@ pub(crate) fn recalled(
         certified => certified?,
     };
     // Each grant that came into force has an epoch of its own.
-    if Halt::set_by(&made.action).is_none() && tenant.grants.iter().any(|grant| grant.change.epoch == made.epoch) {
+    if !is_stop && tenant.grants.iter().any(|grant| grant.change.epoch == made.epoch) {
         return Err(BadReport::EpochTaken(made.epoch));
     }
     let change = certified.change().clone();

@@ -41,6 +41,8 @@ pub(crate) enum BadReport {
     NoStop(ChangeKind),
     #[error("trust version {0}, under which it was made, is not known here")]
     NoVersion(u64),
+    #[error("its proposal is {0} here, so it never came into force")]
+    Ended(State),
     #[error("another grant has epoch {0}, so it never came into force")]
     EpochTaken(u64),
 }

@@ -57,12 +57,12 @@ fn take(bench: &mut Bench, certificate: Certificate) -> bool {
     took
 }
 
-/// Wherever the backup ends, the regions bring it to where it was.
+/// Wherever the backup ends (every second place is tried), the regions bring it to where it was.
 #[test]
 fn whatever_was_forgotten_is_taken_back() {
     let full = history();
     // As one region tells it, and as several may that each tell a part.
-    for (at, backwards) in (0..full.records.len()).map(|at| (at, at % 2 == 1)) {
+    for (at, backwards) in (0..full.records.len()).step_by(2).map(|at| (at, at % 4 == 2)) {
         let mut bench = cut(&full, at);
         let observed = said(&full);
         hear(&mut bench, &observed);
@@ -214,6 +214,37 @@ fn what_is_not_certified_under_our_chain_is_not_taken_and_a_second_successor_is_
     let asked = question(&bench.tenant, &region("us-east"), &elsewhere);
     assert!(matches!(asked, Some(Directive::Recall { version: 1, .. })), "{asked:?}");
     assert!(question(&bench.tenant, &region("us-east"), &said(&bench)).is_none());
+}
+
+/// A link with its quorum that was withdrawn before its probes were good: whoever has the votes makes no link of them.
+#[test]
+fn what_ended_here_without_coming_into_force_is_not_taken() {
+    let mut bench = Bench::new();
+    let id = bench.propose(link_l1("k"), "alice").unwrap();
+    assert_eq!(bench.approve(&id, "bob").unwrap(), State::Ratified);
+    let proposal = &bench.tenant.proposals[&id];
+    let certificate = Certificate {
+        change: proposal.change.to_bytes().unwrap(),
+        proposal: proposal.statement.clone(),
+        approvals: proposal.approvals.iter().map(|answer| answer.signed.clone()).collect(),
+        confirmations: Vec::new(),
+    };
+    let taken = |bench: &Bench| {
+        let found = recalled(&bench.tenant, &bench.facts(), &region("us-east"), certificate.clone());
+        found.map(|decision| decision.is_some()).map_err(|why| why.to_string())
+    };
+    assert_eq!(taken(&bench), Ok(true), "while it waits it may have come into force elsewhere");
+    assert_eq!(bench.withdraw(&id, "alice").unwrap(), State::Withdrawn);
+    assert!(taken(&bench).unwrap_err().contains("its proposal is withdrawn here"));
+    bench.restored = Some(7);
+    assert!(taken(&bench).is_err());
+    let opened = bench.records.iter().position(|(_, record)| matches!(record, Record::Opened { .. })).unwrap();
+    let (mut late, expires) = (cut(&bench, opened + 1), bench.tenant.proposals[&id].proposed.expires);
+    (late.now_ms, late.restored) = ((expires + 1) * 1_000, None);
+    assert_eq!(late.expire(&id), State::Expired);
+    assert!(taken(&late).is_err());
+    late.restored = Some(7);
+    assert_eq!(taken(&late), Ok(true), "it ran out here after it was put back, and may have been in force before");
 }
 
 /// The delay of a recovery is counted by each region: one alone cannot say that it is over.
