@@ -17,6 +17,8 @@ mod https;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 pub mod recipe;
+#[cfg(any(feature = "vault-transit", feature = "google-kms"))]
+mod rest;
 mod soft;
 pub mod soft_wire;
 mod tls;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     soft::{certificates, closed_port},
-    suite::{Act, Customer, Later, conforms, context, stop_of, unreachable},
+    suite::{Act, Customer, Later, conforms, context, stop_of, unreachable, venv},
 };
 
 const RING: &str = "projects/acme/locations/europe-west3/keyRings/kcm";
@@ -42,11 +42,7 @@ fn program() -> PathBuf {
 impl Server {
     /// `None`, and a line that says so, where there is no Python environment.
     fn start() -> Option<Self> {
-        let Some(venv) = std::env::var_os("KCM_VENV").map(PathBuf::from) else {
-            println!("google-kms: skipped: KCM_VENV names no Python environment (`make test` makes one)");
-            return None;
-        };
-        let (python, folder) = (venv.join("bin/python"), tempfile::tempdir().unwrap());
+        let (python, folder) = (venv("google-kms")?.join("bin/python"), tempfile::tempdir().unwrap());
         let mut process =
             Command::new(&python).arg(program()).arg(folder.path()).stdout(Stdio::piped()).spawn().unwrap();
         let mut port = String::new();

@@ -3,7 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -14,7 +14,7 @@ use custody::l1::{Aws, AwsCredentials, AwsOptions, AwsRole, Development, Fault, 
 use orbital::names::{Digest, KeyRef, Region as OurRegion, TenantId};
 use zeroize::Zeroizing;
 
-use crate::suite::{Act, Customer, Later, conforms, context, unreachable};
+use crate::suite::{Act, Customer, Later, conforms, context, unreachable, venv};
 
 const AWS_REGION: &str = "eu-central-1";
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -221,10 +221,7 @@ impl Customer for Customers {
 
 #[tokio::test]
 async fn aws_kms_conforms_on_ministack() {
-    let Some(venv) = std::env::var_os("KCM_VENV").map(PathBuf::from) else {
-        println!("aws-kms on ministack: skipped: KCM_VENV names no Python environment (`make test` makes one)");
-        return;
-    };
+    let Some(venv) = venv("aws-kms on ministack") else { return };
     let mut customer = Customers::start(&venv).await;
     println!("ministack at {}", customer.server.endpoint);
     conforms(&mut customer).await;
@@ -232,10 +229,7 @@ async fn aws_kms_conforms_on_ministack() {
 
 #[tokio::test]
 async fn an_alias_is_resolved_to_its_arn() {
-    let Some(venv) = std::env::var_os("KCM_VENV").map(PathBuf::from) else {
-        println!("aws-kms alias on ministack: skipped: KCM_VENV names no Python environment");
-        return;
-    };
+    let Some(venv) = venv("aws-kms alias on ministack") else { return };
     let mut customer = Customers::start(&venv).await;
     let key = customer.fresh_key().await;
     customer.root.create_alias().alias_name("alias/acme").target_key_id(key.as_str()).send().await.unwrap();
@@ -246,10 +240,7 @@ async fn an_alias_is_resolved_to_its_arn() {
 /// PROTOCOL §7: the tenant's id is the external id, so that a role opens for its own tenant alone.
 #[tokio::test]
 async fn a_role_is_assumed_for_its_own_tenant_alone() {
-    let Some(venv) = std::env::var_os("KCM_VENV").map(PathBuf::from) else {
-        println!("aws-kms role on ministack: skipped: KCM_VENV names no Python environment");
-        return;
-    };
+    let Some(venv) = venv("aws-kms role on ministack") else { return };
     let mut customer = Customers::start(&venv).await;
     let (endpoint, user) = (customer.server.endpoint.clone(), customer.user.arn.clone());
     let (ours, theirs) = (TenantId(Digest([1; 32])), TenantId(Digest([2; 32])));

@@ -13,7 +13,7 @@ use orbital::names::KeyRef;
 
 use crate::{
     soft::{certificates, closed_port},
-    suite::{Act, Customer, Later, conforms, context, stop_of, unreachable},
+    suite::{Act, Customer, Later, conforms, context, stop_of, unreachable, venv},
 };
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -47,10 +47,7 @@ fn program(venv: &Path) -> Option<PathBuf> {
 impl Server {
     /// `None`, and a line that says so, where there is no program.
     fn start() -> Option<Self> {
-        let Some(venv) = std::env::var_os("KCM_VENV").map(PathBuf::from) else {
-            println!("vault-transit on OpenBao: skipped: KCM_VENV names no Python environment (`make test` makes one)");
-            return None;
-        };
+        let venv = venv("vault-transit on OpenBao")?;
         let Some(program) = program(&venv) else {
             let wanted = std::env::consts::ARCH == "x86_64";
             assert!(!wanted, "no OpenBao in {}: run .ci/install foreign", venv.display());

@@ -1,6 +1,6 @@
 //! The checks, in the order of a key's life.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, path::PathBuf, pin::Pin};
 
 use custody::l1::{
     Context, Fault, L1, L1Error, PLAIN_BYTES_MAX, Plain, Purpose, State, Stop, WRAPPED_BYTES_MAX, observed,
@@ -8,6 +8,15 @@ use custody::l1::{
 use orbital::names::{Deployment, Digest, KeyRef, Region, TenantId};
 
 pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The Python environment that servers come from; without one, a line that says what is skipped.
+pub(crate) fn venv(what: &str) -> Option<PathBuf> {
+    let venv = std::env::var_os("KCM_VENV").map(PathBuf::from);
+    if venv.is_none() {
+        println!("{what}: skipped: KCM_VENV names no Python environment (`make test` makes one)");
+    }
+    venv
+}
 
 /// What a customer does at the KMS, behind the region's back.
 #[derive(Clone, Copy, Debug)]

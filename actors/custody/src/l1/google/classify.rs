@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use crate::l1::{Fault, Stop};
+use crate::l1::{Fault, Stop, rest::one_line};
 
 /// What to make of an answer that is no success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +36,6 @@ struct Detail {
     reason: Option<String>,
 }
 
-/// Longest text of an error that is repeated, in characters.
-const SHOWN_CHARACTERS_MAX: usize = 300;
-
 impl Refused {
     /// `None` where the body is not in Google's form.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
@@ -51,9 +48,7 @@ impl Refused {
 
     /// For people, in one line.
     pub(super) fn words(&self) -> String {
-        let text: Vec<&str> = self.message.split_whitespace().collect();
-        let text = text.join(" ").chars().take(SHOWN_CHARACTERS_MAX).collect::<String>();
-        format!("{} {text}", self.status)
+        format!("{} {}", self.status, one_line(&self.message))
     }
 
     fn has_reason(&self, wanted: &str) -> bool {
@@ -63,23 +58,20 @@ impl Refused {
 
 /// `refused` is what the body says, where it is Google's.
 pub(super) fn classify(status: u16, refused: Option<&Refused>) -> Verdict {
-    let Some(refused) = refused else {
-        return match status {
-            429 => Verdict::Fault(Fault::Throttled),
-            500..=599 => Verdict::Fault(Fault::Server),
-            _ => Verdict::Fault(Fault::Unknown),
-        };
-    };
-    match (status, refused.status.as_str()) {
-        (401, "UNAUTHENTICATED") => Verdict::Fault(Fault::Credential),
-        // Whoever is not known gets 401: this is said to one whom Google knows. A project whose API is off or whose bill is unpaid says
-        // 403, too, and another reason.
-        (403, "PERMISSION_DENIED") if refused.has_reason("IAM_PERMISSION_DENIED") => Verdict::Stop(Stop::Forbidden),
-        (404, "NOT_FOUND") => Verdict::Stop(Stop::Deleted),
-        (400, "FAILED_PRECONDITION") => Verdict::AskVersion,
-        (400, "INVALID_ARGUMENT") if refused.message.starts_with("Decryption failed") => Verdict::Mismatch,
+    match (status, refused.map(|refused| (refused.status.as_str(), refused))) {
         (429, _) => Verdict::Fault(Fault::Throttled),
         (500..=599, _) => Verdict::Fault(Fault::Server),
+        (401, Some(("UNAUTHENTICATED", _))) => Verdict::Fault(Fault::Credential),
+        // Whoever is not known gets 401: this is said to one whom Google knows. A project whose API is off or whose bill is unpaid says
+        // 403, too, and another reason.
+        (403, Some(("PERMISSION_DENIED", refused))) if refused.has_reason("IAM_PERMISSION_DENIED") => {
+            Verdict::Stop(Stop::Forbidden)
+        }
+        (404, Some(("NOT_FOUND", _))) => Verdict::Stop(Stop::Deleted),
+        (400, Some(("FAILED_PRECONDITION", _))) => Verdict::AskVersion,
+        (400, Some(("INVALID_ARGUMENT", refused))) if refused.message.starts_with("Decryption failed") => {
+            Verdict::Mismatch
+        }
         _ => Verdict::Fault(Fault::Unknown),
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use crate::l1::{Fault, Stop};
+use crate::l1::{Fault, Stop, rest::one_line};
 
 /// What was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,15 +33,10 @@ struct Errors {
     errors: Vec<String>,
 }
 
-/// Longest text of an error that is repeated, in characters.
-const SHOWN_CHARACTERS_MAX: usize = 300;
-
 /// The engine's own words, in one line; `None` where the body is not in its form.
 pub(super) fn words(body: &[u8]) -> Option<String> {
     let Errors { errors } = serde_json::from_slice(body).ok()?;
-    let text = errors.join("; ");
-    let words: Vec<&str> = text.split_whitespace().collect();
-    Some(words.join(" ").chars().take(SHOWN_CHARACTERS_MAX).collect())
+    Some(one_line(&errors.join("; ")))
 }
 
 pub(super) fn classify(asked: Asked, status: u16, words: Option<&str>) -> Verdict {

@@ -21,6 +21,7 @@ use self::{
 use super::{
     Answer, Context, Described, Fault, L1, L1Error, Plain, State, Stop, check_plain, check_wrapped,
     https::{Https, Question, Said},
+    rest::Base64,
     within,
 };
 
@@ -242,23 +243,6 @@ impl Key {
         }
         let state = if self.soft_deleted { State::PendingDeletion } else { State::Enabled };
         Ok(Described { state, resolved: key.clone() })
-    }
-}
-
-/// Bytes as the engine writes them, wiped on drop.
-struct Base64(Zeroizing<Vec<u8>>);
-
-impl Serialize for Base64 {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&Zeroizing::new(STANDARD.encode(&*self.0)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Base64 {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = Zeroizing::new(String::deserialize(d)?);
-        let bytes = STANDARD.decode(text.as_bytes()).map_err(|_| serde::de::Error::custom("not base64"))?;
-        Ok(Self(Zeroizing::new(bytes)))
     }
 }
 
