@@ -272,12 +272,12 @@ impl Killing<'_> {
         let killed = self.critical.spawn(async move {
             let queued = waiting.load(Ordering::SeqCst);
             let arrived = Instant::now();
-            let signed = steward.receive(&directive, arrived).await;
-            (queued, arrived, Instant::now(), signed)
+            let answered = steward.receive(&directive, arrived).await;
+            (queued, arrived, Instant::now(), answered)
         });
-        let (queued, arrived, acked, signed) = self.critical.block_on(killed)?;
-        let signed = signed.ok_or("the kill was not performed")?;
-        let ack = orbital::report::SyncAck::peek(&signed)?;
+        let (queued, arrived, acked, answered) = self.critical.block_on(killed)?;
+        let answered = answered.ok_or("the kill was not performed")?;
+        let ack = orbital::report::SyncAck::peek(&answered.ack)?;
         if ack.outcome != orbital::report::Outcome::Applied {
             return Err(format!("the kill was refused: {}", ack.why).into());
         }

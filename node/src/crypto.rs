@@ -382,7 +382,7 @@ impl stop_listener::StopSink for Stops {
         Box::pin(async move {
             let kill = Kill::of(&directive);
             let known = kill.as_ref().is_some_and(|kill| steward.knows(&kill.tenant, &kill.change));
-            let ack = steward.receive(&directive, arrived).await?;
+            let ack = steward.receive(&directive, arrived).await?.ack;
             if let Some(kill) = kill {
                 by_hand.answered(kill, &ack, known);
             }

@@ -24,7 +24,10 @@ use orbital::{
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 use tracing::Instrument;
 
-use crate::{by_hand::ByHand, steward::Steward};
+use crate::{
+    by_hand::ByHand,
+    steward::{Answered, Steward},
+};
 
 /// How often each lane says that it is there.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -164,13 +167,11 @@ impl Receiver {
         }
         // Whatever is logged on the way has the correlation of its cause.
         let span = tracing::info_span!("directive", %correlation);
-        if let Some(ack) = self.0.steward.receive(&directive, arrived).instrument(span).await {
+        if let Some(Answered { ack, told }) = self.0.steward.receive(&directive, arrived).instrument(span).await {
             tracing::info!(%lane, %correlation, took_us = arrived.elapsed().as_micros(), "directive answered");
             self.report(state, Some(correlation), &Report::SyncAck(ack));
             self.0.by_hand.brought(&directive);
-        }
-        if lane == Lane::Ordinary {
-            for certificate in self.0.steward.recalled(&directive) {
+            for certificate in told.into_iter().filter(|_| lane == Lane::Ordinary) {
                 self.report(state, None, &Report::Recalled(certificate));
             }
         }

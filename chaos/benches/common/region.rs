@@ -256,9 +256,9 @@ impl Region {
 
 /// Gives a steward the bytes of a directive, and demands that it was applied.
 pub async fn applied(steward: &Steward, directive: &[u8]) -> Res<SyncAck> {
-    let signed =
+    let answered =
         steward.receive(directive, Instant::now()).await.ok_or("a directive was not performed; see the log")?;
-    let ack = SyncAck::peek(&signed)?;
+    let ack = SyncAck::peek(&answered.ack)?;
     if ack.outcome == Outcome::Applied { Ok(ack) } else { Err(format!("refused: {}", ack.why).into()) }
 }
 

@@ -123,7 +123,7 @@ impl Standing {
         let mut next = self.clone();
         next.know(halt, certified.digest());
         if next.halts.kind_of(&certified.digest()).is_some() {
-            next.prove(certificate);
+            next.proofs.insert(certificate);
         }
         let terminates = matches!(certified.change().action, Action::TerminateTenant {});
         next.for_good |= terminates;
@@ -157,7 +157,7 @@ impl Standing {
         }
         next.epoch = next.grant_epoch(&certified)?;
         next.lifted.of_mut(halt).extend(names);
-        next.prove(&warrant.certificate);
+        next.proofs.insert(&warrant.certificate);
         if next.lifted.len() > HALTS_MAX {
             return Err(Refusal::TooManyLifted);
         }

@@ -12,12 +12,13 @@ mod judge;
 mod proofs;
 mod recovery;
 pub use judge::Judged;
+use proofs::Proofs;
 pub(crate) use proofs::kept_in;
 pub use proofs::{PROOFS_MAX, RECALLED_MAX};
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use orbital::{
     certificate::{Certificate, Certified, Uncertified, certify},
@@ -115,8 +116,8 @@ pub struct Standing {
     forks: Vec<Fork>,
     /// First receipts of recoveries of the present version.
     recoveries: Waiting,
-    /// Of stops and of what lifts them, by their change: at most [`PROOFS_MAX`].
-    proofs: BTreeMap<Digest, Certificate>,
+    /// Of stops and of what lifts them.
+    proofs: Proofs,
 }
 
 /// What the steward must do, in this order, before it acknowledges.
@@ -280,7 +281,7 @@ impl Standing {
             provisioned_by: by,
             forks: Vec::new(),
             recoveries: Waiting::default(),
-            proofs: BTreeMap::new(),
+            proofs: Proofs::default(),
         })
     }
 
@@ -303,11 +304,11 @@ impl Standing {
             provisioned_by: stored.provisioned_by,
             forks: Vec::new(),
             recoveries: Waiting::default(),
-            proofs: BTreeMap::new(),
+            proofs: Proofs::default(),
         };
         let mut standing = founded.follow(&stored.links, None)?;
         stored.forks.iter().for_each(|link| _ = standing.meet(link));
-        stored.proofs.iter().for_each(|proof| standing.prove(proof));
+        stored.proofs.iter().for_each(|proof| standing.proofs.insert(proof));
         // One that has left is kept, so that it stays left.
         if !standing.is_outside(me) {
             standing.check_named(me)?;
@@ -423,7 +424,8 @@ impl Standing {
         self.halts.iter().chain(next.halts.iter()).for_each(|(halt, name)| joined.know(halt, name));
         joined.epoch = self.epoch.max(next.epoch);
         self.forks.iter().chain(&next.forks).for_each(|fork| joined.keep(fork.clone()));
-        self.proofs.values().chain(next.proofs.values()).for_each(|proof| joined.prove(proof));
+        joined.proofs.join(&self.proofs);
+        joined.proofs.join(&next.proofs);
         if self.chain.version() == next.chain.version() {
             joined.recoveries.join(&self.recoveries);
             joined.recoveries.join(&next.recoveries);

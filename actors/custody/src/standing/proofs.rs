@@ -1,7 +1,10 @@
 //! Proofs: the certificates of what stands here. They decide nothing in this region: a governance that was put back from a backup asks for
 //! what it has forgotten, and believes what it can verify (PROTOCOL §6).
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use orbital::{certificate::Certificate, change::Change, names::Digest};
 
@@ -12,24 +15,45 @@ pub const PROOFS_MAX: usize = 256;
 /// Most certificates that one question is answered with: whoever lacks more asks again.
 pub const RECALLED_MAX: usize = 32;
 
-impl Standing {
-    pub(super) fn prove(&mut self, certificate: &Certificate) {
-        self.proofs.insert(Change::digest_of(&certificate.change), certificate.clone());
-        while self.proofs.len() > PROOFS_MAX {
-            let oldest = self.proofs.iter().min_by_key(|(_, proof)| order(proof)).map(|(name, _)| *name);
-            oldest.and_then(|name| self.proofs.remove(&name));
-        }
+/// By the version that it was made under, then by epoch: the link that ends a version is the last of it. Then the change's own name.
+type Place = (u64, u64, Digest);
+
+/// Certificates in the order in which they came into force, at most [`PROOFS_MAX`]. A standing is copied for each decision, so these are shared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Proofs(BTreeMap<Place, Arc<Certificate>>);
+
+impl Proofs {
+    pub(super) fn insert(&mut self, certificate: &Certificate) {
+        self.0.insert(place(certificate), Arc::new(certificate.clone()));
+        self.trim();
     }
 
+    pub(super) fn join(&mut self, other: &Self) {
+        self.0.extend(other.0.iter().map(|(place, proof)| (*place, Arc::clone(proof))));
+        self.trim();
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Certificate> {
+        self.0.values().map(AsRef::as_ref)
+    }
+
+    fn trim(&mut self) {
+        while self.0.len() > PROOFS_MAX {
+            self.0.pop_first();
+        }
+    }
+}
+
+impl Standing {
     /// This standing with the proofs of another, and nothing else of it.
     pub(crate) fn with_proofs_of(&self, other: &Self) -> Self {
         let mut kept = self.clone();
-        other.proofs.values().for_each(|proof| kept.prove(proof));
+        kept.proofs.join(&other.proofs);
         kept
     }
 
     pub(crate) fn proofs(&self) -> impl Iterator<Item = &Certificate> {
-        self.proofs.values()
+        self.proofs.iter()
     }
 
     /// What somebody lacks who has this version of the trust root and these stops and grants, in the order in which it came into force: each
@@ -38,24 +62,26 @@ impl Standing {
         // The first link makes version 2.
         let after = usize::try_from(version.saturating_sub(1)).unwrap_or(usize::MAX);
         let link = self.linked.as_ref().and_then(|linked| linked.certificate.as_ref());
-        let rest = self.proofs.values().chain(link);
+        let rest = self.proofs.iter().chain(link);
         let rest = rest.filter(|proof| !known.contains(&Change::digest_of(&proof.change)));
         let mut told: Vec<_> = self.links.iter().skip(after).chain(rest).collect();
-        told.sort_by_cached_key(|certificate| order(certificate));
+        told.sort_by_cached_key(|certificate| place(certificate));
         told.into_iter().take(RECALLED_MAX).cloned().collect()
     }
 }
 
-/// By the version that it was made under, then by epoch: the link that ends a version is the last of it.
-fn order(certificate: &Certificate) -> (u64, u64) {
-    Change::from_bytes(&certificate.change).map_or((0, 0), |change| (change.trust_version, change.epoch))
+fn place(certificate: &Certificate) -> Place {
+    let made = Change::from_bytes(&certificate.change).map_or((0, 0), |change| (change.trust_version, change.epoch));
+    (made.0, made.1, Change::digest_of(&certificate.change))
 }
 
 /// A stored standing with these proofs besides, and nothing else changed.
 pub(crate) fn kept_in<'a>(head: &[u8], proofs: impl Iterator<Item = &'a Certificate>) -> Option<Vec<u8>> {
     let mut stored: super::Stored = serde_json::from_slice(head).ok()?;
-    for proof in proofs.filter(|proof| !stored.proofs.contains(proof)).cloned().collect::<Vec<_>>() {
-        stored.proofs.push(proof);
+    for proof in proofs {
+        if !stored.proofs.contains(proof) {
+            stored.proofs.push(proof.clone());
+        }
     }
     serde_json::to_vec(&stored).ok()
 }
@@ -70,13 +96,12 @@ mod tests {
         testing::{NOW, World},
     };
 
-    use super::{super::tests::here, *};
+    use super::{
+        super::tests::{founded, here},
+        *,
+    };
     use crate::standing::Judged;
 
-    fn founded(world: &World) -> Standing {
-        let pinned = BTreeSet::from([world.tenant()]);
-        Standing::found(&world.genesis(), &[], Digest([1; 32]), &here(world), &pinned, NOW).unwrap()
-    }
     fn applied(world: &World, standing: &Standing, directive: &Directive) -> Standing {
         let Judged { next, .. } = standing.step(directive, &here(world), NOW).unwrap();
         // As it is made durable, and read again.
@@ -135,9 +160,9 @@ mod tests {
             world.epoch = u64::try_from(n).unwrap() + 1;
             let kill = world.kill();
             first.get_or_insert_with(|| kill.clone());
-            standing.prove(&kill);
+            standing.proofs.insert(&kill);
         }
-        assert_eq!(standing.proofs.len(), PROOFS_MAX);
+        assert_eq!(standing.proofs().count(), PROOFS_MAX);
         assert!(standing.proofs().all(|proof| Some(proof) != first.as_ref()));
         let told = standing.recalled(1, &BTreeSet::new());
         assert_eq!(told.len(), RECALLED_MAX);

@@ -27,7 +27,7 @@ fn me(world: &World, name: &str) -> Identity {
 pub(super) fn here(world: &World) -> Identity {
     me(world, "eu-frankfurt")
 }
-fn founded(world: &World) -> Standing {
+pub(super) fn founded(world: &World) -> Standing {
     let pinned = BTreeSet::from([world.tenant()]);
     Standing::found(&world.genesis(), &[], Digest([1; 32]), &here(world), &pinned, NOW).unwrap()
 }

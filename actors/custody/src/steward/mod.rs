@@ -28,6 +28,7 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use orbital::{
+    certificate::Certificate,
     change::Change,
     directive::Directive,
     halt::Halt,
@@ -112,6 +113,14 @@ const LIFTED: &str = "this stop was lifted by name, by a certified change: it st
 
 const LEFT: &str = "this region has left the tenant: it serves nothing of it, and has no key of it";
 
+/// What comes back of a directive.
+pub struct Answered {
+    /// The signed SyncAck.
+    pub ack: Signed,
+    /// The certificates that it asked for.
+    pub told: Vec<Certificate>,
+}
+
 /// How a directive was met, before it is signed.
 struct Met {
     tenant: TenantId,
@@ -132,7 +141,7 @@ pub enum Unmet {
 impl Steward {
     /// Takes one directive. `None` says that the world failed (disk, memory) or that the bytes are no directive: no answer is sent, and
     /// the sender tries again.
-    pub async fn receive(&self, bytes: &[u8], arrived: Instant) -> Option<Signed> {
+    pub async fn receive(&self, bytes: &[u8], arrived: Instant) -> Option<Answered> {
         let digest = Directive::digest_of(bytes);
         let directive = match Directive::decode(bytes) {
             Ok(directive) => directive,
@@ -160,7 +169,8 @@ impl Steward {
                 return None;
             }
         };
-        self.acknowledge(digest, met, arrived)
+        let ack = self.acknowledge(digest, met, arrived)?;
+        Some(Answered { ack, told: self.told(&directive) })
     }
 
     /// What whoever brings a stop must hear though it is known here now: a later change names it, and nothing is stopped.

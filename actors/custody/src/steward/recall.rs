@@ -9,10 +9,10 @@ use crate::standing::kept_in;
 
 impl Steward {
     /// The certificates that this directive asks for; none if it is another one.
-    pub fn recalled(&self, directive: &[u8]) -> Vec<Certificate> {
-        let Ok(Directive::Recall { tenant, version, known }) = Directive::decode(directive) else { return Vec::new() };
-        let cell = self.cell(&tenant);
-        cell.map(|cell| cell.standing.load().recalled(version, &known)).unwrap_or_default()
+    pub(super) fn told(&self, directive: &Directive) -> Vec<Certificate> {
+        let Directive::Recall { tenant, version, known } = directive else { return Vec::new() };
+        let cell = self.cell(tenant);
+        cell.map(|cell| cell.standing.load().recalled(*version, known)).unwrap_or_default()
     }
 
     /// Makes the certificates of stops durable that have come since. A stop itself is durable long before, in its tombstone; what a crash

@@ -236,7 +236,7 @@ impl House {
 impl Run {
     /// The region's answer, its signature verified.
     async fn send(&self, directive: &Directive) -> Option<SyncAck> {
-        let signed = self.steward.receive(&directive.encode().unwrap(), Instant::now()).await?;
+        let signed = self.steward.receive(&directive.encode().unwrap(), Instant::now()).await?.ack;
         Some(SyncAck::open(&signed, &secret("test/acme", HERE).public()).unwrap())
     }
     async fn applied(&self, directive: &Directive) -> SyncAck {

@@ -10,11 +10,9 @@ async fn the_certificate_of_a_stop_outlives_a_start() {
     let run = house.served().await;
     let (kill, name) = house.kill();
     run.applied(&kill).await;
-    let question = |known: BTreeSet<Digest>| {
-        Directive::Recall { tenant: house.world.tenant(), version: 1, known }.encode().unwrap()
-    };
+    let question = |known: BTreeSet<Digest>| Directive::Recall { tenant: house.world.tenant(), version: 1, known };
     let names = |run: &Run, known: BTreeSet<Digest>| -> Vec<Digest> {
-        run.steward.recalled(&question(known)).iter().map(|told| Change::digest_of(&told.change)).collect()
+        run.steward.told(&question(known)).iter().map(|told| Change::digest_of(&told.change)).collect()
     };
     assert!(names(&run, BTreeSet::new()).contains(&name));
     // What a crash takes is a copy: the stop is durable by itself.
@@ -32,7 +30,7 @@ async fn the_certificate_of_a_stop_outlives_a_start() {
     assert!(names(&run, BTreeSet::new()).contains(&name));
     assert!(!names(&run, [name].into()).contains(&name));
     // Any other directive asks for nothing, and one of a tenant that is not here neither.
-    assert!(run.steward.recalled(&kill.encode().unwrap()).is_empty());
+    assert!(run.steward.told(&kill).is_empty());
     let stranger = Directive::Recall { tenant: TenantId(Digest([9; 32])), version: 1, known: BTreeSet::new() };
-    assert!(run.steward.recalled(&stranger.encode().unwrap()).is_empty());
+    assert!(run.steward.told(&stranger).is_empty());
 }
