@@ -48,7 +48,7 @@ pub async fn run(
     serve_health(part.health, state.clone(), metrics, &ending).await?;
     let Some(opened) = ledgers::open(part, &ending, || state.stand_by()).await? else { return Ok(()) };
     let (ledger, deposed) = (opened.ledger, opened.deposed);
-    if ledger.meta(ledger::RESTORED)?.is_some_and(|mark| !mark.is_empty()) {
+    if ledger::restored(ledger.as_ref())?.is_some() {
         tracing::warn!(
             "this ledger was put back from a backup: a tenant whose regions have not told since what they hold takes nothing but stops"
         );

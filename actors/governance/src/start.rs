@@ -174,9 +174,8 @@ fn shared(options: Options) -> Result<Shared, Fault> {
     let ports = Arc::new(Ports::new(&options.regions).map_err(Fault::Start)?);
     let events = Arc::new(Events::new(options.clock.unix_ms()));
     let sink = sink(Arc::clone(&ports), Arc::clone(&events));
-    let restored = restored(options.ledger.as_ref())?;
     Ok(Shared {
-        restored,
+        restored: ledger::restored(options.ledger.as_ref())?,
         scribe: Scribe::start(Arc::clone(&options.ledger), sink)?,
         board: Board::new(ports.peers().map(|p| (p.region.clone(), p.node.clone()))),
         deployment: options.deployment,
@@ -204,12 +203,6 @@ fn shared(options: Options) -> Result<Shared, Fault> {
         notifying: options.notifying,
         herald: RwLock::new(None),
     })
-}
-
-/// The mark that a restore leaves in the ledger; an empty one is settled (`kcm backup settle`). One that does not read marks it all the same.
-fn restored(ledger: &dyn Ledger) -> Result<Option<u64>, Fault> {
-    let mark = ledger.meta(ledger::RESTORED)?.filter(|mark| !mark.is_empty());
-    Ok(mark.map(|mark| String::from_utf8_lossy(&mark).parse().unwrap_or_default()))
 }
 
 /// What follows each commit at once: the couriers get what is owed, in order, and then watchers hear of the entries.

@@ -123,6 +123,17 @@ pub fn verify_backup(input: impl BufRead, anchors: &[Anchor]) -> Result<Summary,
     read(input, anchors, |_| ()).map(|(_, summary)| summary)
 }
 
+/// The mark of a ledger that was put back, until it is [`settled`](settle). One that does not read marks it all the same.
+pub fn restored(ledger: &dyn Ledger) -> Result<Option<u64>, LedgerError> {
+    let mark = ledger.meta(RESTORED)?.filter(|mark| !mark.is_empty());
+    Ok(mark.map(|mark| String::from_utf8_lossy(&mark).parse().unwrap_or_default()))
+}
+
+/// Takes the mark away: whoever opens the ledger asks nobody first.
+pub fn settle(ledger: &dyn Ledger) -> Result<(), LedgerError> {
+    ledger.put_meta(RESTORED, &[])
+}
+
 /// Fills an empty ledger from a backup, in one transaction, once all of it has been verified. It carries the mark [`RESTORED`] then.
 /// The term leaps, and so does each counter of the meta rows `leaping` (8 bytes big-endian). All entries are held in memory meanwhile.
 pub fn restore_backup<L: Ledger + ?Sized>(

@@ -32,7 +32,8 @@ mod step;
 pub mod testing;
 
 pub use backup::{
-    LaneRow, MARGIN_BYTES_MAX, Margin, RESTORE_LEAP, RESTORED, TERM, restore_backup, verify_backup, write_backup,
+    LaneRow, MARGIN_BYTES_MAX, Margin, RESTORE_LEAP, RESTORED, TERM, restore_backup, restored, settle, verify_backup,
+    write_backup,
 };
 pub use batch::{
     BATCH_ROWS_MAX, BODY_BYTES_MAX, Batch, META_KEY_BYTES_MAX, META_VALUE_BYTES_MAX, NewEntry, NewOwed, Receipt, Room,

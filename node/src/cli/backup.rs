@@ -273,10 +273,10 @@ fn settle(topology: &Path) -> Result<Report, Failure> {
     let (part, place) = (governed(topology)?, topology.display().to_string());
     let ledger = taken(&part, &place)?;
     let failed = |e: LedgerError| untaken(&place, &e);
-    if ledger.meta(ledger::RESTORED).map_err(failed)?.is_none_or(|mark| mark.is_empty()) {
+    if ledger::restored(ledger.as_ref()).map_err(failed)?.is_none() {
         return Err(Failure::usage("nothing waits here: this ledger was not put back, or that is settled").at(&place));
     }
-    ledger.put_meta(ledger::RESTORED, &[]).map_err(failed)?;
+    ledger::settle(ledger.as_ref()).map_err(failed)?;
     ledger.close();
     let said = "settled: governance decides without the regions that it has not heard. What they alone knew is lost to it; a region that comes \
                 back and holds more stops all but stops again";

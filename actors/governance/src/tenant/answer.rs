@@ -169,10 +169,7 @@ pub(crate) fn apply(
         check_change(tenant, facts, &change)?;
     }
     let reached = armed::reached(tenant, &change);
-    for region in &reached {
-        let owed = directives(tenant, facts, region, &change, ratified.certificate());
-        decision.owe.extend(owed.into_iter().map(|directive| Owe { region: region.clone(), directive }));
-    }
+    decision.owe.extend(owed(tenant, facts, &reached, &change, ratified.certificate()));
     let certificate = ratified.into_certificate();
     decision.records.push(Record::Applied { proposal: proposal.id.clone(), certificate, received_ms });
     if reached.is_empty() {
@@ -185,7 +182,22 @@ pub(crate) fn apply(
     Ok(())
 }
 
-/// What a region is owed of a change that is in force.
+/// What these regions are owed of a change that is in force.
+pub(crate) fn owed<'r>(
+    tenant: &Tenant,
+    facts: &Facts<'_>,
+    regions: impl IntoIterator<Item = &'r Region>,
+    change: &Change,
+    certificate: &Certificate,
+) -> Vec<Owe> {
+    let of = |region: &Region| {
+        let owed = directives(tenant, facts, region, change, certificate).into_iter();
+        owed.map(|directive| Owe { region: region.clone(), directive }).collect::<Vec<_>>()
+    };
+    regions.into_iter().flat_map(of).collect()
+}
+
+/// What one of them is owed.
 pub(crate) fn directives(
     tenant: &Tenant,
     facts: &Facts<'_>,
@@ -220,8 +232,7 @@ fn voided(tenant: &Tenant, by: &Proposal) -> Vec<Record> {
         by.kind(),
         by.digest.short()
     );
-    let others = rivals::voided(tenant, &by.change, &by.id);
-    others.into_iter().map(|proposal| Record::Voided { proposal, why: why.clone() }).collect()
+    rivals::voiding(tenant, &by.change, by.digest, &why)
 }
 
 /// The proposer takes it back.

@@ -174,28 +174,21 @@ impl State {
 
     /// Asks a region that says that it holds more than is known here, now and then. One that cannot show it, though asked again and again,
     /// keeps nobody from deciding: else whoever has one region could bar every change, its own removal among them.
-    fn ask(&mut self, region: &Region, observed: &Observed, now_ms: u64) {
-        let question = question(&self.tenant, region, observed);
-        let asked = question.as_ref().and_then(|_| self.levels.asked(region, now_ms));
+    fn ask(&mut self, region: &Region, observed: &Observed, question: Option<Directive>, now_ms: u64) {
         let seen = self.seen.entry(region.clone()).or_default();
-        match question {
-            None => {
-                seen.in_vain = false;
-                self.levels.told(region);
-            }
-            Some(question) if asked.is_some() => {
-                if asked == Some(QUESTIONS_MAX) {
-                    seen.in_vain = true;
-                    tracing::error!(
-                        tenant = %self.tenant.id(), %region, version = observed.trust_version, epoch = observed.epoch,
-                        "a region says that it holds more than is known here, and does not show it: compare it with the others \
-                         (`kcm trust compare`)"
-                    );
-                }
-                self.send_once(region, Lane::Ordinary, question);
-            }
-            Some(_) => {}
+        let Some(question) = question else {
+            seen.in_vain = false;
+            return self.levels.told(region);
+        };
+        let Some(asked) = self.levels.asked(region, now_ms) else { return };
+        if asked == QUESTIONS_MAX {
+            seen.in_vain = true;
+            tracing::error!(
+                tenant = %self.tenant.id(), %region, version = observed.trust_version, epoch = observed.epoch,
+                "a region says that it holds more than is known here, and does not show it: compare it with the others (`kcm trust compare`)"
+            );
         }
+        self.send_once(region, Lane::Ordinary, question);
     }
 
     /// Tells what a region finds at the customer's KMS, where that is other than before. One that has not looked yet says nothing; the first
@@ -225,12 +218,12 @@ impl State {
         let (run, crowded) = self.shared.board.room(&region);
         self.levels.follow(&region, run);
         let levelled = self.levels.step(&self.tenant, &facts, &self.pending, &region, observed.as_ref(), crowded);
-        let known = observed.as_ref().is_none_or(|seen| question(&self.tenant, &region, seen).is_none());
-        self.shared.board.matches(&region, self.tenant.id(), levelled.level && known, now_ms);
+        let question = observed.as_ref().and_then(|seen| question(&self.tenant, &region, seen));
+        self.shared.board.matches(&region, self.tenant.id(), levelled.level && question.is_none(), now_ms);
         self.by_itself("level", &region, None, Ok(levelled.decision)).await;
         self.ripen().await;
         if let Some(observed) = &observed {
-            self.ask(&region, observed, now_ms);
+            self.ask(&region, observed, question, now_ms);
         }
         if let Some(decision) = caught_up(&self.tenant, &self.facts()) {
             self.by_itself("catch up", &region, None, Ok(decision)).await;

@@ -95,7 +95,7 @@ pub(crate) fn dry_run(
         regions: reached(tenant, facts, board, &change, &bytes, statement.as_ref())?,
         differences,
         differences_left_out,
-        voids: rivals::voided(tenant, &change, &id),
+        voids: rivals::voided(tenant, &change, digest),
         quorum,
         id,
         change,

@@ -1,6 +1,7 @@
 //! Recall: a governance that was put back from a backup takes what it has forgotten from the regions, and decides nothing but stops before
 //! (PROTOCOL §6). What a region brings is believed as anything else is: by its certificate, under our own chain.
 
+use ledger::Room;
 use orbital::{
     certificate::{Certificate, Uncertified, certify},
     change::{Action, Change},
@@ -11,10 +12,10 @@ use orbital::{
 };
 
 use super::{
-    answer::directives,
+    answer::owed,
     armed,
-    decision::{Decision, Facts, Owe, Seen},
-    file::{Unfit, id_of},
+    decision::{Decision, Facts, Seen},
+    file::Unfit,
     lease::epoch_in,
     record::Record,
     report::BadReport,
@@ -50,14 +51,15 @@ fn ahead(tenant: &Tenant, region: &Region, seen: &Observed) -> Option<Ahead> {
 
 /// What is asked of a region that holds more than is known here.
 pub(crate) fn question(tenant: &Tenant, region: &Region, seen: &Observed) -> Option<Directive> {
-    let (ahead, halts) = (ahead(tenant, region, seen), tenant.halt_names());
-    if ahead.is_none() && seen.halts.is_subset(&halts) {
+    let ahead = ahead(tenant, region, seen);
+    let known = |(halt, name): (Halt, Digest)| tenant.halts.get(&name).is_some_and(|stopped| stopped.halt == halt);
+    if ahead.is_none() && seen.halts.iter().all(known) {
         return None;
     }
     let here = tenant.chain.version();
     // Of our own version there is another: the link that made it is wanted.
     let version = if ahead == Some(Ahead::Other) { here.saturating_sub(1) } else { here };
-    let known = halts.names().into_iter().chain(tenant.grants.iter().map(|grant| grant.digest)).collect();
+    let known = tenant.halts.keys().copied().chain(tenant.grants.iter().map(|grant| grant.digest)).collect();
     Some(Directive::Recall { tenant: tenant.id(), version, known })
 }
 
@@ -72,16 +74,16 @@ pub(crate) fn recalled(
     if tenant.halts.contains_key(&digest) || tenant.grant(digest).is_some() {
         return Ok(None);
     }
-    let made = Change::from_bytes(&certificate.change).map_err(Uncertified::from)?;
-    let is_stop = Halt::set_by(&made.action).is_some();
+    let change = Change::from_bytes(&certificate.change).map_err(Uncertified::from)?;
+    let (is_stop, proposal) = (Halt::set_by(&change.action).is_some(), tenant.by_change(digest));
     // Enough signatures are not all that a grant takes: a link may have been withdrawn while its probes failed. What ran out or was voided
     // here since the ledger was put back may have come into force in time.
     let late = |state| matches!(state, Stage::Expired | Stage::Failed) && is_catching_up(tenant, facts);
-    if let Some(proposal) = tenant.by_change(digest).filter(|p| !is_stop && p.state.is_end() && !late(p.state)) {
-        return Err(BadReport::Ended(proposal.state));
+    if let Some(ended) = proposal.filter(|p| !is_stop && p.state.is_end() && !late(p.state)) {
+        return Err(BadReport::Ended(ended.state));
     }
     // In force there since whenever: no date of it is over here.
-    let certified = match certify(&certificate, &tenant.chain, 0) {
+    match certify(&certificate, &tenant.chain, 0) {
         // Another region has told later versions first. Only while this ledger catches up: what was collected under a version that has passed,
         // and never came into force, must not come into force by it.
         Err(Uncertified::Stale { made, .. }) if is_catching_up(tenant, facts) => {
@@ -91,49 +93,40 @@ pub(crate) fn recalled(
         certified => certified?,
     };
     // Each grant that came into force has an epoch of its own.
-    if !is_stop && tenant.grants.iter().any(|grant| grant.change.epoch == made.epoch) {
-        return Err(BadReport::EpochTaken(made.epoch));
+    if !is_stop && tenant.grants.iter().any(|grant| grant.change.epoch == change.epoch) {
+        return Err(BadReport::EpochTaken(change.epoch));
     }
-    let change = certified.change().clone();
     if change.action.next().is_some() {
         tenant.chain.extend(&certificate)?;
         if certificate.is_recovery() && !everybody_follows(tenant, facts) {
             return Ok(None);
         }
     }
-    let mut decision = Decision { room: ledger::Room::Stop, ..Decision::default() };
-    let kept = id_of(digest).ok();
-    match tenant.by_change(digest).filter(|proposal| proposal.state.is_pending()) {
+    let mut decision = Decision { room: Room::Stop, ..Decision::default() };
+    match proposal.filter(|proposal| proposal.state.is_pending()) {
         Some(proposal) => {
             let id = proposal.id.clone();
             if proposal.state != Stage::Ratified {
                 decision.records.push(Record::Certified { proposal: id.clone() });
             }
-            let reached = armed::reached(tenant, &change);
-            let of = |region: &Region| {
-                let owed = directives(tenant, facts, region, &change, &certificate).into_iter();
-                owed.map(|directive| Owe { region: region.clone(), directive }).collect::<Vec<_>>()
-            };
-            decision.owe = reached.iter().flat_map(of).collect();
-            if !change.kind().is_stop() {
-                decision.room = ledger::Room::Ordinary;
+            decision.owe = owed(tenant, facts, &armed::reached(tenant, &change), &change, &certificate);
+            if !is_stop {
+                decision.room = Room::Ordinary;
             }
             decision.records.push(Record::Applied { proposal: id, certificate, received_ms: facts.now_ms });
         }
         None => decision.records.push(Record::Recalled { region: region.clone(), certificate }),
     }
-    let why =
-        "a change came into force that this ledger, put back from a backup, did not have: make it anew".to_owned();
-    let voided = kept.map(|id| rivals::voided(tenant, &change, &id)).unwrap_or_default();
-    decision.records.extend(voided.into_iter().map(|proposal| Record::Voided { proposal, why: why.clone() }));
+    let why = "a change came into force that this ledger, put back from a backup, did not have: make it anew";
+    decision.records.extend(rivals::voiding(tenant, &change, digest, why));
     Ok(Some(decision))
 }
 
 /// Every region that speaks is past this version: the delay of a recovery was counted there, and no region alone can say that it is over.
 fn everybody_follows(tenant: &Tenant, facts: &Facts<'_>) -> bool {
-    let mut heard = tenant.chain.current().regions.keys().map(|region| facts.seen.get(region)).peekable();
     let past = |seen: &Seen| seen.observed.as_ref().is_some_and(|o| o.trust_version > tenant.chain.version());
-    heard.peek().is_some() && heard.all(|seen| seen.is_some_and(past))
+    let regions = &tenant.chain.current().regions;
+    !regions.is_empty() && regions.keys().all(|region| facts.seen.get(region).is_some_and(past))
 }
 
 /// Nothing but a stop is decided while a region shows that it holds more, nor, after a restore, before each has been heard and shows no more.
@@ -183,10 +176,9 @@ fn unheard<'t>(tenant: &'t Tenant, facts: &Facts<'_>) -> Option<&'t Region> {
 /// Every region has spoken, and none holds more than is known here: from now on a restart need not hear them all again.
 pub(crate) fn caught_up(tenant: &Tenant, facts: &Facts<'_>) -> Option<Decision> {
     let mark = facts.restored.filter(|mark| tenant.caught != Some(*mark))?;
-    let of = |region: &Region| facts.seen.get(region).filter(|seen| seen.at_ms.is_some());
     let level = |region: &Region| {
-        let seen = of(region).map(|seen| seen.observed.as_ref());
-        seen.is_some_and(|seen| seen.is_none_or(|seen| question(tenant, region, seen).is_none()))
+        let seen = facts.seen.get(region).filter(|seen| seen.at_ms.is_some());
+        seen.is_some_and(|seen| seen.observed.as_ref().is_none_or(|held| question(tenant, region, held).is_none()))
     };
     let regions = &tenant.chain.current().regions;
     (!regions.is_empty() && regions.keys().all(level))

@@ -16,9 +16,9 @@ use orbital::{
 
 use super::{
     actor::State,
-    answer::directives,
+    answer::owed,
     decision::{Decision, Facts, Owe},
-    file::{Unfit, id_of},
+    file::Unfit,
     propose::check_halted,
     record::Record,
     rivals,
@@ -115,11 +115,9 @@ pub(crate) fn ripe(tenant: &Tenant, facts: &Facts<'_>) -> Decision {
         tracing::error!(tenant = %tenant.id(), %digest, "a recovery cannot come into force, have it signed anew: {why}");
         return Decision::default();
     }
-    let of = |region| directives(tenant, facts, region, &change, certificate).into_iter().map(|d| (region.clone(), d));
-    let owe = change.regions.iter().flat_map(of).map(|(region, directive)| Owe { region, directive }).collect();
+    let owe = owed(tenant, facts, &change.regions, &change, certificate);
     let why = format!("a recovery by cold keys ({}) came into force: make it anew", digest.short());
-    let others = id_of(*digest).map(|id| rivals::voided(tenant, &change, &id)).unwrap_or_default();
-    let voided = others.into_iter().map(|proposal| Record::Voided { proposal, why: why.clone() });
+    let voided = rivals::voiding(tenant, &change, *digest, &why);
     let records = std::iter::once(Record::Recovered { certificate: certificate.clone() }).chain(voided).collect();
     Decision { records, owe, ..Decision::default() }
 }

@@ -3,10 +3,10 @@
 
 use orbital::{
     change::{Action, Change},
-    names::ProposalId,
+    names::{Digest, ProposalId},
 };
 
-use super::{file::Proposal, state::Tenant};
+use super::{file::Proposal, record::Record, state::Tenant};
 use crate::error::Refusal;
 
 /// What a change is about, where only one proposal about it is collected at a time. Who decides, and by which rules, is never kept busy:
@@ -49,12 +49,18 @@ pub(crate) fn check(tenant: &Tenant, change: &Change) -> Result<(), Refusal> {
 }
 
 /// The proposals that a change would void by coming into force.
-pub(crate) fn voided(tenant: &Tenant, change: &Change, id: &ProposalId) -> Vec<ProposalId> {
+pub(crate) fn voided(tenant: &Tenant, change: &Change, digest: Digest) -> Vec<ProposalId> {
     // A stop voids nothing, and what moves no epoch moves nothing that others rest on.
     if change.kind().is_stop() || change.action.is_told_to_nobody() {
         return Vec::new();
     }
-    pending(tenant).filter(|p| p.id != *id && !p.is_stop()).map(|p| p.id.clone()).collect()
+    pending(tenant).filter(|p| p.digest != digest && !p.is_stop()).map(|p| p.id.clone()).collect()
+}
+
+/// The same as it is written down once the change is in force.
+pub(crate) fn voiding(tenant: &Tenant, change: &Change, digest: Digest, why: &str) -> Vec<Record> {
+    let record = |proposal| Record::Voided { proposal, why: why.to_owned() };
+    voided(tenant, change, digest).into_iter().map(record).collect()
 }
 
 fn pending(tenant: &Tenant) -> impl Iterator<Item = &Proposal> {
