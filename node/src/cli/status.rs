@@ -21,7 +21,7 @@ pub(crate) async fn perform(global: &Global) -> Result<Report, Failure> {
     let open = portal.list("/v1/proposals?state=open").await?;
     let mut wrong = Vec::new();
     for item in &regions {
-        let name = item.get("name").and_then(Value::as_str).unwrap_or("?");
+        let name = text(item, "name");
         if !region::is_connected(item) {
             wrong.push(format!("region {name} is not connected on both lanes"));
         }
@@ -60,11 +60,15 @@ pub(crate) async fn perform(global: &Global) -> Result<Report, Failure> {
     Ok(Report::new(json, lines.join("\n")).ending(exit))
 }
 
+fn text<'v>(of: &'v Value, name: &str) -> &'v str {
+    of.get(name).and_then(Value::as_str).unwrap_or("?")
+}
+
 /// Tenants whose people change by cold keys once their delay is over.
 fn recovering(tenants: &[Value]) -> Vec<String> {
     let waits = |tenant: &Value| {
         let due = tenant.get("recovers_at")?.as_u64()?;
-        let name = tenant.get("name").and_then(Value::as_str).unwrap_or("?");
+        let name = text(tenant, "name");
         Some(format!(
             "a RECOVERY by cold keys changes the people of tenant {name} from {} on (`kcm tenant show`)",
             plain::time(due)
@@ -76,17 +80,16 @@ fn recovering(tenants: &[Value]) -> Vec<String> {
 /// Tenants of which two certified successors of one trust version are known, to governance or to a region.
 fn frozen(regions: &[Value], tenants: &[Value]) -> Vec<String> {
     let frozen = |tenant: &Value| {
-        let text = |name: &str| tenant.get(name).and_then(Value::as_str).unwrap_or("?");
         let mut at: Vec<_> = (tenant.get("forked").and_then(Value::as_array))
             .filter(|others| !others.is_empty())
             .map(|_| "governance".to_owned())
             .into_iter()
             .collect();
         let said = |region: &&Value| {
-            region.pointer(&format!("/tenants/{}/stops/forked", text("id"))) == Some(&Value::Bool(true))
+            region.pointer(&format!("/tenants/{}/stops/forked", text(tenant, "id"))) == Some(&Value::Bool(true))
         };
         at.extend(regions.iter().filter(said).filter_map(|r| Some(r.get("name")?.as_str()?.to_owned())));
-        let (name, by) = (text("name"), at.join(", "));
+        let (name, by) = (text(tenant, "name"), at.join(", "));
         (!at.is_empty()).then(|| {
             format!("tenant {name} is FROZEN by {by}: its trust is forked (`kcm trust compare`, `kcm trust settle`)")
         })
@@ -98,12 +101,12 @@ fn frozen(regions: &[Value], tenants: &[Value]) -> Vec<String> {
 fn behind(regions: &[Value], tenants: &[Value]) -> Vec<String> {
     let mut found = Vec::new();
     for tenant in tenants {
-        let text = |name: &str| tenant.get(name).and_then(Value::as_str).unwrap_or("?");
         let here = tenant.get("trust_version").and_then(Value::as_u64).unwrap_or(u64::MAX);
         for region in regions {
-            let there = region.pointer(&format!("/tenants/{}/trust_version", text("id"))).and_then(Value::as_u64);
+            let there =
+                region.pointer(&format!("/tenants/{}/trust_version", text(tenant, "id"))).and_then(Value::as_u64);
             if let Some(there) = there.filter(|there| *there > here) {
-                let (name, place) = (text("name"), region.get("name").and_then(Value::as_str).unwrap_or("?"));
+                let (name, place) = (text(tenant, "name"), text(region, "name"));
                 found.push(format!(
                     "governance is BEHIND {place}, which holds trust version {there} of tenant {name}, and here is {here}: it asks for what it \
                      lacks, and takes stops alone meanwhile"
@@ -118,11 +121,10 @@ fn behind(regions: &[Value], tenants: &[Value]) -> Vec<String> {
 fn unserved(regions: &[Value], tenants: &[Value]) -> Vec<String> {
     let mut found = Vec::new();
     for tenant in tenants {
-        let text = |name: &str| tenant.get(name).and_then(Value::as_str).unwrap_or("?");
-        let (id, name) = (text("id"), text("name"));
+        let (id, name) = (text(tenant, "id"), text(tenant, "name"));
         for region in regions {
             let Some(held) = region.pointer(&format!("/tenants/{id}/stops")) else { continue };
-            let place = region.get("name").and_then(Value::as_str).unwrap_or("?");
+            let place = text(region, "name");
             found.extend(amiss(tenant, held).map(|what| match what {
                 Amiss::Serves(word) => format!("tenant {name} is {word}, and {place} has not said that it stopped"),
                 Amiss::Stopped(stops) => format!("{place} does not serve tenant {name}: {stops}"),

@@ -168,6 +168,26 @@ impl Demo {
         });
     }
 
+    /// Governance is started again, and answers.
+    pub(crate) fn govern_again(&mut self) {
+        self.run("gov-1");
+        until("governance is back", || (self.kcm(None, &["tenant", "list"]).code == 0).then_some(()));
+    }
+
+    pub(crate) fn topology(&self) -> String {
+        self.dir().join("topology.toml").display().to_string()
+    }
+
+    /// A backup of the ledger, encrypted to somebody of its own, the key that opens it, and what was said of it.
+    pub(crate) fn backed_up(&self) -> (String, String, Value) {
+        let at = |name: &str| self.file(name).display().to_string();
+        let (key, backup) = (at("olga.age-key"), at("ledger.age"));
+        let made = self.ok(None, &["backup", "keygen", "--out", &key]);
+        let to = made["recipient"].as_str().unwrap();
+        let written = self.ok(None, &["backup", "create", &self.topology(), "--to", to, "--out", &backup]);
+        (backup, key, written)
+    }
+
     pub(crate) fn tenant(&self, name: &str) -> &str {
         let tenants = self.json["tenants"].as_array().unwrap();
         tenants.iter().find(|t| t["name"] == name).unwrap()["id"].as_str().unwrap()

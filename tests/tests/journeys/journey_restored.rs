@@ -4,34 +4,6 @@ use serde_json::Value;
 
 use crate::demo::{Demo, until};
 
-fn topology(demo: &Demo) -> String {
-    demo.dir().join("topology.toml").display().to_string()
-}
-
-/// A backup of the ledger, and the key that opens it.
-fn backed_up(demo: &Demo) -> (String, String) {
-    let at = |name: &str| demo.file(name).display().to_string();
-    let (key, backup) = (at("olga.age-key"), at("ledger.age"));
-    let made = demo.ok(None, &["backup", "keygen", "--out", &key]);
-    let to = made["recipient"].as_str().unwrap();
-    demo.ok(None, &["backup", "create", &topology(demo), "--to", to, "--out", &backup]);
-    (backup, key)
-}
-
-fn up(demo: &mut Demo) {
-    demo.run("gov-1");
-    until("governance is back", || (demo.kcm(None, &["tenant", "list"]).code == 0).then_some(()));
-}
-
-fn decided(demo: &Demo, proposer: &str, words: &[&str], approvers: &[&str]) {
-    let id = demo.propose(proposer, words);
-    approvers.iter().for_each(|approver| demo.approve(approver, &id));
-    until("it is active", || {
-        let state = demo.kcm(Some(proposer), &["proposal", "show", &id]);
-        (state.json["state"] == "active").then_some(())
-    });
-}
-
 /// What of a tenant must be as it was.
 fn standing(demo: &Demo) -> Value {
     let shown = demo.ok(Some("alice"), &["tenant", "show", "acme"]);
@@ -46,23 +18,23 @@ async fn a_ledger_put_back_takes_from_the_regions_what_was_decided_since() {
     let mut demo = Demo::start();
     let keys = demo.use_everywhere("acme").await;
     demo.ask_to_end("gov-1");
-    let (backup, key) = backed_up(&demo);
-    up(&mut demo);
+    let (backup, key, _) = demo.backed_up();
+    demo.govern_again();
 
-    decided(&demo, "alice", &["system", "register", "billing", "--tenant", "acme"], &["bob"]);
-    decided(&demo, "carol", &["revoke", "propose", "--tenant", "acme", "--reason", "a journey"], &["dave"]);
+    demo.decide("alice", &["system", "register", "billing", "--tenant", "acme"]);
+    demo.decide("carol", &["revoke", "propose", "--tenant", "acme", "--reason", "a journey"]);
     let before = standing(&demo);
     assert_eq!((&before[0], &before[1]), (&"KILLED".into(), &2.into()), "{before}");
 
     demo.ask_to_end("gov-1");
     std::fs::remove_file(demo.dir().join("gov-1/store/ledger.redb")).unwrap();
-    demo.ok(None, &["backup", "restore", &backup, &topology(&demo), "--identity", &key]);
-    up(&mut demo);
+    demo.ok(None, &["backup", "restore", &backup, &demo.topology(), "--identity", &key]);
+    demo.govern_again();
     until("governance knows again what it had forgotten", || (standing(&demo) == before).then_some(()));
     demo.refused(&keys).await;
 
     // It governs on where it was: the kill is lifted by name, and every region serves again.
-    decided(&demo, "alice", &["key", "restore", "--tenant", "acme"], &["bob", "carol", "dave"]);
+    demo.decide("alice", &["key", "restore", "--tenant", "acme"]);
     demo.served(&keys).await;
     let of = |kind: &str| demo.ok(None, &["audit", "search", kind])["items"].as_array().unwrap().len();
     until("both tenants have caught up", || (of("tenant.caught-up") == 2).then_some(()));
@@ -70,8 +42,8 @@ async fn a_ledger_put_back_takes_from_the_regions_what_was_decided_since() {
 
     // Nobody is waited for any more, and that can be said once.
     demo.ask_to_end("gov-1");
-    demo.ok(None, &["backup", "settle", &topology(&demo)]);
-    let again = demo.kcm(None, &["backup", "settle", &topology(&demo)]);
+    demo.ok(None, &["backup", "settle", &demo.topology()]);
+    let again = demo.kcm(None, &["backup", "settle", &demo.topology()]);
     assert!(again.code != 0 && again.errors.contains("nothing waits here"), "{again:?}");
     demo.end();
 }

@@ -18,12 +18,7 @@ const DATABASE: &str = "governance";
 
 /// The demo's ledger, encrypted to somebody of its own, and verified with that key alone.
 fn back_up(demo: &Demo) -> (String, String) {
-    let at = |name: &str| demo.file(name).display().to_string();
-    let (key, backup, topology) = (at("olga.age-key"), at("ledger.age"), demo.dir().join("topology.toml"));
-    let made = demo.ok(None, &["backup", "keygen", "--out", &key]);
-    let to = made["recipient"].as_str().unwrap();
-    let topology = topology.display().to_string();
-    let written = demo.ok(None, &["backup", "create", &topology, "--to", to, "--out", &backup]);
+    let (backup, key, written) = demo.backed_up();
     let verified = demo.ok(None, &["backup", "verify", &backup, "--identity", &key]);
     assert_eq!(verified["head"], written["head"]);
     let text = fs::read(&backup).unwrap();
@@ -33,8 +28,7 @@ fn back_up(demo: &Demo) -> (String, String) {
 
 /// The regions' addresses of governance change with its topology, and the ledger lies in the database.
 fn restore(demo: &Demo, (backup, key): &(String, String)) {
-    let topology = demo.dir().join("topology.toml").display().to_string();
-    let words = ["backup", "restore", backup, &topology, "--identity", key];
+    let words = ["backup", "restore", backup, &demo.topology(), "--identity", key];
     demo.ok(None, &words);
     let again = demo.kcm(None, &words);
     assert_eq!(again.code, 4, "a ledger that is not empty is not filled again: {again:?}");

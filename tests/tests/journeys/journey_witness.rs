@@ -28,11 +28,6 @@ fn propose(demo: &Demo) {
     demo.propose("carol", &["revoke", "propose", "--tenant", "acme", "--reason", "a journey"]);
 }
 
-fn up(demo: &mut Demo) {
-    demo.run("gov-1");
-    until("governance is back", || (demo.kcm(None, &["tenant", "list"]).code == 0).then_some(()));
-}
-
 #[test]
 fn a_backup_in_the_place_of_the_ledger_is_signed_by_nobody() {
     let mut demo = Demo::start();
@@ -44,13 +39,13 @@ fn a_backup_in_the_place_of_the_ledger_is_signed_by_nobody() {
     let backup = fs::read(&ledger).unwrap();
     let old = fs::read(&kept).unwrap();
 
-    up(&mut demo);
+    demo.govern_again();
     propose(&demo);
     let seen = look(&demo, &log);
     assert_eq!(seen.code, 0, "{seen:?}");
     // A start writes its checkpoint down at once, besides each minute.
     demo.ask_to_end("gov-1");
-    up(&mut demo);
+    demo.govern_again();
     let size = seen.json["size"].as_u64().unwrap();
     until("it knows what the witness saw", || written(&kept).filter(|written| *written >= size));
     let seen = look(&demo, &log);
@@ -58,7 +53,7 @@ fn a_backup_in_the_place_of_the_ledger_is_signed_by_nobody() {
 
     demo.ask_to_end("gov-1");
     fs::write(&ledger, &backup).unwrap();
-    up(&mut demo);
+    demo.govern_again();
     for args in
         [&["audit", "checkpoint"][..], &["audit", "prove", "1", "--checkpoint", kept.to_str().unwrap(), "--log", &log]]
     {
@@ -69,7 +64,7 @@ fn a_backup_in_the_place_of_the_ledger_is_signed_by_nobody() {
 
     demo.ask_to_end("gov-1");
     fs::write(&kept, &old).unwrap();
-    up(&mut demo);
+    demo.govern_again();
     assert_eq!(demo.kcm(None, &["audit", "checkpoint"]).code, 0, "governance no longer knows better");
     for _again in 0..2 {
         let refused = look(&demo, &log);
