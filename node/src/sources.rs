@@ -10,6 +10,8 @@ use std::{
     sync::Arc,
 };
 
+#[cfg(feature = "azure-key-vault")]
+use custody::l1::{Azure, AzureOptions};
 #[cfg(feature = "google-kms")]
 use custody::l1::{Google, GoogleOptions};
 #[cfg(feature = "pkcs11")]
@@ -19,7 +21,8 @@ use custody::l1::{Transit, TransitOptions};
 use custody::{
     key_cache::Providers,
     l1::{
-        Aws, AwsCredentials, AwsOptions, AwsRole, Development, L1, Soft, SoftOptions, calls::Calls, soft_wire::Token,
+        Aws, AwsCredentials, AwsOptions, AwsRole, Development, L1, L1Error, Soft, SoftOptions, calls::Calls,
+        soft_wire::Token,
     },
 };
 use orbital::names::{Region, TenantId};
@@ -54,65 +57,77 @@ pub(crate) async fn connect(
 ) -> Result<Providers, RunError> {
     let mut sources: BTreeMap<String, Source> = BTreeMap::new();
     for name in names {
-        let l1 = model.l1_named(name).ok_or_else(|| failed(name, "the topology does not define it"))?;
-        let auth = l1.auth.get(region).cloned().unwrap_or_default();
-        let development = Development::proven(model.development, "this endpoint");
-        let source = match &l1.provider {
-            L1Provider::Soft { listen, .. } => {
-                let development = development.map_err(|e| failed(name, e))?;
-                let file = credentials_file(name, region, auth)?;
-                of_each(&soft(name, listen.to_string(), &file, development)?, model.l1_tenants(name))
-            }
-            #[cfg(feature = "google-kms")]
-            L1Provider::GoogleKms { endpoint, ca } => {
-                let credentials = credentials_file(name, region, auth)?;
-                let options = GoogleOptions { endpoint: endpoint.clone(), ca: ca.clone(), credentials };
-                let l1: Arc<dyn L1> = Arc::new(Google::connect(options).map_err(|e| failed(name, e))?);
-                of_each(&l1, model.l1_tenants(name))
-            }
-            #[cfg(not(feature = "google-kms"))]
-            L1Provider::GoogleKms { .. } => return Err(not_built(name, "google-kms")),
-            #[cfg(feature = "vault-transit")]
-            L1Provider::VaultTransit { endpoint, ca, mount, namespace } => {
-                let options = TransitOptions {
-                    endpoint: endpoint.clone(),
-                    ca: ca.clone(),
-                    mount: mount.clone(),
-                    namespace: namespace.clone(),
-                    credentials: credentials_file(name, region, auth)?,
-                };
-                let l1: Arc<dyn L1> = Arc::new(Transit::connect(options).map_err(|e| failed(name, e))?);
-                of_each(&l1, model.l1_tenants(name))
-            }
-            #[cfg(not(feature = "vault-transit"))]
-            L1Provider::VaultTransit { .. } => return Err(not_built(name, "vault-transit")),
-            #[cfg(feature = "pkcs11")]
-            L1Provider::Pkcs11 { module, token_label, token_serial } => {
-                let options = Pkcs11Options {
-                    module: module.clone(),
-                    token_label: token_label.clone(),
-                    token_serial: token_serial.clone(),
-                    pin_file: credentials_file(name, region, auth)?,
-                    host: (THIS_PROGRAM.into(), vec![PKCS11_HOST.into()]),
-                };
-                let l1: Arc<dyn L1> = Arc::new(Pkcs11::connect(options).map_err(|e| failed(name, e))?);
-                of_each(&l1, model.l1_tenants(name))
-            }
-            #[cfg(not(feature = "pkcs11"))]
-            L1Provider::Pkcs11 { .. } => return Err(not_built(name, "pkcs11")),
-            L1Provider::AwsKms { region: place, endpoint } => {
-                let place = Place {
-                    region: place,
-                    endpoint: endpoint.as_deref(),
-                    development: development.ok(),
-                    calls: &calls,
-                };
-                aws(name, region, &place, &auth, model.l1_tenants(name)).await?
-            }
-        };
-        sources.insert(name.clone(), source);
+        sources.insert(name.clone(), source(model, region, name, &calls).await?);
     }
     Ok(Arc::new(move |tenant, provider| sources.get(provider.as_str())?.get(tenant).cloned()))
+}
+
+async fn source(model: &Model, region: &Region, name: &str, calls: &Arc<dyn Calls>) -> Result<Source, RunError> {
+    let l1 = model.l1_named(name).ok_or_else(|| failed(name, "the topology does not define it"))?;
+    let auth = l1.auth.get(region).cloned().unwrap_or_default();
+    let development = Development::proven(model.development, "this endpoint");
+    Ok(match &l1.provider {
+        L1Provider::Soft { listen, .. } => {
+            let development = development.map_err(|e| failed(name, e))?;
+            let file = credentials_file(name, region, auth)?;
+            of_each(&soft(name, listen.to_string(), &file, development)?, model.l1_tenants(name))
+        }
+        #[cfg(feature = "azure-key-vault")]
+        L1Provider::AzureKeyVault { endpoint, login, directory, ca } => {
+            let options = AzureOptions {
+                endpoint: endpoint.clone(),
+                login: login.clone(),
+                directory: directory.clone(),
+                ca: ca.clone(),
+                credentials: credentials_file(name, region, auth)?,
+            };
+            of_each(&connected(name, Azure::connect(options))?, model.l1_tenants(name))
+        }
+        #[cfg(not(feature = "azure-key-vault"))]
+        L1Provider::AzureKeyVault { .. } => return Err(not_built(name, "azure-key-vault")),
+        #[cfg(feature = "google-kms")]
+        L1Provider::GoogleKms { endpoint, ca } => {
+            let credentials = credentials_file(name, region, auth)?;
+            let options = GoogleOptions { endpoint: endpoint.clone(), ca: ca.clone(), credentials };
+            of_each(&connected(name, Google::connect(options))?, model.l1_tenants(name))
+        }
+        #[cfg(not(feature = "google-kms"))]
+        L1Provider::GoogleKms { .. } => return Err(not_built(name, "google-kms")),
+        #[cfg(feature = "vault-transit")]
+        L1Provider::VaultTransit { endpoint, ca, mount, namespace } => {
+            let options = TransitOptions {
+                endpoint: endpoint.clone(),
+                ca: ca.clone(),
+                mount: mount.clone(),
+                namespace: namespace.clone(),
+                credentials: credentials_file(name, region, auth)?,
+            };
+            of_each(&connected(name, Transit::connect(options))?, model.l1_tenants(name))
+        }
+        #[cfg(not(feature = "vault-transit"))]
+        L1Provider::VaultTransit { .. } => return Err(not_built(name, "vault-transit")),
+        #[cfg(feature = "pkcs11")]
+        L1Provider::Pkcs11 { module, token_label, token_serial } => {
+            let options = Pkcs11Options {
+                module: module.clone(),
+                token_label: token_label.clone(),
+                token_serial: token_serial.clone(),
+                pin_file: credentials_file(name, region, auth)?,
+                host: (THIS_PROGRAM.into(), vec![PKCS11_HOST.into()]),
+            };
+            of_each(&connected(name, Pkcs11::connect(options))?, model.l1_tenants(name))
+        }
+        #[cfg(not(feature = "pkcs11"))]
+        L1Provider::Pkcs11 { .. } => return Err(not_built(name, "pkcs11")),
+        L1Provider::AwsKms { region: place, endpoint } => {
+            let place = Place { region: place, endpoint: endpoint.as_deref(), development: development.ok(), calls };
+            aws(name, region, &place, &auth, model.l1_tenants(name)).await?
+        }
+    })
+}
+
+fn connected(name: &str, made: Result<impl L1 + 'static, L1Error>) -> Result<Arc<dyn L1>, RunError> {
+    Ok(Arc::new(made.map_err(|e| failed(name, e))?))
 }
 
 /// The file that a provider without workload identity can't do without.
@@ -129,7 +144,7 @@ fn of_each(l1: &Arc<dyn L1>, tenants: BTreeSet<TenantId>) -> Source {
 fn soft(name: &str, address: String, file: &Path, development: Development) -> Result<Arc<dyn L1>, RunError> {
     let credentials: Credentials = read(file)?;
     let options = SoftOptions { address, ca: credentials.ca, token: Token::new(credentials.token) };
-    Ok(Arc::new(Soft::connect(options, development).map_err(|e| failed(name, e))?))
+    connected(name, Soft::connect(options, development))
 }
 
 /// Where keys lie at AWS.
@@ -147,7 +162,7 @@ async fn aws(
     auth: &L1Auth,
     tenants: BTreeSet<TenantId>,
 ) -> Result<Source, RunError> {
-    let connected = async |role| {
+    let in_role = async |role| {
         let options = AwsOptions {
             region: place.region.to_owned(),
             endpoint: place.endpoint.map(str::to_owned),
@@ -157,16 +172,15 @@ async fn aws(
             calls: place.calls.clone(),
             development: place.development,
         };
-        let l1: Arc<dyn L1> = Arc::new(Aws::connect(options).await.map_err(|e| failed(name, e))?);
-        Ok::<_, RunError>(l1)
+        connected(name, Aws::connect(options).await)
     };
     let Some(arn) = &auth.role_arn else {
-        return Ok(of_each(&connected(None).await?, tenants));
+        return Ok(of_each(&in_role(None).await?, tenants));
     };
     let mut source = Source::new();
     for tenant in tenants {
         let role = AwsRole { arn: arn.clone(), tenant, region: region.clone() };
-        source.insert(tenant, connected(Some(role)).await?);
+        source.insert(tenant, in_role(Some(role)).await?);
     }
     Ok(source)
 }
@@ -180,7 +194,7 @@ fn is_of_aws(endpoint: &str) -> bool {
 }
 
 /// A provider that this program was built without.
-#[cfg(not(all(feature = "google-kms", feature = "vault-transit", feature = "pkcs11")))]
+#[cfg(not(all(feature = "azure-key-vault", feature = "google-kms", feature = "vault-transit", feature = "pkcs11")))]
 fn not_built(name: &str, provider: &str) -> RunError {
     failed(name, format!("this kcm was built without the provider {provider}: build it with `--features {provider}`"))
 }
@@ -212,12 +226,12 @@ mod tests {
     }
 
     /// A provider without workload identity says where its credential is missing.
-    #[cfg(all(feature = "google-kms", feature = "pkcs11", feature = "vault-transit"))]
+    #[cfg(all(feature = "azure-key-vault", feature = "google-kms", feature = "pkcs11", feature = "vault-transit"))]
     #[tokio::test]
     async fn a_region_without_a_credential_is_told_where_to_name_one() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../topology/samples/demo.toml");
         let model = topology::check(&file, &std::fs::read_to_string(&file).unwrap()).into_model().unwrap();
-        for name in ["globex-bao", "globex-google", "globex-hsm", "soft"] {
+        for name in ["globex-azure", "globex-bao", "globex-google", "globex-hsm", "soft"] {
             let zurich = Region::new("ch-zurich").unwrap();
             let why = connect(&model, &zurich, &[name.to_owned()], Arc::new(())).await.err().unwrap().to_string();
             assert!(why.contains(&format!("add `[l1.{name}.auth.ch-zurich]`")), "{why}");

@@ -4,30 +4,22 @@ It keeps keys and their versions, checks tokens that service accounts sign thems
 CRC-32C of each value in both directions. Its folder gets `ca.pem` and a key file for each service account: `admin`, `region` and
 `stranger`, whom it does not know. When it listens it prints its port.
 
-It was driven by Google's own library (google-cloud-kms 3.18.0 for Python, REST) besides the provider. Forms, statuses and messages are those of
+Google's own library (`official_google.py`) meets it besides the provider. Forms, statuses and messages are those of
 the Cloud KMS REST reference (v1) and of the Cloud APIs design guide, "Errors".
 """
 
-import argparse
 import base64
-import datetime
-import http.client
-import http.server
 import json
 import os
-import pathlib
 import re
-import ssl
 import sys
-import threading
 import time
 
-from cryptography import x509
+import cloud
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.x509.oid import NameOID
 
 AUDIENCE = "https://cloudkms.googleapis.com/"
 EVERYTHING = {"*"}
@@ -95,7 +87,7 @@ class Key:
 
 class Store:
     def __init__(self, folder):
-        self.lock, self.keys, self.people, self.policy = threading.Lock(), {}, {}, {}
+        self.keys, self.people, self.policy = {}, {}, {}
         # What a test has spoilt: {"change": FIELD} of each answer, {"code", "status"}, or {"code", "raw"}.
         self.spoilt = {}
         for name in ("admin", "region", "stranger"):
@@ -231,71 +223,31 @@ class Store:
                 "usedPrimary": number == key.primary, "protectionLevel": "SOFTWARE"}
 
 
-def handler(store):
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def reply(self, request):
+        """The answer to one request."""
+        try:
+            who = self.who(request.headers.get("authorization"))
+            body = json.loads(request.text) if request.text else {}
+            code, said = 200, self.answer(request.method, request.path, request.query, who, body)
+            if self.spoilt.get("change") in said:
+                said = said | {self.spoilt["change"]: self.changed(said[self.spoilt["change"]])}
+        except Refused as refused:
+            code, said = refused.code, refused.body
+        except (ValueError, KeyError) as wrong:
+            refused = invalid(f"Invalid JSON payload received. {wrong}")
+            code, said = refused.code, refused.body
+        if "raw" in self.spoilt and request.path.rpartition(":")[2] != "spoil":
+            return self.spoilt["code"], {}, self.spoilt["raw"].encode()
+        return code, {}, json.dumps(said).encode()
 
-        def reply(self):
-            path, _, query = self.path.partition("?")
-            try:
-                length = int(self.headers.get("content-length") or 0)
-                text = self.rfile.read(length)
-                with store.lock:
-                    who = store.who(self.headers.get("authorization"))
-                    body = json.loads(text) if text else {}
-                    pairs = dict(pair.split("=", 1) for pair in query.split("&") if "=" in pair)
-                    code, said = 200, store.answer(self.command, path, pairs, who, body)
-                    if store.spoilt.get("change") in said:
-                        said = said | {store.spoilt["change"]: self.changed(said[store.spoilt["change"]])}
-            except Refused as refused:
-                code, said = refused.code, refused.body
-            except (ValueError, KeyError) as wrong:
-                refused = invalid(f"Invalid JSON payload received. {wrong}")
-                code, said = refused.code, refused.body
-            text = json.dumps(said).encode()
-            if "raw" in store.spoilt and path.rpartition(":")[2] != "spoil":
-                code, text = store.spoilt["code"], store.spoilt["raw"].encode()
-            self.send_response(code)
-            self.send_header("content-type", "application/json; charset=UTF-8")
-            self.send_header("content-length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        do_GET = do_POST = do_PATCH = reply
-
-        @staticmethod
-        def changed(value):
-            """Another value of its kind: the first bit of bytes, the other word."""
-            if isinstance(value, bool):
-                return not value
-            data = bytearray(base64.b64decode(value))
-            data[0] ^= 0x80
-            return base64.b64encode(data).decode()
-
-        def log_message(self, *_):
-            pass
-
-    return Handler
-
-
-def certificate(folder):
-    """A certificate of this server's own, and the file that a client trusts."""
-    secret, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(secret.public_key()).serial_number(1)
-        .not_valid_before(now - datetime.timedelta(hours=1)).not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(secret, hashes.SHA256())
-    )
-    (folder / "ca.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    kept = secret.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "server.key").write_bytes(kept)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "ca.pem", folder / "server.key")
-    return context
+    @staticmethod
+    def changed(value):
+        """Another value of its kind: the first bit of bytes, the other word."""
+        if isinstance(value, bool):
+            return not value
+        data = bytearray(base64.b64decode(value))
+        data[0] ^= 0x80
+        return base64.b64encode(data).decode()
 
 
 def token(account):
@@ -309,34 +261,10 @@ def token(account):
     return (signed + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")).decode()
 
 
-def serve(folder):
-    context, store = certificate(folder), Store(folder)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(store))
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    print(server.server_address[1], flush=True)
-    server.serve_forever()
-
-
-def ask(folder, port, method, path, body):
-    """What the customer's administrator does."""
-    connection = http.client.HTTPSConnection("localhost", port, context=ssl.create_default_context(cafile=folder / "ca.pem"))
-    account = json.loads((folder / "admin.json").read_text())
-    connection.request(method, path, body, {"authorization": "Bearer " + token(account), "content-type": "application/json"})
-    answer = connection.getresponse()
-    print(answer.read().decode())
-    return 0 if answer.status == 200 else 1
-
-
-def main():
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("folder", type=pathlib.Path)
-    arguments.add_argument("ask", nargs="*", help="PORT METHOD PATH [BODY]: asks a server of this folder as its administrator")
-    given = arguments.parse_args()
-    if not given.ask:
-        return serve(given.folder)
-    port, method, path, *body = given.ask
-    return ask(given.folder, int(port), method, path, *(body or ["{}"]))
+def headers(folder):
+    """What an administrator's request carries."""
+    return {"authorization": "Bearer " + token(json.loads((folder / "admin.json").read_text()))}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cloud.main(__doc__, Store, headers))

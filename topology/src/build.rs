@@ -22,6 +22,8 @@ pub const SUBMISSION_PORT: u16 = 587;
 pub(crate) const TRANSIT_MOUNT_DEFAULT: &str = "transit";
 /// Where Google Cloud KMS answers, unless a private address of it is named.
 const GOOGLE_ENDPOINT_DEFAULT: &str = "https://cloudkms.googleapis.com";
+/// Where Entra ID hands out tokens, unless the file names a national cloud.
+const ENTRA_LOGIN_DEFAULT: &str = "https://login.microsoftonline.com";
 /// How often L1 is asked for the state of its keys, unless the file says otherwise.
 pub const PROBE_DEFAULT: Span = Span::seconds(30);
 
@@ -199,6 +201,12 @@ fn l1(part: &file::L1, base: &Base<'_>) -> Option<model::L1> {
         Provider::AwsKms => {
             model::L1Provider::AwsKms { region: of(&part.region)?, endpoint: of(&part.endpoint).map(|e| e.0) }
         }
+        Provider::AzureKeyVault => model::L1Provider::AzureKeyVault {
+            endpoint: of(&part.endpoint)?.0,
+            login: of(&part.login).map_or_else(|| ENTRA_LOGIN_DEFAULT.to_owned(), |login| login.0),
+            directory: of(&part.directory)?,
+            ca: base.required(&part.ca)?,
+        },
         Provider::GoogleKms => model::L1Provider::GoogleKms {
             endpoint: of(&part.endpoint).map_or_else(|| GOOGLE_ENDPOINT_DEFAULT.to_owned(), |endpoint| endpoint.0),
             ca: base.required(&part.ca)?,

@@ -119,6 +119,8 @@ shapes! {
         optional mode: Mode,
         optional region: String,
         optional endpoint: Endpoint,
+        optional login: Endpoint,
+        optional directory: String,
         optional ca: PathBuf,
         optional mount: String,
         optional namespace: String,
@@ -189,6 +191,8 @@ words! {
     /// Who keeps an L1 key.
     Provider {
         AwsKms = "aws-kms",
+        /// Azure Key Vault, or an Azure Managed HSM.
+        AzureKeyVault = "azure-key-vault",
         /// Google Cloud KMS.
         GoogleKms = "google-kms",
         /// The transit engine of an OpenBao or Vault server.

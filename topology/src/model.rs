@@ -312,6 +312,7 @@ impl Model {
                 Some((node, NodeRole::SoftL1 { name, l1, listen: *listen, store }))
             }
             L1Provider::AwsKms { .. }
+            | L1Provider::AzureKeyVault { .. }
             | L1Provider::GoogleKms { .. }
             | L1Provider::VaultTransit { .. }
             | L1Provider::Pkcs11 { .. } => None,

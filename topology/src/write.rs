@@ -244,6 +244,12 @@ fn l1(page: &mut Page, name: &str, part: &L1) {
             page.text("region", region);
             page.maybe("endpoint", endpoint.as_ref());
         }
+        L1Provider::AzureKeyVault { endpoint, login, directory, ca } => {
+            page.text("endpoint", endpoint);
+            page.text("login", login);
+            page.text("directory", directory);
+            page.path("ca", ca);
+        }
         L1Provider::GoogleKms { endpoint, ca } => {
             page.text("endpoint", endpoint);
             page.path("ca", ca);

@@ -104,6 +104,30 @@ fn google_has_an_address_of_its_own_and_is_vouched_for() {
     assert_eq!(google(&[("ca = \"google.pem\"", "ca = \"google.pem\"\nmount = \"transit\"")]), ["T0102"]);
 }
 
+/// The L1 of production at Azure, as its edits alter it.
+fn azure(edits: &[(&str, &str)]) -> Vec<&'static str> {
+    let at = "provider = \"azure-key-vault\"\njurisdiction = \"DE\"\nendpoint = \"https://acme.vault.azure.net\"\n\
+              directory = \"acme.example\"\nca = \"azure.pem\"";
+    let first = [("provider = \"aws-kms\"", at), ("region   = \"eu-central-1\"\n", "")];
+    codes(&[&first[..], edits].concat())
+}
+
+#[test]
+fn azure_is_named_with_its_directory_and_is_asked_over_tls_alone() {
+    assert_eq!(azure(&[]), [] as [&str; 0]);
+    let login = |url: &str| azure(&[("ca = \"azure.pem\"", &format!("ca = \"azure.pem\"\nlogin = \"{url}\""))]);
+    assert_eq!(login("https://login.microsoftonline.us"), [] as [&str; 0]);
+    assert_eq!(login("http://login.microsoftonline.us"), ["T0102"]);
+    assert_eq!(azure(&[("https://acme.vault", "http://acme.vault")]), ["T0102"]);
+    for needed in
+        ["endpoint = \"https://acme.vault.azure.net\"\n", "directory = \"acme.example\"\n", "ca = \"azure.pem\""]
+    {
+        assert_eq!(azure(&[(needed, "")]), ["T0106"], "{needed}");
+    }
+    assert_eq!(azure(&[("ca = \"azure.pem\"", "ca = \"azure.pem\"\nmount = \"transit\"")]), ["T0102"]);
+    assert_eq!(google(&[("ca = \"google.pem\"", "ca = \"google.pem\"\ndirectory = \"acme.example\"")]), ["T0102"]);
+}
+
 /// The L1 of production at an OpenBao server, as its edits alter it.
 fn transit(edits: &[(&str, &str)]) -> Vec<&'static str> {
     let at = "provider = \"vault-transit\"\njurisdiction = \"DE\"\nendpoint = \"https://bao.acme.example\"\nca = \"bao.pem\"";

@@ -45,6 +45,20 @@ pub enum Provider {
         #[arg(long, value_enum, default_value_t)]
         form: Form,
     },
+    /// A role at Azure, assigned at one key to an application of the region
+    #[command(after_help = "Example: kcm l1 permissions azure-key-vault --ref https://acme.vault.azure.net/keys/root \
+                      --region eu-frankfurt --form script")]
+    AzureKeyVault {
+        /// The key's identifier, without a version; of a vault or a Managed HSM
+        #[arg(long = "ref", value_name = "URL", value_parser = azure_key)]
+        key: AzureKey,
+        /// The region that signs in
+        #[arg(long, value_name = "REGION")]
+        region: Region,
+        /// What is printed
+        #[arg(long, value_enum, default_value_t)]
+        form: Form,
+    },
     /// A role at Google Cloud, bound to one key for a service account of the region
     #[command(
         after_help = "Example: kcm l1 permissions google-kms --ref projects/acme/locations/europe-west3/keyRings/kcm/cryptoKeys/root \
@@ -109,6 +123,27 @@ fn google_key(text: &str) -> Result<GoogleKey, String> {
     Ok(GoogleKey { project: part(project)?, location: part(location)?, ring: part(ring)?, name: part(name)? })
 }
 
+/// https://VAULT.vault.azure.net/keys/NAME, or the same at a Managed HSM.
+#[derive(Clone, Debug)]
+pub struct AzureKey {
+    home: System,
+    is_hsm: bool,
+    name: System,
+}
+
+fn azure_key(text: &str) -> Result<AzureKey, String> {
+    let form =
+        || "write https://VAULT.vault.azure.net/keys/NAME, or https://HSM.managedhsm.azure.net/keys/NAME".to_owned();
+    let (host, name) = text.strip_prefix("https://").and_then(|rest| rest.split_once("/keys/")).ok_or_else(form)?;
+    let (home, domain) = host.split_once('.').ok_or_else(form)?;
+    let plain = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if !plain(home) || !plain(name) {
+        return Err(form());
+    }
+    let part = |text: &str| text.parse::<System>().map_err(|e| e.to_string());
+    Ok(AzureKey { home: part(home)?, is_hsm: domain.starts_with("managedhsm."), name: part(name)? })
+}
+
 pub(crate) fn perform(command: L1Command) -> Result<Report, Failure> {
     let L1Command::Permissions(provider) = command;
     Ok(match provider {
@@ -119,6 +154,8 @@ pub(crate) fn perform(command: L1Command) -> Result<Report, Failure> {
         Provider::AwsKms { key, principal, tenant, form: Form::Script } => {
             policy(&cloud_formation(&key, &principal, &tenant))
         }
+        Provider::AzureKeyVault { key, form: Form::Policy, .. } => policy(&azure_policy(&key)),
+        Provider::AzureKeyVault { key, region, form: Form::Script } => script(azure(&key, &region)),
         Provider::GoogleKms { form: Form::Policy, .. } => policy(&recipe::google_role()),
         Provider::GoogleKms { key, region, form: Form::Script } => script(gcloud(&key, &region)),
         Provider::VaultTransit { key, mount, form: Form::Policy, .. } => {
@@ -171,6 +208,64 @@ role_id=$(bao read -field=role_id auth/approle/role/{name}/role-id)
 secret_id=$(bao write -f -field=secret_id auth/approle/role/{name}/secret-id)
 printf 'role_id = %s\nsecret_id = %s\n' "$role_id" "$secret_id" >{name}.credentials
 echo "{name}.credentials is the credentials_file of region {region}"
+"#
+    )
+}
+
+/// Where the role can be assigned, before the script knows the vault's resource group.
+const AZURE_SCOPE: &str = "/subscriptions/SUBSCRIPTION/resourceGroups/GROUP";
+/// The least of the roles that each Managed HSM has; it has own names for what it allows, and roles of its own.
+const AZURE_HSM_ROLE: &str = "Managed HSM Crypto Service Encryption User";
+
+fn azure_policy(AzureKey { is_hsm, name, .. }: &AzureKey) -> Value {
+    if *is_hsm {
+        json!({ "role": AZURE_HSM_ROLE, "scope": format!("/keys/{name}") })
+    } else {
+        recipe::azure_role(AZURE_SCOPE)
+    }
+}
+
+fn azure(AzureKey { home, is_hsm, name }: &AzureKey, region: &Region) -> String {
+    let account = format!("kcm-{}", region.as_str().replace([':', '/', '_', '.'], "-"));
+    let at = if *is_hsm { format!("--hsm-name {home}") } else { format!("--vault-name {home}") };
+    let kty = if *is_hsm { "RSA-HSM" } else { "RSA" };
+    let role = format!("{:#}", recipe::azure_role("$group"));
+    let assigned = if *is_hsm {
+        format!(
+            r#"az keyvault role assignment create {at} --role "{AZURE_HSM_ROLE}" --scope /keys/{name} \
+    --assignee-object-id "$principal" --assignee-principal-type ServicePrincipal"#
+        )
+    } else {
+        format!(
+            r#"vault=$(az keyvault show --name {home} --query id --output tsv)
+group=${{vault%/providers/*}}
+[ -n "$(az role definition list --name "kcm L1" --scope "$group" --query "[].id" --output tsv)" ] ||
+    az role definition create --role-definition "$(cat <<ROLE
+{role}
+ROLE
+)"
+az role assignment create --role "kcm L1" --scope "$vault/keys/{name}" \
+    --assignee-object-id "$principal" --assignee-principal-type ServicePrincipal"#
+        )
+    };
+    format!(
+        r#"#!/bin/sh
+# Run it with az, signed in as somebody who may register applications, make keys in {home} and assign roles there.
+set -eu
+umask 077
+az keyvault key show {at} --name {name} >/dev/null 2>&1 ||
+    az keyvault key create {at} --name {name} --kty {kty} --size 3072 --ops wrapKey unwrapKey
+application=$(az ad app list --display-name {account} --query "[0].appId" --output tsv)
+[ -n "$application" ] || {{
+    application=$(az ad app create --display-name {account} --query appId --output tsv)
+    az ad sp create --id "$application"
+}}
+principal=$(az ad sp show --id "$application" --query id --output tsv)
+{assigned}
+pem=$(az ad app credential reset --id "$application" --append --create-cert --years 1 --query fileWithCertAndPrivateKey --output tsv)
+mv "$pem" {account}.pem
+printf 'client_id = %s\ncertificate = {account}.pem\n' "$application" >{account}.credentials
+echo "{account}.credentials is the credentials_file of region {region}; {account}.pem must lie beside it"
 "#
     )
 }
@@ -273,11 +368,46 @@ mod tests {
         }
     }
 
+    const AZURE: &str = "azure-key-vault --region eu-frankfurt --ref https://acme.vault.azure.net/keys/root";
+
+    #[test]
+    fn at_azure_three_actions_are_assigned_at_one_key() {
+        assert_eq!(printed(AZURE).json["DataActions"], json!(recipe::AZURE_ACTIONS));
+        let script = printed(&format!("{AZURE} --form script")).text;
+        for part in [
+            "--vault-name acme --name root",
+            "Microsoft.KeyVault/vaults/keys/unwrap/action",
+            "\"AssignableScopes\": [\n    \"$group\"",
+            "--scope \"$vault/keys/root\"",
+            "printf 'client_id = %s\\ncertificate = kcm-eu-frankfurt.pem\\n'",
+            "umask 077",
+        ] {
+            assert!(script.contains(part), "{part}: {script}");
+        }
+        let hsm = AZURE.replace("acme.vault", "acme.managedhsm");
+        let script = printed(&format!("{hsm} --form script")).text;
+        for part in ["--hsm-name acme --name root --kty RSA-HSM", AZURE_HSM_ROLE, "--scope /keys/root"] {
+            assert!(script.contains(part), "{part}: {script}");
+        }
+        assert_eq!(printed(&hsm).json, json!({ "role": AZURE_HSM_ROLE, "scope": "/keys/root" }));
+        let words = ["kcm", "l1", "permissions", "azure-key-vault", "--region", "r", "--ref"];
+        for bad in [
+            "root",
+            "http://a.vault.azure.net/keys/k",
+            "https://a.vault.azure.net/keys/k/1",
+            "https://$(x).vault.azure.net/keys/k",
+        ] {
+            assert!(Cli::try_parse_from(words.iter().chain([&bad])).is_err(), "{bad}");
+        }
+    }
+
     /// What is printed for people is what programs get.
     #[test]
     fn a_policy_is_the_same_in_both_forms() {
         let google = format!("google-kms --ref {GOOGLE} --region eu-frankfurt");
-        for line in [AWS, &google, "vault-transit --ref acme-root --region eu-frankfurt", "pkcs11 --label acme-root"] {
+        for line in
+            [AWS, AZURE, &google, "vault-transit --ref acme-root --region eu-frankfurt", "pkcs11 --label acme-root"]
+        {
             let report = printed(line);
             assert_eq!(serde_json::from_str::<Value>(&report.text).unwrap(), report.json, "{line}");
         }

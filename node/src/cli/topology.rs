@@ -348,7 +348,7 @@ mod tests {
             let founded = home.kcm_site(&["tenant", "provision", &home.house.named("site-genesis.json")]).unwrap();
             assert_eq!(founded.json["id"], home.site.tenant().to_string());
             fs::create_dir(home.house.path("ca")).unwrap();
-            for ca in ["rest", "orbital", "siem", "globex-bao", "google-roots"] {
+            for ca in ["rest", "orbital", "siem", "azure-roots", "globex-bao", "google-roots"] {
                 fs::write(home.house.path(&format!("ca/{ca}.pem")), format!("the CA {ca}")).unwrap();
             }
             home.write(|text| text);
@@ -462,6 +462,8 @@ mod tests {
             ("globex-bao/endpoint", "https://bao.globex.example", "https://bao.mallory.example"),
             ("globex-bao/ca", "= \"ca/globex-bao.pem\"", "= \"ca/siem.pem\""),
             ("globex-bao/mount", "= \"transit\"", "= \"other\""),
+            ("globex-azure/login", "https://login.microsoftonline.com", "https://login.mallory.example"),
+            ("globex-azure/directory", "= \"globex.example\"", "= \"mallory.example\""),
             ("globex-google/endpoint", "https://cloudkms.googleapis.com", "https://cloudkms.mallory.example"),
             ("globex-google/ca", "= \"ca/google-roots.pem\"", "= \"ca/siem.pem\""),
             ("globex-bao/namespace", "= \"keys/kcm\"", "= \"keys/mallory\""),

@@ -13,14 +13,10 @@ pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
         let Some(provider) = &l1.value.provider else { continue };
         lacking(&name.value.0, provider, &l1.value, findings);
         strangers(provider, &l1.value, findings);
-        match (provider.value, &l1.value.region, &l1.value.endpoint) {
-            (Provider::AwsKms, Some(region), _) => aws_region(l1, region, findings),
-            (Provider::VaultTransit | Provider::GoogleKms, _, Some(endpoint))
-                if !endpoint.value.0.starts_with("https://") =>
-            {
-                let mut finding = wrong(&endpoint.place, "must be https");
-                finding.help = "Write `https://HOST:PORT`: what the region signs in with crosses this line.".into();
-                findings.push(finding);
+        match (provider.value, &l1.value.region) {
+            (Provider::AwsKms, Some(region)) => aws_region(l1, region, findings),
+            (Provider::AzureKeyVault | Provider::GoogleKms | Provider::VaultTransit, _) => {
+                encrypted(&l1.value, findings)
             }
             _ => {}
         }
@@ -28,10 +24,20 @@ pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
     }
 }
 
+fn encrypted(l1: &L1, findings: &mut Vec<Finding>) {
+    let plain = [&l1.endpoint, &l1.login].into_iter().flatten().filter(|url| !url.value.0.starts_with("https://"));
+    findings.extend(plain.map(|url| {
+        let mut finding = wrong(&url.place, "must be https");
+        finding.help = "Write `https://HOST:PORT`: what the region signs in with crosses this line.".into();
+        finding
+    }));
+}
+
 /// What a provider needs, and what it may have besides. `tenants`, `mode`, `probe`, `auth` and `jurisdiction` belong to all.
 fn fields(provider: Provider) -> (&'static [&'static str], &'static [&'static str]) {
     match provider {
         Provider::AwsKms => (&["region"], &["endpoint"]),
+        Provider::AzureKeyVault => (&["jurisdiction", "endpoint", "directory", "ca"], &["login"]),
         Provider::GoogleKms => (&["jurisdiction", "ca"], &["endpoint"]),
         Provider::VaultTransit => (&["jurisdiction", "endpoint", "ca"], &["mount", "namespace"]),
         Provider::Pkcs11 => (&["jurisdiction", "module", "token_label"], &["token_serial"]),
@@ -44,6 +50,8 @@ fn found(l1: &L1) -> Vec<(&'static str, &Place)> {
     let places = [
         ("region", l1.region.as_ref().map(|a| &a.place)),
         ("endpoint", l1.endpoint.as_ref().map(|a| &a.place)),
+        ("login", l1.login.as_ref().map(|a| &a.place)),
+        ("directory", l1.directory.as_ref().map(|a| &a.place)),
         ("ca", l1.ca.as_ref().map(|a| &a.place)),
         ("mount", l1.mount.as_ref().map(|a| &a.place)),
         ("namespace", l1.namespace.as_ref().map(|a| &a.place)),

@@ -33,6 +33,16 @@ pub enum L1Provider {
         /// `None`: AWS itself. Else the URL of something that speaks its API.
         endpoint: Option<String>,
     },
+    AzureKeyVault {
+        /// `https://VAULT.vault.azure.net`, or that of a Managed HSM.
+        endpoint: String,
+        /// Where Entra ID hands out tokens.
+        login: String,
+        /// The directory (tenant) of Entra ID that knows the region's application.
+        directory: String,
+        /// What vouches for both.
+        ca: PathBuf,
+    },
     GoogleKms {
         /// `https://HOST[:PORT]`.
         endpoint: String,
@@ -64,6 +74,7 @@ impl L1Provider {
     pub fn kind(&self) -> Provider {
         match self {
             Self::AwsKms { .. } => Provider::AwsKms,
+            Self::AzureKeyVault { .. } => Provider::AzureKeyVault,
             Self::GoogleKms { .. } => Provider::GoogleKms,
             Self::VaultTransit { .. } => Provider::VaultTransit,
             Self::Pkcs11 { .. } => Provider::Pkcs11,

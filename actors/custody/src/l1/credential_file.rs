@@ -12,17 +12,17 @@ const FILE_BYTES_MAX: u64 = 16 * 1024;
 const FOREIGN_BITS: u32 = 0o077;
 
 /// What stands in the file, by name, in the order of `names`; absent ones are `None`.
-#[cfg(feature = "vault-transit")]
+#[cfg(any(feature = "azure-key-vault", feature = "vault-transit"))]
 pub(super) type Values<const N: usize> = [Option<Zeroizing<String>>; N];
 
 /// The error is a sentence that names the file and what to do, and never a value.
-#[cfg(feature = "vault-transit")]
+#[cfg(any(feature = "azure-key-vault", feature = "vault-transit"))]
 pub(super) fn read<const N: usize>(path: &Path, names: [&'static str; N]) -> Result<Values<N>, String> {
     text(path).and_then(|text| parse(&text, names)).map_err(|why| format!("credential file `{}` {why}", path.display()))
 }
 
-/// All of it, such as a service account's key.
-#[cfg(feature = "google-kms")]
+/// All of it, such as a key in PEM.
+#[cfg(any(feature = "azure-key-vault", feature = "google-kms"))]
 pub(super) fn whole(path: &Path) -> Result<Zeroizing<String>, String> {
     text(path).map_err(|why| format!("credential file `{}` {why}", path.display()))
 }
@@ -58,7 +58,7 @@ fn text(path: &Path) -> Result<Zeroizing<String>, String> {
     Ok(text)
 }
 
-#[cfg(feature = "vault-transit")]
+#[cfg(any(feature = "azure-key-vault", feature = "vault-transit"))]
 fn parse<const N: usize>(text: &str, names: [&'static str; N]) -> Result<Values<N>, String> {
     let mut values = [const { None }; N];
     for (at, line) in (1_usize..).zip(text.lines()) {

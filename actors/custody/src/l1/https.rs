@@ -35,7 +35,33 @@ pub(super) struct Https {
 pub(super) struct Question<'a> {
     pub(super) path: &'a str,
     pub(super) headers: Vec<(&'static str, Zeroizing<String>)>,
-    pub(super) body: Option<Zeroizing<Vec<u8>>>,
+    pub(super) body: Option<Body>,
+}
+
+/// What a question carries.
+pub(super) enum Body {
+    Json(Zeroizing<Vec<u8>>),
+    /// `application/x-www-form-urlencoded`.
+    #[cfg(feature = "azure-key-vault")]
+    Form(Zeroizing<Vec<u8>>),
+}
+
+impl Body {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "application/json",
+            #[cfg(feature = "azure-key-vault")]
+            Self::Form(_) => "application/x-www-form-urlencoded",
+        }
+    }
+
+    fn bytes(self) -> Bytes {
+        match self {
+            Self::Json(bytes) => Bytes::from_owner(bytes),
+            #[cfg(feature = "azure-key-vault")]
+            Self::Form(bytes) => Bytes::from_owner(bytes),
+        }
+    }
 }
 
 /// An answer, whatever its status. Wiped on drop.
@@ -57,6 +83,11 @@ impl Https {
         let host = uri.host().ok_or_else(bad)?.trim_matches(['[', ']']).to_owned();
         let name = ServerName::try_from(host.clone()).map_err(|_| bad())?;
         Ok(Self { authority, host, port: uri.port_u16().unwrap_or(443), name, tls: tls(provider, ca)? })
+    }
+
+    #[cfg(feature = "azure-key-vault")]
+    pub(super) fn host(&self) -> &str {
+        &self.host
     }
 
     /// Asks within [`CALL_TIMEOUT`]. The error says why there is no answer.
@@ -87,10 +118,10 @@ impl Https {
         for (name, value) in &question.headers {
             request = request.header(*name, value.as_str());
         }
-        if question.body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+        if let Some(body) = &question.body {
+            request = request.header(header::CONTENT_TYPE, body.kind());
         }
-        let body = question.body.map_or_else(Bytes::new, Bytes::from_owner);
+        let body = question.body.map_or_else(Bytes::new, Body::bytes);
         // Not the library's own words: they may repeat a header, which is a credential.
         request
             .body(Full::new(body))

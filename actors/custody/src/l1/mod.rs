@@ -6,19 +6,23 @@
 //! Every wrap is bound to a [`Context`]: a blob of one tenant, region, purpose or version does not open as another's.
 
 mod aws;
+#[cfg(feature = "azure-key-vault")]
+mod azure;
 pub mod calls;
-#[cfg(any(feature = "vault-transit", feature = "google-kms", feature = "pkcs11"))]
+#[cfg(any(feature = "azure-key-vault", feature = "google-kms", feature = "pkcs11", feature = "vault-transit"))]
 mod credential_file;
 mod error;
 #[cfg(feature = "google-kms")]
 mod google;
-#[cfg(any(feature = "vault-transit", feature = "google-kms"))]
+#[cfg(any(feature = "azure-key-vault", feature = "google-kms", feature = "vault-transit"))]
 mod https;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 pub mod recipe;
-#[cfg(any(feature = "vault-transit", feature = "google-kms"))]
+#[cfg(any(feature = "azure-key-vault", feature = "google-kms", feature = "vault-transit"))]
 mod rest;
+#[cfg(any(feature = "azure-key-vault", feature = "vault-transit"))]
+mod sign_in;
 mod soft;
 pub mod soft_wire;
 mod tls;
@@ -31,6 +35,8 @@ use orbital::names::{Deployment, KeyRef, Region, TenantId};
 use zeroize::Zeroizing;
 
 pub use aws::{Aws, AwsCredentials, AwsOptions, AwsRole};
+#[cfg(feature = "azure-key-vault")]
+pub use azure::{Azure, AzureOptions};
 pub use error::{Fault, L1Error, Stop};
 #[cfg(feature = "google-kms")]
 pub use google::{Google, GoogleOptions};
@@ -55,7 +61,7 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, L1Error>> + Send 
 ///
 /// No operation waits longer than its provider's own named limit; none retries without end.
 pub trait L1: Send + Sync {
-    /// What the provider is called in messages and metrics: `aws-kms`, `google-kms`, `vault-transit`, `pkcs11`, `soft`.
+    /// What the provider is called in messages and metrics: `aws-kms`, `azure-key-vault`, `google-kms`, `vault-transit`, `pkcs11`, `soft`.
     fn provider(&self) -> &'static str;
 
     /// The state of the key and its resolved name (an alias is resolved here, once, at the probe).
@@ -217,11 +223,11 @@ impl Plain {
 }
 
 /// Of an operation with all that it takes: its turn, a sign-in, a process that starts, what is asked besides.
-#[cfg(any(feature = "vault-transit", feature = "google-kms", feature = "pkcs11"))]
+#[cfg(any(feature = "azure-key-vault", feature = "google-kms", feature = "pkcs11", feature = "vault-transit"))]
 const OPERATION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(8);
 
 /// An operation, if it ends within [`OPERATION_TIMEOUT`].
-#[cfg(any(feature = "vault-transit", feature = "google-kms", feature = "pkcs11"))]
+#[cfg(any(feature = "azure-key-vault", feature = "google-kms", feature = "pkcs11", feature = "vault-transit"))]
 async fn within<T>(
     provider: &'static str,
     key: &KeyRef,

@@ -28,6 +28,21 @@ pub fn google_role() -> Value {
     json!({ "title": "kcm L1", "stage": "GA", "includedPermissions": GOOGLE_PERMISSIONS })
 }
 
+/// What a region does at a key of Azure Key Vault: looks at it, wraps, unwraps. A Managed HSM has them by other names.
+pub const AZURE_ACTIONS: [&str; 3] = [
+    "Microsoft.KeyVault/vaults/keys/read",
+    "Microsoft.KeyVault/vaults/keys/wrap/action",
+    "Microsoft.KeyVault/vaults/keys/unwrap/action",
+];
+
+/// A custom role of Azure, to be assigned at one key alone. `scope` is where it can be assigned at all.
+pub fn azure_role(scope: &str) -> Value {
+    json!({
+        "Name": "kcm L1", "IsCustom": true, "Description": "Looks at a key, wraps and unwraps", "Actions": [], "NotActions": [],
+        "DataActions": AZURE_ACTIONS, "NotDataActions": [], "AssignableScopes": [scope],
+    })
+}
+
 /// An IAM policy for one key of AWS KMS. What is wrapped is bound to the tenant, and nothing else may be.
 pub fn aws_policy(key: &KeyRef, tenant: &TenantId) -> Value {
     let bound = json!({ "StringEquals": { "kms:EncryptionContext:kcm:tenant": tenant.to_string() } });

@@ -1,63 +1,32 @@
 //! Google Cloud KMS, of a small server that speaks its REST interface (`tests/foreign/google_kms.py`); its customer acts by the same
 //! interface as an administrator, the region signs in with a service account's key.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use custody::l1::{Fault, Google, GoogleOptions, L1, L1Error, State, Stop, recipe};
 use orbital::names::KeyRef;
 use serde_json::{Value, json};
 
 use crate::{
+    cloud::Server,
     soft::{certificates, closed_port},
-    suite::{Act, Customer, Later, conforms, context, stop_of, unreachable, venv},
+    suite::{Act, Customer, Later, conforms, context, hex, stop_of, unreachable},
 };
 
 const RING: &str = "projects/acme/locations/europe-west3/keyRings/kcm";
 
-/// A server process of its own; ended with this value.
-struct Server {
-    process: Child,
-    python: PathBuf,
-    port: u16,
-    folder: tempfile::TempDir,
-}
+/// What Google is here.
+struct Cloud(Server);
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
-fn program() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/foreign/google_kms.py")
-}
-
-impl Server {
+impl Cloud {
     /// `None`, and a line that says so, where there is no Python environment.
     fn start() -> Option<Self> {
-        let (python, folder) = (venv("google-kms")?.join("bin/python"), tempfile::tempdir().unwrap());
-        let mut process =
-            Command::new(&python).arg(program()).arg(folder.path()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut port = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut port).unwrap();
-        Some(Self { process, python, port: port.trim().parse().unwrap(), folder })
+        Server::start("google-kms", "google_kms.py").map(Self)
     }
 
     /// What the customer's administrator does.
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
-        let port = self.port.to_string();
-        let mut command = Command::new(&self.python);
-        command.arg(program()).arg(self.folder.path()).args([&port, method, &format!("/v1/{path}"), &body.to_string()]);
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{method} {path}: {}", String::from_utf8_lossy(&output.stdout));
-        serde_json::from_slice(&output.stdout).unwrap()
+        self.0.ask(method, &format!("/v1/{path}"), body)
     }
 
     /// The least that a region needs, for whoever is in `members`.
@@ -73,21 +42,21 @@ impl Server {
     }
 
     fn l1(&self, account: &str) -> Google {
-        self.l1_at(self.port, &self.folder.path().join("ca.pem"), account)
+        self.l1_at(self.0.port, &self.0.file("ca.pem"), account)
     }
 
     fn l1_at(&self, port: u16, ca: &Path, account: &str) -> Google {
         let options = GoogleOptions {
             endpoint: format!("https://localhost:{port}"),
             ca: ca.to_owned(),
-            credentials: self.folder.path().join(format!("{account}.json")),
+            credentials: self.0.file(&format!("{account}.json")),
         };
         Google::connect(options).unwrap()
     }
 }
 
 struct Customers {
-    server: Server,
+    server: Cloud,
     region: Google,
     stranger: Google,
     nowhere: Google,
@@ -96,9 +65,9 @@ struct Customers {
 
 impl Customers {
     fn start() -> Option<Self> {
-        let server = Server::start()?;
+        let server = Cloud::start()?;
         server.bind(&["region"]);
-        let ca = server.folder.path().join("ca.pem");
+        let ca = server.0.file("ca.pem");
         let (region, stranger) = (server.l1("region"), server.l1("stranger"));
         Some(Self { region, stranger, nowhere: server.l1_at(closed_port(), &ca, "region"), made: 0, server })
     }
@@ -162,6 +131,21 @@ async fn google_cloud_kms_conforms() {
     conforms(&mut customer).await;
 }
 
+/// Google's own library for Python meets the same server, and opens what the region has wrapped.
+#[tokio::test]
+async fn googles_own_library_opens_what_a_region_wrapped() {
+    let Some(mut customer) = Customers::start() else { return };
+    let key = customer.make("ENCRYPT_DECRYPT");
+    let blob = customer.region.wrap(&key, &context(), &[7; 32]).await.unwrap();
+    let arguments = [key.as_str(), &hex(&blob[1..]), &hex(&context().aad())];
+    let seen = customer.server.0.seen_by("official_google.py", &arguments);
+    let expected = json!({
+        "opened": 32, "state": "ENABLED", "round": true, "other": [400, null], "update": [403, "IAM_PERMISSION_DENIED"],
+        "disabled": [400, null], "absent": [404, null], "stranger": [401, null],
+    });
+    assert_eq!(seen, expected);
+}
+
 /// New wraps take the new version; an old blob opens until its own version is disabled, which is the customer's word on that blob.
 #[tokio::test]
 async fn a_rotated_key_opens_old_blobs_until_their_version_is_stopped() {
@@ -213,9 +197,9 @@ async fn what_is_printed_is_the_least_that_suffices() {
 async fn a_server_of_another_ca_is_not_asked() {
     let Some(mut customer) = Customers::start() else { return };
     let key = customer.make("ENCRYPT_DECRYPT");
-    let other = customer.server.folder.path().join("other.pem");
+    let other = customer.server.0.file("other.pem");
     drop(certificates(&other));
-    let elsewhere = customer.server.l1_at(customer.server.port, &other, "region");
+    let elsewhere = customer.server.l1_at(customer.server.0.port, &other, "region");
     assert_eq!(unreachable(&elsewhere, &key).await, Fault::Network);
 }
 
@@ -254,7 +238,7 @@ async fn a_changed_value_and_a_failing_server_stop_nobody() {
 async fn a_replaced_credential_counts_at_the_next_call() {
     let Some(mut customer) = Customers::start() else { return };
     let key = customer.make("ENCRYPT_DECRYPT");
-    let file = |name: &str| customer.server.folder.path().join(format!("{name}.json"));
+    let file = |name: &str| customer.server.0.file(&format!("{name}.json"));
     let ours = fs::read(file("region")).unwrap();
     fs::copy(file("stranger"), file("region")).unwrap();
     assert_eq!(unreachable(&customer.region, &key).await, Fault::Credential);

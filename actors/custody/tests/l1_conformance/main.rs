@@ -1,10 +1,16 @@
 //! One suite for every L1 provider: what a region may rely on, whoever's KMS it is.
 //!
-//! `suite` holds the checks and what a customer can do at a KMS; `soft`, `ministack`, `google`, `openbao` and `pkcs11` are customers of
+//! `suite` holds the checks and what a customer can do at a KMS; `soft`, `ministack`, `azure`, `google`, `openbao` and `pkcs11` are customers of
 //! their provider.
 //! `scripted` and `scripted_https` are endpoints that answer from a script, for the faults that no test server makes. The servers of
-//! ministack, OpenBao and Google's interface come from the Python environment that `KCM_VENV` names; without it those parts say that they were skipped.
+//! ministack, OpenBao, and of Azure's and Google's interfaces come from the Python environment that `KCM_VENV` names; without it those parts say that they were skipped.
 
+#[cfg(test)]
+#[cfg(feature = "azure-key-vault")]
+mod azure;
+#[cfg(test)]
+#[cfg(any(feature = "azure-key-vault", feature = "google-kms"))]
+mod cloud;
 #[cfg(test)]
 #[cfg(feature = "google-kms")]
 mod google;

@@ -84,6 +84,10 @@ pub(crate) fn context() -> Context {
     }
 }
 
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 const SECRET: [u8; 32] = [0x5a; 32];
 
 async fn wrapped(l1: &dyn L1, key: &KeyRef) -> Vec<u8> {
@@ -120,7 +124,7 @@ async fn stopped(l1: &dyn L1, key: &KeyRef, wrapped: &[u8], stop: Stop) {
 pub(crate) async fn unreachable(l1: &dyn L1, key: &KeyRef) -> Fault {
     let answers = [
         refusal(l1.wrap(key, &context(), &SECRET).await),
-        refusal(l1.unwrap(key, &context(), &[1; 64]).await),
+        refusal(l1.unwrap(key, &context(), &[1; 512]).await),
         refusal(l1.describe(key).await),
     ];
     for answer in &answers {

@@ -22,8 +22,8 @@ use self::{
 };
 use super::{
     Answer, Context, Described, Fault, L1, L1Error, Plain, State, Stop, check_plain, check_wrapped,
-    https::{Https, Question, Said},
-    rest::Base64,
+    https::{Body, Https, Question, Said},
+    rest::{Base64, Encoded},
     within,
 };
 
@@ -72,7 +72,7 @@ impl Google {
         check_plain(PROVIDER, key, plain)?;
         let aad = context.aad();
         let form = Form {
-            plaintext: Some(Base64(Zeroizing::new(plain.to_vec()))),
+            plaintext: Some(Encoded(Zeroizing::new(plain.to_vec()))),
             plaintext_crc32c: Some(crc32c(plain).into()),
             ..Form::about(&aad)
         };
@@ -135,7 +135,8 @@ impl Google {
     /// The success of one question; the inner error is that a version is not enabled, which says nothing before it is asked for.
     async fn answer(&self, key: &KeyRef, path: &str, form: Option<&Form>) -> Result<Result<Said, Refused>, L1Error> {
         let unusable = |why: String| L1Error::unreachable(PROVIDER, key, Fault::Credential, why);
-        let body = form.map(serde_json::to_vec).transpose().map_err(|_| malformed(key))?.map(Zeroizing::new);
+        let body = form.map(serde_json::to_vec).transpose().map_err(|_| malformed(key))?;
+        let body = body.map(|body| Body::Json(Zeroizing::new(body)));
         let headers = vec![("authorization", self.login.bearer().map_err(unusable)?)];
         let said = self.https.ask(Question { path, headers, body }).await;
         let said = said.map_err(|why| L1Error::unreachable(PROVIDER, key, Fault::Network, why))?;

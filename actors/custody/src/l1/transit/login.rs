@@ -1,18 +1,17 @@
 //! Whose call it is: a token that somebody else keeps fresh in a file, or an AppRole that signs in here.
 //!
-//! The file is read at each use (token) or at each sign-in (AppRole), so a credential that is replaced counts without a restart. A token
-//! that an AppRole got is held in memory, wiped on drop, for two thirds of its life.
+//! The file is read at each use (token) or at each sign-in (AppRole), so a credential that is replaced counts without a restart.
 
 use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use tokio::{sync::Mutex, time::Instant};
 use zeroize::Zeroizing;
 
 use super::classify::words;
 use crate::l1::{
     Fault, credential_file,
-    https::{Https, Question},
+    https::{Body, Https, Question},
+    sign_in::{Fresh, NoToken, Tokens},
     soft_wire::Token,
 };
 
@@ -20,23 +19,14 @@ use crate::l1::{
 const AUTH_MOUNT: &str = "approle";
 /// How long a token without an end is used before the AppRole signs in anew.
 const ENDLESS_S: u64 = 600;
-
-/// Why there is no token.
-pub(super) struct NoToken {
-    pub(super) fault: Fault,
-    pub(super) why: String,
-}
+/// Begins each sentence about a sign-in that failed.
+const SIGN_IN: &str = "AppRole sign-in: ";
 
 /// The region's principal at one server.
 pub(super) struct Login {
     file: PathBuf,
     namespace: Option<String>,
-    held: Mutex<Option<Held>>,
-}
-
-struct Held {
-    token: Zeroizing<String>,
-    until: Instant,
+    tokens: Tokens,
 }
 
 /// What the file holds.
@@ -64,7 +54,7 @@ struct Auth {
 
 impl Login {
     pub(super) fn new(file: PathBuf, namespace: Option<String>) -> Self {
-        Self { file, namespace, held: Mutex::new(None) }
+        Self { file, namespace, tokens: Tokens::default() }
     }
 
     /// Whether the file can be used at all.
@@ -74,31 +64,20 @@ impl Login {
 
     /// A token to ask with: the file's own, one that is held, or one of a sign-in that all who wait share.
     pub(super) async fn token(&self, https: &Https) -> Result<Zeroizing<String>, NoToken> {
-        let mut held = self.held.lock().await;
-        if let Some(known) = held.as_ref().filter(|known| Instant::now() < known.until) {
-            return Ok(known.token.clone());
-        }
-        let unusable = |why| NoToken { fault: Fault::Credential, why };
-        match self.credential().map_err(unusable)? {
-            Credential::Token(token) => Ok(token),
-            Credential::AppRole { role_id, secret_id, mount } => {
-                let fresh = self.sign_in(https, role_id, secret_id, &mount).await?;
-                let token = fresh.token.clone();
-                *held = Some(fresh);
-                Ok(token)
+        let fresh = async {
+            match self.credential().map_err(NoToken::unusable)? {
+                Credential::Token(token) => Ok(Fresh { token, life: None }),
+                Credential::AppRole { role_id, secret_id, mount } => {
+                    self.sign_in(https, role_id, secret_id, &mount).await
+                }
             }
-        }
+        };
+        self.tokens.or_else(fresh).await
     }
 
     /// Signs in anew in place of `stale`, if it can. A success proves that the server knows us now. `None`: a file's token proves nothing.
     pub(super) async fn renewed(&self, https: &Https, stale: &str) -> Option<Result<Zeroizing<String>, NoToken>> {
-        {
-            let mut held = self.held.lock().await;
-            held.as_ref()?;
-            // Another call may have renewed it meanwhile.
-            held.take_if(|held| held.token.as_str() == stale);
-        }
-        Some(self.token(https).await)
+        if self.tokens.forget(stale).await { Some(self.token(https).await) } else { None }
     }
 
     /// Token, and namespace where there is one.
@@ -134,28 +113,23 @@ impl Login {
         role_id: Zeroizing<String>,
         secret_id: Zeroizing<String>,
         mount: &str,
-    ) -> Result<Held, NoToken> {
-        let failed = |fault: Fault, why: String| NoToken { fault, why: format!("AppRole sign-in: {why}") };
+    ) -> Result<Fresh, NoToken> {
         let form = SignIn { role_id: Token::new(role_id.as_str()), secret_id: Token::new(secret_id.as_str()) };
-        let body = serde_json::to_vec(&form).map_err(|e| failed(Fault::Credential, e.to_string()))?;
+        let body = serde_json::to_vec(&form).map_err(|e| NoToken::unusable(format!("{SIGN_IN}{e}")))?;
         let headers = self.namespace().into_iter().collect();
         let path = format!("/v1/auth/{mount}/login");
-        let question = Question { path: &path, headers, body: Some(Zeroizing::new(body)) };
-        let said = https.ask(question).await.map_err(|why| failed(Fault::Network, why))?;
+        let question = Question { path: &path, headers, body: Some(Body::Json(Zeroizing::new(body))) };
+        let failed = |fault: Fault, why: &str| NoToken { fault, why: format!("{SIGN_IN}{why}") };
+        let said = https.ask(question).await.map_err(|why| failed(Fault::Network, &why))?;
         if said.status != 200 {
-            let fault = match said.status {
-                429 => Fault::Throttled,
-                500..=599 => Fault::Server,
-                _ => Fault::Credential,
-            };
             let why = words(&said.body).unwrap_or_else(|| "an answer in another form".to_owned());
-            return Err(failed(fault, format!("{} {why}", said.status)));
+            return Err(NoToken::answered(SIGN_IN, said.status, &why));
         }
-        let SignedIn { auth } = serde_json::from_slice(&said.body)
-            .map_err(|_| failed(Fault::Unknown, "it answered without a token".to_owned()))?;
+        let SignedIn { auth } =
+            serde_json::from_slice(&said.body).map_err(|_| failed(Fault::Unknown, "it answered without a token"))?;
         let life = if auth.lease_duration == 0 { ENDLESS_S } else { auth.lease_duration };
-        let until = Instant::now() + Duration::from_secs(life.min(ENDLESS_S * 6)) * 2 / 3;
-        Ok(Held { token: Zeroizing::new(auth.client_token.expose().to_owned()), until })
+        let token = Zeroizing::new(auth.client_token.expose().to_owned());
+        Ok(Fresh { token, life: Some(Duration::from_secs(life)) })
     }
 }
 

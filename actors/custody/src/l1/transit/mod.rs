@@ -16,12 +16,13 @@ use zeroize::Zeroizing;
 
 use self::{
     classify::{Asked, Verdict, classify, words},
-    login::{Login, NoToken},
+    login::Login,
 };
 use super::{
     Answer, Context, Described, Fault, L1, L1Error, Plain, State, Stop, check_plain, check_wrapped,
-    https::{Https, Question, Said},
-    rest::Base64,
+    https::{Body, Https, Question, Said},
+    rest::{Base64, Encoded},
+    sign_in::NoToken,
     within,
 };
 
@@ -83,7 +84,7 @@ impl Transit {
         if let Some(stop) = self.key(key).await?.state.stop() {
             return Err(L1Error::stopped(PROVIDER, key, stop, "its description says so"));
         }
-        let form = Form { plaintext: Some(Base64(Zeroizing::new(plain.to_vec()))), ..Form::about(context) };
+        let form = Form { plaintext: Some(Encoded(Zeroizing::new(plain.to_vec()))), ..Form::about(context) };
         let sealed: Sealed = self.asked(key, Asked::Cipher, &format!("encrypt/{}", named(key)?), Some(form)).await?;
         packed(&sealed.ciphertext).ok_or_else(|| malformed(key))
     }
@@ -133,7 +134,8 @@ impl Transit {
         form: Option<&Form>,
         token: Zeroizing<String>,
     ) -> Result<Result<Said, String>, L1Error> {
-        let body = form.map(serde_json::to_vec).transpose().map_err(|_| malformed(key))?.map(Zeroizing::new);
+        let body = form.map(serde_json::to_vec).transpose().map_err(|_| malformed(key))?;
+        let body = body.map(|body| Body::Json(Zeroizing::new(body)));
         let question = Question { path, headers: self.login.headers(token), body };
         let said =
             self.https.ask(question).await.map_err(|why| L1Error::unreachable(PROVIDER, key, Fault::Network, why))?;
@@ -198,7 +200,7 @@ struct Form {
 
 impl Form {
     fn about(context: &Context) -> Self {
-        Self { plaintext: None, ciphertext: None, associated_data: Base64(Zeroizing::new(context.aad())) }
+        Self { plaintext: None, ciphertext: None, associated_data: Encoded(Zeroizing::new(context.aad())) }
     }
 }
 
