@@ -275,3 +275,43 @@ impl Known {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use orbital::names::{Digest, System};
+
+    use super::*;
+    use crate::bundle::Bundle;
+
+    /// A term, and the place of one question in it.
+    fn with_place(act: impl FnOnce(&Term, &[OnceLock<Box<Known>>], &Key<'_>, &Question<'_>)) {
+        let term = Term::new(1, Arc::new(Evaluator::new(Bundle::default_bundle().unwrap())));
+        let own = System::new("orders").unwrap();
+        let (tenant, target) = (TenantId(Digest([1; 32])), Target::Object { id: "object-1", owner: &own });
+        let asked = Question { tenant, system: &own, caller: "client-1", operation: Operation::Get, target };
+        let key = Key::of(&asked, &Circumstances::UNSEEN, term.evaluator.bundle.reach);
+        act(&term, term.place(&key), &key, &asked);
+    }
+
+    /// Cedar would permit it: the answer comes from the table.
+    #[test]
+    fn what_is_known_is_not_evaluated_again() {
+        with_place(|term, place, key, _| {
+            assert_eq!(term.find(place, key), None);
+            let kept = Decision::Deny { policies: vec!["kept".to_owned()] };
+            place[0].set(Box::new(Known::new(key, kept.clone()))).unwrap();
+            assert_eq!(term.find(place, key), Some(&kept));
+        });
+    }
+
+    /// Two who ask at once both evaluate, and one answer is kept.
+    #[test]
+    fn one_question_takes_one_slot() {
+        with_place(|term, place, key, asked| {
+            for _ in 0..2 {
+                assert_eq!(term.evaluate(place, key, (asked, &Circumstances::UNSEEN)), Ok(()));
+            }
+            assert_eq!(place.iter().filter(|slot| slot.get().is_some()).count(), 1);
+        });
+    }
+}

@@ -149,4 +149,11 @@ mod tests {
             Finding::new(Part::Policies, "`x` is unknown", "did you mean `y`?").at(Place { line: 3, column: 9 });
         assert_eq!(finding.to_string(), "policies:3:9: `x` is unknown (did you mean `y`?)");
     }
+
+    #[test]
+    fn a_refusal_tells_each_finding_in_a_line() {
+        let finding = |message: &str| Finding::new(Part::Schema, message, "help");
+        let told = PolicyError::invalid(vec![finding("one"), finding("two")]).to_string();
+        assert!(told.contains("\n  schema: one (help)\n  schema: two (help)"), "{told}");
+    }
 }

@@ -214,4 +214,37 @@ mod tests {
         assert!(refused(Part::Schema, &"Set<".repeat(NESTING_MAX + 1)));
         assert!(!refused(Part::Schema, &"Set<Long>".repeat(1_000)));
     }
+
+    #[test]
+    fn a_text_may_be_as_long_as_the_limit() {
+        assert!(!refused(Part::Entities, &" ".repeat(BUNDLE_PART_BYTES_MAX)));
+        assert!(refused(Part::Entities, &" ".repeat(BUNDLE_PART_BYTES_MAX + 1)));
+    }
+
+    /// A semicolon ends a policy, whatever it left open; in a schema it ends a declaration within a namespace.
+    #[test]
+    fn the_end_of_a_policy_closes_its_brackets() {
+        let halves = format!("{0};{0}", "(".repeat(NESTING_MAX));
+        assert!(!refused(Part::Policies, &halves));
+        assert!(refused(Part::Schema, &halves));
+    }
+
+    #[test]
+    fn what_is_said_of_a_long_policy_is_what_was_counted() {
+        let said = |text: &str| finding(Part::Policies, text).unwrap().message;
+        let clauses = " when { a }".repeat(CLAUSES_MAX);
+        assert!(said(&format!("{clauses} when {{ b }}")).contains("clauses, its scope"));
+        let long = "a.".repeat(CLAUSE_OPERATORS_MAX + 1);
+        assert!(said(&long).contains("operators, dots"));
+        assert!(said(&format!("{clauses}{long}")).contains("operators, dots"));
+    }
+
+    /// One slash begins no comment, one letter is no `if`, and one sign is half an operator.
+    #[test]
+    fn halves_of_signs_are_not_taken_for_the_whole() {
+        assert!(refused(Part::Policies, &format!("a / {}", "b.".repeat(CLAUSE_OPERATORS_MAX + 1))));
+        for half in ["f ", "a = ", "a & ", "a | "] {
+            assert!(!refused(Part::Policies, &half.repeat(CLAUSE_OPERATORS_MAX + 1)), "{half}");
+        }
+    }
 }

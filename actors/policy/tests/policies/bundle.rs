@@ -1,8 +1,9 @@
 //! Only strictly validated bundles exist, their digest covers everything, and every finding says where.
 
 use policy::{
-    ACTIONS_MAX, BUNDLE_PART_BYTES_MAX, Bundle, CHANGE_KINDS, CLAUSE_OPERATORS_MAX, CLAUSES_MAX, Decision,
-    ENTITIES_MAX, Evaluator, FINDINGS_MAX, Operation, POLICIES_MAX, Part, Place, PolicyError,
+    ACTIONS_MAX, BUNDLE_PART_BYTES_MAX, Bundle, CHANGE_KINDS, CHECKS_MAX, CLAUSE_OPERATORS_MAX, CLAUSES_MAX, Decision,
+    ENTITIES_MAX, ENVIRONMENTS_MAX, Evaluator, FINDINGS_MAX, Finding, Operation, POLICIES_MAX, Part, Place,
+    PolicyError,
 };
 
 use super::{NOW, REGION, SCHEMA, findings, question, system, tenant};
@@ -17,6 +18,17 @@ fn the_default_bundle_is_valid() {
     assert!(bundle.policies_text().contains("own-objects"));
     assert_eq!(bundle.schema_text(), SCHEMA);
     assert_eq!(bundle.entities_text().trim(), "[]");
+}
+
+/// Whoever asks which policy decided is shown its text.
+#[test]
+fn policies_are_found_by_the_names_that_decisions_give() {
+    let policy = |name: &str| format!("@id(\"{name}\")\npermit(principal, action == Action::\"get\", resource);\n");
+    let bundle = bundle(SCHEMA, &[policy("second"), policy("first")].concat(), "[]");
+    assert_eq!(bundle.policy_ids(), ["first", "second"]);
+    let text = bundle.policy_text("first").unwrap();
+    assert!(text.contains("@id(\"first\")") && text.contains("permit") && !text.contains("second"), "{text}");
+    assert_eq!(bundle.policy_text("third"), None);
 }
 
 #[test]
@@ -154,6 +166,43 @@ fn combinations_of_types_are_counted_before_they_are_checked() {
     bundle(SCHEMA, &many(POLICIES_MAX), "[]");
     let found = findings(&product(8, 4), &many(POLICIES_MAX), "[]");
     assert!(found[0].message.contains("checks, at most"), "{found:?}");
+}
+
+/// The number that a finding begins with, or has after `after`.
+fn counted(found: &[Finding], after: &str) -> usize {
+    let (_, rest) = found[0].message.split_once(after).unwrap();
+    rest.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// At each limit a bundle is valid, and one beyond it is not.
+#[test]
+fn a_limit_is_the_most_that_is_allowed() {
+    let actions = |n: usize| {
+        let names = (0..n).map(|i| format!("y{i}")).collect::<Vec<_>>().join(", ");
+        format!("{SCHEMA}\naction {names};")
+    };
+    let ours = counted(&findings(&actions(ACTIONS_MAX), REGION, "[]"), "") - ACTIONS_MAX;
+    bundle(&actions(ACTIONS_MAX - ours), REGION, "[]");
+    assert!(findings(&actions(ACTIONS_MAX - ours + 1), REGION, "[]")[0].message.contains("actions, at most"));
+
+    let pairs = |n: usize| {
+        let types = (0..n).map(|i| format!("Z{i}")).collect::<Vec<_>>().join(", ");
+        format!("{SCHEMA}\nentity {types};\naction y appliesTo {{ principal: [{types}], resource: [Z0] }};")
+    };
+    let ours = counted(&findings(&pairs(ENVIRONMENTS_MAX), REGION, "[]"), "apply to ") - ENVIRONMENTS_MAX;
+    bundle(&pairs(ENVIRONMENTS_MAX - ours), REGION, "[]");
+    let found = findings(&pairs(ENVIRONMENTS_MAX - ours + 1), REGION, "[]");
+    assert!(found[0].message.contains("resource types, at most"), "{found:?}");
+
+    let policy = |n: usize| format!("@id(\"p{n}\") permit (principal, action == Action::\"get\", resource);\n");
+    let many: String = (0..POLICIES_MAX).map(policy).collect();
+    let most = CHECKS_MAX / POLICIES_MAX;
+    bundle(&pairs(most - ours), &many, "[]");
+    assert!(findings(&pairs(most - ours + 1), &many, "[]")[0].message.contains("checks, at most"));
+
+    let group = |i: usize| format!(r#"{{"uid":{{"type":"Group","id":"{i}"}},"attrs":{{}},"parents":[]}}"#);
+    let entities = |n| format!("[{}]", (0..n).map(group).collect::<Vec<_>>().join(","));
+    bundle(SCHEMA, REGION, &entities(ENTITIES_MAX));
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn a_decision_is_kept_once_for_all_objects_of_a_system() {
         assert_eq!((permitted.operation(), permitted.epoch()), (Operation::Encrypt, 1));
     }
     assert_eq!(cache.len(), 1);
+    assert!(!cache.is_empty());
 }
 
 #[test]
