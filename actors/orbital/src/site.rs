@@ -164,6 +164,20 @@ mod tests {
     }
 
     #[test]
+    fn a_governed_part_may_be_as_long_as_the_limit() {
+        const MAX: usize = 128 * 1024;
+        let of = |bytes: usize| Governed::from_iter([("/a".to_owned(), "x".repeat(bytes))]);
+        let frame = of(0).to_bytes().unwrap().len();
+        let longest = of(MAX - frame).to_bytes().unwrap();
+        assert_eq!(of(1).iter().collect::<Vec<_>>(), [("/a", "x")]);
+        assert_eq!(longest.len(), MAX);
+        assert_eq!(Governed::from_bytes(&longest), Ok(of(MAX - frame)));
+        let beyond = canon::write("a governed topology", &of(MAX - frame + 1).0).unwrap();
+        assert_eq!(of(MAX - frame + 1).to_bytes(), Err(Malformed::TooLarge(MAX + 1)));
+        assert_eq!(Governed::from_bytes(&beyond), Err(Malformed::TooLarge(MAX + 1)));
+    }
+
+    #[test]
     fn a_topology_moves_the_tenants_whose_l1_residency_or_trust_it_touches_and_no_other() {
         let (acme, globex) = (id("acme"), id("globex"));
         let other = Digest([7; 32]).to_string();

@@ -364,3 +364,69 @@ fn an_assertion_cannot_be_transplanted() {
     let by_theirs = other.answer_by_passkey(Role::Approve, &theirs, "dave", true);
     assert!(certify(&certificate(&by_theirs), world.chain(), NOW).is_err());
 }
+
+/// The longest assertion has a written form that is read, and no longer text is decoded at all.
+#[test]
+fn the_written_form_is_as_long_as_the_longest_assertion_needs() {
+    let longest = Assertion {
+        authenticator_data: vec![1; AUTHENTICATOR_DATA_BYTES_MAX],
+        client_data: vec![2; CLIENT_DATA_BYTES_MAX],
+        signature: vec![3; SIGNATURE_BYTES_MAX],
+    };
+    let text = longest.to_string();
+    assert_eq!(text.parse::<Assertion>().unwrap(), longest);
+    assert!((text.len()..text.len() + 16).contains(&ASSERTION_TEXT_BYTES_MAX), "{}", text.len());
+    let padded = |bytes: usize| {
+        text.parse::<Assertion>().map(drop).and(format!("{PREFIX}{}", "A".repeat(bytes)).parse::<Assertion>())
+    };
+    let room = ASSERTION_TEXT_BYTES_MAX - PREFIX.len();
+    assert!(matches!(padded(room), Err(BadAssertion::Unreadable)), "it is as long as the limit");
+    assert!(matches!(padded(room + 1), Err(BadAssertion::TooLong { .. })));
+}
+
+/// Arrays and maps nest as deeply as the limit, each counted.
+#[test]
+fn cbor_nests_no_deeper_than_the_limit() {
+    let nested = |opens: &[u8], depth: usize| [opens.repeat(depth), vec![0]].concat();
+    // An array of one, and a map of one whose key is a number.
+    for opens in [&[0x81][..], &[0xA1, 0x00]] {
+        assert_eq!(cbor(&nested(opens, CBOR_DEPTH_MAX), 0), Some(&[][..]), "{opens:x?}");
+        assert_eq!(cbor(&nested(opens, CBOR_DEPTH_MAX + 1), 0), None, "{opens:x?}");
+        assert_eq!(cbor(&nested(opens, CBOR_DEPTH_MAX + 2), 0), None, "{opens:x?}");
+    }
+}
+
+#[test]
+fn an_rp_id_is_a_dns_name_and_its_origins_are_counted() {
+    let fault = |rp_id: &str| {
+        let origins = [format!("https://{rp_id}")].into();
+        WebauthnTerms { rp_id: rp_id.to_owned(), origins, algorithms: [ES256.to_owned()].into() }.fault()
+    };
+    for good in ["example.org", "a-1.example.org", "localhost", "7.example"] {
+        assert_eq!(fault(good), None, "{good}");
+    }
+    let long = "a".repeat(RP_ID_BYTES_MAX + 1);
+    for bad in ["", "Example.org", "ex_ample.org", "exämple.org", "example.org:1", "a b", &long] {
+        assert!(fault(bad).is_some_and(|why| why.contains("rpId")), "{bad}");
+    }
+    assert_eq!(fault(&long[1..]), None);
+    let origins = |n: usize| {
+        let origins = (0..n).map(|n| format!("https://a{n}.example.org")).collect();
+        WebauthnTerms { origins, ..example() }.fault()
+    };
+    assert_eq!(origins(ORIGINS_MAX), None);
+    assert!(origins(ORIGINS_MAX + 1).unwrap().contains("16 origins"));
+}
+
+/// Each sign that a host may have, and one that it may not.
+#[test]
+fn an_origin_has_the_alphabet_of_its_host() {
+    let fault =
+        |host: &str| WebauthnTerms { origins: [format!("https://{host}.example.org")].into(), ..example() }.fault();
+    for good in ["a", "1", "a-b", "a.b"] {
+        assert_eq!(fault(good), None, "{good}");
+    }
+    for bad in ["A", "a_b", "a b", "ä", "a/b", "user@a"] {
+        assert!(fault(bad).is_some(), "{bad}");
+    }
+}
