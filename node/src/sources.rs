@@ -14,6 +14,8 @@ use std::{
 use custody::l1::{Azure, AzureOptions};
 #[cfg(feature = "google-kms")]
 use custody::l1::{Google, GoogleOptions};
+#[cfg(feature = "kmip")]
+use custody::l1::{KeyManager, KeyManagerOptions};
 #[cfg(feature = "pkcs11")]
 use custody::l1::{Pkcs11, Pkcs11Options};
 #[cfg(feature = "vault-transit")]
@@ -68,7 +70,6 @@ async fn source(model: &Model, region: &Region, name: &str, calls: &Arc<dyn Call
     let development = Development::proven(model.development, "this endpoint");
     Ok(match &l1.provider {
         L1Provider::Soft { listen, .. } => {
-            let development = development.map_err(|e| failed(name, e))?;
             let file = credentials_file(name, region, auth)?;
             of_each(&soft(name, listen.to_string(), &file, development)?, model.l1_tenants(name))
         }
@@ -93,6 +94,14 @@ async fn source(model: &Model, region: &Region, name: &str, calls: &Arc<dyn Call
         }
         #[cfg(not(feature = "google-kms"))]
         L1Provider::GoogleKms { .. } => return Err(not_built(name, "google-kms")),
+        #[cfg(feature = "kmip")]
+        L1Provider::Kmip { address, ca } => {
+            let credentials = credentials_file(name, region, auth)?;
+            let options = KeyManagerOptions { address: address.clone(), ca: ca.clone(), credentials };
+            of_each(&connected(name, KeyManager::connect(options))?, model.l1_tenants(name))
+        }
+        #[cfg(not(feature = "kmip"))]
+        L1Provider::Kmip { .. } => return Err(not_built(name, "kmip")),
         #[cfg(feature = "vault-transit")]
         L1Provider::VaultTransit { endpoint, ca, mount, namespace } => {
             let options = TransitOptions {
@@ -141,7 +150,13 @@ fn of_each(l1: &Arc<dyn L1>, tenants: BTreeSet<TenantId>) -> Source {
     tenants.into_iter().map(|tenant| (tenant, l1.clone())).collect()
 }
 
-fn soft(name: &str, address: String, file: &Path, development: Development) -> Result<Arc<dyn L1>, RunError> {
+fn soft(
+    name: &str,
+    address: String,
+    file: &Path,
+    development: Result<Development, L1Error>,
+) -> Result<Arc<dyn L1>, RunError> {
+    let development = development.map_err(|e| failed(name, e))?;
     let credentials: Credentials = read(file)?;
     let options = SoftOptions { address, ca: credentials.ca, token: Token::new(credentials.token) };
     connected(name, Soft::connect(options, development))
@@ -194,7 +209,13 @@ fn is_of_aws(endpoint: &str) -> bool {
 }
 
 /// A provider that this program was built without.
-#[cfg(not(all(feature = "azure-key-vault", feature = "google-kms", feature = "vault-transit", feature = "pkcs11")))]
+#[cfg(not(all(
+    feature = "azure-key-vault",
+    feature = "google-kms",
+    feature = "kmip",
+    feature = "vault-transit",
+    feature = "pkcs11"
+)))]
 fn not_built(name: &str, provider: &str) -> RunError {
     failed(name, format!("this kcm was built without the provider {provider}: build it with `--features {provider}`"))
 }
@@ -226,12 +247,18 @@ mod tests {
     }
 
     /// A provider without workload identity says where its credential is missing.
-    #[cfg(all(feature = "azure-key-vault", feature = "google-kms", feature = "pkcs11", feature = "vault-transit"))]
+    #[cfg(all(
+        feature = "azure-key-vault",
+        feature = "google-kms",
+        feature = "kmip",
+        feature = "pkcs11",
+        feature = "vault-transit"
+    ))]
     #[tokio::test]
     async fn a_region_without_a_credential_is_told_where_to_name_one() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../topology/samples/demo.toml");
         let model = topology::check(&file, &std::fs::read_to_string(&file).unwrap()).into_model().unwrap();
-        for name in ["globex-azure", "globex-bao", "globex-google", "globex-hsm", "soft"] {
+        for name in ["globex-azure", "globex-bao", "globex-google", "globex-hsm", "globex-keys", "soft"] {
             let zurich = Region::new("ch-zurich").unwrap();
             let why = connect(&model, &zurich, &[name.to_owned()], Arc::new(())).await.err().unwrap().to_string();
             assert!(why.contains(&format!("add `[l1.{name}.auth.ch-zurich]`")), "{why}");

@@ -22,6 +22,8 @@ pub const SUBMISSION_PORT: u16 = 587;
 pub(crate) const TRANSIT_MOUNT_DEFAULT: &str = "transit";
 /// Where Google Cloud KMS answers, unless a private address of it is named.
 const GOOGLE_ENDPOINT_DEFAULT: &str = "https://cloudkms.googleapis.com";
+/// Where a key manager listens, unless the file says otherwise (KMIP 1.4 Profiles §5.3).
+pub(crate) const KMIP_PORT: u16 = 5696;
 /// Where Entra ID hands out tokens, unless the file names a national cloud.
 const ENTRA_LOGIN_DEFAULT: &str = "https://login.microsoftonline.com";
 /// How often L1 is asked for the state of its keys, unless the file says otherwise.
@@ -211,6 +213,9 @@ fn l1(part: &file::L1, base: &Base<'_>) -> Option<model::L1> {
             endpoint: of(&part.endpoint).map_or_else(|| GOOGLE_ENDPOINT_DEFAULT.to_owned(), |endpoint| endpoint.0),
             ca: base.required(&part.ca)?,
         },
+        Provider::Kmip => {
+            model::L1Provider::Kmip { address: of(&part.address)?.0.to_string(), ca: base.required(&part.ca)? }
+        }
         Provider::VaultTransit => model::L1Provider::VaultTransit {
             endpoint: of(&part.endpoint)?.0,
             ca: base.required(&part.ca)?,

@@ -7,7 +7,7 @@ use orbital::names::{Channel, Deployment, Jurisdiction, Mailbox, NodeName, Perso
 use crate::{
     finding::{At, Code, Finding, Place},
     login::LoginPart,
-    reader::{Endpoint, FromNode, Host, HostPort, Name, Table, shapes, words},
+    reader::{Endpoint, FromNode, Host, HostPort, KmipServer, Name, Table, shapes, words},
     site::SitePart,
     tree::{Node, Value},
     units::{PublicKey, Size, Span},
@@ -120,6 +120,7 @@ shapes! {
         optional region: String,
         optional endpoint: Endpoint,
         optional login: Endpoint,
+        optional address: KmipServer,
         optional directory: String,
         optional ca: PathBuf,
         optional mount: String,
@@ -195,6 +196,8 @@ words! {
         AzureKeyVault = "azure-key-vault",
         /// Google Cloud KMS.
         GoogleKms = "google-kms",
+        /// A key manager on the customer's premises.
+        Kmip = "kmip",
         /// The transit engine of an OpenBao or Vault server.
         VaultTransit = "vault-transit",
         /// A token that the vendor's PKCS#11 module reaches.

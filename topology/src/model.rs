@@ -314,6 +314,7 @@ impl Model {
             L1Provider::AwsKms { .. }
             | L1Provider::AzureKeyVault { .. }
             | L1Provider::GoogleKms { .. }
+            | L1Provider::Kmip { .. }
             | L1Provider::VaultTransit { .. }
             | L1Provider::Pkcs11 { .. } => None,
         });

@@ -7,7 +7,9 @@ use orbital::names::{
 };
 
 use crate::{
+    build::KMIP_PORT,
     finding::{At, Code, Finding, Place},
+    ledger::POSTGRES_PORT,
     secrets,
     suggest::{did_you_mean, nearest},
     tree::{Key, Node, Value},
@@ -163,6 +165,9 @@ pub(crate) struct Host(pub(crate) String);
 /// A host with its port; see [`units::host_port`].
 #[derive(Clone, Debug)]
 pub(crate) struct HostPort(pub(crate) crate::HostPort);
+/// The same of a KMIP server.
+#[derive(Clone, Debug)]
+pub(crate) struct KmipServer(pub(crate) crate::HostPort);
 /// See [`units::endpoint`].
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint(pub(crate) String);
@@ -175,7 +180,8 @@ from_text! {
     PathBuf = |text| filled(text).map(PathBuf::from);
     SocketAddr = units::listen_address;
     Host = |text| units::host(text).map(Host);
-    HostPort = |text| units::host_port(text).map(Self);
+    HostPort = |text| units::host_port(text, POSTGRES_PORT).map(Self);
+    KmipServer = |text| units::host_port(text, KMIP_PORT).map(Self);
     Endpoint = |text| units::endpoint(text).map(Endpoint);
     Span = str::parse;
     Size = str::parse;

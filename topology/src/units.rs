@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use orbital::names::Digest;
 
-use crate::ledger::{HostPort, POSTGRES_PORT};
+use crate::ledger::HostPort;
 
 const DURATIONS: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const SIZES: &[(&str, u64)] = &[("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
@@ -157,11 +157,11 @@ pub(crate) fn host(text: &str) -> Result<String, String> {
     Err(format!("`{text}` is no host: write a DNS name or an IP address, without a port"))
 }
 
-/// A host and a port; without one, PostgreSQL's. An IPv6 address that names a port stands in brackets.
-pub(crate) fn host_port(text: &str) -> Result<HostPort, String> {
+/// A host and a port; without one, the `port` that is usual there. An IPv6 address that names a port stands in brackets.
+pub(crate) fn host_port(text: &str, port: u16) -> Result<HostPort, String> {
     let bare = text.parse::<std::net::Ipv6Addr>().is_ok();
     let (name, port) = match text.rsplit_once(':').filter(|_| !bare) {
-        None => (text, POSTGRES_PORT),
+        None => (text, port),
         Some((name, port)) => {
             let number = port.parse().ok().filter(|port| *port != 0);
             (name, number.ok_or_else(|| format!("`{port}` is no port: write 1 to 65535"))?)
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn hosts_have_a_port() {
-        let shown = |text: &str| host_port(text).map(|host| host.to_string());
+        let shown = |text: &str| host_port(text, 5432).map(|host| host.to_string());
         for (text, whole) in [
             ("db-1.example", "db-1.example:5432"),
             ("10.0.0.5:6000", "10.0.0.5:6000"),

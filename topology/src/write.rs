@@ -254,6 +254,10 @@ fn l1(page: &mut Page, name: &str, part: &L1) {
             page.text("endpoint", endpoint);
             page.path("ca", ca);
         }
+        L1Provider::Kmip { address, ca } => {
+            page.text("address", address);
+            page.path("ca", ca);
+        }
         L1Provider::VaultTransit { endpoint, ca, mount, namespace } => {
             page.text("endpoint", endpoint);
             page.path("ca", ca);

@@ -128,6 +128,20 @@ fn azure_is_named_with_its_directory_and_is_asked_over_tls_alone() {
     assert_eq!(google(&[("ca = \"google.pem\"", "ca = \"google.pem\"\ndirectory = \"acme.example\"")]), ["T0102"]);
 }
 
+#[test]
+fn a_key_manager_has_an_address_and_is_vouched_for() {
+    let at = "provider = \"kmip\"\njurisdiction = \"DE\"\naddress = \"kms.acme.example:5696\"\nca = \"kmip.pem\"";
+    let first = [("provider = \"aws-kms\"", at), ("region   = \"eu-central-1\"\n", "")];
+    let kmip = |edits: &[(&str, &str)]| codes(&[&first[..], edits].concat());
+    assert_eq!(kmip(&[]), [] as [&str; 0]);
+    assert_eq!(kmip(&[("example:5696", "example")]), [] as [&str; 0], "the port is KMIP's own");
+    assert!(kmip(&[("example:5696", "example:kmip")]).contains(&"T0102"));
+    for needed in ["address = \"kms.acme.example:5696\"\n", "ca = \"kmip.pem\""] {
+        assert_eq!(kmip(&[(needed, "")]), ["T0106"], "{needed}");
+    }
+    assert_eq!(kmip(&[("ca = \"kmip.pem\"", "ca = \"kmip.pem\"\nendpoint = \"https://kms.acme.example\"")]), ["T0102"]);
+}
+
 /// The L1 of production at an OpenBao server, as its edits alter it.
 fn transit(edits: &[(&str, &str)]) -> Vec<&'static str> {
     let at = "provider = \"vault-transit\"\njurisdiction = \"DE\"\nendpoint = \"https://bao.acme.example\"\nca = \"bao.pem\"";

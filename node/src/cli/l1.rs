@@ -75,6 +75,9 @@ pub enum Provider {
         #[arg(long, value_enum, default_value_t)]
         form: Form,
     },
+    /// A key of a key manager that speaks KMIP, and the operations that a region is allowed
+    #[command(after_help = "Example: kcm l1 permissions kmip")]
+    Kmip,
     /// A policy and an AppRole at an OpenBao or Vault server
     #[command(
         after_help = "Example: kcm l1 permissions vault-transit --ref acme-root --region eu-frankfurt --form script"
@@ -158,6 +161,7 @@ pub(crate) fn perform(command: L1Command) -> Result<Report, Failure> {
         Provider::AzureKeyVault { key, region, form: Form::Script } => script(azure(&key, &region)),
         Provider::GoogleKms { form: Form::Policy, .. } => policy(&recipe::google_role()),
         Provider::GoogleKms { key, region, form: Form::Script } => script(gcloud(&key, &region)),
+        Provider::Kmip => policy(&recipe::kmip_key()),
         Provider::VaultTransit { key, mount, form: Form::Policy, .. } => {
             policy(&recipe::transit_policy(mount.as_str(), key.as_str()))
         }
@@ -405,9 +409,14 @@ mod tests {
     #[test]
     fn a_policy_is_the_same_in_both_forms() {
         let google = format!("google-kms --ref {GOOGLE} --region eu-frankfurt");
-        for line in
-            [AWS, AZURE, &google, "vault-transit --ref acme-root --region eu-frankfurt", "pkcs11 --label acme-root"]
-        {
+        for line in [
+            AWS,
+            AZURE,
+            &google,
+            "kmip",
+            "vault-transit --ref acme-root --region eu-frankfurt",
+            "pkcs11 --label acme-root",
+        ] {
             let report = printed(line);
             assert_eq!(serde_json::from_str::<Value>(&report.text).unwrap(), report.json, "{line}");
         }

@@ -348,7 +348,7 @@ mod tests {
             let founded = home.kcm_site(&["tenant", "provision", &home.house.named("site-genesis.json")]).unwrap();
             assert_eq!(founded.json["id"], home.site.tenant().to_string());
             fs::create_dir(home.house.path("ca")).unwrap();
-            for ca in ["rest", "orbital", "siem", "azure-roots", "globex-bao", "google-roots"] {
+            for ca in ["rest", "orbital", "siem", "azure-roots", "globex-bao", "globex-kmip", "google-roots"] {
                 fs::write(home.house.path(&format!("ca/{ca}.pem")), format!("the CA {ca}")).unwrap();
             }
             home.write(|text| text);
@@ -464,6 +464,7 @@ mod tests {
             ("globex-bao/mount", "= \"transit\"", "= \"other\""),
             ("globex-azure/login", "https://login.microsoftonline.com", "https://login.mallory.example"),
             ("globex-azure/directory", "= \"globex.example\"", "= \"mallory.example\""),
+            ("globex-keys/address", "kms.globex.example:5696", "kms.mallory.example:5696"),
             ("globex-google/endpoint", "https://cloudkms.googleapis.com", "https://cloudkms.mallory.example"),
             ("globex-google/ca", "= \"ca/google-roots.pem\"", "= \"ca/siem.pem\""),
             ("globex-bao/namespace", "= \"keys/kcm\"", "= \"keys/mallory\""),

@@ -49,6 +49,12 @@ pub enum L1Provider {
         /// What vouches for the server.
         ca: PathBuf,
     },
+    Kmip {
+        /// `HOST:PORT`.
+        address: String,
+        /// What vouches for the server.
+        ca: PathBuf,
+    },
     VaultTransit {
         /// `https://HOST[:PORT]`.
         endpoint: String,
@@ -76,6 +82,7 @@ impl L1Provider {
             Self::AwsKms { .. } => Provider::AwsKms,
             Self::AzureKeyVault { .. } => Provider::AzureKeyVault,
             Self::GoogleKms { .. } => Provider::GoogleKms,
+            Self::Kmip { .. } => Provider::Kmip,
             Self::VaultTransit { .. } => Provider::VaultTransit,
             Self::Pkcs11 { .. } => Provider::Pkcs11,
             Self::Soft { .. } => Provider::Soft,

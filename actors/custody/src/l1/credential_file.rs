@@ -22,7 +22,7 @@ pub(super) fn read<const N: usize>(path: &Path, names: [&'static str; N]) -> Res
 }
 
 /// All of it, such as a key in PEM.
-#[cfg(any(feature = "azure-key-vault", feature = "google-kms"))]
+#[cfg(any(feature = "azure-key-vault", feature = "google-kms", feature = "kmip"))]
 pub(super) fn whole(path: &Path) -> Result<Zeroizing<String>, String> {
     text(path).map_err(|why| format!("credential file `{}` {why}", path.display()))
 }

@@ -9,13 +9,21 @@ mod aws;
 #[cfg(feature = "azure-key-vault")]
 mod azure;
 pub mod calls;
-#[cfg(any(feature = "azure-key-vault", feature = "google-kms", feature = "pkcs11", feature = "vault-transit"))]
+#[cfg(any(
+    feature = "azure-key-vault",
+    feature = "google-kms",
+    feature = "kmip",
+    feature = "pkcs11",
+    feature = "vault-transit"
+))]
 mod credential_file;
 mod error;
 #[cfg(feature = "google-kms")]
 mod google;
 #[cfg(any(feature = "azure-key-vault", feature = "google-kms", feature = "vault-transit"))]
 mod https;
+#[cfg(feature = "kmip")]
+mod key_manager;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 pub mod recipe;
@@ -40,6 +48,8 @@ pub use azure::{Azure, AzureOptions};
 pub use error::{Fault, L1Error, Stop};
 #[cfg(feature = "google-kms")]
 pub use google::{Google, GoogleOptions};
+#[cfg(feature = "kmip")]
+pub use key_manager::{KeyManager, KeyManagerOptions};
 #[cfg(feature = "pkcs11")]
 pub use pkcs11::{Pkcs11, Pkcs11Options, pkcs11_host};
 pub use soft::{Soft, SoftOptions, SoftTarget, soft_exchange};
@@ -61,7 +71,7 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, L1Error>> + Send 
 ///
 /// No operation waits longer than its provider's own named limit; none retries without end.
 pub trait L1: Send + Sync {
-    /// What the provider is called in messages and metrics: `aws-kms`, `azure-key-vault`, `google-kms`, `vault-transit`, `pkcs11`, `soft`.
+    /// What the provider is called in messages and metrics: `aws-kms`, `azure-key-vault`, `google-kms`, `kmip`, `vault-transit`, `pkcs11`, `soft`.
     fn provider(&self) -> &'static str;
 
     /// The state of the key and its resolved name (an alias is resolved here, once, at the probe).
@@ -223,11 +233,23 @@ impl Plain {
 }
 
 /// Of an operation with all that it takes: its turn, a sign-in, a process that starts, what is asked besides.
-#[cfg(any(feature = "azure-key-vault", feature = "google-kms", feature = "pkcs11", feature = "vault-transit"))]
+#[cfg(any(
+    feature = "azure-key-vault",
+    feature = "google-kms",
+    feature = "kmip",
+    feature = "pkcs11",
+    feature = "vault-transit"
+))]
 const OPERATION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(8);
 
 /// An operation, if it ends within [`OPERATION_TIMEOUT`].
-#[cfg(any(feature = "azure-key-vault", feature = "google-kms", feature = "pkcs11", feature = "vault-transit"))]
+#[cfg(any(
+    feature = "azure-key-vault",
+    feature = "google-kms",
+    feature = "kmip",
+    feature = "pkcs11",
+    feature = "vault-transit"
+))]
 async fn within<T>(
     provider: &'static str,
     key: &KeyRef,
@@ -236,6 +258,17 @@ async fn within<T>(
     let why = || format!("no answer within {} s", OPERATION_TIMEOUT.as_secs());
     let late = |_| Err(L1Error::unreachable(provider, key, Fault::Network, why()));
     tokio::time::timeout(OPERATION_TIMEOUT, work).await.unwrap_or_else(late)
+}
+
+/// Longest text of an error that is repeated, in characters.
+#[cfg(any(feature = "azure-key-vault", feature = "google-kms", feature = "kmip", feature = "vault-transit"))]
+const SHOWN_CHARACTERS_MAX: usize = 300;
+
+/// A KMS's own words in one line, for a message of ours.
+#[cfg(any(feature = "azure-key-vault", feature = "google-kms", feature = "kmip", feature = "vault-transit"))]
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").chars().take(SHOWN_CHARACTERS_MAX).collect()
 }
 
 fn check_plain(provider: &'static str, key: &KeyRef, plain: &[u8]) -> Result<(), L1Error> {

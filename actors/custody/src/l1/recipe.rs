@@ -63,6 +63,17 @@ pub fn aws_trust(principal: &str, tenant: &TenantId) -> Value {
     }]})
 }
 
+/// A key of a key manager, and the operations on it that a region's certificate is allowed.
+pub fn kmip_key() -> Value {
+    json!({
+        "attributes": {
+            "Object Type": "Symmetric Key", "Cryptographic Algorithm": "AES", "Cryptographic Length": 256,
+            "Cryptographic Usage Mask": ["Encrypt", "Decrypt"], "State": "Active",
+        },
+        "operations": ["Get Attributes", "Encrypt", "Decrypt"],
+    })
+}
+
 /// The attributes of a key on a PKCS#11 token.
 pub fn pkcs11_key() -> Value {
     json!({

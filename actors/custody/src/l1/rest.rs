@@ -1,4 +1,4 @@
-//! What the KMS that speak REST have in common: bytes in JSON, and their own words in one line.
+//! Bytes as the KMS that speak REST write them in JSON.
 
 use base64::{
     Engine,
@@ -9,9 +9,6 @@ use base64::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use zeroize::Zeroizing;
-
-/// Longest text of an error that is repeated, in characters.
-const SHOWN_CHARACTERS_MAX: usize = 300;
 
 /// Bytes as such a KMS writes them, wiped on drop.
 pub(super) struct Encoded<const URL_SAFE: bool>(pub(super) Zeroizing<Vec<u8>>);
@@ -37,10 +34,4 @@ impl<'de, const URL_SAFE: bool> Deserialize<'de> for Encoded<URL_SAFE> {
         let bytes = Self::ENGINE.decode(text.as_bytes()).map_err(|_| Error::custom("not base64"))?;
         Ok(Self(Zeroizing::new(bytes)))
     }
-}
-
-/// A KMS's own words, for a message of ours.
-pub(super) fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").chars().take(SHOWN_CHARACTERS_MAX).collect()
 }

@@ -1,4 +1,4 @@
-//! The small cloud servers of `tests/foreign`, each a process of its own.
+//! The servers of `tests/foreign` that stand for a customer's KMS, each a process of its own.
 
 use std::{
     io::{BufRead, BufReader},
@@ -42,21 +42,24 @@ impl Server {
         self.folder.path().join(name)
     }
 
-    /// What the customer's administrator does.
-    pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+    /// What the customer's administrator does: an answer in JSON.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Value {
         let mut command = Command::new(&self.python);
-        command.arg(&self.program).arg(self.folder.path()).args([
-            &self.port.to_string(),
-            method,
-            path,
-            &body.to_string(),
-        ]);
+        command.arg(&self.program).arg(self.folder.path()).arg(self.port.to_string()).args(arguments);
         let output = command.output().unwrap();
-        assert!(output.status.success(), "{method} {path}: {}", String::from_utf8_lossy(&output.stdout));
+        let said = [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy).concat();
+        assert!(output.status.success(), "{arguments:?}: {said}");
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// The same by a REST interface.
+    #[cfg(any(feature = "azure-key-vault", feature = "google-kms"))]
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.run(&[method, path, &body.to_string()])
+    }
+
     /// What a program of the provider's own library sees at this server.
+    #[cfg(any(feature = "azure-key-vault", feature = "google-kms"))]
     pub(crate) fn seen_by(&self, program: &str, arguments: &[&str]) -> Value {
         let mut command = Command::new(&self.python);
         command.arg(self.program.with_file_name(program)).arg(self.folder.path()).arg(self.port.to_string());

@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use crate::l1::{Fault, Stop, rest::one_line};
+use crate::l1::{Fault, Stop, one_line};
 
 /// What to make of an answer that is no success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

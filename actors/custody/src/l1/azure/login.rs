@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use crate::l1::{
     Fault, L1Error, credential_file,
     https::{Body, Https, Question},
-    rest::one_line,
+    one_line,
     sign_in::{Fresh, NoToken, Tokens},
     soft_wire::Token,
 };
