@@ -409,7 +409,7 @@ fn an_rp_id_is_a_dns_name_and_its_origins_are_counted() {
     for bad in ["", "Example.org", "ex_ample.org", "exämple.org", "example.org:1", "a b", &long] {
         assert!(fault(bad).is_some_and(|why| why.contains("rpId")), "{bad}");
     }
-    assert_eq!(fault(&long[1..]), None);
+    assert_eq!(fault(&"a".repeat(RP_ID_BYTES_MAX)), None);
     let origins = |n: usize| {
         let origins = (0..n).map(|n| format!("https://a{n}.example.org")).collect();
         WebauthnTerms { origins, ..example() }.fault()

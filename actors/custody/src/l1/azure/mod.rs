@@ -285,7 +285,7 @@ fn malformed(key: &KeyRef) -> L1Error {
 mod tests {
     use super::*;
 
-    const KEY: &str = "https://acme.vault.azure.net/keys/root";
+    const KEY: &str = "https://acme.vault.azure.net/keys/acme-l1";
 
     fn bundle(kid: &str, kty: &str, ops: &str, enabled: bool) -> Result<Current, L1Error> {
         let text = format!(
@@ -302,7 +302,7 @@ mod tests {
         let kid = format!("{KEY}/{VERSION}");
         let current = bundle(&kid, "RSA", BOTH, true).unwrap();
         assert_eq!((current.version.to_string().as_str(), current.state), (VERSION, State::Enabled));
-        assert!(bundle(&format!("https://ACME.vault.azure.net/keys/Root/{VERSION}"), "oct-HSM", BOTH, true).is_ok());
+        assert!(bundle(&format!("https://ACME.vault.azure.net/keys/Acme-L1/{VERSION}"), "oct-HSM", BOTH, true).is_ok());
         assert_eq!(bundle(&kid, "RSA-HSM", BOTH, false).unwrap().state, State::Disabled);
         for ops in [r#""wrapKey""#, r#""unwrapKey""#, ""] {
             assert_eq!(bundle(&kid, "RSA", ops, true).unwrap().state, State::Disabled, "{ops}");
@@ -319,7 +319,7 @@ mod tests {
             format!("{KEY}/"),
             format!("{KEY}2/{VERSION}"),
             format!("{KEY}/{VERSION}/x"),
-            format!("https://evil.vault.azure.net/keys/root/{VERSION}"),
+            format!("https://evil.vault.azure.net/keys/acme-l1/{VERSION}"),
             format!("{KEY}/../other/keys/{VERSION}"),
         ] {
             let refused = bundle(&kid, "RSA", BOTH, true).err().unwrap();
