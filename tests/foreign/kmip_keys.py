@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import pathlib
 import sys
+import time
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -89,6 +90,9 @@ def serve(folder):
     with KmipServer(config_path=str(settings), log_path=str(folder / "server.log"), live_policies=True) as server:
         # One that nobody listens at yet refuses.
         server._socket.listen()
+        # Nor does one decide by a policy that it has not read yet.
+        while "kcm" not in server.policies:
+            time.sleep(0.02)
         print(port, flush=True)
         server.serve()
 
