@@ -10,7 +10,6 @@ identity platform's "client credentials flow".
 """
 
 import base64
-import datetime
 import hashlib
 import json
 import os
@@ -20,12 +19,11 @@ import sys
 import time
 import urllib.parse
 
+import certs
 import cloud
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, keywrap, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.x509.oid import NameOID
 
 DIRECTORY = "acme.example"
 RESOURCES = ("https://vault.azure.net", "https://localhost")
@@ -123,14 +121,9 @@ class Store:
     @staticmethod
     def certified(name):
         """A key with its certificate in one PEM, as `az ad app credential reset --create-cert` writes them, and the certificate."""
-        secret, subject = rsa.generate_private_key(public_exponent=65537, key_size=2048), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = datetime.datetime.now(datetime.timezone.utc)
-        made = (
-            x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(secret.public_key()).serial_number(1)
-            .not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1)).sign(secret, hashes.SHA256())
-        )
-        key = secret.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        return (key + made.public_bytes(serialization.Encoding.PEM)).decode(), made
+        secret = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        made = certs.own(secret, name)
+        return (certs.private(secret) + certs.pem(made)).decode(), made
 
     def reply(self, request):
         """The answer to one request."""

@@ -5,17 +5,15 @@ A server's folder gets `ca.pem`, which vouches for it, and whatever its store wr
 
 import argparse
 import dataclasses
-import datetime
 import http.client
 import http.server
 import pathlib
 import ssl
 import threading
 
+import certs
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 
 @dataclasses.dataclass
@@ -56,19 +54,10 @@ def handler(store):
 
 def certificate(folder):
     """A certificate of this server's own, and the file that a client trusts."""
-    secret, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(secret.public_key()).serial_number(1)
-        .not_valid_before(now - datetime.timedelta(hours=1)).not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(secret, hashes.SHA256())
-    )
-    (folder / "ca.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    kept = secret.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "server.key").write_bytes(kept)
+    secret = ec.generate_private_key(ec.SECP256R1())
+    made = certs.own(secret, "localhost", x509.SubjectAlternativeName([x509.DNSName("localhost")]))
+    (folder / "ca.pem").write_bytes(certs.pem(made))
+    (folder / "server.key").write_bytes(certs.private(secret))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "ca.pem", folder / "server.key")
     return context

@@ -8,7 +8,6 @@ Usage: kmip_keys.py FOLDER [PORT VERB [ARGUMENT...]]; the verbs are create [MASK
 [OPERATION...], which says what others than the administrator may do. What a verb gives is printed as JSON.
 """
 
-import datetime
 import json
 import multiprocessing
 import os
@@ -16,10 +15,10 @@ import pathlib
 import sys
 import time
 
+import certs
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from kmip.core import enums
 from kmip.pie.client import ProxyKmipClient
 from kmip.pie.objects import SymmetricKey
@@ -31,22 +30,7 @@ ALL = ["GET", "GET_ATTRIBUTES"]
 
 def authority(name):
     secret = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    return secret, subject, signed(secret, subject, secret.public_key(), subject, x509.BasicConstraints(True, None))
-
-
-def signed(secret, issuer, public, subject, *extensions):
-    now = datetime.datetime.now(datetime.timezone.utc)
-    made = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public)
-    made = made.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
-    made = made.not_valid_after(now + datetime.timedelta(days=1))
-    for extension in extensions:
-        made = made.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
-    return made.sign(secret, hashes.SHA256())
-
-
-def pem(certificate):
-    return certificate.public_bytes(serialization.Encoding.PEM)
+    return secret, certs.named(name), certs.own(secret, name, x509.BasicConstraints(True, None))
 
 
 def write(path, data):
@@ -56,15 +40,15 @@ def write(path, data):
 
 def certificates(folder):
     ours, others = authority("key manager"), authority("another")
-    write(folder / "ca.pem", pem(ours[2]))
+    write(folder / "ca.pem", certs.pem(ours[2]))
     for name, (secret, issuer, _) in [("server", ours), ("admin", ours), ("region", ours), ("nameless", ours), ("stranger", others)]:
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([] if name == "nameless" else [x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        subject = x509.Name([]) if name == "nameless" else certs.named(name)
         extensions = [x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH if name == "server" else ExtendedKeyUsageOID.CLIENT_AUTH])]
         if name == "server":
             extensions.append(x509.SubjectAlternativeName([x509.DNSName("localhost")]))
-        made = pem(signed(secret, issuer, key.public_key(), subject, *extensions))
-        private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        made = certs.pem(certs.signed(secret, issuer, key.public_key(), subject, *extensions))
+        private = certs.private(key)
         write(folder / f"{name}.pem", private + made)
         write(folder / f"{name}.key", private)
         write(folder / f"{name}.crt", made)

@@ -24,6 +24,12 @@ fn codes(edits: &[(&str, &str)]) -> Vec<&'static str> {
     with(edits).findings.iter().map(|f| f.code.as_str()).collect()
 }
 
+/// The codes of production with its L1 at another provider, as its edits alter it.
+fn l1_at(provider: &str, edits: &[(&str, &str)]) -> Vec<&'static str> {
+    let first = [("provider = \"aws-kms\"", provider), ("region   = \"eu-central-1\"\n", "")];
+    codes(&[&first[..], edits].concat())
+}
+
 fn name(text: &str) -> NodeName {
     text.parse().unwrap()
 }
@@ -89,8 +95,7 @@ fn an_aws_region_must_be_known_or_explained() {
 /// The L1 of production at Google, as its edits alter it.
 fn google(edits: &[(&str, &str)]) -> Vec<&'static str> {
     let at = "provider = \"google-kms\"\njurisdiction = \"DE\"\nca = \"google.pem\"";
-    let first = [("provider = \"aws-kms\"", at), ("region   = \"eu-central-1\"\n", "")];
-    codes(&[&first[..], edits].concat())
+    l1_at(at, edits)
 }
 
 #[test]
@@ -108,8 +113,7 @@ fn google_has_an_address_of_its_own_and_is_vouched_for() {
 fn azure(edits: &[(&str, &str)]) -> Vec<&'static str> {
     let at = "provider = \"azure-key-vault\"\njurisdiction = \"DE\"\nendpoint = \"https://acme.vault.azure.net\"\n\
               directory = \"acme.example\"\nca = \"azure.pem\"";
-    let first = [("provider = \"aws-kms\"", at), ("region   = \"eu-central-1\"\n", "")];
-    codes(&[&first[..], edits].concat())
+    l1_at(at, edits)
 }
 
 #[test]
@@ -131,8 +135,7 @@ fn azure_is_named_with_its_directory_and_is_asked_over_tls_alone() {
 #[test]
 fn a_key_manager_has_an_address_and_is_vouched_for() {
     let at = "provider = \"kmip\"\njurisdiction = \"DE\"\naddress = \"kms.acme.example:5696\"\nca = \"kmip.pem\"";
-    let first = [("provider = \"aws-kms\"", at), ("region   = \"eu-central-1\"\n", "")];
-    let kmip = |edits: &[(&str, &str)]| codes(&[&first[..], edits].concat());
+    let kmip = |edits: &[(&str, &str)]| l1_at(at, edits);
     assert_eq!(kmip(&[]), [] as [&str; 0]);
     assert_eq!(kmip(&[("example:5696", "example")]), [] as [&str; 0], "the port is KMIP's own");
     assert!(kmip(&[("example:5696", "example:kmip")]).contains(&"T0102"));
@@ -145,8 +148,7 @@ fn a_key_manager_has_an_address_and_is_vouched_for() {
 /// The L1 of production at an OpenBao server, as its edits alter it.
 fn transit(edits: &[(&str, &str)]) -> Vec<&'static str> {
     let at = "provider = \"vault-transit\"\njurisdiction = \"DE\"\nendpoint = \"https://bao.acme.example\"\nca = \"bao.pem\"";
-    let first = [("provider = \"aws-kms\"", at), ("region   = \"eu-central-1\"\n", "")];
-    codes(&[&first[..], edits].concat())
+    l1_at(at, edits)
 }
 
 #[test]
@@ -166,10 +168,7 @@ fn a_transit_engine_is_reached_over_tls_and_has_no_roles() {
 #[test]
 fn a_token_needs_its_module_and_label() {
     let at = "provider = \"pkcs11\"\njurisdiction = \"DE\"\nmodule = \"/usr/lib/hsm.so\"\ntoken_label = \"acme\"";
-    let token = |edits: &[(&str, &str)]| {
-        let first = [("provider = \"aws-kms\"", at), ("region   = \"eu-central-1\"\n", "")];
-        codes(&[&first[..], edits].concat())
-    };
+    let token = |edits: &[(&str, &str)]| l1_at(at, edits);
     assert_eq!(token(&[]), [] as [&str; 0]);
     assert_eq!(token(&[("module = \"/usr/lib/hsm.so\"\n", "")]), ["T0106"]);
     assert_eq!(token(&[("\ntoken_label = \"acme\"", "")]), ["T0106"]);

@@ -11,6 +11,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use serde::Serialize;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use zeroize::Zeroizing;
@@ -39,28 +40,19 @@ pub(super) struct Question<'a> {
 }
 
 /// What a question carries.
-pub(super) enum Body {
-    Json(Zeroizing<Vec<u8>>),
-    /// `application/x-www-form-urlencoded`.
-    #[cfg(feature = "azure-key-vault")]
-    Form(Zeroizing<Vec<u8>>),
+pub(super) struct Body {
+    kind: &'static str,
+    bytes: Zeroizing<Vec<u8>>,
 }
 
 impl Body {
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Json(_) => "application/json",
-            #[cfg(feature = "azure-key-vault")]
-            Self::Form(_) => "application/x-www-form-urlencoded",
-        }
+    pub(super) fn json(value: &impl Serialize) -> serde_json::Result<Self> {
+        serde_json::to_vec(value).map(|bytes| Self { kind: "application/json", bytes: Zeroizing::new(bytes) })
     }
 
-    fn bytes(self) -> Bytes {
-        match self {
-            Self::Json(bytes) => Bytes::from_owner(bytes),
-            #[cfg(feature = "azure-key-vault")]
-            Self::Form(bytes) => Bytes::from_owner(bytes),
-        }
+    #[cfg(feature = "azure-key-vault")]
+    pub(super) fn form(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self { kind: "application/x-www-form-urlencoded", bytes }
     }
 }
 
@@ -119,9 +111,9 @@ impl Https {
             request = request.header(*name, value.as_str());
         }
         if let Some(body) = &question.body {
-            request = request.header(header::CONTENT_TYPE, body.kind());
+            request = request.header(header::CONTENT_TYPE, body.kind);
         }
-        let body = question.body.map_or_else(Bytes::new, Body::bytes);
+        let body = question.body.map_or_else(Bytes::new, |body| Bytes::from_owner(body.bytes));
         // Not the library's own words: they may repeat a header, which is a credential.
         request
             .body(Full::new(body))

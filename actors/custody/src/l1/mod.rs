@@ -9,25 +9,21 @@ mod aws;
 #[cfg(feature = "azure-key-vault")]
 mod azure;
 pub mod calls;
-#[cfg(any(
-    feature = "azure-key-vault",
-    feature = "google-kms",
-    feature = "kmip",
-    feature = "pkcs11",
-    feature = "vault-transit"
-))]
+#[cfg(feature = "_outside")]
 mod credential_file;
 mod error;
 #[cfg(feature = "google-kms")]
 mod google;
-#[cfg(any(feature = "azure-key-vault", feature = "google-kms", feature = "vault-transit"))]
+#[cfg(feature = "_rest")]
 mod https;
+#[cfg(any(feature = "azure-key-vault", feature = "google-kms"))]
+mod jwt;
 #[cfg(feature = "kmip")]
 mod key_manager;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 pub mod recipe;
-#[cfg(any(feature = "azure-key-vault", feature = "google-kms", feature = "vault-transit"))]
+#[cfg(feature = "_rest")]
 mod rest;
 #[cfg(any(feature = "azure-key-vault", feature = "vault-transit"))]
 mod sign_in;
@@ -233,23 +229,11 @@ impl Plain {
 }
 
 /// Of an operation with all that it takes: its turn, a sign-in, a process that starts, what is asked besides.
-#[cfg(any(
-    feature = "azure-key-vault",
-    feature = "google-kms",
-    feature = "kmip",
-    feature = "pkcs11",
-    feature = "vault-transit"
-))]
+#[cfg(feature = "_outside")]
 const OPERATION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(8);
 
 /// An operation, if it ends within [`OPERATION_TIMEOUT`].
-#[cfg(any(
-    feature = "azure-key-vault",
-    feature = "google-kms",
-    feature = "kmip",
-    feature = "pkcs11",
-    feature = "vault-transit"
-))]
+#[cfg(feature = "_outside")]
 async fn within<T>(
     provider: &'static str,
     key: &KeyRef,
@@ -261,11 +245,11 @@ async fn within<T>(
 }
 
 /// Longest text of an error that is repeated, in characters.
-#[cfg(any(feature = "azure-key-vault", feature = "google-kms", feature = "kmip", feature = "vault-transit"))]
+#[cfg(any(feature = "_rest", feature = "kmip"))]
 const SHOWN_CHARACTERS_MAX: usize = 300;
 
 /// A KMS's own words in one line, for a message of ours.
-#[cfg(any(feature = "azure-key-vault", feature = "google-kms", feature = "kmip", feature = "vault-transit"))]
+#[cfg(any(feature = "_rest", feature = "kmip"))]
 fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").chars().take(SHOWN_CHARACTERS_MAX).collect()

@@ -2,21 +2,37 @@
 
 use std::{future::Future, time::Duration};
 
+use orbital::names::KeyRef;
 use tokio::{sync::Mutex, time::Instant};
 use zeroize::Zeroizing;
 
-use super::Fault;
+use super::{Fault, L1Error};
 
 /// Longest time that a token is taken for fresh, whatever its life.
 const LIFE_MAX: Duration = Duration::from_secs(3600);
 
 /// Why there is no token.
 pub(super) struct NoToken {
-    pub(super) fault: Fault,
-    pub(super) why: String,
+    fault: Fault,
+    why: String,
 }
 
 impl NoToken {
+    /// `sign_in` begins the sentence: whose it was.
+    pub(super) fn new(sign_in: &str, fault: Fault, why: &str) -> Self {
+        Self { fault, why: format!("{sign_in}{why}") }
+    }
+
+    /// A success that brought none.
+    pub(super) fn in_no_answer(sign_in: &str) -> Self {
+        Self::new(sign_in, Fault::Unknown, "it answered without a token")
+    }
+
+    /// What whoever asked for `key` is told.
+    pub(super) fn about(self, provider: &'static str, key: &KeyRef) -> L1Error {
+        L1Error::unreachable(provider, key, self.fault, self.why)
+    }
+
     /// A credential that can't be used, before anybody was asked.
     pub(super) fn unusable(why: String) -> Self {
         Self { fault: Fault::Credential, why }
@@ -29,7 +45,7 @@ impl NoToken {
             500..=599 => Fault::Server,
             _ => Fault::Credential,
         };
-        Self { fault, why: format!("{sign_in}{status} {why}") }
+        Self::new(sign_in, fault, &format!("{status} {why}"))
     }
 }
 

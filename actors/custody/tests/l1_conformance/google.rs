@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     cloud::Server,
     soft::{certificates, closed_port},
-    suite::{Act, Customer, Later, conforms, context, hex, stop_of, unreachable},
+    suite::{Act, Customer, Later, conforms, context, hex, shown, stop_of, unreachable},
 };
 
 const RING: &str = "projects/acme/locations/europe-west3/keyRings/kcm";
@@ -120,9 +120,6 @@ impl Customer for Customers {
             }
         })
     }
-    fn skipped(&self, _: &str) -> Option<&'static str> {
-        None
-    }
 }
 
 #[tokio::test]
@@ -183,12 +180,7 @@ async fn what_is_printed_is_the_least_that_suffices() {
         let member = "serviceAccount:region@acme.iam.gserviceaccount.com";
         let policy = json!({ "policy": { "bindings": [{ "role": role, "members": [member] }] } });
         customer.server.ask("POST", &format!("{RING}:setIamPolicy"), &policy);
-        let l1 = &customer.region;
-        let said = [
-            l1.describe(&key).await.map(drop).err().and_then(|e| e.state()),
-            l1.wrap(&key, &context(), &[7; 32]).await.map(drop).err().and_then(|e| e.state()),
-            l1.unwrap(&key, &context(), &blob).await.map(drop).err().and_then(|e| e.state()),
-        ];
+        let said = shown(&customer.region, &key, &blob).await;
         assert!(said.contains(&Some(State::Forbidden)), "{left_out}: {said:?}");
     }
 }

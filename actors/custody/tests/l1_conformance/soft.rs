@@ -115,9 +115,6 @@ impl Customer for Customers {
         };
         Box::pin(async move { assert!(command(&self.admin, &Token::new(ADMIN), ask).await.is_ok(), "{act:?}") })
     }
-    fn skipped(&self, _: &str) -> Option<&'static str> {
-        None
-    }
 }
 
 #[tokio::test]

@@ -41,7 +41,9 @@ pub(crate) trait Customer {
     fn absent_key(&self) -> KeyRef;
     fn act<'a>(&'a self, key: &'a KeyRef, act: Act) -> Later<'a, ()>;
     /// Why this provider's server can't show a check, by the check's name.
-    fn skipped(&self, check: &str) -> Option<&'static str>;
+    fn skipped(&self, _check: &str) -> Option<&'static str> {
+        None
+    }
 }
 
 pub(crate) async fn conforms(customer: &mut dyn Customer) {
@@ -132,6 +134,15 @@ pub(crate) async fn unreachable(l1: &dyn L1, key: &KeyRef) -> Fault {
     }
     let [L1Error::Unreachable { fault, .. }, ..] = answers else { panic!("not unreachable") };
     fault
+}
+
+/// What the refusals of all three operations show; `None` where there is no refusal.
+pub(crate) async fn shown(l1: &dyn L1, key: &KeyRef, blob: &[u8]) -> [Option<State>; 3] {
+    [
+        l1.describe(key).await.map(drop).err().and_then(|e| e.state()),
+        l1.wrap(key, &context(), &SECRET).await.map(drop).err().and_then(|e| e.state()),
+        l1.unwrap(key, &context(), blob).await.map(drop).err().and_then(|e| e.state()),
+    ]
 }
 
 async fn round_trip(customer: &mut dyn Customer) {

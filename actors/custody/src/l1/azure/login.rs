@@ -5,17 +5,16 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use aws_lc_rs::{
     digest::{SHA256, digest},
-    rand::SystemRandom,
-    signature::{RSA_PSS_SHA256, RsaKeyPair},
+    signature::RSA_PSS_SHA256,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use form_urlencoded::byte_serialize;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -23,15 +22,12 @@ use zeroize::Zeroizing;
 use crate::l1::{
     Fault, L1Error, credential_file,
     https::{Body, Https, Question},
+    jwt::{rsa_key, signed, span},
     one_line,
     sign_in::{Fresh, NoToken, Tokens},
     soft_wire::Token,
 };
 
-/// Life of a statement that the certificate signs, in seconds.
-const LIFE_S: u64 = 300;
-/// By how much our clock may be ahead, in seconds: a statement of the future is refused.
-const SKEW_S: u64 = 30;
 /// Bytes of a statement's own random name.
 const NAME_BYTES: usize = 16;
 /// Begins each sentence about a sign-in that failed.
@@ -116,10 +112,8 @@ impl Login {
 
     async fn sign_in(&self) -> Result<Fresh, NoToken> {
         let form = self.form().map_err(NoToken::unusable)?;
-        let question = Question { path: &self.path, headers: Vec::new(), body: Some(Body::Form(form)) };
-        let said = self.https.ask(question).await;
-        let failed = |fault: Fault, why: &str| NoToken { fault, why: format!("{SIGN_IN}{why}") };
-        let said = said.map_err(|why| failed(Fault::Network, &why))?;
+        let question = Question { path: &self.path, headers: Vec::new(), body: Some(Body::form(form)) };
+        let said = self.https.ask(question).await.map_err(|why| NoToken::new(SIGN_IN, Fault::Network, &why))?;
         if said.status != 200 {
             let denied = serde_json::from_slice::<Denied>(&said.body);
             let why = denied.map_or_else(
@@ -129,7 +123,7 @@ impl Login {
             return Err(NoToken::answered(SIGN_IN, said.status, &why));
         }
         let SignedIn { access_token, expires_in } =
-            serde_json::from_slice(&said.body).map_err(|_| failed(Fault::Unknown, "it answered without a token"))?;
+            serde_json::from_slice(&said.body).map_err(|_| NoToken::in_no_answer(SIGN_IN))?;
         let token = Zeroizing::new(format!("Bearer {}", access_token.expose()));
         Ok(Fresh { token, life: Some(Duration::from_secs(expires_in)) })
     }
@@ -176,24 +170,16 @@ impl Login {
         let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| {
             unusable("holds no certificate: write the key (PKCS#8) and its certificate into it, in PEM")
         })?;
-        let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes());
-        let key = key.ok().and_then(|der| RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).ok());
-        let key = key.ok_or_else(|| unusable("holds no RSA key (PKCS#8 in PEM)"))?;
+        let key = rsa_key(pem.as_bytes()).ok_or_else(|| unusable("holds no RSA key (PKCS#8 in PEM)"))?;
         let mut name = [0; NAME_BYTES];
         getrandom::fill(&mut name).map_err(|e| unusable(&format!("can't be used: no random bytes: {e}")))?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let (from, until) = span();
         let print = URL_SAFE_NO_PAD.encode(digest(&SHA256, &certificate));
-        let head = part(&json!({ "alg": "PS256", "typ": "JWT", "x5t#S256": print }));
-        let claims = part(&json!({
-            "iss": client_id, "sub": client_id, "aud": self.audience, "jti": URL_SAFE_NO_PAD.encode(name),
-            "nbf": now.saturating_sub(SKEW_S), "exp": now + LIFE_S,
-        }));
-        let signed = format!("{head}.{claims}");
-        let mut signature = vec![0; key.public_modulus_len()];
-        key.sign(&RSA_PSS_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
-            .map_err(|_| unusable("holds a key that does not sign"))?;
-        Ok(Zeroizing::new(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&signature))))
+        let head = json!({ "alg": "PS256", "typ": "JWT", "x5t#S256": print });
+        let claims = json!({
+            "iss": client_id, "sub": client_id, "aud": self.audience, "jti": URL_SAFE_NO_PAD.encode(name), "nbf": from, "exp": until,
+        });
+        signed(&key, &RSA_PSS_SHA256, &head, &claims).ok_or_else(|| unusable("holds a key that does not sign"))
     }
 }
 

@@ -135,21 +135,17 @@ impl Azure {
     /// One question at `path`. A token that counts no more is replaced once.
     async fn asked<T: DeserializeOwned>(&self, key: &KeyRef, path: &str, what: Asked<'_>) -> Result<Found<T>, L1Error> {
         let path = format!("{path}?api-version={API_VERSION}");
-        let signed_in = || async {
-            let token = self.login.bearer().await;
-            token.map_err(|none| L1Error::unreachable(PROVIDER, key, none.fault, none.why))
-        };
+        let signed_in = || async { self.login.bearer().await.map_err(|none| none.about(PROVIDER, key)) };
         let token = signed_in().await?;
-        let mut said = self.said(key, &path, token.clone(), what).await?;
-        if verdict(&said) == Verdict::SignIn && self.login.forget(&token).await {
-            said = self.said(key, &path, signed_in().await?, what).await?;
+        let mut answer = self.answer(key, &path, token.clone(), what).await?;
+        if matches!(answer, Err((Verdict::SignIn, _))) && self.login.forget(&token).await {
+            answer = self.answer(key, &path, signed_in().await?, what).await?;
         }
-        if said.status == 200 {
-            return serde_json::from_slice(&said.body).map(Found::Yes).map_err(|_| malformed(key));
-        }
-        let words = Refused::read(&said.body).map_or_else(|| "in a form that is not Azure's".to_owned(), |r| r.words());
-        let why = format!("{} {words}", said.status);
-        match verdict(&said) {
+        let (verdict, why) = match answer {
+            Ok(said) => return serde_json::from_slice(&said.body).map(Found::Yes).map_err(|_| malformed(key)),
+            Err(refused) => refused,
+        };
+        match verdict {
             Verdict::NotFound => Ok(Found::No(why)),
             Verdict::Stop(stop) => Err(L1Error::stopped(PROVIDER, key, stop, why)),
             Verdict::BadParameter if matches!(what, Asked::Unwrap(..)) => Err(L1Error::mismatch(PROVIDER, key, why)),
@@ -159,16 +155,29 @@ impl Azure {
         }
     }
 
-    async fn said(&self, key: &KeyRef, path: &str, token: Zeroizing<String>, what: Asked<'_>) -> Result<Said, L1Error> {
+    /// The success of one question; the inner error is a refusal, what to make of it and in which words it came.
+    async fn answer(
+        &self,
+        key: &KeyRef,
+        path: &str,
+        token: Zeroizing<String>,
+        what: Asked<'_>,
+    ) -> Result<Result<Said, (Verdict, String)>, L1Error> {
         let body = match what {
             Asked::Key => None,
             Asked::Wrap(alg, value) | Asked::Unwrap(alg, value) => {
                 let form = Form { alg, value: Encoded(Zeroizing::new(value.to_vec())) };
-                Some(Body::Json(Zeroizing::new(serde_json::to_vec(&form).map_err(|_| malformed(key))?)))
+                Some(Body::json(&form).map_err(|_| malformed(key))?)
             }
         };
         let said = self.https.ask(Question { path, headers: vec![("authorization", token)], body }).await;
-        said.map_err(|why| L1Error::unreachable(PROVIDER, key, Fault::Network, why))
+        let said = said.map_err(|why| L1Error::unreachable(PROVIDER, key, Fault::Network, why))?;
+        if said.status == 200 {
+            return Ok(Ok(said));
+        }
+        let refused = Refused::read(&said.body);
+        let words = refused.as_ref().map_or_else(|| "in a form that is not Azure's".to_owned(), Refused::words);
+        Ok(Err((classify(said.status, refused.as_ref()), format!("{} {words}", said.status))))
     }
 }
 
@@ -187,10 +196,6 @@ enum Asked<'a> {
 enum Found<T> {
     Yes(T),
     No(String),
-}
-
-fn verdict(said: &Said) -> Verdict {
-    classify(said.status, Refused::read(&said.body).as_ref())
 }
 
 impl L1 for Azure {

@@ -135,8 +135,7 @@ impl Google {
     /// The success of one question; the inner error is that a version is not enabled, which says nothing before it is asked for.
     async fn answer(&self, key: &KeyRef, path: &str, form: Option<&Form>) -> Result<Result<Said, Refused>, L1Error> {
         let unusable = |why: String| L1Error::unreachable(PROVIDER, key, Fault::Credential, why);
-        let body = form.map(serde_json::to_vec).transpose().map_err(|_| malformed(key))?;
-        let body = body.map(|body| Body::Json(Zeroizing::new(body)));
+        let body = form.map(Body::json).transpose().map_err(|_| malformed(key))?;
         let headers = vec![("authorization", self.login.bearer().map_err(unusable)?)];
         let said = self.https.ask(Question { path, headers, body }).await;
         let said = said.map_err(|why| L1Error::unreachable(PROVIDER, key, Fault::Network, why))?;

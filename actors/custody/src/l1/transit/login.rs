@@ -115,18 +115,16 @@ impl Login {
         mount: &str,
     ) -> Result<Fresh, NoToken> {
         let form = SignIn { role_id: Token::new(role_id.as_str()), secret_id: Token::new(secret_id.as_str()) };
-        let body = serde_json::to_vec(&form).map_err(|e| NoToken::unusable(format!("{SIGN_IN}{e}")))?;
+        let body = Body::json(&form).map_err(|e| NoToken::unusable(format!("{SIGN_IN}{e}")))?;
         let headers = self.namespace().into_iter().collect();
         let path = format!("/v1/auth/{mount}/login");
-        let question = Question { path: &path, headers, body: Some(Body::Json(Zeroizing::new(body))) };
-        let failed = |fault: Fault, why: &str| NoToken { fault, why: format!("{SIGN_IN}{why}") };
-        let said = https.ask(question).await.map_err(|why| failed(Fault::Network, &why))?;
+        let question = Question { path: &path, headers, body: Some(body) };
+        let said = https.ask(question).await.map_err(|why| NoToken::new(SIGN_IN, Fault::Network, &why))?;
         if said.status != 200 {
             let why = words(&said.body).unwrap_or_else(|| "an answer in another form".to_owned());
             return Err(NoToken::answered(SIGN_IN, said.status, &why));
         }
-        let SignedIn { auth } =
-            serde_json::from_slice(&said.body).map_err(|_| failed(Fault::Unknown, "it answered without a token"))?;
+        let SignedIn { auth } = serde_json::from_slice(&said.body).map_err(|_| NoToken::in_no_answer(SIGN_IN))?;
         let life = if auth.lease_duration == 0 { ENDLESS_S } else { auth.lease_duration };
         let token = Zeroizing::new(auth.client_token.expose().to_owned());
         Ok(Fresh { token, life: Some(Duration::from_secs(life)) })

@@ -22,7 +22,6 @@ use super::{
     Answer, Context, Described, Fault, L1, L1Error, Plain, State, Stop, check_plain, check_wrapped,
     https::{Body, Https, Question, Said},
     rest::{Base64, Encoded},
-    sign_in::NoToken,
     within,
 };
 
@@ -106,7 +105,7 @@ impl Transit {
         form: Option<Form>,
     ) -> Result<T, L1Error> {
         let path = format!("/v1/{}/{what}", self.mount);
-        let token = self.login.token(&self.https).await.map_err(|why| tokenless(key, why))?;
+        let token = self.login.token(&self.https).await.map_err(|none| none.about(PROVIDER, key))?;
         let first = match self.answer(key, asked, &path, form.as_ref(), token.clone()).await? {
             Ok(said) => return read(key, &said),
             Err(why) => why,
@@ -118,7 +117,7 @@ impl Transit {
             let why = format!("{first}; and it does not know the token of the credential file");
             return Err(L1Error::unreachable(PROVIDER, key, Fault::Credential, why));
         };
-        let token = renewed.map_err(|why| tokenless(key, why))?;
+        let token = renewed.map_err(|none| none.about(PROVIDER, key))?;
         match self.answer(key, asked, &path, form.as_ref(), token).await? {
             Ok(said) => read(key, &said),
             Err(why) => Err(L1Error::stopped(PROVIDER, key, Stop::Forbidden, why)),
@@ -134,8 +133,7 @@ impl Transit {
         form: Option<&Form>,
         token: Zeroizing<String>,
     ) -> Result<Result<Said, String>, L1Error> {
-        let body = form.map(serde_json::to_vec).transpose().map_err(|_| malformed(key))?;
-        let body = body.map(|body| Body::Json(Zeroizing::new(body)));
+        let body = form.map(Body::json).transpose().map_err(|_| malformed(key))?;
         let question = Question { path, headers: self.login.headers(token), body };
         let said =
             self.https.ask(question).await.map_err(|why| L1Error::unreachable(PROVIDER, key, Fault::Network, why))?;
@@ -286,10 +284,6 @@ fn named(key: &KeyRef) -> Result<&str, L1Error> {
         return Ok(name);
     }
     Err(L1Error::unfit(PROVIDER, key, "the reference must be the name of a key of this engine, such as `acme-root`"))
-}
-
-fn tokenless(key: &KeyRef, NoToken { fault, why }: NoToken) -> L1Error {
-    L1Error::unreachable(PROVIDER, key, fault, why)
 }
 
 fn malformed(key: &KeyRef) -> L1Error {
